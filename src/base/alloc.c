@@ -1,0 +1,129 @@
+#include "base/alloc.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#ifdef OTR_TESTING
+#include <stdatomic.h>
+
+static _Atomic long fail_after = -1;
+static _Atomic long failed;
+static _Atomic long live;
+
+void otr_alloc_fail_after(long n)
+{
+    atomic_store(&failed, 0);
+    atomic_store(&fail_after, n);
+}
+
+long otr_alloc_failed(void)
+{
+    return atomic_load(&failed);
+}
+
+long otr_alloc_live(void)
+{
+    return atomic_load(&live);
+}
+
+static bool may_allocate(void)
+{
+    long left = atomic_load(&fail_after);
+    while (left >= 0) {
+        if (left == 0) {
+            /* One failure, then all is well again: cleanup paths may allocate. */
+            if (atomic_compare_exchange_weak(&fail_after, &left, -1)) {
+                atomic_fetch_add(&failed, 1);
+                return false;
+            }
+        } else if (atomic_compare_exchange_weak(&fail_after, &left, left - 1)) {
+            return true;
+        }
+    }
+    return true;
+}
+
+static void *count(void *p)
+{
+    if (p != NULL) {
+        atomic_fetch_add(&live, 1);
+    }
+    return p;
+}
+
+static void uncount(const void *p)
+{
+    if (p != NULL) {
+        atomic_fetch_sub(&live, 1);
+    }
+}
+#else
+static bool may_allocate(void)
+{
+    return true;
+}
+
+static void *count(void *p)
+{
+    return p;
+}
+
+static void uncount(const void *p)
+{
+    (void)p;
+}
+#endif
+
+void *otr_alloc(size_t bytes)
+{
+    return may_allocate() ? count(malloc(bytes > 0 ? bytes : 1)) : NULL;
+}
+
+void *otr_zalloc(size_t bytes)
+{
+    return otr_calloc(1, bytes);
+}
+
+void *otr_calloc(size_t n, size_t size)
+{
+    return may_allocate() ? count(calloc(n > 0 ? n : 1, size > 0 ? size : 1)) : NULL;
+}
+
+void *otr_realloc(void *p, size_t bytes)
+{
+    if (p == NULL) {
+        return otr_alloc(bytes);
+    }
+    return may_allocate() ? realloc(p, bytes > 0 ? bytes : 1) : NULL;
+}
+
+char *otr_strdup(const char *s)
+{
+    return otr_strndup(s, strlen(s));
+}
+
+char *otr_strndup(const char *s, size_t n)
+{
+    if (n == SIZE_MAX) {
+        return NULL;
+    }
+    char *copy = otr_alloc(n + 1);
+    if (copy != NULL) {
+        if (n > 0) {
+            memcpy(copy, s, n);
+        }
+        copy[n] = '\0';
+    }
+    return copy;
+}
+
+void otr_free(void *p)
+{
+    uncount(p);
+    free(p);
+}
+
+void otr_freep(void *slot)
+{
+    otr_free(otr_steal(slot));
+}

@@ -1,0 +1,35 @@
+/*
+ * Memory: malloc with a name that tests can make fail.
+ *
+ * Only src/base may call malloc itself. Every function returns NULL when memory is out; callers
+ * turn that into OTR_ENOMEM. With OTR_TESTING the n-th allocation from now on can be made to fail.
+ *
+ * Thread: any.
+ */
+#ifndef OTR_BASE_ALLOC_H
+#define OTR_BASE_ALLOC_H
+
+#include "base/base.h"
+
+void *otr_alloc(size_t bytes) OTR_MUST_CHECK;
+void *otr_zalloc(size_t bytes) OTR_MUST_CHECK; /* zeroed */
+/* Zeroed array; NULL also when count * size overflows. */
+void *otr_calloc(size_t count, size_t size) OTR_MUST_CHECK;
+void *otr_realloc(void *p, size_t bytes) OTR_MUST_CHECK; /* `p` stays valid on failure */
+char *otr_strdup(const char *s) OTR_MUST_CHECK;
+char *otr_strndup(const char *s, size_t n) OTR_MUST_CHECK; /* copies exactly n bytes + NUL */
+void otr_free(void *p);
+
+/* For OTR_CLEANUP on a pointer of any type from this header. */
+void otr_freep(void *slot);
+
+#ifdef OTR_TESTING
+/* Lets `n` more allocations succeed and fails the next one; negative: never fail (the start). */
+void otr_alloc_fail_after(long n);
+/* How many allocations were made to fail since the last otr_alloc_fail_after(). */
+long otr_alloc_failed(void);
+/* Blocks that are allocated and not yet freed: tests compare it before and after. */
+long otr_alloc_live(void);
+#endif
+
+#endif

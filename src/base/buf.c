@@ -1,0 +1,165 @@
+#include "base/buf.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+
+enum { FIRST_BYTES = 64, READ_BYTES = 65536 };
+
+void otr_buf_init(otr_buf *buf, size_t max_bytes)
+{
+    *buf = (otr_buf){ .max_bytes = max_bytes };
+}
+
+void otr_buf_deinit(otr_buf *buf)
+{
+    if (buf != NULL) {
+        otr_free(buf->p);
+        otr_buf_init(buf, buf->max_bytes);
+    }
+}
+
+void otr_buf_clear(otr_buf *buf)
+{
+    buf->n = 0;
+    if (buf->p != NULL) {
+        buf->p[0] = 0;
+    }
+}
+
+static otr_code grow(otr_buf *buf, size_t need, otr_err *err)
+{
+    size_t cap = buf->cap > 0 ? buf->cap : FIRST_BYTES;
+    while (cap < need) {
+        cap = cap > SIZE_MAX / 2 ? need : cap * 2;
+    }
+    uint8_t *p = otr_realloc(buf->p, cap);
+    if (p == NULL) {
+        return otr_fail_nomem(err);
+    }
+    buf->p = p;
+    buf->cap = cap;
+    return OTR_OK;
+}
+
+otr_code otr_buf_reserve(otr_buf *buf, size_t extra, uint8_t **ret, otr_err *err)
+{
+    if (extra > buf->max_bytes || buf->n > buf->max_bytes - extra) {
+        return otr_fail(err, OTR_EQUOTA, "more than the limit of %zu bytes", buf->max_bytes);
+    }
+    if (buf->n + extra >= buf->cap) { /* one more for the NUL */
+        otr_code rc = grow(buf, buf->n + extra + 1, err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
+    }
+    *ret = buf->p + buf->n;
+    return OTR_OK;
+}
+
+void otr_buf_grew(otr_buf *buf, size_t written)
+{
+    buf->n += written;
+    buf->p[buf->n] = 0;
+}
+
+otr_code otr_buf_add(otr_buf *buf, otr_bytes bytes, otr_err *err)
+{
+    uint8_t *at;
+    otr_code rc = otr_buf_reserve(buf, bytes.n, &at, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    if (bytes.n > 0) {
+        memcpy(at, bytes.p, bytes.n);
+    }
+    otr_buf_grew(buf, bytes.n);
+    return OTR_OK;
+}
+
+otr_code otr_buf_adds(otr_buf *buf, const char *text, otr_err *err)
+{
+    return otr_buf_add(buf, otr_bytes_of(text), err);
+}
+
+otr_code otr_buf_addc(otr_buf *buf, char c, otr_err *err)
+{
+    return otr_buf_add(buf, (otr_bytes){ (const uint8_t *)&c, 1 }, err);
+}
+
+otr_code otr_buf_addv(otr_buf *buf, otr_err *err, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    char small[128];
+    int n = vsnprintf(small, sizeof(small), format, args);
+    otr_code rc = OTR_OK;
+    if (n < 0) {
+        rc = otr_fail(err, OTR_EINVAL, "text cannot be formatted");
+    } else if ((size_t)n < sizeof(small)) {
+        rc = otr_buf_add(buf, (otr_bytes){ (const uint8_t *)small, (size_t)n }, err);
+    } else {
+        uint8_t *at;
+        rc = otr_buf_reserve(buf, (size_t)n, &at, err);
+        if (rc == OTR_OK) {
+            (void)vsnprintf((char *)at, (size_t)n + 1, format, again);
+            otr_buf_grew(buf, (size_t)n);
+        }
+    }
+    va_end(again);
+    return rc;
+}
+
+otr_code otr_buf_addf(otr_buf *buf, otr_err *err, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    otr_code rc = otr_buf_addv(buf, err, format, args);
+    va_end(args);
+    return rc;
+}
+
+otr_code otr_buf_read_fd(otr_buf *buf, int fd, otr_err *err)
+{
+    size_t start = buf->n;
+    for (;;) {
+        uint8_t scratch[1];
+        uint8_t *at = scratch;
+        size_t room = buf->max_bytes - buf->n;
+        size_t want = room == 0 ? 1 : (room < READ_BYTES ? room : READ_BYTES);
+        otr_code rc = room == 0 ? OTR_OK : otr_buf_reserve(buf, want, &at, err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
+        ssize_t got = read(fd, at, want);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got < 0) {
+            buf->n = start;
+            return otr_fail_sys(err, errno, "cannot read");
+        }
+        if (got == 0) {
+            return OTR_OK;
+        }
+        if (room == 0) {
+            buf->n = start;
+            return otr_fail(err, OTR_EQUOTA, "more than the limit of %zu bytes", buf->max_bytes);
+        }
+        otr_buf_grew(buf, (size_t)got);
+    }
+}
+
+otr_code otr_buf_read_file(otr_buf *buf, const char *path, otr_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return otr_fail_sys(err, errno, "cannot open %s", path);
+    }
+    otr_code rc = otr_buf_read_fd(buf, fd, err);
+    close(fd);
+    return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", path);
+}

@@ -1,0 +1,57 @@
+/*
+ * Every ceiling on what a peer, a file or a guest can make grow, in one place.
+ *
+ * A limit that a user can set is a default here and a key in the configuration.
+ */
+#ifndef OTR_BASE_LIMITS_H
+#define OTR_BASE_LIMITS_H
+
+#define OTR_MIB (1024U * 1024U)
+
+/* JSON text from anywhere */
+#define OTR_LIMIT_JSON_BYTES (64U * OTR_MIB)
+#define OTR_LIMIT_JSON_DEPTH 64
+
+/* configuration file */
+#define OTR_LIMIT_CONFIG_BYTES (4U * OTR_MIB)
+#define OTR_LIMIT_CONFIG_NODES 100000
+#define OTR_LIMIT_CONFIG_DEPTH 64
+
+/* bus */
+#define OTR_LIMIT_BUS_TOPICS        4096 /* distinct topic names, compiled in and made by guests */
+#define OTR_LIMIT_BUS_TOPIC_BYTES   128
+#define OTR_LIMIT_BUS_SUBSCRIBERS   1024
+#define OTR_LIMIT_BUS_QUEUE         65536 /* messages; the largest `queue` a plugin may ask for */
+#define OTR_LIMIT_BUS_PAYLOAD_BYTES (16U * OTR_MIB)
+#define OTR_LIMIT_BUS_CAUSE_DEPTH   32 /* answers to answers to … : stops two plugins in a loop */
+
+/* plugins: defaults of `limits:` in the manifest */
+#define OTR_LIMIT_PLUGINS             256
+#define OTR_LIMIT_PLUGIN_FILE_BYTES   (64U * OTR_MIB)
+#define OTR_LIMIT_PLUGIN_MEMORY_BYTES (64U * OTR_MIB)
+#define OTR_LIMIT_PLUGIN_CALL_MS      1000
+#define OTR_LIMIT_PLUGIN_INIT_MS      5000
+#define OTR_LIMIT_PLUGIN_QUEUE        1024
+#define OTR_LIMIT_PLUGIN_OUTPUT_BYTES (32U * OTR_MIB)
+#define OTR_LIMIT_PLUGIN_VARS_BYTES   OTR_MIB
+#define OTR_LIMIT_PLUGIN_LOG_BYTES    4096 /* one log line */
+#define OTR_LIMIT_PLUGIN_LOGS_PER_S   100
+#define OTR_LIMIT_PLUGIN_PUBLISH_CALL 1024 /* messages published in one guest call */
+
+/* NGINX */
+#define OTR_LIMIT_NGINX_CONFIG_BYTES  (64U * OTR_MIB) /* one configuration file */
+#define OTR_LIMIT_NGINX_CONFIG_FILES  10000
+#define OTR_LIMIT_NGINX_INCLUDE_DEPTH 32
+#define OTR_LIMIT_NGINX_BLOCK_DEPTH   64
+#define OTR_LIMIT_NGINX_INSTANCES     64
+#define OTR_LIMIT_NGINX_V_BYTES       65536 /* output of `nginx -V` */
+#define OTR_LIMIT_NGINX_STATUS_BYTES  65536 /* body of stub_status */
+#define OTR_LIMIT_NGINX_LOG_LINE      65536
+
+/* HTTP server and admin API */
+#define OTR_LIMIT_HTTP_CONNECTIONS 256
+#define OTR_LIMIT_HTTP_BODY_BYTES  OTR_MIB
+#define OTR_LIMIT_HTTP_STREAMS     64 /* live event streams */
+#define OTR_LIMIT_EVENTS_KEPT      256
+
+#endif

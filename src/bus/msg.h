@@ -1,0 +1,51 @@
+/*
+ * Messages: immutable, reference-counted, typed by their topic.
+ *
+ * A message owns a C payload whose type its topic fixes (src/modules/topics.h). The JSON envelope
+ * that guests receive is encoded once, on first use, and shared by every guest.
+ *
+ * Thread: a message may be shared between threads; the last unref frees it on whichever thread.
+ */
+#ifndef OTR_BUS_MSG_H
+#define OTR_BUS_MSG_H
+
+#include <stdatomic.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+typedef struct otr_topic {
+    const char *name;            /* "nginx.config.updated": area.noun.verb, lower case */
+    unsigned version;            /* raised when the payload layout changes */
+    void (*drop)(void *payload); /* frees a payload; NULL if it owns nothing */
+    /* Appends the payload as one JSON value, for guests and people. Pure: any thread. */
+    otr_code (*encode)(const void *payload, otr_buf *out, otr_err *err);
+} otr_topic;
+
+typedef struct otr_msg {
+    const otr_topic *topic;
+    const void *payload; /* its type is fixed by topic: see modules/topics.h */
+    const char *source;  /* participant that published it; lives as long as the bus */
+    uint64_t id;         /* unique in this process, > 0 */
+    uint64_t cause;      /* id of the message this one answers, or 0 */
+    unsigned
+        cause_depth;     /* 0, or one more than the cause's: bounded by OTR_LIMIT_BUS_CAUSE_DEPTH */
+    uint64_t created_ns; /* CLOCK_MONOTONIC */
+    _Atomic unsigned refs; /* only otr_msg_ref() and otr_msg_unref() touch it */
+    _Atomic(void *) json;  /* only otr_msg_json() touches it */
+} otr_msg;
+
+/* Owns `payload` from success on; on failure it stays the caller's. `cause` may be NULL.
+ * OTR_EQUOTA when the chain of causes is too deep: two participants answer each other. */
+otr_code otr_msg_new(const otr_topic *topic, void *payload, const char *source,
+                     const otr_msg *cause, otr_msg **ret_msg, otr_err *err) OTR_MUST_CHECK;
+otr_msg *otr_msg_ref(const otr_msg *msg);
+otr_msg *otr_msg_unref(otr_msg *msg); /* NULL is fine; always returns NULL */
+void otr_msg_unrefp(void *slot);      /* for OTR_CLEANUP */
+
+/* {"id":…,"topic":"…","version":…,"time":"…","source":"…","cause":…,"data":<payload>}: encoded on
+ * the first call and kept; the bytes live as long as the message. Any thread. */
+otr_code otr_msg_json(const otr_msg *msg, otr_bytes *ret, otr_err *err) OTR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,85 @@
+/*
+ * Every compiled-in topic of the bus: payload, senders, listeners.
+ *
+ * Guests publish under run-time topics of their own ("alert.request-rate"): see otr_bus_topic().
+ * Payloads are immutable once published; strings are UTF-8 and owned by the payload. The JSON that
+ * guests receive as "data" has the member names given here.
+ *
+ * topic                    payload               senders    listeners
+ * nginx.instance.started   otr_instance_event    instances  health, metrics, admin, guests
+ * nginx.instance.changed   otr_instance_event    instances  health, metrics, admin, guests
+ * nginx.instance.stopped   otr_instance_event    instances  health, metrics, admin, guests
+ * nginx.health.changed     otr_health_event      health     admin, guests
+ * nginx.metrics.sampled    otr_metrics_event     metrics    prometheus, admin, guests
+ * agent.config.reloaded    otr_reload_event      daemon     admin, guests
+ * agent.plugin.changed     otr_plugin_event      daemon     admin, guests
+ *
+ * Thread: any; payloads are read-only.
+ */
+#ifndef OTR_MODULES_TOPICS_H
+#define OTR_MODULES_TOPICS_H
+
+#include <stdbool.h>
+
+#include "bus/msg.h"
+#include "nginx/instance.h"
+
+/* One NGINX master and what is known of it. JSON: {"id","pid","workers":[pid…],"version","plus",
+ * "binary","config","prefix","error_log","stub_status","access_logs":[…]} */
+typedef struct otr_instance_event {
+    otr_nginx_instance *instance; /* a deep copy, owned */
+} otr_instance_event;
+
+typedef enum otr_health {
+    OTR_HEALTH_HEALTHY,
+    OTR_HEALTH_UNHEALTHY,
+    OTR_HEALTH_DEGRADED,
+    OTR_HEALTH_UNKNOWN
+} otr_health;
+
+/* JSON: {"id","status":"healthy|unhealthy|degraded|unknown","description"} */
+typedef struct otr_health_event {
+    char id[OTR_NGINX_ID_BYTES];
+    otr_health status;
+    char *description; /* "" when healthy */
+} otr_health_event;
+
+/* One sample of one instance. Counters are since NGINX started (they restart with it).
+ * JSON:
+ * {"id","interval_ms","status_ok","active","reading","writing","waiting","accepted","handled",
+ * "requests","requests_delta","requests_per_second","responses":{"1xx",…,"5xx"},"log_lines"} */
+typedef struct otr_metrics_event {
+    char id[OTR_NGINX_ID_BYTES];
+    uint64_t interval_ns; /* since the previous sample; 0 for the first */
+    bool status_ok;       /* stub_status answered; the next eight are 0 otherwise */
+    uint64_t active, reading, writing, waiting; /* connections now */
+    uint64_t accepted, handled, requests;       /* counters */
+    uint64_t requests_delta;                    /* since the previous sample */
+    double requests_per_second;
+    uint64_t responses[5]; /* access-log lines 1xx … 5xx since the previous sample */
+    uint64_t log_lines;    /* access-log lines since the previous sample, also unparsable ones */
+} otr_metrics_event;
+
+/* JSON: {"file","generation"} */
+typedef struct otr_reload_event {
+    char *file;
+    uint64_t generation; /* 1 after the first reload */
+} otr_reload_event;
+
+/* A plugin changed its state. JSON: {"name","state","reason"}; states as otr_plugin_state_name().
+ */
+typedef struct otr_plugin_event {
+    char *name;
+    const char *state; /* a static string */
+    char *reason;      /* "" when there is nothing to say */
+} otr_plugin_event;
+
+extern const otr_topic otr_topic_instance_started;
+extern const otr_topic otr_topic_instance_changed;
+extern const otr_topic otr_topic_instance_stopped;
+extern const otr_topic otr_topic_health_changed;
+extern const otr_topic otr_topic_metrics_sampled;
+extern const otr_topic otr_topic_config_reloaded;
+extern const otr_topic otr_topic_plugin_changed;
+
+#endif

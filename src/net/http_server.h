@@ -1,0 +1,78 @@
+/*
+ * HTTP/1.1 server on loopback TCP and unix sockets: fixed routes, small answers, live streams.
+ *
+ * libmicrohttpd driven by our loop: no thread of its own. A route table is filled first and can be
+ * served by several listeners. Requests are answered inside the handler, or by opening a stream
+ * (text/event-stream) that otr_http_stream_send() feeds later. Every limit is in base/limits.h.
+ *
+ * Thread: loop.
+ */
+#ifndef OTR_NET_HTTP_SERVER_H
+#define OTR_NET_HTTP_SERVER_H
+
+#include <stdbool.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "loop/loop.h"
+
+typedef struct otr_http_routes otr_http_routes;
+typedef struct otr_http_server otr_http_server;
+typedef struct otr_http_stream otr_http_stream;
+
+typedef struct otr_http_request {
+    const char *method; /* "GET" */
+    const char *path;   /* "/api/v1/plugins/rate-watch", without the query */
+    const char *tail;   /* for a route that ends in '*': what the star stood for, else "" */
+    otr_bytes body;     /* at most OTR_LIMIT_HTTP_BODY_BYTES */
+    void *connection;   /* for otr_http_query() */
+} otr_http_request;
+
+typedef struct otr_http_reply {
+    unsigned status;          /* 200 from the start */
+    const char *content_type; /* "application/json" from the start; a static string */
+    otr_buf body;
+    otr_http_stream *stream; /* set by otr_http_stream_open(): the body is ignored */
+} otr_http_reply;
+
+/* Fills `reply`. An error becomes a JSON answer {"error":{"code","message"}}: 400 for OTR_EINVAL,
+ * 404 OTR_ENOTFOUND, 409 OTR_ESTATE, 403 OTR_EDENIED, 429 OTR_EQUOTA, 504 OTR_ETIMEOUT, else 500.
+ */
+typedef otr_code otr_http_fn(void *arg, const otr_http_request *req, otr_http_reply *reply,
+                             otr_err *err);
+
+otr_code otr_http_routes_new(otr_http_routes **ret, otr_err *err) OTR_MUST_CHECK;
+void otr_http_routes_free(otr_http_routes *routes); /* after its servers */
+/* `path` is exact, or ends in '*'. The same method and path twice is OTR_ESTATE. */
+otr_code otr_http_route(otr_http_routes *routes, const char *method, const char *path,
+                        otr_http_fn *fn, void *arg, otr_err *err) OTR_MUST_CHECK;
+/* Takes away every route with this `arg`: for a plugin's fini(). */
+void otr_http_unroute(otr_http_routes *routes, const void *arg);
+
+const char *otr_http_query(const otr_http_request *req, const char *name); /* NULL: absent */
+
+typedef struct otr_http_listen {
+    const char *unix_path; /* created 0600, a stale socket is replaced; or NULL */
+    const char *host;      /* an IP address, loopback unless `public` */
+    uint16_t port;         /* 0: any free one, see otr_http_server_port() */
+    bool check_host;       /* answer 403 when Host is not a loopback name (DNS rebinding) */
+} otr_http_listen;
+
+otr_code otr_http_server_new(otr_loop *loop, otr_http_routes *routes, const otr_http_listen *listen,
+                             otr_http_server **ret, otr_err *err) OTR_MUST_CHECK;
+uint16_t otr_http_server_port(const otr_http_server *server);
+void otr_http_server_free(
+    otr_http_server *server); /* closes connections and streams, unlinks the socket */
+
+/* Turns this reply into a live event stream. `closed(arg)` comes once when the peer or the server
+ * ends it; the handle is void after that. OTR_EQUOTA at OTR_LIMIT_HTTP_STREAMS. */
+otr_code otr_http_stream_open(const otr_http_request *req, otr_http_reply *reply,
+                              otr_loop_fn *closed, void *arg, otr_http_stream **ret, otr_err *err)
+    OTR_MUST_CHECK;
+/* Queues bytes; false when the peer is too slow (its backlog is full): the bytes are dropped whole.
+ */
+bool otr_http_stream_send(otr_http_stream *stream, otr_bytes bytes);
+void otr_http_stream_end(otr_http_stream *stream);
+
+#endif

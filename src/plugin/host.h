@@ -1,0 +1,94 @@
+/*
+ * The plugin host: owns every bus participant, modules and guests alike.
+ *
+ * Order of life: add → init → start → (message, reload)* → stop → fini. The host subscribes for a
+ * plugin, delivers its messages in order, counts, and tells what it sees to `changed`.
+ *
+ * Thread: loop.
+ */
+#ifndef OTR_PLUGIN_HOST_H
+#define OTR_PLUGIN_HOST_H
+
+#include "plugin/plugin.h"
+
+typedef struct otr_plugin_host otr_plugin_host;
+
+typedef enum otr_plugin_state_id {
+    OTR_PLUGIN_LOADING, /* reading, compiling, init() running */
+    OTR_PLUGIN_RUNNING,
+    OTR_PLUGIN_BACKOFF,  /* failed; a fresh instance follows */
+    OTR_PLUGIN_DISABLED, /* failed too often, or cannot be loaded: stays off until a reload */
+    OTR_PLUGIN_STOPPING,
+    OTR_PLUGIN_STOPPED,
+} otr_plugin_state_id;
+
+const char *otr_plugin_state_name(otr_plugin_state_id state); /* "loading" … */
+
+enum { OTR_PLUGIN_BUCKETS = 12 };
+extern const double otr_plugin_bucket_bounds[OTR_PLUGIN_BUCKETS + 1]; /* seconds; ended by 0 */
+
+typedef struct otr_plugin_stats {
+    uint64_t calls;    /* messages processed and other operations */
+    uint64_t errors;   /* operations that answered with an error */
+    uint64_t traps;    /* guest traps */
+    uint64_t timeouts; /* guest calls past their deadline */
+    uint64_t restarts;
+    uint64_t published;
+    uint64_t publish_dropped; /* refused: grant, quota, malformed, no memory */
+    uint64_t denials;         /* host operations that a grant did not cover */
+    uint64_t logs, logs_dropped;
+    uint64_t call_ns;                             /* time in calls, all together */
+    uint64_t time_counts[OTR_PLUGIN_BUCKETS + 1]; /* calls by duration */
+    uint64_t memory_bytes;                        /* guest memory now */
+    uint64_t memory_max_bytes;
+    otr_sub_stats queue;
+} otr_plugin_stats;
+
+typedef struct otr_plugin_view { /* borrowed until the next turn of the loop */
+    const char *name, *summary;
+    const char *kind;                           /* "module" or "guest" */
+    const char *version;                        /* guests: from info; modules: the agent's */
+    const char *abi, *engine, *source, *sha256; /* guests; "" for modules */
+    otr_plugin_state_id state;
+    const char *reason;            /* of backoff or disabled; "" otherwise */
+    uint64_t state_since_ns;       /* monotonic */
+    const char *const *subscribes; /* NULL-terminated */
+    otr_plugin_stats stats;
+} otr_plugin_view;
+
+typedef struct otr_plugin_host_spec {
+    otr_loop *loop;
+    otr_bus *bus;
+    void *services;
+    /* A plugin changed state. Optional. */
+    void (*changed)(void *arg, const otr_plugin_view *view);
+    /* Every plugin has left OTR_PLUGIN_LOADING for the first time. Optional. */
+    otr_loop_fn *ready;
+    void *arg;
+} otr_plugin_host_spec;
+
+otr_code otr_plugin_host_new(const otr_plugin_host_spec *spec, otr_plugin_host **ret, otr_err *err)
+    OTR_MUST_CHECK;
+void otr_plugin_host_free(otr_plugin_host *host); /* after otr_plugin_host_stop() is complete */
+
+/* Adds a compiled-in module; init() runs in otr_plugin_host_start(), in the order of adding. */
+otr_code otr_plugin_host_add(otr_plugin_host *host, const otr_plugin_ops *ops, otr_err *err)
+    OTR_MUST_CHECK;
+
+/* Runs init() and start() of all modules, in order. The first failure ends it and names the plugin.
+ */
+otr_code otr_plugin_host_start(otr_plugin_host *host, const otr_config *cfg, otr_err *err)
+    OTR_MUST_CHECK;
+/* Each module takes `cfg` by reload(). One that cannot keeps its old settings: the first failure is
+ * returned after all were asked. */
+otr_code otr_plugin_host_reload(otr_plugin_host *host, const otr_config *cfg, otr_err *err)
+    OTR_MUST_CHECK;
+/* Stops all in reverse order, then calls done(arg) on the loop, not later than deadline_ns. */
+void otr_plugin_host_stop(otr_plugin_host *host, uint64_t deadline_ns, otr_loop_fn *done,
+                          void *arg);
+
+/* Calls fn for each plugin in the order of adding until it returns false. */
+void otr_plugin_host_each(const otr_plugin_host *host,
+                          bool (*fn)(void *arg, const otr_plugin_view *view), void *arg);
+
+#endif

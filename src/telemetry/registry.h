@@ -1,0 +1,62 @@
+/*
+ * Metric registry: names, labels, values; written as Prometheus text.
+ *
+ * A family has a name, kind, unit and help; a series is a family with label values. Series handles
+ * are cached by their owner, so an update is a store. Names are OpenTelemetry names with dots
+ * ("nginx.http.requests"); the exporter turns them into Prometheus names (dots to '_', unit suffix,
+ * "_total" for counters), as NGINX Agent's collector does.
+ *
+ * Thread: loop.
+ */
+#ifndef OTR_TELEMETRY_REGISTRY_H
+#define OTR_TELEMETRY_REGISTRY_H
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+typedef struct otr_registry otr_registry;
+typedef struct otr_series otr_series;
+
+typedef enum otr_metric_kind {
+    OTR_METRIC_COUNTER,
+    OTR_METRIC_GAUGE,
+    OTR_METRIC_HISTOGRAM
+} otr_metric_kind;
+
+typedef struct otr_family { /* static and const; identity is the address */
+    const char *name;       /* "nginx.http.connection.count" */
+    const char *unit;       /* "connections", "s", "By", "" */
+    const char *help;
+    otr_metric_kind kind;
+    const char *const *labels; /* label names, NULL-terminated; NULL: none */
+    const double *buckets;     /* histogram upper bounds, ascending, ended by 0 */
+} otr_family;
+
+otr_code otr_registry_new(otr_registry **ret, otr_err *err) OTR_MUST_CHECK;
+void otr_registry_free(otr_registry *reg);
+
+/* The series with these label values (NULL-terminated, as many as the family has names); made on
+ * first use. OTR_EQUOTA past the ceiling of series. The handle lives until otr_series_drop(). */
+otr_code otr_registry_series(otr_registry *reg, const otr_family *family, const char *const *values,
+                             otr_series **ret, otr_err *err) OTR_MUST_CHECK;
+void otr_series_drop(otr_series *s); /* gone from the output; NULL is fine */
+
+void otr_series_set(otr_series *s, double value);     /* gauge, or a counter read elsewhere */
+void otr_series_add(otr_series *s, double value);     /* counter or gauge */
+void otr_series_observe(otr_series *s, double value); /* histogram */
+/* Replaces a histogram's content: counts per bucket (one more than the bounds), sum. */
+void otr_series_set_histogram(otr_series *s, const uint64_t *counts, double sum);
+double otr_series_value(const otr_series *s);
+
+/* Called before each export, to refresh series from other state. */
+otr_code otr_registry_on_collect(otr_registry *reg, void (*fn)(void *arg), void *arg, otr_err *err)
+    OTR_MUST_CHECK;
+void otr_registry_off_collect(otr_registry *reg, const void *arg);
+
+/* Prometheus text exposition format 0.0.4, families sorted by name. */
+otr_code otr_registry_prometheus(otr_registry *reg, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
+/* [{"name","kind","unit","labels":{…},"value"}…] for the status page and the command line. */
+otr_code otr_registry_json(otr_registry *reg, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
+
+#endif

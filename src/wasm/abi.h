@@ -1,0 +1,49 @@
+/*
+ * One way for host and guest to hand over bytes: "extism", "wapc", "wit".
+ *
+ * An adapter knows memory and calling conventions; never topics, configuration or NGINX.
+ * Internal to src/wasm.
+ *
+ * Thread: that of the guest.
+ */
+#ifndef OTR_WASM_ABI_H
+#define OTR_WASM_ABI_H
+
+#include "wasm/engine.h"
+#include "wasm/guest.h"
+
+struct otr_abi_ops {
+    const char *name;
+    unsigned needs;    /* engine features it cannot do without */
+    size_t state_size; /* zeroed per guest: otr_guest.state */
+
+    /* Asked when the manifest names no ABI. */
+    bool (*match)(const otr_module_info *info);
+    /* Every host function it offers. */
+    const otr_import *(*imports)(size_t *ret_n);
+    /* Appends what `info` lacks to speak this ABI and to answer `operations`, a line each. */
+    otr_code (*check)(const otr_module_info *info, const char *const *operations, otr_buf *missing,
+                      otr_err *err);
+    bool (*has)(const otr_module_info *info, const char *operation);
+    /* Once, after spawn: finds handles, runs start functions before `deadline_ns`. */
+    otr_code (*attach)(otr_guest *g, uint64_t deadline_ns, otr_err *err);
+    /* Bytes in, bytes out: appends to `out` on success, leaves it alone on failure. */
+    otr_code (*invoke)(otr_guest *g, const char *op, otr_bytes in, uint64_t deadline_ns,
+                       otr_buf *out, otr_err *err);
+    /* Also after a trap: must not call into the guest. */
+    void (*detach)(otr_guest *g);
+};
+
+extern const otr_abi_ops otr_abi_extism;
+extern const otr_abi_ops otr_abi_wapc;
+
+struct otr_guest {
+    const otr_abi_ops *abi;
+    otr_guest_code *code;
+    otr_instance *inst;
+    otr_guest_spec spec;
+    bool dead;
+    void *state; /* abi->state_size bytes */
+};
+
+#endif

@@ -1,0 +1,90 @@
+/*
+ * A guest: one loaded plugin file, ready to be asked by operation name. Bytes in, bytes out.
+ *
+ * otr_guest_code is the compiled and validated file (shared); otr_guest is one running sandbox of
+ * it behind its ABI adapter. This is the whole interface that src/plugin and the command line use;
+ * it needs neither the daemon nor the loop nor the bus.
+ *
+ * Thread: code, any; a guest, one thread at a time, except otr_guest_cancel() (any).
+ */
+#ifndef OTR_WASM_GUEST_H
+#define OTR_WASM_GUEST_H
+
+#include <stdbool.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/err.h"
+#include "wasm/engine.h"
+
+typedef struct otr_guest_code otr_guest_code;
+typedef struct otr_guest otr_guest;
+
+/* What a guest may ask of us; the owner checks grants there. Called on the guest's thread, inside a
+ * call. `host` is otr_guest_spec.host. A failure is told to the guest in its ABI's own way. */
+typedef struct otr_host_ops {
+    otr_code (*publish)(void *host, const char *topic, otr_bytes payload, otr_err *err);
+    /* Appends the value; OTR_ENOTFOUND when there is no such key. */
+    otr_code (*config)(void *host, const char *key, otr_buf *out, otr_err *err);
+    /* Any other operation: "<namespace>.<operation>", for example "kv.get". */
+    otr_code (*call)(void *host, const char *op, otr_bytes in, otr_buf *out, otr_err *err);
+    void (*log)(void *host, int level, otr_bytes text); /* level: otr_log_level, or -1 for trace */
+} otr_host_ops;
+
+/* Which ABI a module speaks, from its imports and exports. */
+typedef struct otr_abi_ops otr_abi_ops;
+const otr_abi_ops *otr_abi_find(const char *name); /* "extism", "wapc", "wit"; NULL: no such ABI */
+const char *otr_abi_name(const otr_abi_ops *abi);
+
+typedef struct otr_load_spec {
+    const char *name;              /* for errors: the plugin's name or the file */
+    otr_bytes wasm;                /* borrowed until return */
+    const char *abi;               /* NULL: detect; else it must fit the file */
+    const char *const *operations; /* required guest operations, NULL-terminated, or NULL: none */
+    bool rewrite;                  /* Extism: inline loads and stores at load time where possible */
+} otr_load_spec;
+
+/* Compiles (or takes from the cache), detects the ABI and checks exports, their types and every
+ * import. The error lists all that is missing and what there is. Worker threads only. */
+otr_code otr_guest_load(otr_engine *engine, const otr_load_spec *spec, otr_guest_code **ret,
+                        otr_err *err) OTR_MUST_CHECK;
+void otr_guest_code_free(otr_guest_code *code); /* after its guests; NULL is fine */
+const otr_module_info *otr_guest_code_info(const otr_guest_code *code);
+const otr_abi_ops *otr_guest_code_abi(const otr_guest_code *code);
+const char *otr_guest_code_sha256(const otr_guest_code *code);
+bool otr_guest_code_has(const otr_guest_code *code, const char *operation); /* waPC: always true */
+
+/* What `outrider plugin inspect` shows, also for files that cannot be loaded: JSON object into
+ * `out` (abi, engine, exports, imports, size, sha256, missing[]). Fails only when the file is not
+ * a Wasm module at all. */
+otr_code otr_guest_inspect(otr_engine *engine, const otr_load_spec *spec, otr_buf *out,
+                           otr_err *err) OTR_MUST_CHECK;
+
+typedef struct otr_guest_spec {
+    const char *name; /* for errors and logs; borrowed for the guest's life */
+    const otr_host_ops *ops;
+    void *host;
+    const otr_wasi *wasi; /* NULL: WASI without files, network, environment when it is imported */
+    uint64_t max_memory_bytes;
+    uint64_t max_vars_bytes;
+    size_t max_output_bytes;
+    uint64_t init_ms; /* deadline of start functions */
+} otr_guest_spec;
+
+/* A fresh sandbox; runs the module's start functions. */
+otr_code otr_guest_new(otr_guest_code *code, const otr_guest_spec *spec, otr_guest **ret,
+                       otr_err *err) OTR_MUST_CHECK;
+void otr_guest_free(otr_guest *g); /* NULL is fine */
+
+/* Asks operation `op` with input `in` before the monotonic `deadline_ns`; appends the answer to
+ * `out`, which keeps its old content on failure. OTR_EINVAL: the guest answered with an error
+ * (err->msg is its text) and lives on. OTR_EGUEST, OTR_ETIMEOUT, OTR_EQUOTA: it is dead, see
+ * otr_guest_dead(). */
+otr_code otr_guest_call(otr_guest *g, const char *op, otr_bytes in, uint64_t deadline_ns,
+                        otr_buf *out, otr_err *err) OTR_MUST_CHECK;
+bool otr_guest_dead(const otr_guest *g);
+uint64_t otr_guest_memory_bytes(otr_guest *g);
+void otr_guest_cancel(otr_guest *g);
+
+#endif
