@@ -1,0 +1,55 @@
+# The front door. `make help` lists what there is; CMakePresets.json has the builds behind it.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := build
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+# make run SECONDS=20 ends by itself; without it, ctrl-C does.
+SECONDS ?=
+# Parallel jobs of builds and tests.
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+export JOBS
+
+.PHONY: help
+help: ## Print this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
+
+.PHONY: build
+build: ## Build what is installed: build/release/outrider
+	@tools/deps build guests
+	@tools/build release
+
+.PHONY: run
+run: ## A private NGINX, the agent and every example plugin; SECONDS=n ends by itself
+	@tools/deps build run guests
+	@tools/build release
+	@exec tools/run-demo --agent build/release/outrider $(if $(SECONDS),--seconds "$(SECONDS)")
+
+.PHONY: test
+test: ## Build with sanitizers and run every test
+	@tools/deps build run guests test
+	@tools/test
+
+.PHONY: bench
+bench: ## Measure the release build beside its peers
+	@tools/deps build run guests test
+	@tools/build release
+	@exec bench/run
+
+.PHONY: lint
+lint: ## Formatting, clang-tidy, layers, sizes, banned calls, spelling, scripts, man pages
+	@tools/deps build guests lint
+	@tools/lint
+
+.PHONY: deps
+deps: ## Install whatever any target needs (Debian, Ubuntu); nothing on the second run
+	@tools/deps all
+
+.PHONY: install
+install: build ## Install below DESTDIR and PREFIX (/usr/local)
+	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)" --strip
+
+.PHONY: clean
+clean: ## Remove build/ (the engines stay in the cache)
+	@rm -rf build
