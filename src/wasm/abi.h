@@ -12,10 +12,23 @@
 #include "wasm/engine.h"
 #include "wasm/guest.h"
 
+/* A module of ours that is linked before each guest of an ABI, as link 0 of the instance. guest.c
+ * compiles it when the first such guest is loaded. Its exports serve imports beside `imports()`. */
+typedef struct otr_kernel {
+    const otr_bytes *wasm; /* text */
+    const char *as[3];     /* the import module names it satisfies, NULL-terminated */
+} otr_kernel;
+
 struct otr_abi_ops {
     const char *name;
     unsigned needs;    /* engine features it cannot do without */
     size_t state_size; /* zeroed per guest: otr_guest.state */
+
+    const otr_kernel *kernel; /* Optional. */
+    /* Optional. Asked before compiling when otr_load_spec.rewrite is set: appends to `ret` a module
+     * that means the same and runs faster, or leaves it empty and says in `why` (text) why this
+     * one stays as it is. Fails only for want of memory. */
+    otr_code (*rewrite)(otr_bytes wasm, otr_buf *ret, otr_buf *why, otr_err *err);
 
     /* Asked when the manifest names no ABI. */
     bool (*match)(const otr_module_info *info);

@@ -61,6 +61,12 @@ bool otr_guest_code_has(const otr_guest_code *code, const char *operation); /* w
 otr_code otr_guest_inspect(otr_engine *engine, const otr_load_spec *spec, otr_buf *out,
                            otr_err *err) OTR_MUST_CHECK;
 
+/* What a call may find of the call before it in the memory between host and guest (Extism). */
+typedef enum otr_zeroing {
+    OTR_ZERO_USED,  /* nothing: what the call before had allocated is zeroed, as libextism does */
+    OTR_ZERO_NEVER, /* anything: fastest; only the same instance's own old bytes can be seen */
+} otr_zeroing;
+
 typedef struct otr_guest_spec {
     const char *name; /* for errors and logs; borrowed for the guest's life */
     const otr_host_ops *ops;
@@ -70,6 +76,7 @@ typedef struct otr_guest_spec {
     uint64_t max_vars_bytes;
     size_t max_output_bytes;
     uint64_t init_ms; /* deadline of start functions */
+    otr_zeroing zeroing;
 } otr_guest_spec;
 
 /* A fresh sandbox; runs the module's start functions. */
