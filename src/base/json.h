@@ -80,6 +80,10 @@ bool otr_json_bool(const otr_json *v, bool otherwise);
 /* Writes `v` as compact JSON. */
 otr_code otr_json_write(const otr_json *v, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 
+/* True when `text` is one JSON text within our depth limit. Allocates nothing; for what is passed
+ * on but not read. */
+bool otr_json_valid(otr_bytes text);
+
 /* True when all of `text` is well-formed UTF-8 (RFC 3629). */
 bool otr_utf8_ok(otr_bytes text);
 

@@ -9,6 +9,7 @@
 #ifndef OTR_PLUGIN_HOST_H
 #define OTR_PLUGIN_HOST_H
 
+#include "loop/worker.h"
 #include "plugin/plugin.h"
 
 typedef struct otr_plugin_host otr_plugin_host;
@@ -59,6 +60,7 @@ typedef struct otr_plugin_view { /* borrowed until the next turn of the loop */
 typedef struct otr_plugin_host_spec {
     otr_loop *loop;
     otr_bus *bus;
+    otr_pool *pool; /* workers for guests; outlives the host */
     void *services;
     /* A plugin changed state. Optional. */
     void (*changed)(void *arg, const otr_plugin_view *view);
@@ -86,6 +88,10 @@ otr_code otr_plugin_host_reload(otr_plugin_host *host, const otr_config *cfg, ot
 /* Stops all in reverse order, then calls done(arg) on the loop, not later than deadline_ns. */
 void otr_plugin_host_stop(otr_plugin_host *host, uint64_t deadline_ns, otr_loop_fn *done,
                           void *arg);
+
+/* After otr_plugin_host_stop(): a guest is still inside a job that could not be ended (a
+ * compilation). The host must then not be freed: end the process. */
+bool otr_plugin_host_stuck(const otr_plugin_host *host);
 
 /* Calls fn for each plugin in the order of adding until it returns false. */
 void otr_plugin_host_each(const otr_plugin_host *host,

@@ -1,0 +1,47 @@
+/*
+ * What guests may ask of the agent: the one place where grants are checked and denials counted.
+ *
+ * One otr_hostcalls belongs to one guest. While the guest runs on a worker, its messages gather in
+ * the outbox; the loop publishes them after the job (otr_hostcalls_flush). Counters are read
+ * between jobs.
+ *
+ * Thread: that of the guest's job; the loop between jobs.
+ */
+#ifndef OTR_PLUGIN_HOSTCALLS_H
+#define OTR_PLUGIN_HOSTCALLS_H
+
+#include "bus/bus.h"
+#include "bus/msg.h"
+#include "plugin/manifest.h"
+#include "wasm/guest.h"
+
+typedef struct otr_outgoing {
+    struct otr_outgoing *next;
+    otr_msg *cause; /* a reference, or NULL */
+    otr_bus_json *json;
+    char topic[]; /* checked */
+} otr_outgoing;
+
+typedef struct otr_hostcalls {
+    const char *name; /* the plugin's */
+    const otr_manifest *manifest;
+    const otr_msg *cause; /* message in process, or NULL */
+    otr_outgoing *first, **last;
+    unsigned in_call; /* messages published by the running call */
+    size_t bytes;     /* payload bytes in the outbox */
+    uint64_t denials, logs, logs_dropped, publish_dropped;
+    uint64_t log_second; /* monotonic second of `log_count` */
+    unsigned log_count;
+    bool denial_logged, quota_logged;
+} otr_hostcalls;
+
+extern const otr_host_ops otr_hostcalls_ops; /* `host` is the otr_hostcalls */
+
+void otr_hostcalls_init(otr_hostcalls *hc, const char *name, const otr_manifest *manifest);
+/* A new call begins, caused by `cause` (borrowed until the call ends) or by nothing. */
+void otr_hostcalls_begin(otr_hostcalls *hc, const otr_msg *cause);
+/* Publishes the outbox in order, as source `name`. Returns how many; those refused are counted. */
+uint64_t otr_hostcalls_flush(otr_hostcalls *hc, otr_bus *bus);
+void otr_hostcalls_deinit(otr_hostcalls *hc); /* drops the outbox */
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * What host.c and guest.c share about one plugin. Internal to src/plugin.
+ *
+ * Thread: loop.
+ */
+#ifndef OTR_PLUGIN_INTERNAL_H
+#define OTR_PLUGIN_INTERNAL_H
+
+#include "base/digest.h"
+#include "loop/worker.h"
+#include "plugin/host.h"
+#include "plugin/manifest.h"
+#include "wasm/engine.h"
+
+enum { OTR_REASON_BYTES = 400 };
+
+struct otr_plugin {
+    otr_plugin_host *host;
+    const otr_plugin_ops *ops;
+    char *name;
+    void *state;
+    otr_sub *sub;
+    otr_plugin_state_id state_id;
+    uint64_t state_since_ns;
+    char reason[OTR_REASON_BYTES];
+    otr_plugin_stats stats;
+    char *version;   /* guests, once known */
+    const char *abi; /* guests, once known; static */
+    char sha256[OTR_SHA256_HEX_BYTES];
+    char **patterns;        /* what it subscribed to; NULL-terminated or NULL */
+    otr_manifest *manifest; /* guests; owned */
+    bool inited, settled, stopped;
+    struct otr_plugin *next, *prev;
+};
+
+struct otr_plugin_host {
+    otr_plugin_host_spec spec;
+    otr_plugin *first, *last;
+    otr_pool *pool;     /* borrowed: guests' jobs */
+    otr_engine *engine; /* opened with the first guest */
+    otr_timer *deadline;
+    otr_loop_fn *stop_done;
+    void *stop_arg;
+    uint64_t stop_deadline_ns;
+    bool started, ready_told, stopping;
+    otr_defer stop_check;
+};
+
+extern const otr_plugin_ops otr_guest_plugin_ops;
+
+void otr_plugin_set_state(otr_plugin *p, otr_plugin_state_id state, const char *reason);
+/* Subscribes `p` to `patterns` (copied), in place of what it was subscribed to. */
+otr_code otr_plugin_subscribe(otr_plugin *p, const char *const *patterns,
+                              void (*ready)(void *arg, otr_sub *sub), otr_err *err) OTR_MUST_CHECK;
+void otr_plugin_unsubscribe(otr_plugin *p);
+/* Adds one call of `ns` to the time histogram in `stats`. */
+void otr_plugin_count_call(otr_plugin_stats *stats, uint64_t ns);
+/* A new participant with this name, not yet initialised. Owns `manifest` on success. */
+otr_code otr_plugin_new(otr_plugin_host *host, const otr_plugin_ops *ops, const char *name,
+                        otr_manifest *manifest, otr_plugin **ret, otr_err *err) OTR_MUST_CHECK;
+void otr_plugin_free(otr_plugin *p); /* fini() included */
+/* The plugin loaded, or will not: counts towards otr_plugin_host_spec.ready. */
+void otr_plugin_settle(otr_plugin *p);
+
+/* host_guests.c: make the running guests those of `set`, whose items move into the plugins. */
+otr_code otr_host_guests_apply(otr_plugin_host *host, otr_manifest_set *set, otr_err *err)
+    OTR_MUST_CHECK;
+/* guest.c: asks the running guest to take `manifest` (owned), which differs in `config:` only. */
+void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest);
+/* guest.c: its file is not the one that was loaded. */
+bool otr_guest_plugin_stale(otr_plugin *p);
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * The `plugins:` section of the configuration, checked and copied into plain structs.
+ *
+ *     plugins:
+ *       directory: /usr/lib/outrider/plugins     # for relative sources
+ *       cache: /var/lib/nginx-agent/wasm          # compiled code; "" or off: none
+ *       load:
+ *         - name: rate-watch
+ *           source: rate-watch.wasm
+ *           config: { threshold: 100 }
+ *           grants: { publish: [alert.*] }
+ *
+ * Every key and its default stands in man/nginx-agent.conf.5. Everything is denied that is not
+ * granted.
+ *
+ * Thread: any; a parsed section is read-only.
+ */
+#ifndef OTR_PLUGIN_MANIFEST_H
+#define OTR_PLUGIN_MANIFEST_H
+
+#include <stdbool.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "config/config.h"
+
+typedef enum otr_on_failure {
+    OTR_ON_FAILURE_RESTART, /* a fresh instance after a back-off; disabled after too many failures
+                             */
+    OTR_ON_FAILURE_DISABLE, /* off at the first failure */
+} otr_on_failure;
+
+typedef struct otr_manifest { /* one entry of `load:` */
+    char *name;
+    char *source;        /* absolute path of the file */
+    char *abi;           /* NULL: detect */
+    char *engine;        /* "wasmtime" */
+    char *sha256;        /* 64 hex digits, or NULL */
+    char *where;         /* "file:line:column" of the entry */
+    char *config_json;   /* `config:` as one JSON object */
+    char **config_pairs; /* key, text, …, NULL: scalars as written, the rest as JSON */
+    char **subscribe;    /* patterns that replace the guest's own; NULL: the guest's own */
+    char **publish;      /* granted topic patterns, NULL-terminated, never NULL */
+    uint64_t memory_bytes, vars_bytes;
+    uint64_t call_ns, init_ns;
+    size_t queue;
+    otr_on_failure on_failure;
+    char *identity; /* the entry without `config:` as JSON: when it differs, the plugin is loaded
+                       anew */
+} otr_manifest;
+
+typedef struct otr_manifest_set {
+    char *cache_dir; /* NULL: none */
+    otr_manifest **items;
+    size_t n;
+} otr_manifest_set;
+
+/* Reads `plugins:` of `cfg`; an absent section gives an empty set. The error has file:line:column,
+ * the key and what was expected. Files are not looked at. */
+otr_code otr_manifest_parse(const otr_config *cfg, otr_manifest_set **ret, otr_err *err)
+    OTR_MUST_CHECK;
+void otr_manifest_set_free(otr_manifest_set *set); /* NULL is fine */
+void otr_manifest_set_freep(void *slot);
+void otr_manifest_free(otr_manifest *m);
+/* 1 to 64 of [a-z0-9-], beginning with a letter. */
+bool otr_plugin_name_ok(const char *name);
+
+#endif
