@@ -6,6 +6,19 @@ set(OTR_DEPS_wasm dep_engines)
 set(OTR_DEPS_net dep_uv dep_microhttpd dep_http_parser)
 set(OTR_DEPS_nginx dep_uv)
 
+# src/<folder>/<x>.wat becomes the header "<folder>/<x>.wat.h" with the array otr_<x>_wat.
+function(otr_embed target folder)
+  file(GLOB texts CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${folder}/*.wat)
+  foreach(text ${texts})
+    get_filename_component(name ${text} NAME_WE)
+    set(header ${CMAKE_BINARY_DIR}/embed/${folder}/${name}.wat.h)
+    add_custom_command(OUTPUT ${header} DEPENDS ${text} ${CMAKE_SOURCE_DIR}/cmake/embed.cmake
+      COMMAND ${CMAKE_COMMAND} -DFROM=${text} -DTO=${header} -DNAME=otr_${name}_wat -P ${CMAKE_SOURCE_DIR}/cmake/embed.cmake)
+    target_sources(${target} PRIVATE ${header})
+    target_include_directories(${target} PRIVATE ${CMAKE_BINARY_DIR}/embed)
+  endforeach()
+endfunction()
+
 # One static library otr_<folder> for each line of the table that has sources.
 function(otr_layers table)
   file(STRINGS ${table} lines REGEX "^[a-z]+:")
@@ -20,6 +33,7 @@ function(otr_layers table)
     endif()
     add_library(otr_${folder} STATIC ${sources})
     target_include_directories(otr_${folder} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+    otr_embed(otr_${folder} ${folder})
     target_link_libraries(otr_${folder} PRIVATE ${OTR_DEPS_${folder}})
     foreach(used ${uses})
       if(TARGET otr_${used})
