@@ -11,11 +11,13 @@
 /* JSON text from anywhere */
 #define OTR_LIMIT_JSON_BYTES (64U * OTR_MIB)
 #define OTR_LIMIT_JSON_DEPTH 64
+#define OTR_LIMIT_JSON_VALUES 1000000
 
 /* configuration file */
 #define OTR_LIMIT_CONFIG_BYTES (4U * OTR_MIB)
-#define OTR_LIMIT_CONFIG_NODES 100000
-#define OTR_LIMIT_CONFIG_DEPTH 64
+#define OTR_LIMIT_CONFIG_NODES   100000 /* an alias counts as all that it stands for */
+#define OTR_LIMIT_CONFIG_ANCHORS 1000
+#define OTR_LIMIT_CONFIG_DEPTH   32 /* leaves room for what a JSON dump puts around it */
 
 /* bus */
 #define OTR_LIMIT_BUS_TOPICS        4096 /* distinct topic names, compiled in and made by guests */
@@ -48,10 +50,25 @@
 #define OTR_LIMIT_NGINX_STATUS_BYTES  65536 /* body of stub_status */
 #define OTR_LIMIT_NGINX_LOG_LINE      65536
 
+/* metric registry */
+#define OTR_LIMIT_METRIC_FAMILIES     2048
+#define OTR_LIMIT_METRIC_SERIES       20000
+#define OTR_LIMIT_METRIC_LABELS       16
+#define OTR_LIMIT_METRIC_BUCKETS      64
+#define OTR_LIMIT_METRIC_LABEL_BYTES  1024 /* all label values of one series together */
+#define OTR_LIMIT_METRIC_NAME_BYTES   256
+#define OTR_LIMIT_METRIC_OUTPUT_BYTES (32U * OTR_MIB)
+
 /* HTTP server and admin API */
-#define OTR_LIMIT_HTTP_CONNECTIONS 256
-#define OTR_LIMIT_HTTP_BODY_BYTES  OTR_MIB
-#define OTR_LIMIT_HTTP_STREAMS     64 /* live event streams */
-#define OTR_LIMIT_EVENTS_KEPT      256
+#define OTR_LIMIT_HTTP_CONNECTIONS  256
+#define OTR_LIMIT_HTTP_BODY_BYTES   OTR_MIB
+#define OTR_LIMIT_HTTP_REPLY_BYTES  (32U * OTR_MIB)
+#define OTR_LIMIT_HTTP_ROUTES       256
+#define OTR_LIMIT_HTTP_STREAMS      64             /* live event streams of one listener */
+#define OTR_LIMIT_HTTP_STREAM_BYTES (256U * 1024U) /* what may wait for one slow reader */
+#define OTR_LIMIT_HTTP_IDLE_S       15             /* a silent connection is closed */
+#define OTR_LIMIT_EVENTS_KEPT       256
+#define OTR_LIMIT_EVENT_BYTES       (16U * 1024U) /* a larger event is kept without its data */
+#define OTR_LIMIT_INSTANCE_SAMPLES  120           /* history that the status page draws */
 
 #endif

@@ -37,7 +37,9 @@ otr_code otr_registry_new(otr_registry **ret, otr_err *err) OTR_MUST_CHECK;
 void otr_registry_free(otr_registry *reg);
 
 /* The series with these label values (NULL-terminated, as many as the family has names); made on
- * first use. OTR_EQUOTA past the ceiling of series. The handle lives until otr_series_drop(). */
+ * first use. Values need not be UTF-8: the exporters replace what is not. A family is known from
+ * its first series to the drop of its last; two that would be exported under one name are
+ * OTR_ESTATE. OTR_EQUOTA past the ceiling of series. The handle lives until otr_series_drop(). */
 otr_code otr_registry_series(otr_registry *reg, const otr_family *family, const char *const *values,
                              otr_series **ret, otr_err *err) OTR_MUST_CHECK;
 void otr_series_drop(otr_series *s); /* gone from the output; NULL is fine */
@@ -56,7 +58,8 @@ void otr_registry_off_collect(otr_registry *reg, const void *arg);
 
 /* Prometheus text exposition format 0.0.4, families sorted by name. */
 otr_code otr_registry_prometheus(otr_registry *reg, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
-/* [{"name","kind","unit","labels":{…},"value"}…] for the status page and the command line. */
+/* [{"name","kind","unit","labels":{…},"value"}…] for the status page and the command line; the
+ * value of a histogram is {"buckets":[{"le","count"}…],"count","sum"}, the last "le" null. */
 otr_code otr_registry_json(otr_registry *reg, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 
 #endif

@@ -1,0 +1,140 @@
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "base/json.h"
+#include "telemetry/names.h"
+#include "telemetry/store.h"
+
+enum { NUMBER_BYTES = 40 };
+
+/* The shortest text that reads back as the same number. */
+static const char *number(double value, char out[NUMBER_BYTES])
+{
+    if (isnan(value)) {
+        return "NaN";
+    }
+    if (isinf(value)) {
+        return value > 0 ? "+Inf" : "-Inf";
+    }
+    if (fabs(value) < 9007199254740992.0 && value == trunc(value)) {
+        snprintf(out, NUMBER_BYTES, "%.0f", value);
+        return out;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        double back = 0;
+        snprintf(out, NUMBER_BYTES, "%.*g", digits, value);
+        if (sscanf(out, "%lf", &back) == 1 && back == value) {
+            break;
+        }
+    }
+    return out;
+}
+
+static size_t sequence(otr_bytes text)
+{
+    for (size_t n = 1; n <= 4 && n <= text.n; n++) {
+        if (otr_utf8_ok((otr_bytes){ text.p, n })) {
+            return n;
+        }
+    }
+    return 0;
+}
+
+/* Label values escape backslash, quote and line feed; help texts the first and the last. The
+ * format is UTF-8: what is not becomes U+FFFD. */
+static otr_code add_escaped(otr_buf *out, const char *text, const char *special, otr_err *err)
+{
+    otr_code rc = OTR_OK;
+    otr_bytes rest = otr_bytes_of(text);
+    while (rc == OTR_OK && rest.n > 0) {
+        size_t n = sequence(rest);
+        char c = (char)rest.p[0];
+        if (n == 0) {
+            rc = otr_buf_adds(out, "\xef\xbf\xbd", err);
+            n = 1;
+        } else if (c == '\n') {
+            rc = otr_buf_adds(out, "\\n", err);
+        } else if (n == 1 && strchr(special, c) != NULL) {
+            rc = otr_buf_add(out, (otr_bytes){ (const uint8_t[]){ '\\', (uint8_t)c }, 2 }, err);
+        } else {
+            rc = otr_buf_add(out, (otr_bytes){ rest.p, n }, err);
+        }
+        rest.p += n;
+        rest.n -= n;
+    }
+    return rc;
+}
+
+/* Appends "{a=\"1\",le=\"0.5\"}", or nothing when there is no label at all. */
+static otr_code add_labels(otr_buf *out, const otr_series *s, const char *le, otr_err *err)
+{
+    const otr_metric_entry *entry = s->entry;
+    const char *value = s->values;
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && i < entry->n_labels; i++) {
+        rc = otr_buf_addc(out, i == 0 ? '{' : ',', err);
+        rc = rc != OTR_OK ? rc : otr_prom_label_name(entry->family->labels[i], out, err);
+        rc = rc != OTR_OK ? rc : otr_buf_adds(out, "=\"", err);
+        rc = rc != OTR_OK ? rc : add_escaped(out, value, "\\\"", err);
+        rc = rc != OTR_OK ? rc : otr_buf_addc(out, '"', err);
+        value += strlen(value) + 1;
+    }
+    if (rc == OTR_OK && le != NULL) {
+        rc = otr_buf_addf(out, err, "%cle=\"%s\"", entry->n_labels == 0 ? '{' : ',', le);
+    }
+    if (rc == OTR_OK && (entry->n_labels > 0 || le != NULL)) {
+        rc = otr_buf_addc(out, '}', err);
+    }
+    return rc;
+}
+
+static otr_code add_sample(otr_buf *out, const otr_series *s, const char *suffix, const char *le,
+                           const char *value, otr_err *err)
+{
+    otr_code rc = otr_buf_addf(out, err, "%s%s", s->entry->prom_name, suffix);
+    rc = rc != OTR_OK ? rc : add_labels(out, s, le, err);
+    return rc != OTR_OK ? rc : otr_buf_addf(out, err, " %s\n", value);
+}
+
+static otr_code add_histogram(otr_buf *out, const otr_series *s, otr_err *err)
+{
+    uint64_t below = 0;
+    otr_code rc = OTR_OK;
+    char bound[NUMBER_BYTES], count[NUMBER_BYTES];
+    for (size_t i = 0; rc == OTR_OK && i <= s->entry->n_bounds; i++) {
+        below += s->counts[i];
+        snprintf(count, sizeof(count), "%" PRIu64, below);
+        const char *le =
+            i == s->entry->n_bounds ? "+Inf" : number(s->entry->family->buckets[i], bound);
+        rc = add_sample(out, s, "_bucket", le, count, err);
+    }
+    rc = rc != OTR_OK ? rc : add_sample(out, s, "_sum", NULL, number(s->value, bound), err);
+    return rc != OTR_OK ? rc : add_sample(out, s, "_count", NULL, count, err);
+}
+
+static otr_code add_entry(otr_buf *out, const otr_metric_entry *entry, otr_err *err)
+{
+    static const char *const kinds[] = { "counter", "gauge", "histogram" };
+    otr_code rc = otr_buf_addf(out, err, "# HELP %s ", entry->prom_name);
+    rc = rc != OTR_OK ? rc : add_escaped(out, entry->family->help, "\\", err);
+    rc = rc != OTR_OK ? rc
+                      : otr_buf_addf(out, err, "\n# TYPE %s %s\n", entry->prom_name,
+                                     kinds[entry->family->kind]);
+    for (const otr_series *s = entry->first; rc == OTR_OK && s != NULL; s = s->next) {
+        char text[NUMBER_BYTES];
+        rc = s->counts != NULL ? add_histogram(out, s, err)
+                               : add_sample(out, s, "", NULL, number(s->value, text), err);
+    }
+    return rc;
+}
+
+otr_code otr_registry_prometheus(otr_registry *reg, otr_buf *out, otr_err *err)
+{
+    otr_registry_collect(reg);
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && i < reg->n_entries; i++) {
+        rc = add_entry(out, reg->entries[i], err);
+    }
+    return rc;
+}
