@@ -32,12 +32,16 @@ typedef struct otr_nginx_instance {
     bool plus;
     char *config; /* absolute path of nginx.conf */
     char *prefix;
-    char *configure; /* configure arguments, as `nginx -V` prints them */
-    char *error_log; /* first one of the configuration, or the compiled-in one */
-    char
-        *stub_status; /* "http://127.0.0.1:8080/status", "unix:/run/x.sock:/status"; "" when none */
+    char *configure;    /* configure arguments, as `nginx -V` prints them */
+    char *error_log;    /* first one of the configuration, or the compiled-in one */
+    char *stub_status;  /* "http://127.0.0.1:8080/status", "unix:/run/x.sock:/status"; "" when none.
+                           A fragment carries what a client must do beyond that, joined by '&':
+                           "#host=NAME" (Host to send), "#proxy_protocol" (PROXY line first) */
+    char **status_urls; /* every candidate, best first; stub_status is the first */
+    size_t n_status_urls;
     otr_nginx_log *access_logs;
     size_t n_access_logs;
+    char *root;         /* "" or "/proc/<pid>/root": a container, where the paths above hold */
     char *config_error; /* "" or why the configuration could not be read (file:line) */
 } otr_nginx_instance;
 
