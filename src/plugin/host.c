@@ -336,6 +336,7 @@ void otr_plugin_host_free(otr_plugin_host *host)
         otr_plugin_free(host->last);
     }
     otr_loop_defer_cancel(&host->stop_check);
+    otr_loop_defer_cancel(&host->sweep);
     otr_timer_free(host->deadline);
     if (host->engine != NULL) {
         host->engine->ops->close(host->engine);
@@ -431,12 +432,25 @@ static void check_stopped(void *arg)
     finish_stop(host);
 }
 
+static void sweep(void *arg)
+{
+    otr_plugin_host *host = arg;
+    for (otr_plugin *p = host->first, *next; p != NULL && !host->stopping; p = next) {
+        next = p->next;
+        if (p->manifest != NULL && p->stopped) {
+            otr_plugin_free(p);
+        }
+    }
+}
+
 void otr_plugin_stopped(otr_plugin *p)
 {
     p->stopped = true;
     otr_plugin_set_state(p, OTR_PLUGIN_STOPPED, "");
     if (p->host->stopping) {
         otr_loop_defer(p->host->spec.loop, &p->host->stop_check, check_stopped, p->host);
+    } else {
+        otr_loop_defer(p->host->spec.loop, &p->host->sweep, sweep, p->host);
     }
 }
 

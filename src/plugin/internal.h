@@ -43,7 +43,8 @@ struct otr_plugin_host {
     void *stop_arg;
     uint64_t stop_deadline_ns;
     bool started, ready_told, stopping;
-    otr_defer stop_check;
+    otr_defer stop_check; /* are all stopped? */
+    otr_defer sweep;      /* frees guests that were removed and have stopped */
 };
 
 extern const otr_plugin_ops otr_guest_plugin_ops;

@@ -1,0 +1,140 @@
+#include "plugin/contract.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/json.h"
+#include "bus/bus.h"
+
+enum { MAX_TOPICS = 64, MAX_VERSION = 64 };
+
+const char *const otr_contract_required[] = { "info", "subscriptions", "process", NULL };
+
+void otr_contract_info_deinit(otr_contract_info *info)
+{
+    otr_freep(&info->version);
+    info->operations = 0;
+}
+
+static unsigned read_operations(const otr_json *list)
+{
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } known[] = { { "init", OTR_HAS_INIT },
+                  { "reconfigure", OTR_HAS_RECONFIGURE },
+                  { "close", OTR_HAS_CLOSE } };
+    unsigned bits = OTR_HAS_LIST;
+    for (size_t i = 0; i < otr_json_size(list); i++) {
+        const char *name = otr_json_str(otr_json_at(list, i), "");
+        for (size_t k = 0; k < OTR_COUNT(known); k++) {
+            bits |= strcmp(name, known[k].name) == 0 ? known[k].bit : 0;
+        }
+    }
+    return bits;
+}
+
+static otr_code check_info(const otr_json *root, otr_err *err)
+{
+    if (otr_json_kind(root) != OTR_JSON_OBJECT) {
+        return otr_fail(err, OTR_EINVAL, "info: expected a JSON object {name, version, api}");
+    }
+    const char *version = otr_json_str(otr_json_get(root, "version"), NULL);
+    if (otr_json_str(otr_json_get(root, "name"), NULL) == NULL || version == NULL) {
+        return otr_fail(err, OTR_EINVAL, "info: \"name\" and \"version\" must be texts");
+    }
+    if (strlen(version) > MAX_VERSION) {
+        return otr_fail(err, OTR_EINVAL, "info: \"version\" is longer than %d bytes", MAX_VERSION);
+    }
+    const otr_json *api = otr_json_get(root, "api");
+    const char *text = otr_json_str(api, "");
+    if (strcmp(text, OTR_CONTRACT_API) != 0 && otr_json_int(api, 0) != 1) {
+        return otr_fail(err, OTR_EUNSUP,
+                        "info: \"api\" is \"%.32s\"; this agent serves plugin API \"%s\"", text,
+                        OTR_CONTRACT_API);
+    }
+    return OTR_OK;
+}
+
+otr_code otr_contract_read_info(otr_bytes answer, otr_contract_info *ret, otr_err *err)
+{
+    OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
+    otr_code rc = otr_json_parse(answer, &root, err);
+    if (rc != OTR_OK) {
+        return otr_wrap(err, rc, "info");
+    }
+    rc = check_info(root, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    char *version = otr_strdup(otr_json_str(otr_json_get(root, "version"), ""));
+    if (version == NULL) {
+        return otr_fail_nomem(err);
+    }
+    const otr_json *operations = otr_json_get(root, "operations");
+    *ret = (otr_contract_info){ version, operations != NULL ? read_operations(operations) : 0 };
+    return OTR_OK;
+}
+
+void otr_contract_free_list(char **list)
+{
+    for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
+        otr_free(list[i]);
+    }
+    otr_free(list);
+}
+
+static otr_code read_topic(const otr_json *item, char **ret, otr_err *err)
+{
+    const char *pattern = otr_json_str(item, NULL);
+    if (item != NULL && otr_json_kind(item) == OTR_JSON_OBJECT) {
+        pattern = otr_json_str(otr_json_get(item, "pattern"), NULL);
+        const char *kind = otr_json_str(otr_json_get(item, "kind"), "event");
+        if (strcmp(kind, "event") != 0) {
+            return otr_fail(err, OTR_EUNSUP,
+                            "subscriptions: kind \"%.32s\" is not offered; there is: event", kind);
+        }
+    }
+    if (pattern == NULL) {
+        return otr_fail(err, OTR_EINVAL,
+                        "subscriptions: each topic must be a text or {pattern, kind}");
+    }
+    otr_code rc = otr_topic_check(pattern, true, err);
+    if (rc != OTR_OK) {
+        return otr_wrap(err, rc, "subscriptions");
+    }
+    *ret = otr_strdup(pattern);
+    return *ret != NULL ? OTR_OK : otr_fail_nomem(err);
+}
+
+otr_code otr_contract_read_topics(otr_bytes answer, char ***ret, otr_err *err)
+{
+    OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
+    otr_code rc = otr_json_parse(answer, &root, err);
+    if (rc != OTR_OK) {
+        return otr_wrap(err, rc, "subscriptions");
+    }
+    const otr_json *list =
+        otr_json_kind(root) == OTR_JSON_OBJECT ? otr_json_get(root, "topics") : root;
+    if (list == NULL || otr_json_kind(list) != OTR_JSON_ARRAY) {
+        return otr_fail(err, OTR_EINVAL, "subscriptions: expected {\"topics\":[…]} or a list");
+    }
+    size_t n = otr_json_size(list);
+    if (n > MAX_TOPICS) {
+        return otr_fail(err, OTR_EQUOTA, "subscriptions: %zu topics are more than the limit of %d",
+                        n, MAX_TOPICS);
+    }
+    char **topics = otr_calloc(n + 1, sizeof(*topics));
+    if (topics == NULL) {
+        return otr_fail_nomem(err);
+    }
+    for (size_t i = 0; i < n && rc == OTR_OK; i++) {
+        rc = read_topic(otr_json_at(list, i), &topics[i], err);
+    }
+    if (rc != OTR_OK) {
+        otr_contract_free_list(topics);
+        return rc;
+    }
+    *ret = topics;
+    return OTR_OK;
+}

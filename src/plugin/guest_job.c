@@ -1,0 +1,287 @@
+#include "plugin/guest_job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "plugin/internal.h"
+
+enum { SLICE_NS = 2000000 }; /* a batch hands its results to the loop at least this often */
+
+/* ---- load ---- */
+
+static otr_code read_source(otr_guest_job *job, otr_buf *out, otr_err *err)
+{
+    const char *path = job->manifest->source;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
+        return otr_fail_sys(err, errno, "cannot open %s (source of the plugin at %s)", path,
+                            job->manifest->where);
+    }
+    otr_code rc = OTR_OK;
+    if (fstat(fd, &job->file) != 0) {
+        rc = otr_fail_sys(err, errno, "cannot stat %s", path);
+    } else if (!S_ISREG(job->file.st_mode)) {
+        rc = otr_fail(err, OTR_EINVAL, "%s is not a regular file", path);
+    } else {
+        rc = otr_buf_read_fd(out, fd, err);
+        rc = rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", path);
+    }
+    close(fd);
+    return rc;
+}
+
+static otr_code check_digest(const otr_guest_job *job, otr_bytes wasm, otr_err *err)
+{
+    const char *want = job->manifest->sha256;
+    char have[OTR_SHA256_HEX_BYTES];
+    if (want == NULL || strcmp(want, otr_sha256_hex(wasm, have)) == 0) {
+        return OTR_OK;
+    }
+    return otr_fail(err, OTR_EDENIED, "%s has sha256 %s, the configuration at %s wants %s",
+                    job->manifest->source, have, job->manifest->where, want);
+}
+
+static otr_code load_code(otr_guest_job *job, otr_err *err)
+{
+    otr_buf file;
+    otr_buf_init(&file, OTR_LIMIT_PLUGIN_FILE_BYTES);
+    otr_code rc = read_source(job, &file, err);
+    rc = rc == OTR_OK ? check_digest(job, otr_buf_bytes(&file), err) : rc;
+    if (rc == OTR_OK) {
+        otr_load_spec spec = {
+            .name = job->name,
+            .wasm = otr_buf_bytes(&file),
+            .abi = job->manifest->abi,
+            .operations = otr_contract_required,
+            .rewrite = true,
+        };
+        rc = otr_guest_load(job->engine, &spec, &job->code, err);
+    }
+    otr_buf_deinit(&file);
+    return rc;
+}
+
+static void announce(void *arg)
+{
+    otr_guest_job *job = arg;
+    job->cancellable = job->kind != OTR_JOB_NONE ? job->guest : NULL;
+}
+
+static otr_code spawn(otr_guest_job *job, otr_err *err)
+{
+    otr_guest_spec spec = {
+        .name = job->name,
+        .ops = &otr_hostcalls_ops,
+        .host = &job->hostcalls,
+        .max_memory_bytes = job->manifest->memory_bytes,
+        .max_vars_bytes = job->manifest->vars_bytes,
+        .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
+        .init_ms = (job->manifest->init_ns + OTR_NS_PER_MS - 1) / OTR_NS_PER_MS,
+    };
+    otr_hostcalls_begin(&job->hostcalls, NULL);
+    return otr_guest_new(job->code, &spec, &job->guest, err);
+}
+
+/* ---- calls ---- */
+
+static void count(otr_guest_job *job, otr_code rc, uint64_t begin_ns)
+{
+    otr_plugin_count_call(&job->delta, otr_now_ns() - begin_ns);
+    switch (rc) {
+    case OTR_OK:
+        break;
+    case OTR_ETIMEOUT:
+        job->delta.timeouts++;
+        break;
+    case OTR_EGUEST:
+    case OTR_EQUOTA:
+        job->delta.traps++;
+        break;
+    default:
+        job->delta.errors++;
+    }
+}
+
+static otr_code call(otr_guest_job *job, const char *op, otr_bytes in, uint64_t limit_ns,
+                     otr_err *err)
+{
+    otr_buf_clear(&job->output);
+    uint64_t now = otr_now_ns();
+    uint64_t deadline = now + limit_ns;
+    if (job->kind == OTR_JOB_CLOSE && deadline > job->deadline_ns) {
+        deadline = job->deadline_ns;
+    }
+    otr_code rc = otr_guest_call(job->guest, op, in, deadline, &job->output, err);
+    count(job, rc, now);
+    return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", op);
+}
+
+bool otr_guest_job_has(const otr_guest_job *job, unsigned has, const char *operation)
+{
+    if (job->info.operations & OTR_HAS_LIST) {
+        return (job->info.operations & has) != 0;
+    }
+    return otr_guest_code_has(job->code, operation);
+}
+
+static otr_code ask_info(otr_guest_job *job, otr_err *err)
+{
+    otr_hostcalls_begin(&job->hostcalls, NULL);
+    otr_code rc = call(job, "info", (otr_bytes){ NULL, 0 }, job->manifest->init_ns, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    otr_contract_info_deinit(&job->info);
+    return otr_contract_read_info(otr_buf_bytes(&job->output), &job->info, err);
+}
+
+static otr_code ask_topics(otr_guest_job *job, otr_err *err)
+{
+    otr_hostcalls_begin(&job->hostcalls, NULL);
+    otr_code rc = call(job, "subscriptions", (otr_bytes){ NULL, 0 }, job->manifest->init_ns, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    char **topics = NULL;
+    rc = otr_contract_read_topics(otr_buf_bytes(&job->output), &topics, err);
+    if (rc == OTR_OK) {
+        otr_contract_free_list(job->topics);
+        job->topics = topics;
+    }
+    return rc;
+}
+
+/* A waPC guest cannot be asked whether it has init(): without settings there is nothing to hand
+ * over, so only then its refusal is no failure. */
+static otr_code ask_init(otr_guest_job *job, otr_err *err)
+{
+    if (!otr_guest_job_has(job, OTR_HAS_INIT, "init")) {
+        return OTR_OK;
+    }
+    otr_hostcalls_begin(&job->hostcalls, NULL);
+    otr_code rc =
+        call(job, "init", otr_bytes_of(job->manifest->config_json), job->manifest->init_ns, err);
+    bool sure = (job->info.operations & OTR_HAS_LIST) != 0 ||
+                strcmp(otr_abi_name(otr_guest_code_abi(job->code)), "wapc") != 0;
+    if (rc == OTR_EINVAL && !sure && job->manifest->config_pairs[0] == NULL) {
+        otr_log_debug("guest has no init", "plugin", job->name, "err", err->msg);
+        return OTR_OK;
+    }
+    return rc;
+}
+
+static otr_code run_load(otr_guest_job *job, otr_err *err)
+{
+    job->permanent = false;
+    otr_code rc = job->code == NULL ? load_code(job, err) : OTR_OK;
+    if (rc == OTR_OK) {
+        rc = spawn(job, err);
+    }
+    if (rc == OTR_OK) {
+        otr_loop_post(job->loop, &job->announce, announce, job);
+        rc = ask_info(job, err);
+    }
+    rc = rc == OTR_OK ? ask_topics(job, err) : rc;
+    rc = rc == OTR_OK ? ask_init(job, err) : rc;
+    /* Traps, time-outs and memory may be the moment's fault; all else will be the same next time.
+     */
+    job->permanent = rc != OTR_OK && rc != OTR_EGUEST && rc != OTR_ETIMEOUT && rc != OTR_EQUOTA &&
+                     rc != OTR_ENOMEM;
+    return rc;
+}
+
+static void report_error(otr_guest_job *job, const otr_msg *msg, const otr_err *err)
+{
+    uint64_t n = job->delta.errors;
+    if ((n & (n - 1)) == 0) { /* the 1st, 2nd, 4th, 8th … of a batch */
+        otr_log_warn("plugin answered with an error", "plugin", job->name, "topic",
+                     msg->topic->name, "err", err->msg);
+    }
+}
+
+static otr_code run_process(otr_strand *strand, otr_guest_job *job, otr_err *err)
+{
+    uint64_t end = otr_now_ns() + SLICE_NS;
+    while (job->next < job->n && !otr_worker_should_stop(strand)) {
+        const otr_msg *msg = job->batch[job->next++];
+        otr_bytes json;
+        otr_code rc = otr_msg_json(msg, &json, err);
+        if (rc != OTR_OK) {
+            job->delta.errors++;
+            report_error(job, msg, err);
+            continue;
+        }
+        otr_hostcalls_begin(&job->hostcalls, msg);
+        rc = call(job, "process", json, job->manifest->call_ns, err);
+        if (rc != OTR_OK && otr_guest_dead(job->guest)) {
+            return otr_wrap(err, rc, "message %s", msg->topic->name);
+        }
+        if (rc != OTR_OK) {
+            report_error(job, msg, err);
+        }
+        if (otr_now_ns() >= end) {
+            break;
+        }
+    }
+    return OTR_OK;
+}
+
+static otr_code run_close(otr_guest_job *job, otr_err *err)
+{
+    otr_code rc = OTR_OK;
+    bool alive = job->guest != NULL && !otr_guest_dead(job->guest);
+    if (alive && otr_guest_job_has(job, OTR_HAS_CLOSE, "close")) {
+        otr_hostcalls_begin(&job->hostcalls, NULL);
+        rc = call(job, "close", (otr_bytes){ NULL, 0 }, job->manifest->call_ns, err);
+    }
+    return rc;
+}
+
+static void drop(otr_guest_job *job)
+{
+    otr_guest_free(job->guest);
+    job->guest = NULL;
+    if (job->drop_code) {
+        otr_guest_code_free(job->code);
+        job->code = NULL;
+    }
+}
+
+static otr_code run_kind(otr_strand *strand, otr_guest_job *job)
+{
+    switch (job->kind) {
+    case OTR_JOB_LOAD:
+        return run_load(job, &job->err);
+    case OTR_JOB_PROCESS:
+        return run_process(strand, job, &job->err);
+    case OTR_JOB_RECONFIGURE:
+        otr_hostcalls_begin(&job->hostcalls, NULL);
+        return call(job, "reconfigure", otr_bytes_of(job->manifest->config_json),
+                    job->manifest->init_ns, &job->err);
+    case OTR_JOB_CLOSE:
+        return run_close(job, &job->err);
+    case OTR_JOB_DROP:
+        drop(job);
+        return OTR_OK;
+    case OTR_JOB_NONE:
+        break;
+    }
+    return otr_fail(&job->err, OTR_ESTATE, "no job");
+}
+
+otr_code otr_guest_job_run(otr_strand *strand, void *arg)
+{
+    otr_guest_job *job = arg;
+    job->err = (otr_err){ .code = OTR_OK };
+    otr_code rc = run_kind(strand, job);
+    otr_hostcalls_begin(&job->hostcalls, NULL);
+    job->delta.memory_bytes =
+        job->guest != NULL && !otr_guest_dead(job->guest) ? otr_guest_memory_bytes(job->guest) : 0;
+    return rc;
+}

@@ -1,0 +1,64 @@
+/*
+ * The worker's half of a guest plugin: load, process, reconfigure, close. Internal to src/plugin.
+ *
+ * One otr_guest_job belongs to one plugin and is handed to and fro: the worker owns it while a job
+ * runs, the loop otherwise. It touches neither the loop nor the bus.
+ *
+ * Thread: the strand's worker during a job, else the loop.
+ */
+#ifndef OTR_PLUGIN_GUEST_JOB_H
+#define OTR_PLUGIN_GUEST_JOB_H
+
+#include <sys/stat.h>
+
+#include "loop/worker.h"
+#include "plugin/contract.h"
+#include "plugin/host.h"
+#include "plugin/hostcalls.h"
+#include "plugin/manifest.h"
+#include "wasm/guest.h"
+
+enum { OTR_GUEST_BATCH = 32 };
+
+typedef enum otr_guest_job_kind {
+    OTR_JOB_NONE,
+    OTR_JOB_LOAD,        /* file → code → sandbox → info, subscriptions, init */
+    OTR_JOB_PROCESS,     /* messages of `batch` from `next` on */
+    OTR_JOB_RECONFIGURE, /* hand over the manifest's new config */
+    OTR_JOB_CLOSE,       /* close(), then drop */
+    OTR_JOB_DROP,        /* drop the sandbox, with the code when `drop_code` */
+} otr_guest_job_kind;
+
+typedef struct otr_guest_job {
+    otr_guest_job_kind kind;
+    const char *name;
+    const otr_manifest *manifest;
+    otr_engine *engine;
+    otr_loop *loop;
+    uint64_t deadline_ns; /* CLOSE: not later than this */
+    bool drop_code;
+
+    otr_guest_code *code;
+    otr_guest *guest;
+    struct stat file; /* of the file that `code` came from */
+    otr_contract_info info;
+    char **topics; /* what the guest subscribes to */
+    otr_hostcalls hostcalls;
+    otr_buf output;
+    otr_msg *batch[OTR_GUEST_BATCH];
+    size_t n, next;
+
+    /* Tells the loop which sandbox to cancel: set there by a post, so that the loop never reads
+     * `guest` while a job runs. */
+    otr_post announce;
+    otr_guest *cancellable;
+
+    otr_err err;            /* of the job, when its result is not OTR_OK */
+    bool permanent;         /* LOAD: trying again cannot help */
+    otr_plugin_stats delta; /* calls, errors, traps, …: added to the plugin's by the loop */
+} otr_guest_job;
+
+otr_code otr_guest_job_run(otr_strand *strand, void *job); /* an otr_job_fn */
+bool otr_guest_job_has(const otr_guest_job *job, unsigned has, const char *operation);
+
+#endif
