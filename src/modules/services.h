@@ -20,6 +20,13 @@ typedef struct otr_services {
     otr_http_routes *status_routes; /* served on loopback HTTP, read-only */
     otr_plugin_host *plugins;
     uint64_t started_ns; /* monotonic: when the process began */
+
+    const otr_config *config;   /* in force; replaced at a reload */
+    uint64_t config_generation; /* successful reloads so far */
+    uint16_t status_port;       /* of the status page; 0: off */
+    /* Reads the configuration again, as SIGHUP does. On error the old one stays in force. */
+    otr_code (*reload)(void *daemon, otr_err *err);
+    void *daemon;
 } otr_services;
 
 #endif

@@ -1,0 +1,331 @@
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "bus/bus.h"
+#include "loop/loop.h"
+#include "loop/worker.h"
+#include "modules/modules.h"
+#include "modules/services.h"
+#include "modules/topics.h"
+#include "net/http_server.h"
+#include "plugin/host.h"
+#include "telemetry/registry.h"
+
+typedef struct otr_daemon {
+    const otr_config_source *source;
+    otr_config *cfg;
+    otr_loop *loop;
+    otr_bus *bus;
+    otr_pool *pool;
+    otr_plugin_host *host;
+    otr_http_server *admin, *status;
+    otr_signal *signals[5];
+    otr_services services;
+    bool stopping;
+} otr_daemon;
+
+static const otr_plugin_ops *const modules[] = {
+    /* Routes and series come first, so that nothing published is missed; sources of messages last.
+     */
+    &otr_module_prometheus, &otr_module_admin,     &otr_module_health,
+    &otr_module_metrics,    &otr_module_instances,
+};
+
+static const otr_topic *const own_topics[] = { &otr_topic_config_reloaded,
+                                               &otr_topic_plugin_changed };
+
+/* ---- what the daemon publishes ---- */
+
+static void publish(otr_daemon *d, const otr_topic *topic, void *payload)
+{
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
+    otr_err err = { 0 };
+    otr_code rc = otr_msg_new(topic, payload, "daemon", NULL, &msg, &err);
+    if (rc != OTR_OK) {
+        topic->drop(payload);
+    } else {
+        rc = otr_bus_publish(d->bus, msg, &err);
+    }
+    if (rc != OTR_OK) {
+        otr_log_warn("message dropped", "topic", topic->name, "err", err.msg);
+    }
+}
+
+static void plugin_changed(void *arg, const otr_plugin_view *view)
+{
+    otr_plugin_event *event = otr_zalloc(sizeof(*event));
+    if (event == NULL) {
+        return;
+    }
+    event->name = otr_strdup(view->name);
+    event->reason = otr_strdup(view->reason);
+    event->state = otr_plugin_state_name(view->state);
+    if (event->name == NULL || event->reason == NULL) {
+        otr_topic_plugin_changed.drop(event);
+        return;
+    }
+    publish(arg, &otr_topic_plugin_changed, event);
+}
+
+static void publish_reloaded(otr_daemon *d)
+{
+    otr_reload_event *event = otr_zalloc(sizeof(*event));
+    if (event == NULL) {
+        return;
+    }
+    event->generation = d->services.config_generation;
+    event->file = otr_strdup(otr_config_file(d->cfg));
+    if (event->file == NULL) {
+        otr_topic_config_reloaded.drop(event);
+        return;
+    }
+    publish(d, &otr_topic_config_reloaded, event);
+}
+
+static void ready(void *arg)
+{
+    otr_daemon *d = arg;
+    uint64_t ms = (otr_now_ns() - d->services.started_ns) / OTR_NS_PER_MS;
+    char url[64] = "off";
+    if (d->services.status_port != 0) {
+        (void)snprintf(url, sizeof(url), "http://%s:%u/",
+                       otr_config_str(d->cfg, "outrider.status.host"),
+                       (unsigned)d->services.status_port);
+    }
+    otr_log_info("ready", "after_ms", OTR_U64(ms), "status_page", url, "admin_socket",
+                 otr_config_str(d->cfg, "outrider.admin.socket"));
+}
+
+/* ---- reload ---- */
+
+static otr_code reload(void *arg, otr_err *err)
+{
+    otr_daemon *d = arg;
+    if (d->stopping) {
+        return otr_fail(err, OTR_ESTATE, "the agent is stopping");
+    }
+    otr_config *fresh = NULL;
+    otr_code rc = otr_config_load(d->source, &fresh, err);
+    rc = rc == OTR_OK ? otr_plugin_host_reload(d->host, fresh, err) : rc;
+    if (rc != OTR_OK) {
+        otr_config_unref(fresh);
+        otr_log_error("config reload failed, keeping old config", "err",
+                      err != NULL ? err->msg : "");
+        return rc;
+    }
+    otr_log_set_level(otr_log_level_of(otr_config_str(fresh, "log.level")));
+    otr_config_unref(d->cfg);
+    d->cfg = fresh;
+    d->services.config = fresh;
+    d->services.config_generation++;
+    otr_log_info("config reloaded", "file", otr_config_file(fresh), "generation",
+                 OTR_U64(d->services.config_generation));
+    publish_reloaded(d);
+    return OTR_OK;
+}
+
+static void on_hangup(void *arg)
+{
+    otr_err err = { 0 };
+    (void)!reload(arg, &err); /* it logs its own failure */
+}
+
+static void on_reopen(void *arg)
+{
+    const otr_daemon *d = arg;
+    otr_err err = { 0 };
+    if (otr_log_open(otr_config_str(d->cfg, "log.path"), &err) != OTR_OK) {
+        otr_log_warn("cannot reopen the log, keeping the old file", "err", err.msg);
+    }
+}
+
+/* ---- stop ---- */
+
+static void stopped(void *arg)
+{
+    otr_daemon *d = arg;
+    otr_loop_stop(d->loop);
+}
+
+static void on_end(void *arg)
+{
+    otr_daemon *d = arg;
+    if (d->stopping) {
+        return;
+    }
+    d->stopping = true;
+    otr_log_info("stopping");
+    uint64_t patience = otr_config_duration_ns(d->cfg, "outrider.shutdown_timeout");
+    otr_plugin_host_stop(d->host, otr_now_ns() + patience, stopped, d);
+}
+
+/* ---- start ---- */
+
+static otr_code add_signals(otr_daemon *d, otr_err *err)
+{
+    static const struct {
+        int signum;
+        otr_loop_fn *fn;
+    } wanted[] = { { SIGTERM, on_end },
+                   { SIGINT, on_end },
+                   { SIGQUIT, on_end },
+                   { SIGHUP, on_hangup },
+                   { SIGUSR1, on_reopen } };
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; i < OTR_COUNT(wanted) && rc == OTR_OK; i++) {
+        rc = otr_signal_new(d->loop, wanted[i].signum, wanted[i].fn, d, &d->signals[i], err);
+    }
+    return rc;
+}
+
+static otr_code make_parts(otr_daemon *d, otr_err *err)
+{
+    otr_services *s = &d->services;
+    unsigned workers = (unsigned)otr_config_int(d->cfg, "outrider.workers");
+    otr_code rc = otr_loop_new(&d->loop, err);
+    rc = rc == OTR_OK ? otr_bus_new(d->loop, &d->bus, err) : rc;
+    rc = rc == OTR_OK ? otr_pool_new(d->loop, workers, &d->pool, err) : rc;
+    rc = rc == OTR_OK ? otr_registry_new(&s->metrics, err) : rc;
+    rc = rc == OTR_OK ? otr_http_routes_new(&s->admin_routes, err) : rc;
+    rc = rc == OTR_OK ? otr_http_routes_new(&s->status_routes, err) : rc;
+    for (size_t i = 0; i < OTR_COUNT(own_topics) && rc == OTR_OK; i++) {
+        rc = otr_bus_declare(d->bus, own_topics[i], err);
+    }
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    s->pool = d->pool;
+    s->config = d->cfg;
+    s->reload = reload;
+    s->daemon = d;
+    otr_plugin_host_spec spec = {
+        .loop = d->loop,
+        .bus = d->bus,
+        .pool = d->pool,
+        .services = s,
+        .changed = plugin_changed,
+        .ready = ready,
+        .arg = d,
+    };
+    rc = otr_plugin_host_new(&spec, &d->host, err);
+    s->plugins = d->host;
+    for (size_t i = 0; i < OTR_COUNT(modules) && rc == OTR_OK; i++) {
+        rc = otr_plugin_host_add(d->host, modules[i], err);
+    }
+    return rc;
+}
+
+/* The socket's folder, one level, as packages make it: private to us is the socket itself. */
+static void make_parent(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash != NULL && slash != path) {
+        char *folder = otr_strndup(path, (size_t)(slash - path));
+        if (folder != NULL && mkdir(folder, 0755) != 0 && errno != EEXIST) {
+            otr_log_debug("cannot make the socket's folder", "path", folder);
+        }
+        otr_free(folder);
+    }
+}
+
+static otr_code listen_all(otr_daemon *d, otr_err *err)
+{
+    const char *socket = otr_config_str(d->cfg, "outrider.admin.socket");
+    if (socket[0] != '\0') {
+        make_parent(socket);
+        otr_http_listen at = { .unix_path = socket };
+        otr_code rc = otr_http_server_new(d->loop, d->services.admin_routes, &at, &d->admin, err);
+        if (rc != OTR_OK) {
+            return otr_wrap(err, rc, "outrider.admin.socket");
+        }
+    }
+    int64_t port = otr_config_int(d->cfg, "outrider.status.port");
+    if (port < 0) {
+        return OTR_OK;
+    }
+    otr_http_listen at = {
+        .host = otr_config_str(d->cfg, "outrider.status.host"),
+        .port = (uint16_t)port,
+        .check_host = true,
+    };
+    otr_err why = { 0 };
+    if (otr_http_server_new(d->loop, d->services.status_routes, &at, &d->status, &why) != OTR_OK) {
+        /* A page less is no reason to leave NGINX without its agent. */
+        otr_log_error("no status page and no /metrics: set outrider.status.port to a free port",
+                      "err", why.msg);
+        return OTR_OK;
+    }
+    d->services.status_port = otr_http_server_port(d->status);
+    return OTR_OK;
+}
+
+static otr_code start(otr_daemon *d, otr_err *err)
+{
+    otr_code rc = otr_config_load(d->source, &d->cfg, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    otr_log_set_level(otr_log_level_of(otr_config_str(d->cfg, "log.level")));
+    rc = otr_log_open(otr_config_str(d->cfg, "log.path"), err);
+    if (rc != OTR_OK) {
+        return otr_wrap(err, rc, "log.path");
+    }
+    otr_log_info("outrider starting", "version", OTR_VERSION, "pid", OTR_I64(getpid()), "config",
+                 otr_config_file(d->cfg));
+    rc = make_parts(d, err);
+    rc = rc == OTR_OK ? add_signals(d, err) : rc;
+    rc = rc == OTR_OK ? listen_all(d, err) : rc;
+    return rc == OTR_OK ? otr_plugin_host_start(d->host, d->cfg, err) : rc;
+}
+
+static void take_down(otr_daemon *d)
+{
+    otr_http_server_free(d->status);
+    otr_http_server_free(d->admin);
+    for (size_t i = 0; i < OTR_COUNT(d->signals); i++) {
+        otr_signal_free(d->signals[i]);
+    }
+    if (d->host != NULL && otr_plugin_host_stuck(d->host)) {
+        /* A worker is inside the compiler and cannot be stopped; nothing it holds outlives us. */
+        otr_log_warn("a worker is still busy, ending without it");
+        otr_log_close();
+        _exit(0);
+    }
+    otr_plugin_host_free(d->host);
+    otr_http_routes_free(d->services.admin_routes);
+    otr_http_routes_free(d->services.status_routes);
+    otr_registry_free(d->services.metrics);
+    otr_pool_free(d->pool);
+    otr_bus_free(d->bus);
+    otr_loop_free(d->loop);
+    otr_config_unref(d->cfg);
+}
+
+int otr_daemon_run(const otr_config_source *source, uint64_t started_ns)
+{
+    otr_daemon d = { .source = source };
+    d.services.started_ns = started_ns;
+    otr_err err = { 0 };
+    (void)signal(SIGPIPE, SIG_IGN);
+    otr_code rc = start(&d, &err);
+    if (rc == OTR_OK) {
+        otr_loop_run(d.loop);
+    } else {
+        otr_log_error("cannot start", "err", err.msg);
+    }
+    take_down(&d);
+    if (rc == OTR_OK) {
+        otr_log_info("stopped");
+    }
+    otr_log_close();
+    return rc == OTR_OK ? 0 : 1;
+}
