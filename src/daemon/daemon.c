@@ -310,6 +310,15 @@ static void take_down(otr_daemon *d)
     otr_config_unref(d->cfg);
 }
 
+/* Plugins that did start may be at work on another thread: they are stopped as at any other end. */
+static void end_half_started(otr_daemon *d)
+{
+    if (d->host != NULL) {
+        on_end(d);
+        otr_loop_run(d->loop);
+    }
+}
+
 int otr_daemon_run(const otr_config_source *source, uint64_t started_ns)
 {
     otr_daemon d = { .source = source };
@@ -321,6 +330,7 @@ int otr_daemon_run(const otr_config_source *source, uint64_t started_ns)
         otr_loop_run(d.loop);
     } else {
         otr_log_error("cannot start", "err", err.msg);
+        end_half_started(&d);
     }
     take_down(&d);
     if (rc == OTR_OK) {

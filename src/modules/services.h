@@ -8,6 +8,7 @@
 #ifndef OTR_MODULES_SERVICES_H
 #define OTR_MODULES_SERVICES_H
 
+#include "config/config.h"
 #include "loop/worker.h"
 #include "net/http_server.h"
 #include "plugin/host.h"
