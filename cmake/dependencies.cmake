@@ -23,4 +23,7 @@ execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/build-engines OUTPUT_VARIABLE 
 find_library(OTR_ENGINES_LIBRARY NAMES outrider_engines wasmtime PATHS ${OTR_ENGINES_DIR}/lib NO_DEFAULT_PATH NO_CACHE REQUIRED)
 add_library(dep_engines INTERFACE)
 target_include_directories(dep_engines SYSTEM INTERFACE ${OTR_ENGINES_DIR}/include)
+if(EXISTS ${OTR_ENGINES_DIR}/include/outrider_engines.h) # an installed Wasmtime lacks what engines/ adds
+  target_compile_definitions(dep_engines INTERFACE OTR_ENGINES_OURS=1)
+endif()
 target_link_libraries(dep_engines INTERFACE ${OTR_ENGINES_LIBRARY} Threads::Threads m dl)
