@@ -69,7 +69,8 @@ void otr_signal_free(otr_signal *sig);
 
 enum { OTR_WATCH_READ = 1, OTR_WATCH_WRITE = 2 };
 typedef void otr_watch_fn(void *arg, int events);
-/* Calls fn while `fd` is ready. The fd stays the caller's and is closed after the free. */
+/* Calls fn while `fd` is ready, which an error on it counts as. The fd becomes non-blocking, stays
+ * the caller's and is closed after the free. */
 otr_code otr_watch_new(otr_loop *loop, int fd, int events, otr_watch_fn *fn, void *arg,
                        otr_watch **ret, otr_err *err) OTR_MUST_CHECK;
 void otr_watch_free(otr_watch *watch);
@@ -92,8 +93,10 @@ typedef struct otr_child_spec {
     void *arg;
 } otr_child_spec;
 
-/* Starts a program without a shell, with an empty stdin. `*ret` is freed by the caller after or
- * before `done`; before means: kill it and do not call `done`. */
+/* Starts a program without a shell, with an empty stdin, in a session of its own: a kill takes its
+ * helpers with it. `done` follows its exit at once, also when a helper still holds its output.
+ * `*ret` is freed by the caller after or before `done`; before means: kill it and do not call
+ * `done`. */
 otr_code otr_child_start(otr_loop *loop, const otr_child_spec *spec, otr_child **ret, otr_err *err)
     OTR_MUST_CHECK;
 void otr_child_free(otr_child *child);

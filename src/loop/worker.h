@@ -26,10 +26,11 @@ typedef void otr_done_fn(void *arg, otr_code rc);
 
 otr_code otr_pool_new(otr_loop *loop, unsigned threads, otr_pool **ret, otr_err *err)
     OTR_MUST_CHECK;
-/* After its strands are freed. Joins the threads: a job that never returns blocks this. */
+/* After its strands are freed, and not from inside a `done`. Joins the threads (a job that never
+ * returns blocks this) and calls the `done`s that are still due. */
 void otr_pool_free(otr_pool *pool);
 
-/* `max_jobs`: how many may wait in the strand. */
+/* `max_jobs`: how many may wait in the strand beside the one that runs. */
 otr_code otr_strand_new(otr_pool *pool, unsigned max_jobs, otr_strand **ret, otr_err *err)
     OTR_MUST_CHECK;
 /* Cancels what waits, lets a running job end (its `done` still comes), then releases. `arg`s of
@@ -37,6 +38,7 @@ otr_code otr_strand_new(otr_pool *pool, unsigned max_jobs, otr_strand **ret, otr
 void otr_strand_free(otr_strand *strand);
 /* Cancels what waits and raises the stop flag for the running job. */
 void otr_strand_cancel(otr_strand *strand);
+/* True when every `done` has been called, or the last one is being called. */
 bool otr_strand_idle(const otr_strand *strand);
 
 /* Queue `fn(arg)` on `strand`; `done(arg, rc)` follows on the loop, exactly once.

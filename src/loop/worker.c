@@ -1,0 +1,374 @@
+#include "loop/worker.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "base/alloc.h"
+#include "loop/private.h"
+
+typedef struct job {
+    struct job *next;
+    otr_strand *strand;
+    otr_job_fn *fn;
+    otr_done_fn *done;
+    void *arg;
+    otr_code rc;
+} job;
+
+typedef struct job_list {
+    job *first;
+    job **last;
+} job_list;
+
+/* Fields are the loop thread's, or guarded by the pool's lock where it says so. */
+struct otr_strand {
+    otr_pool *pool;
+    unsigned max_jobs;
+    unsigned undone; /* jobs whose done() has not been called */
+    bool freed;
+    bool delivering;       /* inside one of its done() calls */
+    otr_strand *next_live; /* lock: ring of strands with a job to run and none running */
+    otr_strand *prev_live;
+    job_list waiting;   /* lock */
+    unsigned n_waiting; /* lock */
+    bool running;       /* lock */
+    atomic_bool stop;   /* for the running job; written under the lock */
+};
+
+struct otr_pool {
+    otr_loop *loop;
+    unsigned max_threads;
+    unsigned n_strands;
+    bool freed;
+    bool delivering;
+    otr_post post;
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    otr_strand live;     /* lock: head of the ring */
+    unsigned n_live;     /* lock */
+    unsigned n_idle;     /* lock: threads that wait for work */
+    job_list done;       /* lock: wait for their done() on the loop */
+    bool posted;         /* lock: `post` is on its way */
+    bool stopping;       /* lock */
+    unsigned n_threads;  /* loop */
+    pthread_t threads[]; /* n_threads are running */
+};
+
+static void list_init(job_list *list)
+{
+    list->first = NULL;
+    list->last = &list->first;
+}
+
+static void list_append(job_list *list, job *j)
+{
+    j->next = NULL;
+    *list->last = j;
+    list->last = &j->next;
+}
+
+static job *list_pop(job_list *list)
+{
+    job *j = list->first;
+    if (j != NULL) {
+        list->first = j->next;
+        if (list->first == NULL) {
+            list->last = &list->first;
+        }
+    }
+    return j;
+}
+
+static void live_append(otr_pool *pool, otr_strand *strand)
+{
+    strand->next_live = &pool->live;
+    strand->prev_live = pool->live.prev_live;
+    pool->live.prev_live->next_live = strand;
+    pool->live.prev_live = strand;
+    pool->n_live++;
+}
+
+static void live_remove(otr_pool *pool, otr_strand *strand)
+{
+    if (strand->next_live != NULL) {
+        strand->prev_live->next_live = strand->next_live;
+        strand->next_live->prev_live = strand->prev_live;
+        strand->next_live = strand->prev_live = NULL;
+        pool->n_live--;
+    }
+}
+
+static void deliver(void *arg);
+
+/* With the lock. */
+static void finish_job(otr_pool *pool, job *j, otr_code rc)
+{
+    j->rc = rc;
+    list_append(&pool->done, j);
+    if (!pool->posted) {
+        pool->posted = true;
+        otr_loop_post(pool->loop, &pool->post, deliver, pool);
+    }
+}
+
+/* With the lock, which it gives up while the job runs. */
+static void run_job(otr_pool *pool, otr_strand *strand)
+{
+    live_remove(pool, strand);
+    job *j = list_pop(&strand->waiting);
+    strand->n_waiting--;
+    strand->running = true;
+    pthread_mutex_unlock(&pool->lock);
+    otr_code rc = j->fn(strand, j->arg);
+    pthread_mutex_lock(&pool->lock);
+    strand->running = false;
+    atomic_store_explicit(&strand->stop, false, memory_order_relaxed);
+    if (strand->n_waiting > 0) {
+        live_append(pool, strand);
+    }
+    finish_job(pool, j, rc); /* from here on the strand may go as soon as the lock is free */
+}
+
+static void *work(void *arg)
+{
+    otr_pool *pool = arg;
+    pthread_mutex_lock(&pool->lock);
+    for (;;) {
+        if (pool->n_live > 0) {
+            run_job(pool, pool->live.next_live);
+        } else if (pool->stopping) {
+            break;
+        } else {
+            pool->n_idle++;
+            pthread_cond_wait(&pool->work, &pool->lock);
+            pool->n_idle--;
+        }
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return NULL;
+}
+
+/* Signals are the loop's: a worker blocks them all. */
+static int start_thread(otr_pool *pool)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t *thread = &pool->threads[pool->n_threads];
+    int rc = pthread_create(thread, NULL, work, pool);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc == 0) {
+        pool->n_threads++;
+        (void)pthread_setname_np(*thread, "worker");
+    }
+    return rc;
+}
+
+otr_code otr_pool_new(otr_loop *loop, unsigned threads, otr_pool **ret, otr_err *err)
+{
+    OTR_ASSERT_LOOP(loop);
+    if (threads == 0) {
+        return otr_fail(err, OTR_EINVAL, "a worker pool needs at least one thread");
+    }
+    otr_pool *pool = otr_zalloc(sizeof(*pool) + threads * sizeof(pool->threads[0]));
+    if (pool == NULL) {
+        return otr_fail_nomem(err);
+    }
+    pool->loop = loop;
+    pool->max_threads = threads;
+    pool->live.next_live = pool->live.prev_live = &pool->live;
+    list_init(&pool->done);
+    (void)pthread_mutex_init(&pool->lock, NULL);
+    (void)pthread_cond_init(&pool->work, NULL);
+    *ret = pool;
+    return OTR_OK;
+}
+
+static void release_pool(otr_pool *pool)
+{
+    pthread_cond_destroy(&pool->work);
+    pthread_mutex_destroy(&pool->lock);
+    otr_free(pool);
+}
+
+static void release_strand(otr_strand *strand)
+{
+    if (strand->freed && strand->undone == 0 && !strand->delivering) {
+        strand->pool->n_strands--;
+        otr_free(strand);
+    }
+}
+
+static void deliver_job(job *j)
+{
+    otr_strand *strand = j->strand;
+    otr_done_fn *done = j->done;
+    void *arg = j->arg;
+    otr_code rc = j->rc;
+    otr_free(j);
+    strand->undone--;
+    strand->delivering = true;
+    uint64_t entered = otr_loop_enter();
+    done(arg, rc);
+    otr_loop_leave(entered, "worker done");
+    strand->delivering = false;
+    release_strand(strand);
+}
+
+/* Calls done() for what has ended up to now; what ends meanwhile is posted anew, so a chain of
+ * jobs cannot hold the loop. */
+static void deliver_ended(otr_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    job *ended = pool->done.first;
+    list_init(&pool->done);
+    pthread_mutex_unlock(&pool->lock);
+    pool->delivering = true;
+    while (ended != NULL) {
+        job *j = ended;
+        ended = j->next;
+        deliver_job(j);
+    }
+    pool->delivering = false;
+}
+
+static void deliver(void *arg)
+{
+    otr_pool *pool = arg;
+    if (pool->freed) {
+        release_pool(pool);
+        return;
+    }
+    pthread_mutex_lock(&pool->lock);
+    pool->posted = false;
+    pthread_mutex_unlock(&pool->lock);
+    deliver_ended(pool);
+}
+
+void otr_pool_free(otr_pool *pool)
+{
+    if (pool == NULL) {
+        return;
+    }
+    OTR_ASSERT_LOOP(pool->loop);
+    assert(!pool->delivering);
+    pthread_mutex_lock(&pool->lock);
+    pool->stopping = true;
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->lock);
+    for (unsigned i = 0; i < pool->n_threads; i++) {
+        pthread_join(pool->threads[i], NULL);
+    }
+    deliver_ended(pool);
+    assert(pool->n_strands == 0);
+    pool->freed = true;
+    if (!pool->posted) {
+        release_pool(pool);
+    } /* else deliver() does it: a post cannot be taken back */
+}
+
+otr_code otr_strand_new(otr_pool *pool, unsigned max_jobs, otr_strand **ret, otr_err *err)
+{
+    OTR_ASSERT_LOOP(pool->loop);
+    if (max_jobs == 0) {
+        return otr_fail(err, OTR_EINVAL, "a strand must hold at least one job");
+    }
+    otr_strand *strand = otr_zalloc(sizeof(*strand));
+    if (strand == NULL) {
+        return otr_fail_nomem(err);
+    }
+    strand->pool = pool;
+    strand->max_jobs = max_jobs;
+    list_init(&strand->waiting);
+    pool->n_strands++;
+    *ret = strand;
+    return OTR_OK;
+}
+
+void otr_strand_cancel(otr_strand *strand)
+{
+    if (strand == NULL) {
+        return;
+    }
+    otr_pool *pool = strand->pool;
+    OTR_ASSERT_LOOP(pool->loop);
+    pthread_mutex_lock(&pool->lock);
+    live_remove(pool, strand);
+    for (job *j; (j = list_pop(&strand->waiting)) != NULL;) {
+        finish_job(pool, j, OTR_ESTATE);
+    }
+    strand->n_waiting = 0;
+    if (strand->running) {
+        atomic_store_explicit(&strand->stop, true, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void otr_strand_free(otr_strand *strand)
+{
+    if (strand != NULL) {
+        otr_strand_cancel(strand);
+        strand->freed = true;
+        release_strand(strand);
+    }
+}
+
+bool otr_strand_idle(const otr_strand *strand)
+{
+    return strand->undone == 0;
+}
+
+bool otr_worker_should_stop(const otr_strand *strand)
+{
+    return atomic_load_explicit(&strand->stop, memory_order_relaxed);
+}
+
+/* With the lock. Threads are made while more strands have work than threads wait for some; that
+ * one cannot be made matters only when there is none at all. */
+static otr_code queue_job(otr_pool *pool, otr_strand *strand, job *j, otr_err *err)
+{
+    if (strand->n_waiting >= strand->max_jobs) {
+        return otr_fail(err, OTR_EQUOTA, "%u jobs wait already", strand->n_waiting);
+    }
+    bool becomes_live = !strand->running && strand->n_waiting == 0;
+    if (becomes_live && pool->n_live >= pool->n_idle && pool->n_threads < pool->max_threads) {
+        int rc = start_thread(pool);
+        if (rc != 0 && pool->n_threads == 0) {
+            return otr_fail_sys(err, rc, "cannot start a worker thread");
+        }
+    }
+    list_append(&strand->waiting, j);
+    strand->n_waiting++;
+    if (becomes_live) {
+        live_append(pool, strand);
+        pthread_cond_signal(&pool->work);
+    }
+    return OTR_OK;
+}
+
+otr_code otr_worker_submit(otr_strand *strand, otr_job_fn *fn, otr_done_fn *done, void *arg,
+                           otr_err *err)
+{
+    otr_pool *pool = strand->pool;
+    OTR_ASSERT_LOOP(pool->loop);
+    assert(!strand->freed);
+    job *j = otr_zalloc(sizeof(*j));
+    if (j == NULL) {
+        return otr_fail_nomem(err);
+    }
+    j->strand = strand;
+    j->fn = fn;
+    j->done = done;
+    j->arg = arg;
+    pthread_mutex_lock(&pool->lock);
+    otr_code rc = queue_job(pool, strand, j, err);
+    pthread_mutex_unlock(&pool->lock);
+    if (rc != OTR_OK) {
+        otr_free(j);
+        return rc;
+    }
+    strand->undone++;
+    return OTR_OK;
+}
