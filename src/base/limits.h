@@ -9,12 +9,12 @@
 #define OTR_MIB (1024U * 1024U)
 
 /* JSON text from anywhere */
-#define OTR_LIMIT_JSON_BYTES (64U * OTR_MIB)
-#define OTR_LIMIT_JSON_DEPTH 64
+#define OTR_LIMIT_JSON_BYTES  (64U * OTR_MIB)
+#define OTR_LIMIT_JSON_DEPTH  64
 #define OTR_LIMIT_JSON_VALUES 1000000
 
 /* configuration file */
-#define OTR_LIMIT_CONFIG_BYTES (4U * OTR_MIB)
+#define OTR_LIMIT_CONFIG_BYTES   (4U * OTR_MIB)
 #define OTR_LIMIT_CONFIG_NODES   100000 /* an alias counts as all that it stands for */
 #define OTR_LIMIT_CONFIG_ANCHORS 1000
 #define OTR_LIMIT_CONFIG_DEPTH   32 /* leaves room for what a JSON dump puts around it */
@@ -23,6 +23,7 @@
 #define OTR_LIMIT_BUS_TOPICS        4096 /* distinct topic names, compiled in and made by guests */
 #define OTR_LIMIT_BUS_TOPIC_BYTES   128
 #define OTR_LIMIT_BUS_SUBSCRIBERS   1024
+#define OTR_LIMIT_BUS_PATTERNS      256   /* of one subscriber */
 #define OTR_LIMIT_BUS_QUEUE         65536 /* messages; the largest `queue` a plugin may ask for */
 #define OTR_LIMIT_BUS_PAYLOAD_BYTES (16U * OTR_MIB)
 #define OTR_LIMIT_BUS_CAUSE_DEPTH   32 /* answers to answers to … : stops two plugins in a loop */
@@ -39,6 +40,13 @@
 #define OTR_LIMIT_PLUGIN_LOG_BYTES    4096 /* one log line */
 #define OTR_LIMIT_PLUGIN_LOGS_PER_S   100
 #define OTR_LIMIT_PLUGIN_PUBLISH_CALL 1024 /* messages published in one guest call */
+
+/* Wasm modules, beside what a plugin's manifest sets */
+#define OTR_LIMIT_WASM_EXTERNS        10000 /* imports, and exports, of one module */
+#define OTR_LIMIT_WASM_NAME_BYTES     4096  /* one name of them */
+#define OTR_LIMIT_WASM_TABLE_ELEMENTS 100000
+#define OTR_LIMIT_WASM_CODE_BYTES     (1024U * OTR_MIB) /* one compiled artefact */
+#define OTR_LIMIT_WASM_CACHE_BYTES    (512U * OTR_MIB)  /* all artefacts of a cache folder */
 
 /* NGINX */
 #define OTR_LIMIT_NGINX_CONFIG_BYTES  (64U * OTR_MIB) /* one configuration file */

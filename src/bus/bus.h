@@ -36,8 +36,9 @@ typedef struct otr_sub_spec {
     const char *name;            /* of the participant: for stats and errors */
     const char *const *patterns; /* NULL-terminated; copied */
     otr_sub_policy policy;
-    size_t capacity;                        /* 1 … OTR_LIMIT_BUS_QUEUE */
-    void (*ready)(void *arg, otr_sub *sub); /* there is something to take */
+    size_t capacity; /* 1 … OTR_LIMIT_BUS_QUEUE */
+    /* Required. There is something to take; may publish, subscribe and free any subscriber. */
+    void (*ready)(void *arg, otr_sub *sub);
     void *arg;
 } otr_sub_spec;
 
@@ -59,21 +60,24 @@ typedef struct otr_bus_stats {
 } otr_bus_stats;
 
 otr_code otr_bus_new(otr_loop *loop, otr_bus **ret, otr_err *err) OTR_MUST_CHECK;
-void otr_bus_free(otr_bus *bus); /* after its subscribers are freed */
+/* After its subscribers are freed and every message on a run-time topic is gone. */
+void otr_bus_free(otr_bus *bus);
 
 /* A topic made at run time, for what guests publish: its payload is JSON bytes (otr_bus_json).
  * The same name gives the same topic; the name of a compiled-in topic that was ever published or
  * declared gives OTR_EDENIED. OTR_EINVAL for a malformed name, OTR_EQUOTA at the limit. */
 otr_code otr_bus_topic(otr_bus *bus, const char *name, const otr_topic **ret, otr_err *err)
     OTR_MUST_CHECK;
-/* Reserves a compiled-in topic's name so that no guest can publish under it. */
+/* Reserves a compiled-in topic's name so that no guest can publish under it. `topic` outlives the
+ * bus. OTR_ESTATE when a guest or another compiled-in topic has the name already. */
 otr_code otr_bus_declare(otr_bus *bus, const otr_topic *topic, otr_err *err) OTR_MUST_CHECK;
 
 typedef struct otr_bus_json { /* payload of run-time topics */
     size_t n;
     uint8_t bytes[]; /* valid JSON */
 } otr_bus_json;
-/* A payload for otr_msg_new() on a run-time topic: copies `json`, which must be valid JSON. */
+/* A payload for otr_msg_new() on a run-time topic: copies `json`, which must be valid JSON. NULL
+ * when memory is out or there is more than OTR_LIMIT_BUS_PAYLOAD_BYTES. */
 otr_bus_json *otr_bus_json_new(otr_bytes json) OTR_MUST_CHECK;
 
 /* Queues `msg` for all that match; the caller keeps its own reference. OTR_ENOMEM only the first
@@ -83,9 +87,11 @@ otr_code otr_bus_publish(otr_bus *bus, const otr_msg *msg, otr_err *err) OTR_MUS
 otr_code otr_bus_subscribe(otr_bus *bus, const otr_sub_spec *spec, otr_sub **ret, otr_err *err)
     OTR_MUST_CHECK;
 void otr_sub_free(otr_sub *sub); /* drops what waits; safe inside `ready` */
-/* The next message, whose reference is now the caller's, or NULL. */
+/* The next message, whose reference is now the caller's, or NULL: nothing waits, or `ready` has
+ * taken its share of this turn and is called again after the others. */
 otr_msg *otr_sub_take(otr_sub *sub);
-/* Asks for another `ready` if something waits; for a subscriber that stopped taking. */
+/* Asks for another `ready` if something waits; for a subscriber that stopped taking. One whose
+ * `ready` takes nothing is otherwise called again only when more arrives. */
 void otr_sub_wake(otr_sub *sub);
 void otr_sub_get_stats(const otr_sub *sub, otr_sub_stats *ret);
 void otr_bus_get_stats(const otr_bus *bus, otr_bus_stats *ret);

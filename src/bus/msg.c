@@ -1,0 +1,158 @@
+#include "bus/msg.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/limits.h"
+
+enum {
+    ENVELOPE_BYTES = 4096, /* most that stands around a payload */
+    USUAL_BYTES = 512,
+};
+
+/* What otr_msg.json points to. */
+typedef struct encoded {
+    size_t n;
+    uint8_t bytes[];
+} encoded;
+
+static _Atomic uint64_t last_id;
+
+otr_code otr_msg_new(const otr_topic *topic, void *payload, const char *source,
+                     const otr_msg *cause, otr_msg **ret_msg, otr_err *err)
+{
+    unsigned depth = cause != NULL ? cause->cause_depth + 1 : 0;
+    if (depth > OTR_LIMIT_BUS_CAUSE_DEPTH) {
+        return otr_fail(err, OTR_EQUOTA,
+                        "message on %s from %s would be answer number %u in one chain, the limit "
+                        "is %d: do these plugins answer each other?",
+                        topic->name, source != NULL ? source : "nobody", depth,
+                        OTR_LIMIT_BUS_CAUSE_DEPTH);
+    }
+    otr_msg *msg = otr_alloc(sizeof(*msg));
+    if (msg == NULL) {
+        return otr_fail_nomem(err);
+    }
+    msg->topic = topic;
+    msg->payload = payload;
+    msg->source = source;
+    msg->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+    msg->cause = cause != NULL ? cause->id : 0;
+    msg->cause_depth = depth;
+    msg->created_ns = otr_now_ns();
+    atomic_init(&msg->refs, 1);
+    atomic_init(&msg->json, NULL);
+    *ret_msg = msg;
+    return OTR_OK;
+}
+
+otr_msg *otr_msg_ref(const otr_msg *msg)
+{
+    otr_msg *m = (otr_msg *)msg;
+    (void)atomic_fetch_add_explicit(&m->refs, 1, memory_order_relaxed);
+    return m;
+}
+
+static void destroy(otr_msg *msg)
+{
+    if (msg->topic->drop != NULL && msg->payload != NULL) {
+        msg->topic->drop((void *)msg->payload);
+    }
+    otr_free(atomic_load_explicit(&msg->json, memory_order_relaxed));
+    otr_free(msg);
+}
+
+otr_msg *otr_msg_unref(otr_msg *msg)
+{
+    /* The only reference is ours: nobody else can add or drop one, so the load is enough. */
+    if (msg != NULL && (atomic_load_explicit(&msg->refs, memory_order_acquire) == 1 ||
+                        atomic_fetch_sub_explicit(&msg->refs, 1, memory_order_acq_rel) == 1)) {
+        destroy(msg);
+    }
+    return NULL;
+}
+
+void otr_msg_unrefp(void *slot)
+{
+    (void)otr_msg_unref(otr_steal(slot));
+}
+
+static otr_code encode_payload(const otr_msg *msg, otr_buf *out, otr_err *err)
+{
+    if (msg->topic->encode == NULL || msg->payload == NULL) {
+        return otr_buf_adds(out, "null", err);
+    }
+    return msg->topic->encode(msg->payload, out, err);
+}
+
+static otr_code encode_envelope(const otr_msg *msg, otr_buf *out, otr_err *err)
+{
+    char when[OTR_TIME_BYTES];
+    otr_jw w;
+    otr_jw_begin(&w, out, err);
+    otr_jw_obj(&w, NULL);
+    otr_jw_u64(&w, "id", msg->id);
+    otr_jw_str(&w, "topic", msg->topic->name);
+    otr_jw_u64(&w, "version", msg->topic->version);
+    otr_jw_str(&w, "time", otr_time_text(otr_wall_of(msg->created_ns), when));
+    otr_jw_str(&w, "source", msg->source);
+    otr_jw_u64(&w, "cause", msg->cause);
+    otr_jw_raw(&w, "data", (otr_bytes){ 0 }); /* the payload writes itself behind the key */
+    if (w.rc == OTR_OK) {
+        w.rc = encode_payload(msg, out, err);
+    }
+    otr_jw_obj_end(&w);
+    return otr_jw_end(&w);
+}
+
+static void deinit_buf(void *buf)
+{
+    otr_buf_deinit(buf);
+}
+
+/* The text behind its length, in one block. */
+static otr_code encode(const otr_msg *msg, encoded **ret, otr_err *err)
+{
+    otr_buf out OTR_CLEANUP(deinit_buf);
+    otr_buf_init(&out, sizeof(encoded) + ENVELOPE_BYTES + OTR_LIMIT_BUS_PAYLOAD_BYTES);
+    uint8_t *at;
+    otr_code rc = otr_buf_reserve(&out, USUAL_BYTES, &at, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    memset(at, 0, sizeof(encoded));
+    otr_buf_grew(&out, sizeof(encoded));
+    rc = encode_envelope(msg, &out, err);
+    if (rc != OTR_OK) {
+        return otr_wrap(err, rc, "message on %s cannot be written as JSON", msg->topic->name);
+    }
+    size_t n = out.n - sizeof(encoded);
+    void *fitted = otr_realloc(out.p, out.n);
+    encoded *text = fitted != NULL ? fitted : (void *)out.p;
+    text->n = n;
+    out.p = NULL;
+    *ret = text;
+    return OTR_OK;
+}
+
+otr_code otr_msg_json(const otr_msg *msg, otr_bytes *ret, otr_err *err)
+{
+    otr_msg *m = (otr_msg *)msg;
+    void *known = atomic_load_explicit(&m->json, memory_order_acquire);
+    if (known == NULL) {
+        encoded *mine = NULL;
+        otr_code rc = encode(msg, &mine, err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
+        if (atomic_compare_exchange_strong_explicit(&m->json, &known, mine, memory_order_acq_rel,
+                                                    memory_order_acquire)) {
+            known = mine;
+        } else {
+            otr_free(mine); /* another thread was first: everyone shares its bytes */
+        }
+    }
+    const encoded *text = known;
+    *ret = (otr_bytes){ text->bytes, text->n };
+    return OTR_OK;
+}
