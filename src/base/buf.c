@@ -1,5 +1,6 @@
 #include "base/buf.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -24,9 +25,15 @@ void otr_buf_deinit(otr_buf *buf)
 
 void otr_buf_clear(otr_buf *buf)
 {
-    buf->n = 0;
+    otr_buf_cut(buf, 0);
+}
+
+void otr_buf_cut(otr_buf *buf, size_t n)
+{
+    assert(n <= buf->n);
+    buf->n = n;
     if (buf->p != NULL) {
-        buf->p[0] = 0;
+        buf->p[n] = 0;
     }
 }
 
@@ -35,6 +42,9 @@ static otr_code grow(otr_buf *buf, size_t need, otr_err *err)
     size_t cap = buf->cap > 0 ? buf->cap : FIRST_BYTES;
     while (cap < need) {
         cap = cap > SIZE_MAX / 2 ? need : cap * 2;
+    }
+    if (buf->max_bytes < SIZE_MAX && cap > buf->max_bytes + 1) {
+        cap = buf->max_bytes + 1;
     }
     uint8_t *p = otr_realloc(buf->p, cap);
     if (p == NULL) {
@@ -47,7 +57,8 @@ static otr_code grow(otr_buf *buf, size_t need, otr_err *err)
 
 otr_code otr_buf_reserve(otr_buf *buf, size_t extra, uint8_t **ret, otr_err *err)
 {
-    if (extra > buf->max_bytes || buf->n > buf->max_bytes - extra) {
+    size_t most = buf->max_bytes < SIZE_MAX ? buf->max_bytes : SIZE_MAX - 1; /* and a NUL */
+    if (extra > most || buf->n > most - extra) {
         return otr_fail(err, OTR_EQUOTA, "more than the limit of %zu bytes", buf->max_bytes);
     }
     if (buf->n + extra >= buf->cap) { /* one more for the NUL */
@@ -62,6 +73,7 @@ otr_code otr_buf_reserve(otr_buf *buf, size_t extra, uint8_t **ret, otr_err *err
 
 void otr_buf_grew(otr_buf *buf, size_t written)
 {
+    assert(written < buf->cap - buf->n);
     buf->n += written;
     buf->p[buf->n] = 0;
 }
@@ -122,35 +134,47 @@ otr_code otr_buf_addf(otr_buf *buf, otr_err *err, const char *format, ...)
     return rc;
 }
 
+/* Appends what one read gives; *ret is how much that was. At the ceiling one more byte is asked
+ * for, to tell a full buffer from one that would overflow. */
+static otr_code read_some(otr_buf *buf, int fd, size_t *ret, otr_err *err)
+{
+    uint8_t one;
+    uint8_t *at = &one;
+    size_t room = buf->max_bytes - buf->n;
+    size_t want = room < READ_BYTES ? room : READ_BYTES;
+    otr_code rc = room > 0 ? otr_buf_reserve(buf, want, &at, err) : OTR_OK;
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    ssize_t got;
+    do {
+        got = read(fd, at, room > 0 ? want : 1);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0) {
+        return otr_fail_sys(err, errno, "cannot read");
+    }
+    if (got > 0 && room == 0) {
+        return otr_fail(err, OTR_EQUOTA, "more than the limit of %zu bytes", buf->max_bytes);
+    }
+    if (got > 0) {
+        otr_buf_grew(buf, (size_t)got);
+    }
+    *ret = (size_t)got;
+    return OTR_OK;
+}
+
 otr_code otr_buf_read_fd(otr_buf *buf, int fd, otr_err *err)
 {
     size_t start = buf->n;
-    for (;;) {
-        uint8_t scratch[1];
-        uint8_t *at = scratch;
-        size_t room = buf->max_bytes - buf->n;
-        size_t want = room == 0 ? 1 : (room < READ_BYTES ? room : READ_BYTES);
-        otr_code rc = room == 0 ? OTR_OK : otr_buf_reserve(buf, want, &at, err);
-        if (rc != OTR_OK) {
-            return rc;
-        }
-        ssize_t got = read(fd, at, want);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            buf->n = start;
-            return otr_fail_sys(err, errno, "cannot read");
-        }
-        if (got == 0) {
-            return OTR_OK;
-        }
-        if (room == 0) {
-            buf->n = start;
-            return otr_fail(err, OTR_EQUOTA, "more than the limit of %zu bytes", buf->max_bytes);
-        }
-        otr_buf_grew(buf, (size_t)got);
+    otr_code rc;
+    size_t got = 0;
+    do {
+        rc = read_some(buf, fd, &got, err);
+    } while (rc == OTR_OK && got > 0);
+    if (rc != OTR_OK) {
+        otr_buf_cut(buf, start);
     }
+    return rc;
 }
 
 otr_code otr_buf_read_file(otr_buf *buf, const char *path, otr_err *err)

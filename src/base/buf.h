@@ -3,7 +3,7 @@
  *
  * Every appending call either takes all of its input or leaves the buffer as it was: OTR_EQUOTA
  * at the ceiling, OTR_ENOMEM when memory is out. The bytes are always followed by a NUL that is
- * not counted, so `otr_buf_text()` is a C string.
+ * not counted, so `otr_buf_text()` is a C string. What is appended must not lie in the buffer.
  *
  * Thread: one at a time.
  */
@@ -28,6 +28,9 @@ void otr_buf_init(otr_buf *buf, size_t max_bytes);
 void otr_buf_deinit(otr_buf *buf);
 void otr_buf_clear(otr_buf *buf); /* length 0, memory kept */
 
+/* Forgets what lies beyond the first `n` bytes. */
+void otr_buf_cut(otr_buf *buf, size_t n);
+
 /* Makes room for `extra` more bytes and returns where they go in `*ret`; otr_buf_grew() then
  * counts those that were written. */
 otr_code otr_buf_reserve(otr_buf *buf, size_t extra, uint8_t **ret, otr_err *err) OTR_MUST_CHECK;
@@ -39,7 +42,7 @@ otr_code otr_buf_addc(otr_buf *buf, char c, otr_err *err) OTR_MUST_CHECK;
 otr_code otr_buf_addf(otr_buf *buf, otr_err *err, const char *format, ...) OTR_PRINTF(3, 4)
 OTR_MUST_CHECK;
 otr_code otr_buf_addv(otr_buf *buf, otr_err *err, const char *format, va_list args) OTR_MUST_CHECK;
-/* Reads at most `max` more bytes from `fd` until end of file. OTR_EQUOTA when there are more. */
+/* Everything that `fd` has until end of file. OTR_EQUOTA when that is more than fits. */
 otr_code otr_buf_read_fd(otr_buf *buf, int fd, otr_err *err) OTR_MUST_CHECK;
 /* The whole file at `path`; an error names the path. */
 otr_code otr_buf_read_file(otr_buf *buf, const char *path, otr_err *err) OTR_MUST_CHECK;

@@ -1,3 +1,4 @@
+#define OTR_ERR_DEFINES
 #include "base/err.h"
 
 #include <errno.h>
@@ -16,14 +17,29 @@ static void cut_mark(char *msg, size_t cap, int written)
     }
 }
 
+/* Formats beside `err` and then copies, as the arguments may point into err->msg. */
+static void set_text(otr_err *err, const char *tail, const char *format, va_list args)
+{
+    char text[OTR_ERR_MSG_BYTES];
+    int n = vsnprintf(text, sizeof(text), format, args);
+    if (n < 0) {
+        n = snprintf(text, sizeof(text), "text cannot be formatted");
+    }
+    if (tail != NULL && (size_t)n < sizeof(text)) {
+        int more = snprintf(text + n, sizeof(text) - (size_t)n, ": %s", tail);
+        n = more < 0 ? n : n + more;
+    }
+    cut_mark(text, sizeof(text), n);
+    memcpy(err->msg, text, strlen(text) + 1);
+}
+
 otr_code otr_fail(otr_err *err, otr_code code, const char *format, ...)
 {
     if (err != NULL) {
         va_list args;
         va_start(args, format);
-        int n = vsnprintf(err->msg, sizeof(err->msg), format, args);
+        set_text(err, NULL, format, args);
         va_end(args);
-        cut_mark(err->msg, sizeof(err->msg), n);
         err->code = code;
         err->sys = 0;
     }
@@ -45,24 +61,24 @@ static otr_code code_of_errno(int sys)
     }
 }
 
+static const char *reason_of(int sys, char *out, size_t cap)
+{
+#ifdef __GLIBC__
+    return strerror_r(sys, out, cap); /* the GNU one: it returns the text, not a code */
+#else
+    return strerror_r(sys, out, cap) == 0 ? out : "unknown error";
+#endif
+}
+
 otr_code otr_fail_sys(otr_err *err, int sys, const char *format, ...)
 {
     otr_code code = code_of_errno(sys);
     if (err != NULL) {
+        char reason[96] = "";
         va_list args;
         va_start(args, format);
-        int n = vsnprintf(err->msg, sizeof(err->msg), format, args);
+        set_text(err, reason_of(sys, reason, sizeof(reason)), format, args);
         va_end(args);
-        if (n >= 0 && (size_t)n < sizeof(err->msg)) {
-            char reason[96] = "";
-            if (strerror_r(sys, reason, sizeof(reason)) != 0) {
-                snprintf(reason, sizeof(reason), "errno %d", sys);
-            }
-            size_t room = sizeof(err->msg) - (size_t)n;
-            int more = snprintf(err->msg + n, room, ": %s", reason);
-            n = more < 0 ? n : n + more;
-        }
-        cut_mark(err->msg, sizeof(err->msg), n);
         err->code = code;
         err->sys = sys;
     }
@@ -83,14 +99,12 @@ otr_code otr_wrap(otr_err *err, otr_code code, const char *format, ...)
     memcpy(old, err->msg, sizeof(old));
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(err->msg, sizeof(err->msg), format, args);
+    set_text(err, old, format, args);
     va_end(args);
-    if (n >= 0 && (size_t)n < sizeof(err->msg)) {
-        int more = snprintf(err->msg + n, sizeof(err->msg) - (size_t)n, ": %s", old);
-        n = more < 0 ? n : n + more;
+    if (err->code == OTR_OK) {
+        err->code = code;
     }
-    cut_mark(err->msg, sizeof(err->msg), n);
-    return err->code != OTR_OK ? err->code : code;
+    return err->code;
 }
 
 const char *otr_code_name(otr_code code)

@@ -2,8 +2,8 @@
  * JSON (RFC 8259): a streaming writer into an otr_buf and a read-only view of a parsed text.
  *
  * The writer is sticky: after the first failure it writes nothing more, and otr_jw_end() reports
- * it, so callers check once. The reader is jansson behind our limits: input size, depth and no
- * duplicate keys.
+ * it, so callers check once. The reader is jansson behind our limits: input size, depth, number of
+ * values and no duplicate keys.
  *
  * Thread: one at a time; a parsed document may be read by several.
  */
@@ -43,6 +43,9 @@ void otr_jw_i64(otr_jw *w, const char *key, int64_t value);
 void otr_jw_f64(otr_jw *w, const char *key, double value); /* NaN and infinity: null */
 void otr_jw_bool(otr_jw *w, const char *key, bool value);
 void otr_jw_null(otr_jw *w, const char *key);
+/* The shortest of 15 to 17 digits that reads back as the same number, into `out`. */
+#define OTR_F64_BYTES 32
+const char *otr_f64_text(char out[OTR_F64_BYTES], double value);
 /* `json` is valid JSON already. */
 void otr_jw_raw(otr_jw *w, const char *key, otr_bytes json);
 
@@ -65,7 +68,7 @@ otr_code otr_json_parse(otr_bytes text, otr_json **ret, otr_err *err) OTR_MUST_C
 void otr_json_free(otr_json *root); /* the parsed root only; NULL is fine */
 void otr_json_freep(void *slot);    /* for OTR_CLEANUP */
 
-otr_json_type otr_json_kind(const otr_json *v);
+otr_json_type otr_json_kind(const otr_json *v);                        /* NULL: OTR_JSON_NULL */
 const otr_json *otr_json_get(const otr_json *object, const char *key); /* NULL: no such member */
 size_t otr_json_size(const otr_json *v);                      /* items of array or object */
 const otr_json *otr_json_at(const otr_json *array, size_t i); /* NULL: out of range */

@@ -15,40 +15,58 @@ static const otr_json *out_of(const json_t *v)
     return (const otr_json *)(const void *)v;
 }
 
-/* jansson recurses once a level and its own ceiling is 2,048; ours is lower. */
-static bool too_deep(otr_bytes text)
+/* What a text asks of the parser, found before it allocates anything: jansson recurses once a level
+ * and turns three bytes ("[],") into a hundred. */
+typedef struct shape {
+    size_t deepest, values;
+} shape;
+
+static shape measure(otr_bytes text)
 {
+    shape s = { 0, 1 };
     size_t depth = 0;
     bool quoted = false;
     for (size_t i = 0; i < text.n; i++) {
         uint8_t c = text.p[i];
         if (quoted) {
-            if (c == '\\') {
-                i++;
-            } else if (c == '"') {
-                quoted = false;
-            }
+            i += c == '\\';
+            quoted = c != '"';
         } else if (c == '"') {
             quoted = true;
         } else if (c == '{' || c == '[') {
-            if (++depth > OTR_LIMIT_JSON_DEPTH) {
-                return true;
-            }
+            s.values++;
+            depth++;
+            s.deepest = depth > s.deepest ? depth : s.deepest;
+        } else if (c == ',') {
+            s.values++;
         } else if ((c == '}' || c == ']') && depth > 0) {
             depth--;
         }
     }
-    return false;
+    return s;
 }
 
-otr_code otr_json_parse(otr_bytes text, otr_json **ret, otr_err *err)
+static otr_code check_limits(otr_bytes text, otr_err *err)
 {
     if (text.n > OTR_LIMIT_JSON_BYTES) {
         return otr_fail(err, OTR_EQUOTA, "JSON of %zu bytes is over the limit of %zu", text.n,
                         (size_t)OTR_LIMIT_JSON_BYTES);
     }
-    if (too_deep(text)) {
+    shape s = measure(text);
+    if (s.deepest > OTR_LIMIT_JSON_DEPTH) {
         return otr_fail(err, OTR_EQUOTA, "JSON is nested deeper than %d", OTR_LIMIT_JSON_DEPTH);
+    }
+    if (s.values > OTR_LIMIT_JSON_VALUES) {
+        return otr_fail(err, OTR_EQUOTA, "JSON has more than %d values", OTR_LIMIT_JSON_VALUES);
+    }
+    return OTR_OK;
+}
+
+otr_code otr_json_parse(otr_bytes text, otr_json **ret, otr_err *err)
+{
+    otr_code rc = check_limits(text, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
     json_error_t why;
     size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
@@ -76,6 +94,9 @@ void otr_json_freep(void *slot)
 
 otr_json_type otr_json_kind(const otr_json *v)
 {
+    if (v == NULL) {
+        return OTR_JSON_NULL;
+    }
     switch (json_typeof(in(v))) {
     case JSON_OBJECT:
         return OTR_JSON_OBJECT;
@@ -142,25 +163,65 @@ bool otr_json_bool(const otr_json *v, bool otherwise)
     return json_is_boolean(in(v)) ? json_boolean_value(in(v)) : otherwise;
 }
 
-typedef struct sink {
-    otr_buf *out;
-    otr_err *err;
-    otr_code rc;
-} sink;
-
-static int add(const char *p, size_t n, void *arg)
+static void write_real(otr_jw *w, const char *key, double value)
 {
-    sink *s = arg;
-    s->rc = otr_buf_add(s->out, (otr_bytes){ (const uint8_t *)p, n }, s->err);
-    return s->rc == OTR_OK ? 0 : -1;
+    char text[OTR_F64_BYTES + 2];
+    (void)otr_f64_text(text, value);
+    if (strpbrk(text, ".e") == NULL) {
+        memcpy(text + strlen(text), ".0", 3); /* a real stays a real when it is read again */
+    }
+    otr_jw_raw(w, key, otr_bytes_of(text));
+}
+
+static void write_value(otr_jw *w, const char *key, const json_t *v)
+{
+    switch (json_typeof(v)) {
+    case JSON_OBJECT: {
+        json_t *object = (json_t *)(uintptr_t)v;
+        otr_jw_obj(w, key);
+        for (void *it = json_object_iter(object); it != NULL;
+             it = json_object_iter_next(object, it)) {
+            write_value(w, json_object_iter_key(it), json_object_iter_value(it));
+        }
+        otr_jw_obj_end(w);
+        break;
+    }
+    case JSON_ARRAY:
+        otr_jw_arr(w, key);
+        for (size_t i = 0; i < json_array_size(v); i++) {
+            write_value(w, NULL, json_array_get(v, i));
+        }
+        otr_jw_arr_end(w);
+        break;
+    case JSON_STRING:
+        otr_jw_bytes(w, key,
+                     (otr_bytes){ (const uint8_t *)json_string_value(v), json_string_length(v) });
+        break;
+    case JSON_INTEGER:
+        otr_jw_i64(w, key, (int64_t)json_integer_value(v));
+        break;
+    case JSON_REAL:
+        write_real(w, key, json_real_value(v));
+        break;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        otr_jw_bool(w, key, json_is_true(v));
+        break;
+    case JSON_NULL:
+        otr_jw_null(w, key);
+        break;
+    }
 }
 
 otr_code otr_json_write(const otr_json *v, otr_buf *out, otr_err *err)
 {
-    sink s = { out, err, OTR_OK };
-    size_t flags = JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15);
-    if (json_dump_callback(in(v), add, &s, flags) != 0) {
-        return s.rc != OTR_OK ? s.rc : otr_fail_nomem(err);
+    size_t start = out->n;
+    otr_jw w;
+    otr_jw_begin(&w, out, err);
+    write_value(&w, NULL, in(v));
+    otr_code rc = otr_jw_end(&w);
+    if (rc != OTR_OK) {
+        otr_buf_cut(out, start);
     }
-    return OTR_OK;
+    return rc;
 }

@@ -2,10 +2,12 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/json.h"
+#include "base/utf8.h"
 
-enum { MAX_DEPTH = 63 };
+enum { MAX_DEPTH = 64 }; /* bits of otr_jw.has_items */
 
 void otr_jw_begin(otr_jw *w, otr_buf *out, otr_err *err)
 {
@@ -23,43 +25,6 @@ static void put(otr_jw *w, const void *p, size_t n)
     if (w->rc == OTR_OK) {
         w->rc = otr_buf_add(w->out, (otr_bytes){ p, n }, w->err);
     }
-}
-
-static size_t utf8_len(const uint8_t *p, size_t n)
-{
-    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-    uint8_t c = p[0];
-    if (c < 0x80) {
-        return 1;
-    }
-    size_t len = c >= 0xf0 && c < 0xf5   ? 4
-                 : c >= 0xe0 && c < 0xf0 ? 3
-                 : c >= 0xc2 && c < 0xe0 ? 2
-                                         : 0;
-    if (len == 0 || len > n) {
-        return 0;
-    }
-    uint32_t code = c & (0xffU >> (len + 1));
-    for (size_t i = 1; i < len; i++) {
-        if ((p[i] & 0xc0U) != 0x80U) {
-            return 0;
-        }
-        code = (code << 6) | (p[i] & 0x3fU);
-    }
-    bool surrogate = code >= 0xd800 && code <= 0xdfff;
-    return code < least[len] || code > 0x10ffff || surrogate ? 0 : len;
-}
-
-bool otr_utf8_ok(otr_bytes text)
-{
-    for (size_t i = 0; i < text.n;) {
-        size_t len = utf8_len(text.p + i, text.n - i);
-        if (len == 0) {
-            return false;
-        }
-        i += len;
-    }
-    return true;
 }
 
 static void put_escape(otr_jw *w, uint8_t c)
@@ -82,7 +47,7 @@ static void put_string(otr_jw *w, otr_bytes text)
     size_t from = 0;
     for (size_t i = 0; i < text.n;) {
         uint8_t c = text.p[i];
-        size_t len = c < 0x80 ? 1 : utf8_len(text.p + i, text.n - i);
+        size_t len = c < 0x80 ? 1 : otr_utf8_next((otr_bytes){ text.p + i, text.n - i }, NULL);
         bool plain = len > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
         if (plain) {
             i += len;
@@ -104,11 +69,13 @@ static void put_string(otr_jw *w, otr_bytes text)
 
 static void before(otr_jw *w, const char *key)
 {
-    uint64_t bit = UINT64_C(1) << w->depth;
-    if (w->has_items & bit) {
-        put(w, ",", 1);
+    if (w->depth > 0) {
+        uint64_t bit = UINT64_C(1) << (w->depth - 1);
+        if (w->has_items & bit) {
+            put(w, ",", 1);
+        }
+        w->has_items |= bit;
     }
-    w->has_items |= bit;
     if (key != NULL) {
         put_string(w, otr_bytes_of(key));
         put(w, ":", 1);
@@ -117,16 +84,16 @@ static void before(otr_jw *w, const char *key)
 
 static void open_scope(otr_jw *w, const char *key, char bracket)
 {
-    before(w, key);
-    put(w, &bracket, 1);
     if (w->depth >= MAX_DEPTH) {
         if (w->rc == OTR_OK) {
             w->rc = otr_fail(w->err, OTR_EQUOTA, "JSON is nested deeper than %d", MAX_DEPTH);
         }
         return;
     }
-    w->depth++;
+    before(w, key);
+    put(w, &bracket, 1);
     w->has_items &= ~(UINT64_C(1) << w->depth);
+    w->depth++;
 }
 
 static void close_scope(otr_jw *w, char bracket)
@@ -189,16 +156,28 @@ void otr_jw_i64(otr_jw *w, const char *key, int64_t value)
     put(w, text, (size_t)n);
 }
 
+const char *otr_f64_text(char out[OTR_F64_BYTES], double value)
+{
+    /* 15 digits always survive decimal → double → decimal and 17 the other way round: the first
+     * that reads back as the same number is the shortest for a person. */
+    for (int digits = 15; digits <= 17; digits++) {
+        (void)snprintf(out, OTR_F64_BYTES, "%.*g", digits, value);
+        if (strtod(out, NULL) == value) {
+            break;
+        }
+    }
+    return out;
+}
+
 void otr_jw_f64(otr_jw *w, const char *key, double value)
 {
     if (!isfinite(value)) {
         otr_jw_null(w, key);
         return;
     }
-    char text[40];
-    int n = snprintf(text, sizeof(text), "%.15g", value);
+    char text[OTR_F64_BYTES];
     before(w, key);
-    put(w, text, (size_t)n);
+    put(w, text, strlen(otr_f64_text(text, value)));
 }
 
 void otr_jw_bool(otr_jw *w, const char *key, bool value)

@@ -13,12 +13,15 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 
-enum { LINE_BYTES = 8192 };
+/* A line that does not fit is cut, closed and marked in the bytes kept for that. */
+enum { LINE_BYTES = 8192, KEPT_BYTES = 32, FULL_BYTES = LINE_BYTES - KEPT_BYTES };
 
 typedef struct line {
     char text[LINE_BYTES];
     size_t n;
+    bool cut;
 } line;
 
 static struct {
@@ -94,12 +97,22 @@ void otr_log_close(void)
     replace_fd(-1);
 }
 
+/* All of it or, once the line is full, nothing. */
 static void put(line *l, const char *p, size_t n)
 {
-    size_t room = sizeof(l->text) - 1 - l->n;
-    size_t take = n < room ? n : room;
-    memcpy(l->text + l->n, p, take);
-    l->n += take;
+    if (l->cut || n > FULL_BYTES || l->n > FULL_BYTES - n) {
+        l->cut = true;
+        return;
+    }
+    memcpy(l->text + l->n, p, n);
+    l->n += n;
+}
+
+static void put_kept(line *l, const char *text)
+{
+    size_t n = strlen(text);
+    memcpy(l->text + l->n, text, n);
+    l->n += n;
 }
 
 static bool needs_quotes(const char *s)
@@ -116,33 +129,68 @@ static bool needs_quotes(const char *s)
     return false;
 }
 
+/* What a terminal or a reader may take for something else: controls, line separators, marks that
+ * turn the direction of text or that cannot be seen. */
+static bool is_hidden(uint32_t code)
+{
+    static const uint32_t ranges[][2] = {
+        { 0x00, 0x1f },     { 0x7f, 0x9f },       { 0xad, 0xad },     { 0x61c, 0x61c },
+        { 0x200b, 0x200f }, { 0x2028, 0x202e },   { 0x2060, 0x206f }, { 0xfeff, 0xfeff },
+        { 0xfff9, 0xfffb }, { 0xe0000, 0xe007f },
+    };
+    for (size_t i = 0; i < OTR_COUNT(ranges); i++) {
+        if (code >= ranges[i][0] && code <= ranges[i][1]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_escape(line *l, uint32_t code)
+{
+    static const char shorts[] = "\"\"\\\\\nn\rr\tt";
+    for (size_t i = 0; i + 1 < sizeof(shorts); i += 2) {
+        if ((unsigned char)shorts[i] == code) {
+            put(l, (char[]){ '\\', shorts[i + 1] }, 2);
+            return;
+        }
+    }
+    char esc[16];
+    const char *format = code < 0x80 ? "\\x%02x" : code < 0x10000 ? "\\u%04x" : "\\U%08x";
+    int n = snprintf(esc, sizeof(esc), format, code);
+    put(l, esc, (size_t)n);
+}
+
 static void put_quoted(line *l, const char *s)
 {
     put(l, "\"", 1);
-    for (; *s != '\0'; s++) {
-        unsigned char c = (unsigned char)*s;
-        char esc[8];
-        int n;
-        if (c == '"' || c == '\\') {
-            n = snprintf(esc, sizeof(esc), "\\%c", c);
-        } else if (c == '\n') {
-            n = snprintf(esc, sizeof(esc), "\\n");
-        } else if (c == '\t') {
-            n = snprintf(esc, sizeof(esc), "\\t");
-        } else if (c < ' ' || c == 0x7f) {
-            n = snprintf(esc, sizeof(esc), "\\x%02x", c);
+    bool opened = !l->cut;
+    for (size_t n = strlen(s); n > 0 && !l->cut;) {
+        uint32_t code = 0;
+        size_t len = otr_utf8_next((otr_bytes){ (const uint8_t *)s, n }, &code);
+        if (len == 0) {
+            char esc[8];
+            (void)snprintf(esc, sizeof(esc), "\\x%02x", (unsigned char)*s);
+            put(l, esc, 4);
+            len = 1;
+        } else if (code == '"' || code == '\\' || is_hidden(code)) {
+            put_escape(l, code);
         } else {
-            n = snprintf(esc, sizeof(esc), "%c", c);
+            put(l, s, len);
         }
-        put(l, esc, (size_t)n);
+        s += len;
+        n -= len;
     }
-    put(l, "\"", 1);
+    if (opened) {
+        put_kept(l, "\""); /* only one quoted text can be the one that did not fit */
+    }
 }
 
 static void put_value(line *l, const char *value)
 {
-    if (needs_quotes(value)) {
-        put_quoted(l, value);
+    bool too_long = l->n + strlen(value) > FULL_BYTES;
+    if (too_long || needs_quotes(value)) {
+        put_quoted(l, value); /* which takes as much as fits */
     } else {
         put(l, value, strlen(value));
     }
@@ -168,6 +216,7 @@ void otr_log(otr_log_level level, const char *msg, ...)
     if (level < otr_log_get_level()) {
         return;
     }
+    int saved_errno = errno;
     line l = { .n = 0 };
     char when[OTR_TIME_BYTES];
     otr_time_text(otr_wall_ns(), when);
@@ -187,13 +236,14 @@ void otr_log(otr_log_level level, const char *msg, ...)
         put_value(&l, value != NULL ? value : "");
     }
     va_end(args);
-    l.text[l.n++] = '\n'; /* put() leaves one byte free */
+    put_kept(&l, l.cut ? " truncated=true\n" : "\n");
     pthread_mutex_lock(&sink.lock);
     write_all(STDERR_FILENO, l.text, l.n);
     if (sink.fd >= 0) {
         write_all(sink.fd, l.text, l.n);
     }
     pthread_mutex_unlock(&sink.lock);
+    errno = saved_errno;
 }
 
 const char *otr_u64_text(char out[24], uint64_t value)
