@@ -32,12 +32,16 @@ typedef enum otr_key_type {
     OTR_KEY_TREE,    /* any YAML below it, kept as nodes; YAML only */
 } otr_key_type;
 
-enum {                      /* otr_key.flags */
-       OTR_KEY_NO_YAML = 1, /* flag and environment only */
-       OTR_KEY_NO_FLAG = 2, /* YAML (and environment) only */
-       OTR_KEY_HIDDEN = 4,  /* accepted, not in --help */
-       OTR_KEY_SECRET = 8,  /* value never printed */
-       OTR_KEY_PREFIX = 16, /* everything below `path` is accepted and kept, as OTR_KEY_TREE */
+enum {                        /* otr_key.flags */
+       OTR_KEY_NO_YAML = 1,   /* flag and environment only */
+       OTR_KEY_NO_FLAG = 2,   /* YAML (and environment) only */
+       OTR_KEY_HIDDEN = 4,    /* accepted, not in --help */
+       OTR_KEY_SECRET = 8,    /* value never printed */
+       OTR_KEY_PREFIX = 16,   /* everything below `path` is accepted and kept, as OTR_KEY_TREE;
+                               * rows below it may still name single values */
+       OTR_KEY_FOLDERS = 32,  /* OTR_KEY_STRINGS: cleaned absolute folders, /etc/nginx-agent first;
+                               * others are left out with a warning */
+       OTR_KEY_PRESENCE = 64, /* OTR_KEY_BOOL: a map in YAML ("debug: {}") means true */
 };
 
 typedef struct otr_key {
@@ -47,6 +51,8 @@ typedef struct otr_key {
     const char *help; /* one line, no full stop */
     int64_t min, max; /* OTR_KEY_INT; both 0: no bounds */
     unsigned flags;
+    /* OTR_KEY_STRING: "a|b|c", any case; another value gives a warning and the default. */
+    const char *choices;
 } otr_key;
 
 typedef struct otr_config otr_config;
@@ -56,7 +62,7 @@ typedef enum otr_origin { OTR_FROM_DEFAULT, OTR_FROM_FILE, OTR_FROM_ENV, OTR_FRO
 
 typedef struct otr_config_source {
     const otr_key *const *tables; /* NULL-terminated list of tables */
-    const char *file;             /* path, or NULL: the search path of otr_config_find() */
+    const char *file;             /* path; "": none; NULL: what otr_config_find() finds */
     const char *const *env;       /* "K=V" strings, NULL-terminated; NULL: none */
     int argc;                     /* flags: argv[0] … argv[argc-1] are all flags */
     char *const *argv;
@@ -69,7 +75,8 @@ otr_code otr_config_load(const otr_config_source *source, otr_config **ret, otr_
 otr_config *otr_config_ref(otr_config *cfg);
 void otr_config_unref(otr_config *cfg); /* NULL is fine */
 
-/* Reads /etc/nginx-agent/nginx-agent.conf, then ./nginx-agent.conf. */
+/* The path of /etc/nginx-agent/nginx-agent.conf or else ./nginx-agent.conf; OTR_ENOTFOUND when
+ * there is neither. */
 otr_code otr_config_find(otr_buf *ret_path, otr_err *err) OTR_MUST_CHECK;
 
 /* Values. A path that is in no table, or of another type, is our bug: assert. */
@@ -80,16 +87,35 @@ uint64_t otr_config_duration_ns(const otr_config *cfg, const char *path);
 const char *otr_config_str(const otr_config *cfg, const char *path); /* never NULL */
 const char *const *otr_config_strings(const otr_config *cfg,
                                       const char *path); /* NULL-terminated */
-/* Pairs key, value, key, value, NULL. */
+/* Pairs key, value, key, value, NULL. Values are texts: otr_label_type_of() tells what they are. */
 const char *const *otr_config_labels(const otr_config *cfg, const char *path);
 const otr_node *otr_config_tree(const otr_config *cfg, const char *path); /* NULL: not given */
 otr_origin otr_config_origin(const otr_config *cfg, const char *path);
 const char *otr_config_file(const otr_config *cfg); /* the file that was read, or "" */
 bool otr_config_feature(const otr_config *cfg, const char *name); /* is it in `features`? */
 
+/* What was accepted but should be looked at (unknown variables, values that were left out):
+ * sentences, NULL-terminated, for the caller to log. */
+const char *const *otr_config_warnings(const otr_config *cfg);
+
+/* What NGINX Agent takes a label's text for. */
+typedef enum otr_label_type {
+    OTR_LABEL_NULL, /* "" or "nil" */
+    OTR_LABEL_INT,
+    OTR_LABEL_FLOAT,
+    OTR_LABEL_BOOL,
+    OTR_LABEL_JSON, /* a JSON object, array or string */
+    OTR_LABEL_TEXT,
+    OTR_LABEL_BAD, /* none of these: it is left out of a loaded configuration */
+} otr_label_type;
+otr_label_type otr_label_type_of(const char *text);
+/* The labels as one JSON object with typed values. */
+otr_code otr_config_labels_json(const otr_config *cfg, const char *path, otr_buf *out, otr_err *err)
+    OTR_MUST_CHECK;
+
 /* Writes `--flag type   help (default …)` lines of all tables, sorted. */
 otr_code otr_config_help(const otr_key *const *tables, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
-/* Every key, value and origin as JSON; secrets as "***". */
+/* {"file", "keys": [{"key", "value", "origin", "from"}], "warnings"}; secrets as "***". */
 otr_code otr_config_dump(const otr_config *cfg, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 
 /* ---- nodes: for OTR_KEY_TREE ---- */

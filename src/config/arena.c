@@ -1,0 +1,77 @@
+#include "config/arena.h"
+
+#include <stdalign.h>
+
+#include "base/alloc.h"
+
+enum { FIRST_CHUNK_BYTES = 512, LARGEST_CHUNK_BYTES = 65536 };
+
+struct otr_arena_chunk {
+    otr_arena_chunk *next;
+    alignas(max_align_t) uint8_t bytes[];
+};
+
+void otr_arena_deinit(otr_arena *arena)
+{
+    for (otr_arena_chunk *chunk = arena->chunks; chunk != NULL;) {
+        otr_arena_chunk *next = chunk->next;
+        otr_free(chunk);
+        chunk = next;
+    }
+    *arena = (otr_arena){ 0 };
+}
+
+static otr_arena_chunk *add_chunk(otr_arena *arena, size_t bytes)
+{
+    if (bytes > SIZE_MAX - sizeof(otr_arena_chunk)) {
+        return NULL;
+    }
+    otr_arena_chunk *chunk = otr_zalloc(sizeof(*chunk) + bytes);
+    if (chunk != NULL) {
+        chunk->next = arena->chunks;
+        arena->chunks = chunk;
+    }
+    return chunk;
+}
+
+void *otr_arena_alloc(otr_arena *arena, size_t count, size_t size)
+{
+    const size_t align = alignof(max_align_t);
+    if (size > 0 && count > (SIZE_MAX - align) / size) {
+        return NULL;
+    }
+    size_t bytes = (count * size + align - 1) / align * align;
+    if (bytes > LARGEST_CHUNK_BYTES / 4) { /* its own chunk; the current one stays in use */
+        otr_arena_chunk *chunk = add_chunk(arena, bytes);
+        return chunk != NULL ? chunk->bytes : NULL;
+    }
+    if (bytes > arena->left) {
+        size_t want = arena->next_bytes > 0 ? arena->next_bytes : FIRST_CHUNK_BYTES;
+        want = want < bytes ? bytes : want;
+        otr_arena_chunk *chunk = add_chunk(arena, want);
+        if (chunk == NULL) {
+            return NULL;
+        }
+        arena->at = chunk->bytes;
+        arena->left = want;
+        arena->next_bytes = want < LARGEST_CHUNK_BYTES ? want * 2 : LARGEST_CHUNK_BYTES;
+    }
+    void *p = arena->at;
+    arena->at += bytes;
+    arena->left -= bytes;
+    return p;
+}
+
+char *otr_arena_strndup(otr_arena *arena, const char *s, size_t n)
+{
+    char *copy = n < SIZE_MAX ? otr_arena_alloc(arena, n + 1, 1) : NULL;
+    if (copy != NULL && n > 0) {
+        memcpy(copy, s, n);
+    }
+    return copy;
+}
+
+char *otr_arena_strdup(otr_arena *arena, const char *s)
+{
+    return otr_arena_strndup(arena, s, strlen(s));
+}

@@ -1,0 +1,58 @@
+#include "config/config.h"
+
+enum { WORD_BYTES = 96 };
+
+typedef struct rows {
+    unsigned before[WORD_BYTES + 1], above[WORD_BYTES + 1], now[WORD_BYTES + 1];
+} rows;
+
+static unsigned least(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. */
+static unsigned distance(const char *a, size_t a_n, const char *b, size_t b_n)
+{
+    rows r = { 0 };
+    for (size_t j = 0; j <= b_n; j++) {
+        r.above[j] = (unsigned)j;
+    }
+    for (size_t i = 1; i <= a_n; i++) {
+        r.now[0] = (unsigned)i;
+        for (size_t j = 1; j <= b_n; j++) {
+            unsigned replace = r.above[j - 1] + (a[i - 1] != b[j - 1]);
+            unsigned best = least(replace, least(r.above[j], r.now[j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                best = least(best, r.before[j - 2] + 1);
+            }
+            r.now[j] = best;
+        }
+        memcpy(r.before, r.above, sizeof(r.above));
+        memcpy(r.above, r.now, sizeof(r.now));
+    }
+    return r.above[b_n];
+}
+
+const char *otr_nearest(const char *word, const char *const *names)
+{
+    size_t n = strlen(word);
+    unsigned most = (unsigned)(n / 3);
+    const char *best = NULL;
+    if (n > WORD_BYTES) {
+        return NULL;
+    }
+    for (; *names != NULL; names++) {
+        size_t name_n = strlen(*names);
+        size_t apart = name_n > n ? name_n - n : n - name_n;
+        if (name_n > WORD_BYTES || apart > most) {
+            continue;
+        }
+        unsigned d = distance(word, n, *names, name_n);
+        if (d < most || (d == most && best == NULL)) {
+            best = *names;
+            most = d;
+        }
+    }
+    return best;
+}
