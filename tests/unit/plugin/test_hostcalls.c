@@ -1,0 +1,131 @@
+#include "base/limits.h"
+#include "base/log.h"
+#include "loop/loop.h"
+#include "plugin/hostcalls.h"
+#include "support/test.h"
+
+typedef struct fixture {
+    otr_loop *loop;
+    otr_bus *bus;
+    otr_sub *sub;
+    otr_hostcalls hc;
+    otr_manifest manifest;
+    unsigned seen;
+    char last[64];
+} fixture;
+
+static char *granted[] = { "alert.*", NULL };
+static char *pairs[] = { "threshold", "10", NULL };
+
+static void ready(void *arg, otr_sub *sub)
+{
+    fixture *f = arg;
+    for (otr_msg *msg; (msg = otr_sub_take(sub)) != NULL; otr_msg_unref(msg)) {
+        f->seen++;
+        const otr_bus_json *json = msg->payload;
+        size_t n = json->n < sizeof(f->last) - 1 ? json->n : sizeof(f->last) - 1;
+        memcpy(f->last, json->bytes, n);
+        f->last[n] = '\0';
+    }
+}
+
+static otr_code setup(fixture *f, otr_err *err)
+{
+    static const char *const all[] = { "*", NULL };
+    otr_sub_spec spec = {
+        .name = "test", .patterns = all, .capacity = 4096, .ready = ready, .arg = f
+    };
+    otr_log_set_level(OTR_LOG_ERROR);
+    f->manifest =
+        (otr_manifest){ .publish = granted, .config_pairs = pairs, .where = "x.yaml:1:1" };
+    otr_hostcalls_init(&f->hc, "p", &f->manifest);
+    otr_code rc = otr_loop_new(&f->loop, err);
+    rc = rc == OTR_OK ? otr_bus_new(f->loop, &f->bus, err) : rc;
+    return rc == OTR_OK ? otr_bus_subscribe(f->bus, &spec, &f->sub, err) : rc;
+}
+
+static void teardown(fixture *f)
+{
+    otr_hostcalls_deinit(&f->hc);
+    otr_sub_free(f->sub);
+    otr_bus_free(f->bus);
+    otr_loop_free(f->loop);
+}
+
+#define SETUP                                \
+    OTR_CLEANUP(teardown) fixture f = { 0 }; \
+    otr_err err = { 0 };                     \
+    REQUIRE_OK(setup(&f, &err), err)
+
+static otr_code publish(fixture *f, const char *topic, const char *json, otr_err *err)
+{
+    return otr_hostcalls_ops.publish(&f->hc, topic, otr_bytes_of(json), err);
+}
+
+T(a_topic_without_grant_is_denied_and_counted)
+{
+    SETUP;
+    REQUIRE(publish(&f, "other.topic", "1", &err) == OTR_EDENIED);
+    CHECK_HAS(err.msg, "x.yaml:1:1");
+    CHECK_INT(f.hc.denials, 1);
+    CHECK_INT(otr_hostcalls_flush(&f.hc, f.bus), 0);
+}
+
+T(malformed_topics_and_data_are_refused)
+{
+    SETUP;
+    CHECK(publish(&f, "", "1", &err) == OTR_EINVAL);
+    CHECK(publish(&f, "alert.*", "1", &err) == OTR_EINVAL);
+    CHECK(publish(&f, "alert..x", "1", &err) == OTR_EINVAL);
+    CHECK(publish(&f, "alert.x", "{", &err) == OTR_EINVAL);
+    CHECK(publish(&f, "alert.x", "", &err) == OTR_EINVAL);
+    CHECK_INT(f.hc.publish_dropped, 2);
+}
+
+T(messages_of_one_call_are_bounded)
+{
+    SETUP;
+    unsigned sent = 0;
+    for (unsigned i = 0; i < OTR_LIMIT_PLUGIN_PUBLISH_CALL + 10; i++) {
+        sent += publish(&f, "alert.x", "1", &err) == OTR_OK;
+    }
+    CHECK_INT(sent, OTR_LIMIT_PLUGIN_PUBLISH_CALL);
+    CHECK_INT(f.hc.publish_dropped, 10);
+    otr_hostcalls_begin(&f.hc, NULL);
+    CHECK(publish(&f, "alert.x", "1", &err) == OTR_OK);
+}
+
+T(published_messages_reach_the_bus_in_order)
+{
+    SETUP;
+    REQUIRE_OK(publish(&f, "alert.x", "1", &err), err);
+    REQUIRE_OK(publish(&f, "alert.y", "{\"n\":2}", &err), err);
+    CHECK_INT(f.seen, 0);
+    CHECK_INT(otr_hostcalls_flush(&f.hc, f.bus), 2);
+    otr_loop_step(f.loop, 0);
+    CHECK_INT(f.seen, 2);
+    CHECK_STR(f.last, "{\"n\":2}");
+}
+
+T(config_gives_values_and_says_what_is_missing)
+{
+    SETUP;
+    otr_buf out;
+    otr_buf_init(&out, 100);
+    otr_code rc = otr_hostcalls_ops.config(&f.hc, "threshold", &out, &err);
+    bool same = rc == OTR_OK && strcmp(otr_buf_text(&out), "10") == 0;
+    otr_buf_deinit(&out);
+    REQUIRE_OK(rc, err);
+    CHECK(same);
+    CHECK(otr_hostcalls_ops.config(&f.hc, "nothing", &out, &err) == OTR_ENOTFOUND);
+    otr_buf_deinit(&out);
+}
+
+T(a_log_storm_is_cut_and_counted)
+{
+    SETUP;
+    for (unsigned i = 0; i < 5 * OTR_LIMIT_PLUGIN_LOGS_PER_S; i++) {
+        otr_hostcalls_ops.log(&f.hc, OTR_LOG_DEBUG, otr_bytes_of("spam"));
+    }
+    CHECK(f.hc.logs_dropped >= 3 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+}

@@ -1,0 +1,126 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "config/agent_keys.h"
+#include "plugin/manifest.h"
+#include "support/test.h"
+
+static const otr_key *const tables[] = { otr_agent_keys, NULL };
+
+static void unrefp(void *slot)
+{
+    otr_config_unref(otr_steal(slot));
+}
+
+/* Parses a whole configuration file with this content. */
+static otr_code parse(const char *yaml, otr_config **ret_cfg, otr_manifest_set **ret, otr_err *err)
+{
+    char path[] = "/tmp/otr-manifest-XXXXXX";
+    int fd = mkstemp(path);
+    if (fd < 0) {
+        return otr_fail(err, OTR_EIO, "no temporary file");
+    }
+    ssize_t done = write(fd, yaml, strlen(yaml));
+    close(fd);
+    otr_config_source source = { .tables = tables, .file = path };
+    otr_code rc = done < 0 ? OTR_EIO : otr_config_load(&source, ret_cfg, err);
+    rc = rc == OTR_OK ? otr_manifest_parse(*ret_cfg, ret, err) : rc;
+    unlink(path);
+    return rc;
+}
+
+#define PARSE(yaml)                                                   \
+    OTR_CLEANUP(unrefp) otr_config *cfg = NULL;                       \
+    OTR_CLEANUP(otr_manifest_set_freep) otr_manifest_set *set = NULL; \
+    otr_err err = { 0 };                                              \
+    otr_code rc = parse(yaml, &cfg, &set, &err)
+
+static void refused(const char *yaml, const char *part)
+{
+    PARSE(yaml);
+    CHECK(rc != OTR_OK);
+    CHECK_HAS(err.msg, part);
+    CHECK_HAS(err.msg, "/tmp/otr-manifest-");
+}
+
+T(wrong_entries_are_refused_with_place_and_key)
+{
+    refused("plugins: [a]\n", "expected a map");
+    refused("plugins: {load: x}\n", "expected a list");
+    refused("plugins: {laod: []}\n", "load");
+    refused("plugins:\n  load:\n    - {name: a}\n", ":3:");
+    refused("plugins:\n  load:\n    - {name: A, source: x}\n", "name");
+    refused("plugins:\n  load:\n    - {name: a, source: x, engine: v8}\n", "wasmtime");
+    refused("plugins:\n  load:\n    - {name: a, source: x, abi: corba}\n", "corba");
+    refused("plugins:\n  load:\n    - {name: a, source: x, sha256: abc}\n", "64");
+    refused("plugins:\n  load:\n    - {name: a, source: x, on_failure: explode}\n",
+            "restart, disable");
+    refused("plugins:\n  load:\n    - {name: a, source: x, limits: {call: 0s}}\n", "longer than 0");
+    refused("plugins:\n  load:\n    - {name: a, source: x, limits: {queue: 0}}\n", "queue");
+    refused("plugins:\n  load:\n    - {name: a, source: x, grants: {publish: ['B']}}\n", "publish");
+    refused("plugins:\n  load:\n    - {name: a, source: x}\n    - {name: a, source: y}\n", "taken");
+}
+
+T(an_absent_section_is_an_empty_set)
+{
+    PARSE("log: {level: info}\n");
+    REQUIRE_OK(rc, err);
+    CHECK_INT(set->n, 0);
+}
+
+T(an_entry_has_defaults_and_denies_everything)
+{
+    PARSE("plugins:\n  load:\n    - {name: a, source: /x/a.wasm}\n");
+    REQUIRE_OK(rc, err);
+    REQUIRE(set->n == 1);
+    const otr_manifest *m = set->items[0];
+    CHECK_STR(m->name, "a");
+    CHECK_STR(m->source, "/x/a.wasm");
+    CHECK_STR(m->engine, "wasmtime");
+    CHECK(m->abi == NULL && m->sha256 == NULL && m->subscribe == NULL);
+    CHECK(m->publish[0] == NULL);
+    CHECK_STR(m->config_json, "{}");
+    CHECK_INT(m->on_failure, OTR_ON_FAILURE_RESTART);
+    CHECK_INT(m->memory_bytes, 64 << 20);
+    CHECK(set->cache_dir != NULL);
+}
+
+T(an_entry_is_read_whole)
+{
+    PARSE("plugins:\n"
+          "  directory: /lib/p\n"
+          "  cache: off\n"
+          "  load:\n"
+          "    - name: rate-watch\n"
+          "      source: file:rate.wasm\n"
+          "      config: {threshold: 10, deep: {a: [1, two]}}\n"
+          "      subscribe: [nginx.*]\n"
+          "      grants: {publish: [alert.*, b]}\n"
+          "      limits: {memory: 4MiB, call: 50ms, init: 2s, queue: 9}\n"
+          "      on_failure: disable\n");
+    REQUIRE_OK(rc, err);
+    const otr_manifest *m = set->items[0];
+    CHECK(set->cache_dir == NULL);
+    CHECK_STR(m->source, "/lib/p/rate.wasm");
+    CHECK_STR(m->config_json, "{\"threshold\":10,\"deep\":{\"a\":[1,\"two\"]}}");
+    CHECK_STR(m->config_pairs[0], "threshold");
+    CHECK_STR(m->config_pairs[1], "10");
+    CHECK_STR(m->config_pairs[3], "{\"a\":[1,\"two\"]}");
+    CHECK_STR(m->subscribe[0], "nginx.*");
+    CHECK_STR(m->publish[1], "b");
+    CHECK_INT(m->memory_bytes, 4 << 20);
+    CHECK_INT(m->call_ns, 50000000);
+    CHECK_INT(m->queue, 9);
+    CHECK_INT(m->on_failure, OTR_ON_FAILURE_DISABLE);
+}
+
+T(identity_leaves_out_the_config_only)
+{
+    PARSE("plugins:\n  load:\n"
+          "    - {name: a, source: /x, config: {k: 1}}\n"
+          "    - {name: b, source: /x, config: {k: 2}}\n");
+    REQUIRE_OK(rc, err);
+    CHECK(strcmp(set->items[0]->identity, set->items[1]->identity) != 0); /* the names differ */
+    CHECK(strstr(set->items[0]->identity, "k") == NULL);
+}
