@@ -101,6 +101,10 @@ typedef struct otr_wasi {    /* WASI preview 1; NULL in otr_spawn: not linked */
         bool writable;
     } *dirs;
     size_t n_dirs;
+    /* Optional. A line that the guest wrote to its stdout (fd 1) or stderr (fd 2), without the line
+     * break, cut at OTR_LIMIT_PLUGIN_LOG_BYTES; called inside a guest call. `user` is
+     * otr_spawn.user. NULL: what it writes is dropped. */
+    void (*line)(void *user, int fd, otr_bytes text);
 } otr_wasi;
 
 typedef struct otr_link { /* a module that is instantiated first, under one or more names */
@@ -109,7 +113,9 @@ typedef struct otr_link { /* a module that is instantiated first, under one or m
 } otr_link;
 
 typedef struct otr_spawn {
-    const otr_import *imports; /* host functions by (module, name); the guest may use fewer */
+    /* Host functions by (module, name); the guest may use fewer. A constant table: it outlives the
+     * module, which keeps what it made of it. */
+    const otr_import *imports;
     size_t n_imports;
     const otr_link
         *links; /* instantiated in order; each may import the host functions and earlier ones */
@@ -148,7 +154,7 @@ typedef struct otr_engine_ops {
     void (*module_free)(otr_module *m);                     /* after its instances */
 
     otr_code (*spawn)(otr_module *m, const otr_spawn *spec, otr_instance **ret, otr_err *err);
-    /* NULL when the guest (link -1) or link `link` exports no such function. */
+    /* NULL when the guest (link -1) or link `link` exports no such function, or memory is out. */
     const otr_func *(*func)(otr_instance *i, int link, const char *name);
     /* OTR_EGUEST on a trap, OTR_ETIMEOUT past the deadline, OTR_EQUOTA when memory ran out: the
      * instance is then dead, only instance_free() may follow. err->msg has the reason and, where
@@ -169,9 +175,12 @@ typedef struct otr_engine_ops {
 const otr_engine_ops *otr_engine_find(const char *name); /* NULL: no such engine; "wasmtime" */
 const char *otr_engine_names(void);                      /* "wasmtime, wasmi": for error texts */
 
+extern const otr_engine_ops otr_engine_wasmtime;
+
 /* Every engine object begins with this, so that callers need not carry the vtable along. */
 struct otr_engine {
     const otr_engine_ops *ops;
+    const char *cache_problem; /* why `cache_dir` is not used, for the owner to log; or NULL */
 };
 struct otr_module {
     const otr_engine_ops *ops;

@@ -1,0 +1,246 @@
+/*
+ * WASI preview 1: Wasmtime's, with two changes. What a guest prints goes to the host line by line,
+ * and poll_oneoff is ours, because Wasmtime's would sleep past the call's deadline.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "wasm/engine_wasmtime.h"
+
+enum {
+    WASI_OK = 0,
+    WASI_FAULT = 21,
+    WASI_INVAL = 28,
+    EVENT_CLOCK = 0,
+    SUBSCRIPTION_BYTES = 48,
+    EVENT_BYTES = 32,
+    MOST_SUBSCRIPTIONS = 1024,
+    NAP_NS = 5000000, /* how late an interrupt may find a sleeping guest */
+};
+
+static void give_line(wt_line *l)
+{
+    l->instance->line(l->instance->base.user, l->fd, (otr_bytes){ (uint8_t *)l->text, l->n });
+    l->n = 0;
+}
+
+static ptrdiff_t on_write(void *arg, const unsigned char *p, size_t n)
+{
+    wt_line *l = arg;
+    if (l->text == NULL) {
+        l->text = otr_alloc(OTR_LIMIT_PLUGIN_LOG_BYTES);
+        if (l->text == NULL) {
+            return (ptrdiff_t)n; /* a lost log line is better than a guest that fails on print */
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (p[i] == '\n') {
+            give_line(l);
+        } else {
+            l->text[l->n++] = (char)p[i];
+            if (l->n == OTR_LIMIT_PLUGIN_LOG_BYTES) {
+                give_line(l);
+            }
+        }
+    }
+    return (ptrdiff_t)n;
+}
+
+void otr_wasmtime_flush_lines(wt_instance *i)
+{
+    for (size_t n = 0; n < OTR_COUNT(i->lines); n++) {
+        if (i->lines[n].n > 0) {
+            give_line(&i->lines[n]);
+        }
+    }
+}
+
+static otr_code set_env(wasi_config_t *c, const char *pair, otr_err *err)
+{
+    const char *eq = strchr(pair, '=');
+    if (eq == NULL || eq == pair) {
+        return otr_fail(err, OTR_EINVAL, "environment \"%s\" is not NAME=value", pair);
+    }
+    char *name = otr_strndup(pair, (size_t)(eq - pair));
+    if (name == NULL) {
+        return otr_fail_nomem(err);
+    }
+    const char *value = eq + 1;
+    bool ok = wasi_config_set_env(c, 1, (const char **)&name, &value);
+    otr_free(name);
+    return ok ? OTR_OK : otr_fail(err, OTR_EINVAL, "environment \"%s\" is not UTF-8", pair);
+}
+
+static otr_code configure(wasi_config_t *c, const otr_wasi *wasi, otr_err *err)
+{
+    otr_code rc = OTR_OK;
+    for (const char *const *e = wasi->env; rc == OTR_OK && e != NULL && *e != NULL; e++) {
+        rc = set_env(c, *e, err);
+    }
+    for (const char *const *a = wasi->args; rc == OTR_OK && a != NULL && *a != NULL; a++) {
+        const char *arg = *a;
+        if (!wasi_config_set_argv(c, 1, &arg)) {
+            rc = otr_fail(err, OTR_EINVAL, "argument \"%s\" is not UTF-8", arg);
+        }
+    }
+    for (size_t d = 0; rc == OTR_OK && d < wasi->n_dirs; d++) {
+        const struct otr_wasi_dir *dir = &wasi->dirs[d];
+        if (!wasi_config_preopen_dir(c, dir->host, dir->guest, dir->writable)) {
+            rc =
+                otr_fail(err, OTR_ENOTFOUND, "folder %s cannot be opened for the guest", dir->host);
+        }
+    }
+    return rc;
+}
+
+otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, otr_err *err)
+{
+    wasi_config_t *c = wasi_config_new();
+    otr_code rc = configure(c, wasi, err);
+    if (rc != OTR_OK) {
+        wasi_config_delete(c);
+        return rc;
+    }
+    i->line = wasi->line;
+    for (int n = 0; n < 2 && wasi->line != NULL; n++) {
+        i->lines[n] = (wt_line){ .instance = i, .fd = n + 1 };
+    }
+    if (wasi->line != NULL) {
+        wasi_config_set_stdout_custom(c, on_write, &i->lines[0], NULL);
+        wasi_config_set_stderr_custom(c, on_write, &i->lines[1], NULL);
+    }
+    wasmtime_error_t *error = wasmtime_context_set_wasi(i->context, c);
+    return error == NULL ? OTR_OK : otr_wasmtime_fail(err, OTR_EINVAL, error, "WASI");
+}
+
+static uint64_t load(const uint8_t *p, unsigned bytes)
+{
+    uint64_t v = 0;
+    for (unsigned i = bytes; i > 0; i--) {
+        v = v << 8 | p[i - 1];
+    }
+    return v;
+}
+
+static void store(uint8_t *p, unsigned bytes, uint64_t v)
+{
+    for (unsigned i = 0; i < bytes; i++) {
+        p[i] = (uint8_t)(v >> (8 * i));
+    }
+}
+
+/* How long from now until the subscription fires; 0 for files, which are always ready. */
+static uint64_t wait_of(const wt_instance *i, const uint8_t *sub, uint64_t now_ns)
+{
+    if (sub[8] != EVENT_CLOCK) {
+        return 0;
+    }
+    uint64_t timeout = load(sub + 24, 8);
+    if ((load(sub + 40, 2) & 1) == 0) {
+        return timeout;
+    }
+    uint64_t clock = load(sub + 16, 4) == 0 ? otr_wall_ns() : now_ns - i->born_ns;
+    return timeout > clock ? timeout - clock : 0;
+}
+
+/* Sleeps until `until_ns`, the call's deadline or an interrupt. */
+static wt_end nap(wt_instance *i, uint64_t until_ns)
+{
+    for (;;) {
+        uint64_t now = otr_now_ns();
+        if (atomic_load_explicit(&i->interrupted, memory_order_relaxed)) {
+            return WT_END_INTERRUPT;
+        }
+        if (now >= i->deadline_ns) {
+            return WT_END_DEADLINE;
+        }
+        if (now >= until_ns) {
+            return WT_END_NONE;
+        }
+        uint64_t left = until_ns - now, call = i->deadline_ns - now;
+        left = call < left ? call : left;
+        struct timespec t = { .tv_nsec = (long)(left < NAP_NS ? left : NAP_NS) };
+        (void)nanosleep(&t, NULL);
+    }
+}
+
+static uint32_t fire(const wt_instance *i, const uint8_t *subs, uint32_t n, uint64_t least,
+                     uint8_t *events)
+{
+    uint64_t now = otr_now_ns();
+    uint32_t fired = 0;
+    for (uint32_t s = 0; s < n; s++) {
+        const uint8_t *sub = subs + (size_t)s * SUBSCRIPTION_BYTES;
+        if (wait_of(i, sub, now) <= least) {
+            uint8_t event[EVENT_BYTES] = { 0 };
+            memcpy(event, sub, 8); /* userdata */
+            event[10] = sub[8];
+            memcpy(events + (size_t)fired * EVENT_BYTES, event, sizeof(event));
+            fired++;
+        }
+    }
+    return fired;
+}
+
+/* (subscriptions, events, n, ret_n) -> errno */
+static wasm_trap_t *poll_oneoff(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,
+                                size_t n_vals)
+{
+    (void)env;
+    (void)n_vals;
+    wasmtime_context_t *context = wasmtime_caller_context(caller);
+    wt_instance *i = wasmtime_context_get_data(context);
+    uint32_t in = (uint32_t)vals[0].i32, out = (uint32_t)vals[1].i32;
+    uint32_t n = (uint32_t)vals[2].i32, ret = (uint32_t)vals[3].i32;
+    wasmtime_extern_t item;
+    vals[0].i32 = WASI_INVAL;
+    if (n == 0 || n > MOST_SUBSCRIPTIONS ||
+        !wasmtime_caller_export_get(caller, "memory", 6, &item) ||
+        item.kind != WASMTIME_EXTERN_MEMORY) {
+        return NULL;
+    }
+    uint8_t *memory = wasmtime_memory_data(context, &item.of.memory);
+    size_t size = wasmtime_memory_data_size(context, &item.of.memory);
+    size_t in_bytes = (size_t)n * SUBSCRIPTION_BYTES, out_bytes = (size_t)n * EVENT_BYTES;
+    if (in > size || in_bytes > size - in || out > size || out_bytes > size - out || ret > size ||
+        size - ret < 4) {
+        vals[0].i32 = WASI_FAULT;
+        return NULL;
+    }
+    uint8_t *subs = otr_alloc(in_bytes); /* a copy: events may overlap them */
+    if (subs == NULL) {
+        vals[0].i32 = 48; /* ENOMEM */
+        return NULL;
+    }
+    memcpy(subs, memory + in, in_bytes);
+    uint64_t now = otr_now_ns(), least = UINT64_MAX;
+    for (uint32_t s = 0; s < n; s++) {
+        uint64_t wait = wait_of(i, subs + (size_t)s * SUBSCRIPTION_BYTES, now);
+        least = wait < least ? wait : least;
+    }
+    wt_end end = nap(i, least > UINT64_MAX - now ? UINT64_MAX : now + least);
+    if (end == WT_END_NONE) {
+        store(memory + ret, 4, fire(i, subs, n, least, memory + out));
+        vals[0].i32 = WASI_OK;
+    }
+    otr_free(subs);
+    return end == WT_END_NONE ? NULL : otr_wasmtime_stop(i, end);
+}
+
+otr_code otr_wasmtime_define_wasi(wasmtime_linker_t *linker, otr_err *err)
+{
+    static const otr_import ours = {
+        .module = "wasi_snapshot_preview1",
+        .name = "poll_oneoff",
+        .sig = { .n_args = 4, .n_results = 1 }, /* OTR_WASM_I32 is 0 */
+    };
+    wasmtime_linker_allow_shadowing(linker, true);
+    wasmtime_error_t *error = wasmtime_linker_define_wasi(linker);
+    if (error != NULL) {
+        return otr_wasmtime_fail(err, OTR_EIO, error, "WASI");
+    }
+    return otr_wasmtime_define(linker, &ours, poll_oneoff, err);
+}
