@@ -1,0 +1,447 @@
+/*
+ * Extism: a guest exports a function for each operation; input, output and all that crosses lies in
+ * the memory of our kernel (extism_kernel.wat), which is linked before the guest.
+ *
+ * A call resets the kernel by writing its root block, which frees everything at once, and puts the
+ * input where the first block goes.
+ */
+#include <stdio.h>
+
+#ifdef OTR_ENGINES_OURS
+#include <outrider_engines.h>
+#endif
+
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "wasm/abi_extism.h"
+#include "wasm/extism_kernel.wat.h"
+
+enum { ROOT = OTR_EXTISM_ROOT_BYTES, HEADER = OTR_EXTISM_HEADER_BYTES };
+static const uint64_t key_step = UINT64_C(0x9e3779b97f4a7c10);
+
+static const otr_bytes kernel_text = { otr_extism_kernel_wat, sizeof(otr_extism_kernel_wat) };
+static const otr_kernel kernel = { &kernel_text, { "extism:host/env", "env", NULL } };
+
+/* ---- blocks ---- */
+
+/* Wasm is little-endian whatever we run on. */
+static uint64_t load(const uint8_t *p)
+{
+    uint64_t value;
+    memcpy(&value, p, sizeof(value));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = __builtin_bswap64(value);
+#endif
+    return value;
+}
+
+static void store(uint8_t *p, uint64_t value)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = __builtin_bswap64(value);
+#endif
+    memcpy(p, &value, sizeof(value));
+}
+
+static uint64_t word(const uint8_t *root, size_t k)
+{
+    return load(root + 8 * k);
+}
+
+static uint64_t round_up(uint64_t n)
+{
+    return (n + 15) & ~UINT64_C(15);
+}
+
+otr_code otr_extism_view(otr_instance *inst, uint64_t handle, const char *what, otr_bytes *ret,
+                         otr_err *err)
+{
+    uint8_t *root, *header, *data;
+    if (handle == 0) {
+        *ret = (otr_bytes){ NULL, 0 };
+        return OTR_OK;
+    }
+    otr_code rc = inst->ops->memory(inst, OTR_EXTISM_KERNEL, 0, ROOT, &root, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    if (handle >= ROOT + HEADER && handle < word(root, OTR_EXTISM_TOP) &&
+        inst->ops->memory(inst, OTR_EXTISM_KERNEL, handle - HEADER, HEADER, &header, NULL) ==
+            OTR_OK &&
+        load(header) == (handle ^ word(root, OTR_EXTISM_KEY)) + 1) {
+        uint64_t length = load(header + 8) & UINT32_MAX;
+        if (inst->ops->memory(inst, OTR_EXTISM_KERNEL, handle, length, &data, NULL) == OTR_OK) {
+            *ret = (otr_bytes){ data, (size_t)length };
+            return OTR_OK;
+        }
+    }
+    return otr_fail(err, OTR_EINVAL, "%s: %llu is not a handle of Extism memory", what,
+                    (unsigned long long)handle);
+}
+
+static const otr_func *kernel_alloc(otr_extism *x, otr_instance *inst)
+{
+    if (x->alloc == NULL) { /* a module's own start function may ask before attach() */
+        x->alloc = inst->ops->func(inst, OTR_EXTISM_KERNEL, "alloc");
+    }
+    return x->alloc;
+}
+
+otr_code otr_extism_give(otr_guest *g, otr_instance *inst, otr_bytes bytes, uint64_t *ret,
+                         otr_err *err)
+{
+    otr_extism *x = g->state;
+    otr_val vals[1] = { { .i64 = (int64_t)bytes.n } };
+    uint8_t *data;
+    if (bytes.n == 0) {
+        *ret = 0;
+        return OTR_OK;
+    }
+    const otr_call call = { kernel_alloc(x, inst), vals, x->deadline_ns };
+    if (call.func == NULL) {
+        return otr_fail_nomem(err);
+    }
+    otr_code rc = inst->ops->call(inst, &call, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    uint64_t at = (uint64_t)vals[0].i64;
+    if (at == 0) {
+        return otr_fail(err, OTR_EQUOTA, "no room for %zu bytes in the guest's memory", bytes.n);
+    }
+    rc = inst->ops->memory(inst, OTR_EXTISM_KERNEL, at, bytes.n, &data, err);
+    if (rc == OTR_OK) {
+        memcpy(data, bytes.p, bytes.n);
+        *ret = at;
+    }
+    return rc;
+}
+
+otr_code otr_extism_set_error(otr_guest *g, otr_instance *inst, const char *text, otr_err *err)
+{
+    uint64_t at;
+    uint8_t *root;
+    otr_code rc = otr_extism_give(g, inst, otr_bytes_of(text), &at, err);
+    if (rc == OTR_OK) {
+        rc = inst->ops->memory(inst, OTR_EXTISM_KERNEL, 0, ROOT, &root, err);
+    }
+    if (rc == OTR_OK) {
+        store(root + 8 * OTR_EXTISM_ERROR, at);
+    }
+    return rc;
+}
+
+/* ---- what a module must have ---- */
+
+static bool operation_sig_ok(const otr_sig *sig)
+{
+    return sig->n_args == 0 &&
+           (sig->n_results == 0 || (sig->n_results == 1 && sig->results[0] == OTR_WASM_I32));
+}
+
+static bool match(const otr_module_info *info)
+{
+    for (size_t i = 0; i < info->n_imports; i++) {
+        const otr_extern_info *x = &info->imports[i];
+        if (strcmp(x->module, "extism:host/env") == 0 ||
+            strcmp(x->module, "extism:host/user") == 0 ||
+            (strcmp(x->module, "env") == 0 && strncmp(x->name, "extism_", 7) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has(const otr_module_info *info, const char *operation)
+{
+    const otr_extern_info *x = otr_module_export(info, operation);
+    return x != NULL && x->kind == OTR_EXTERN_FUNC && operation_sig_ok(&x->sig);
+}
+
+static otr_code check(const otr_module_info *info, const char *const *operations, otr_buf *missing,
+                      otr_err *err)
+{
+    otr_code rc = OTR_OK;
+    char sig[160];
+    for (; rc == OTR_OK && operations != NULL && *operations != NULL; operations++) {
+        const otr_extern_info *x = otr_module_export(info, *operations);
+        if (x == NULL) {
+            rc = otr_buf_addf(missing, err, "export %s: function () -> i32 is missing\n",
+                              *operations);
+        } else if (x->kind != OTR_EXTERN_FUNC) {
+            rc = otr_buf_addf(missing, err, "export %s: wanted is a function () -> i32\n",
+                              *operations);
+        } else if (!operation_sig_ok(&x->sig)) {
+            rc = otr_buf_addf(missing, err, "export %s: wanted is () -> i32, it is %s\n",
+                              *operations, otr_sig_text(&x->sig, sig, sizeof(sig)));
+        }
+    }
+    return rc;
+}
+
+static otr_code rewrite(otr_bytes wasm, otr_buf *ret, otr_buf *why, otr_err *err)
+{
+#ifdef OTR_ENGINES_OURS
+    char text[160];
+    uint8_t *module = NULL;
+    size_t n = 0;
+    if (!otr_engines_rewrite_extism(wasm.p, wasm.n, &module, &n, text, sizeof(text))) {
+        return otr_buf_adds(why, text, err);
+    }
+    otr_code rc = otr_buf_add(ret, (otr_bytes){ module, n }, err);
+    otr_engines_free(module, n);
+    return rc;
+#else
+    (void)wasm;
+    (void)ret;
+    return otr_buf_adds(why, "this build uses an installed Wasmtime, without the rewriter", err);
+#endif
+}
+
+/* ---- life ---- */
+
+static otr_code run_start(otr_guest *g, const char *name, uint64_t deadline_ns, otr_err *err)
+{
+    otr_val vals[2] = { { .i64 = 0 }, { .i64 = 0 } }; /* hs_init(argc, argv) */
+    const otr_call call = { g->inst->ops->func(g->inst, OTR_MEM_GUEST, name), vals, deadline_ns };
+    if (call.func == NULL) {
+        return otr_fail_nomem(err);
+    }
+    otr_code rc = g->inst->ops->call(g->inst, &call, err);
+    return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "start function %s", name);
+}
+
+static bool exports(const otr_module_info *info, const char *name, const otr_sig *sig)
+{
+    const otr_extern_info *x = otr_module_export(info, name);
+    return x != NULL && x->kind == OTR_EXTERN_FUNC && otr_sig_eq(&x->sig, sig);
+}
+
+static otr_code attach(otr_guest *g, uint64_t deadline_ns, otr_err *err)
+{
+    static const otr_sig none = { 0 };
+    static const otr_sig hs_init = { .n_args = 2, .args = { OTR_WASM_I32, OTR_WASM_I32 } };
+    const otr_module_info *info = otr_guest_code_info(g->code);
+    otr_extism *x = g->state;
+    x->deadline_ns = deadline_ns;
+    x->key = key_step;         /* as in the kernel's data */
+    x->room_bytes = 64 * 1024; /* a page, as the kernel declares */
+    otr_buf_init(&x->http_headers, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
+    if (kernel_alloc(x, g->inst) == NULL) {
+        return otr_fail_nomem(err);
+    }
+    if (exports(info, "hs_init", &hs_init)) {
+        otr_code rc = exports(info, "_initialize", &none)
+                          ? run_start(g, "_initialize", deadline_ns, err)
+                          : OTR_OK;
+        return rc == OTR_OK ? run_start(g, "hs_init", deadline_ns, err) : rc;
+    }
+    if (exports(info, "__wasm_call_ctors", &none)) {
+        return run_start(g, "__wasm_call_ctors", deadline_ns, err);
+    }
+    if (exports(info, "_initialize", &none)) {
+        return run_start(g, "_initialize", deadline_ns, err);
+    }
+    return OTR_OK;
+}
+
+static void detach(otr_guest *g)
+{
+    otr_extism *x = g->state;
+    otr_extism_vars_deinit(&x->vars);
+    otr_buf_deinit(&x->http_headers);
+}
+
+/* ---- a call ---- */
+
+static otr_code unknown_operation(otr_guest *g, const char *name, otr_err *err)
+{
+    char sig[160];
+    const otr_extern_info *x = otr_module_export(otr_guest_code_info(g->code), name);
+    if (x == NULL || x->kind != OTR_EXTERN_FUNC) {
+        return otr_fail(err, OTR_ENOTFOUND, "the guest exports no function %s", name);
+    }
+    return otr_fail(err, OTR_ENOTFOUND, "the guest's export %s is %s; an operation is () -> i32",
+                    name, otr_sig_text(&x->sig, sig, sizeof(sig)));
+}
+
+static otr_code resolve(otr_guest *g, const char *name, otr_extism_operation *ret, otr_err *err)
+{
+    const otr_extern_info *x = otr_module_export(otr_guest_code_info(g->code), name);
+    if (!has(otr_guest_code_info(g->code), name)) {
+        return unknown_operation(g, name, err);
+    }
+    ret->func = g->inst->ops->func(g->inst, OTR_MEM_GUEST, name);
+    ret->answers = x->sig.n_results == 1;
+    return ret->func != NULL ? OTR_OK : otr_fail_nomem(err);
+}
+
+static otr_code find(otr_guest *g, const char *name, otr_extism_operation *ret, otr_err *err)
+{
+    otr_extism *x = g->state;
+    for (size_t i = 0; i < x->n_operations; i++) {
+        if (strcmp(x->operations[i].name, name) == 0) {
+            ret->func = x->operations[i].func;
+            ret->answers = x->operations[i].answers;
+            return OTR_OK;
+        }
+    }
+    otr_code rc = resolve(g, name, ret, err);
+    if (rc == OTR_OK && x->n_operations < OTR_EXTISM_OPERATIONS &&
+        strlen(name) < OTR_EXTISM_OPERATION_BYTES) {
+        otr_extism_operation *kept = &x->operations[x->n_operations++];
+        *kept = (otr_extism_operation){ .func = ret->func, .answers = ret->answers };
+        memcpy(kept->name, name, strlen(name) + 1);
+    }
+    return rc;
+}
+
+/* Makes the kernel's memory hold `end` bytes. */
+static otr_code make_room(otr_guest *g, uint64_t end, uint64_t deadline_ns, otr_err *err)
+{
+    otr_extism *x = g->state;
+    otr_val vals[1] = { { .i64 = (int64_t)end } };
+    const otr_call call = { g->inst->ops->func(g->inst, OTR_EXTISM_KERNEL, "outrider:room"), vals,
+                            deadline_ns };
+    if (call.func == NULL) {
+        return otr_fail_nomem(err);
+    }
+    otr_code rc = g->inst->ops->call(g->inst, &call, err);
+    if (rc == OTR_OK && vals[0].i32 == 0) {
+        return otr_fail(err, OTR_EINVAL,
+                        "an input of %llu bytes does not fit the guest's memory limit",
+                        (unsigned long long)(end - ROOT - HEADER));
+    }
+    x->room_bytes = rc == OTR_OK ? end : x->room_bytes;
+    return rc;
+}
+
+/* Zeroes what the last call had allocated beyond `end`. A guest that imports the memory can have
+ * changed the mark: it then keeps its own old bytes, which is no one else's loss. */
+static void zero_used(otr_instance *inst, uint64_t end, uint64_t high)
+{
+    uint8_t *p;
+    if (high > end &&
+        inst->ops->memory(inst, OTR_EXTISM_KERNEL, end, high - end, &p, NULL) == OTR_OK) {
+        memset(p, 0, (size_t)(high - end));
+    }
+}
+
+/* Frees and, if so set, zeroes all blocks of the last call; makes `in` the first block. */
+static otr_code reset(otr_guest *g, otr_bytes in, uint64_t deadline_ns, otr_err *err)
+{
+    otr_extism *x = g->state;
+    uint8_t *root;
+    uint64_t size = round_up(in.n);
+    uint64_t end = in.n > 0 ? ROOT + HEADER + size : ROOT;
+    otr_code rc = end > x->room_bytes ? make_room(g, end, deadline_ns, err) : OTR_OK;
+    if (rc == OTR_OK) {
+        rc = g->inst->ops->memory(g->inst, OTR_EXTISM_KERNEL, 0, end, &root, err);
+    }
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    if (g->spec.zeroing == OTR_ZERO_USED) {
+        zero_used(g->inst, end, word(root, OTR_EXTISM_HIGH));
+    }
+    x->key += key_step;
+    memset(root, 0, 8 * (size_t)OTR_EXTISM_WORDS);
+    store(root + 8 * OTR_EXTISM_KEY, x->key);
+    store(root + 8 * OTR_EXTISM_TOP, end);
+    store(root + 8 * OTR_EXTISM_HIGH, end);
+    if (in.n > 0) {
+        uint8_t *block = root + ROOT;
+        store(root + 8 * OTR_EXTISM_INPUT_OFFSET, ROOT + HEADER);
+        store(root + 8 * OTR_EXTISM_INPUT_LENGTH, in.n);
+        store(root + 8 * OTR_EXTISM_INPUT_LIMIT, in.n > 7 ? in.n - 7 : 0);
+        store(block, ((ROOT + HEADER) ^ x->key) + 1);
+        store(block + 8, size << 32 | in.n);
+        memcpy(block + HEADER, in.p, in.n);
+        memset(block + HEADER + in.n, 0, (size_t)(size - in.n));
+    }
+    return OTR_OK;
+}
+
+/* The answer is an error: its text, or what is known without one. */
+static otr_code failed(otr_guest *g, const char *op, uint64_t handle, int32_t code, otr_err *err)
+{
+    otr_bytes text = { NULL, 0 };
+    if (handle != 0 && otr_extism_view(g->inst, handle, "error", &text, NULL) != OTR_OK) {
+        return otr_fail(err, OTR_EINVAL,
+                        "%s failed with code %d; its error text is not a handle (%llu)", op,
+                        (int)code, (unsigned long long)handle);
+    }
+    if (text.n == 0) {
+        return otr_fail(err, OTR_EINVAL, "%s failed with code %d and no error text", op, (int)code);
+    }
+    int n = text.n < OTR_ERR_MSG_BYTES ? (int)text.n : OTR_ERR_MSG_BYTES;
+    return otr_fail(err, OTR_EINVAL, "%.*s", n, (const char *)text.p);
+}
+
+static otr_code collect(otr_guest *g, const char *op, int32_t code, otr_buf *out, otr_err *err)
+{
+    uint8_t *root, *data;
+    otr_code rc = g->inst->ops->memory(g->inst, OTR_EXTISM_KERNEL, 0, ROOT, &root, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    uint64_t error = word(root, OTR_EXTISM_ERROR);
+    if (OTR_UNLIKELY(error != 0 || code != 0)) {
+        return failed(g, op, error, code, err);
+    }
+    uint64_t at = word(root, OTR_EXTISM_OUTPUT_OFFSET), n = word(root, OTR_EXTISM_OUTPUT_LENGTH);
+    if (n == 0) {
+        return OTR_OK;
+    }
+    if (n > g->spec.max_output_bytes) {
+        return otr_fail(err, OTR_EINVAL, "%s answered with %llu bytes; the limit is %zu", op,
+                        (unsigned long long)n, g->spec.max_output_bytes);
+    }
+    rc = g->inst->ops->memory(g->inst, OTR_EXTISM_KERNEL, at, n, &data, err);
+    return rc == OTR_OK ? otr_buf_add(out, (otr_bytes){ data, (size_t)n }, err) : rc;
+}
+
+static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t deadline_ns,
+                       otr_buf *out, otr_err *err)
+{
+    otr_extism *x = g->state;
+    otr_extism_operation operation;
+    otr_val vals[1];
+    if (x->used_up) {
+        return otr_fail(err, OTR_ESTATE, "the instance was used up by _start");
+    }
+    otr_code rc = find(g, op, &operation, err);
+    if (rc == OTR_OK) {
+        rc = reset(g, in, deadline_ns, err);
+    }
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    x->deadline_ns = deadline_ns;
+    x->used_up = strcmp(op, "_start") == 0;
+    vals[0].i64 = 0;
+    const otr_call call = { operation.func, vals, deadline_ns };
+    rc = g->inst->ops->call(g->inst, &call, err);
+    if (rc == OTR_EGUEST && x->used_up && g->inst->ops->exit_code(g->inst) == 0) {
+        rc = OTR_OK; /* a command that ends itself: its output stands */
+    }
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    return collect(g, op, operation.answers ? vals[0].i32 : 0, out, err);
+}
+
+const otr_abi_ops otr_abi_extism = {
+    .name = "extism",
+    .needs = OTR_WASM_CORE,
+    .state_size = sizeof(otr_extism),
+    .kernel = &kernel,
+    .rewrite = rewrite,
+    .match = match,
+    .imports = otr_extism_imports,
+    .check = check,
+    .has = has,
+    .attach = attach,
+    .invoke = invoke,
+    .detach = detach,
+};
