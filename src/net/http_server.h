@@ -32,6 +32,8 @@ typedef struct otr_http_request {
 typedef struct otr_http_reply {
     unsigned status;          /* 200 from the start */
     const char *content_type; /* "application/json" from the start; a static string */
+    const char *csp; /* Content-Security-Policy for a page; lives as long as the server. NULL: the
+                        strictest */
     otr_buf body;
     otr_http_stream *stream; /* set by otr_http_stream_open(): the body is ignored */
 } otr_http_reply;
@@ -54,25 +56,30 @@ const char *otr_http_query(const otr_http_request *req, const char *name); /* NU
 
 typedef struct otr_http_listen {
     const char *unix_path; /* created 0600, a stale socket is replaced; or NULL */
-    const char *host;      /* an IP address, loopback unless `public` */
+    const char *host;      /* an IP address */
     uint16_t port;         /* 0: any free one, see otr_http_server_port() */
+    bool public;           /* `host` may be an address that others can reach */
     bool check_host;       /* answer 403 when Host is not a loopback name (DNS rebinding) */
 } otr_http_listen;
 
+/* Listens. An error names the address or the path and what to do. */
 otr_code otr_http_server_new(otr_loop *loop, otr_http_routes *routes, const otr_http_listen *listen,
                              otr_http_server **ret, otr_err *err) OTR_MUST_CHECK;
 uint16_t otr_http_server_port(const otr_http_server *server);
-void otr_http_server_free(
-    otr_http_server *server); /* closes connections and streams, unlinks the socket */
+/* Closes connections and streams, unlinks the socket. Not from inside a handler. */
+void otr_http_server_free(otr_http_server *server);
 
 /* Turns this reply into a live event stream. `closed(arg)` comes once when the peer or the server
- * ends it; the handle is void after that. OTR_EQUOTA at OTR_LIMIT_HTTP_STREAMS. */
+ * ends it, or when the handler that opened it fails; the handle is void after that. A comment line
+ * is sent now and then, so that a peer that went away is noticed. OTR_EQUOTA at
+ * OTR_LIMIT_HTTP_STREAMS. */
 otr_code otr_http_stream_open(const otr_http_request *req, otr_http_reply *reply,
                               otr_loop_fn *closed, void *arg, otr_http_stream **ret, otr_err *err)
     OTR_MUST_CHECK;
 /* Queues bytes; false when the peer is too slow (its backlog is full): the bytes are dropped whole.
  */
 bool otr_http_stream_send(otr_http_stream *stream, otr_bytes bytes);
+/* Ends it once what is queued is sent. The handle is void at once and `closed` does not come. */
 void otr_http_stream_end(otr_http_stream *stream);
 
 #endif
