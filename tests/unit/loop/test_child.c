@@ -1,0 +1,242 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/clock.h"
+#include "loop/loop.h"
+#include "support/test.h"
+
+enum { LONG_MS = 20000 };
+
+typedef struct run {
+    otr_loop *loop;
+    otr_child *child;
+    unsigned calls;
+    otr_child_result result;
+    char text[256];
+    bool free_inside;
+} run;
+
+static void free_loop(void *slot)
+{
+    otr_loop_free(otr_steal(slot));
+}
+
+static void free_child(void *slot)
+{
+    run *r = slot;
+    otr_child_free(r->child);
+}
+
+static otr_loop *make_loop(void)
+{
+    otr_loop *loop = NULL;
+    otr_err e = { 0 };
+    return otr_loop_new(&loop, &e) == OTR_OK ? loop : NULL;
+}
+
+static void on_done(void *arg, const otr_child_result *result)
+{
+    run *r = arg;
+    r->calls++;
+    r->result = *result;
+    (void)snprintf(r->text, sizeof(r->text), "%.*s", (int)result->output.n,
+                   (const char *)result->output.p);
+    if (r->free_inside) {
+        otr_child_free(r->child);
+        r->child = NULL;
+    }
+    otr_loop_stop(r->loop);
+}
+
+static otr_code start_limited(run *r, const char *script, uint64_t timeout_ms, size_t max,
+                              otr_err *e)
+{
+    const char *const argv[] = { "sh", "-c", script, NULL };
+    otr_child_spec spec = {
+        .file = "/bin/sh",
+        .argv = argv,
+        .timeout_ms = timeout_ms,
+        .max_output_bytes = max,
+        .done = on_done,
+        .arg = r,
+    };
+    return otr_child_start(r->loop, &spec, &r->child, e);
+}
+
+static otr_code start(run *r, const char *script, otr_err *e)
+{
+    return start_limited(r, script, LONG_MS, 1000, e);
+}
+
+static bool no_children(void)
+{
+    return waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD;
+}
+
+T(a_program_that_does_not_exist_is_an_error_that_names_it)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    run r = { .loop = loop };
+    otr_child_spec spec = {
+        .file = "/nonexistent/tool",
+        .argv = (const char *const[]){ "tool", NULL },
+        .timeout_ms = LONG_MS,
+        .done = on_done,
+        .arg = &r,
+    };
+    CHECK_INT(otr_child_start(loop, &spec, &r.child, &e), OTR_ENOTFOUND);
+    CHECK_HAS(e.msg, "/nonexistent/tool");
+    CHECK(r.child == NULL);
+    otr_loop_step(loop, 0);
+    CHECK_INT(r.calls, 0);
+    CHECK(no_children());
+}
+
+T(a_relative_path_or_missing_arguments_are_refused)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    otr_child *child = NULL;
+    otr_child_spec spec = { .file = "sh", .argv = (const char *const[]){ "sh", NULL } };
+    CHECK_INT(otr_child_start(loop, &spec, &child, &e), OTR_EINVAL);
+    CHECK_HAS(e.msg, "absolute");
+    spec = (otr_child_spec){ .file = "/bin/sh", .argv = (const char *const[]){ NULL } };
+    CHECK_INT(otr_child_start(loop, &spec, &child, &e), OTR_EINVAL);
+    CHECK(child == NULL);
+}
+
+T(both_outputs_arrive_in_order_with_the_exit_status)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    OTR_CLEANUP(free_child) run r = { .loop = loop };
+    REQUIRE_OK(start(&r, "echo one; echo two >&2; echo three; exit 7", &e), e);
+    CHECK_INT(r.calls, 0);
+    otr_loop_run(loop);
+    CHECK_INT(r.calls, 1);
+    CHECK_INT(r.result.exit_status, 7);
+    CHECK_INT(r.result.term_signal, 0);
+    CHECK(!r.result.timed_out && !r.result.truncated);
+    CHECK_STR(r.text, "one\ntwo\nthree\n");
+    CHECK(no_children());
+}
+
+T(stdin_is_empty)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    OTR_CLEANUP(free_child) run r = { .loop = loop };
+    REQUIRE_OK(start(&r, "cat; echo end", &e), e);
+    otr_loop_run(loop);
+    CHECK_STR(r.text, "end\n");
+}
+
+T(a_child_ended_by_a_signal_says_which)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    OTR_CLEANUP(free_child) run r = { .loop = loop };
+    REQUIRE_OK(start(&r, "kill -TERM $$", &e), e);
+    otr_loop_run(loop);
+    CHECK_INT(r.result.exit_status, -1);
+    CHECK_INT(r.result.term_signal, SIGTERM);
+    CHECK(!r.result.timed_out);
+}
+
+T(a_hung_child_and_its_helpers_are_killed_at_the_deadline)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    OTR_CLEANUP(free_child) run r = { .loop = loop };
+    REQUIRE_OK(start_limited(&r, "trap '' TERM; sleep 60 & echo $!; wait", 200, 1000, &e), e);
+    uint64_t before = uv_hrtime();
+    otr_loop_run(loop);
+    CHECK(uv_hrtime() - before < 10 * OTR_NS_PER_S);
+    CHECK(r.result.timed_out);
+    CHECK_INT(r.result.term_signal, SIGKILL);
+    long helper = strtol(r.text, NULL, 10);
+    REQUIRE(helper > 1);
+    for (int i = 0; i < 200 && kill((pid_t)helper, 0) == 0; i++) {
+        char path[64], state[64] = "";
+        (void)snprintf(path, sizeof(path), "/proc/%ld/stat", helper);
+        FILE *f = fopen(path, "r");
+        if (f == NULL || fgets(state, sizeof(state), f) == NULL || strstr(state, ") Z ") != NULL) {
+            if (f != NULL) {
+                (void)fclose(f);
+            }
+            return; /* dead: whoever inherited it has yet to reap it */
+        }
+        (void)fclose(f);
+        otr_loop_step(loop, 10);
+    }
+    CHECK(kill((pid_t)helper, 0) != 0);
+}
+
+T(output_beyond_the_limit_is_dropped_and_the_child_still_ends)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    OTR_CLEANUP(free_child) run r = { .loop = loop };
+    REQUIRE_OK(start_limited(&r, "head -c 300000 /dev/zero | tr '\\0' x; exit 3", LONG_MS, 100, &e),
+               e);
+    otr_loop_run(loop);
+    CHECK_INT(r.result.exit_status, 3);
+    CHECK(r.result.truncated);
+    CHECK_INT(strlen(r.text), 100);
+}
+
+T(a_helper_that_keeps_the_output_open_does_not_delay_done)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    OTR_CLEANUP(free_child) run r = { .loop = loop };
+    REQUIRE_OK(start(&r, "sleep 15 & echo $!", &e), e);
+    uint64_t before = uv_hrtime();
+    otr_loop_run(loop);
+    CHECK(uv_hrtime() - before < 10 * OTR_NS_PER_S);
+    CHECK_INT(r.result.exit_status, 0);
+    long helper = strtol(r.text, NULL, 10);
+    REQUIRE(helper > 1);
+    CHECK(kill((pid_t)helper, SIGKILL) == 0);
+}
+
+T(a_child_may_be_freed_inside_done)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    OTR_CLEANUP(free_child) run r = { .loop = loop, .free_inside = true };
+    REQUIRE_OK(start(&r, "echo x", &e), e);
+    otr_loop_run(loop);
+    CHECK_INT(r.calls, 1);
+    CHECK_STR(r.text, "x\n");
+}
+
+T(freeing_a_running_child_kills_it_silently_and_reaps_it)
+{
+    run r = { 0 };
+    {
+        OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+        REQUIRE(loop != NULL);
+        otr_err e = { 0 };
+        r.loop = loop;
+        REQUIRE_OK(start(&r, "sleep 60", &e), e);
+        otr_child_free(r.child);
+    }
+    CHECK_INT(r.calls, 0);
+    CHECK(no_children());
+}
