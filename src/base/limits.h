@@ -48,6 +48,9 @@
 #define OTR_LIMIT_WASM_CODE_BYTES     (1024U * OTR_MIB) /* one compiled artefact */
 #define OTR_LIMIT_WASM_CACHE_BYTES    (512U * OTR_MIB)  /* all artefacts of a cache folder */
 
+#define OTR_LIMIT_KV_KEY_BYTES         512
+#define OTR_LIMIT_KV_BYTES             OTR_MIB /* default of `grants.kv_bytes` once kv is granted */
+
 /* NGINX */
 #define OTR_LIMIT_NGINX_CONFIG_BYTES  (64U * OTR_MIB) /* one configuration file */
 #define OTR_LIMIT_NGINX_CONFIG_FILES  10000
