@@ -1,0 +1,194 @@
+#include <stdio.h>
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "bus/bus.h"
+#include "support/test.h"
+
+static const otr_topic compiled = { "test.compiled", 1, NULL, NULL };
+static const otr_topic twin = { "test.compiled", 1, NULL, NULL };
+static const otr_topic malformed = { "Test", 1, NULL, NULL };
+
+typedef struct world {
+    otr_loop *loop;
+    otr_bus *bus;
+} world;
+
+static void free_world(void *slot)
+{
+    world *w = slot;
+    otr_bus_free(w->bus);
+    otr_loop_free(w->loop);
+}
+
+static otr_code make_world(world *w, otr_err *e)
+{
+    otr_code rc = otr_loop_new(&w->loop, e);
+    return rc == OTR_OK ? otr_bus_new(w->loop, &w->bus, e) : rc;
+}
+
+static void free_sub(void *slot)
+{
+    otr_sub_free(otr_steal(slot));
+}
+
+static void on_ready(void *arg, otr_sub *sub)
+{
+    otr_msg **got = arg;
+    (void)otr_msg_unref(*got);
+    *got = otr_sub_take(sub);
+}
+
+static otr_code subscribe(world *w, otr_msg **got, const char *pattern, otr_sub **ret, otr_err *e)
+{
+    otr_sub_spec spec = {
+        "reader", (const char *const[]){ pattern, NULL }, OTR_SUB_DROP_OLDEST, 8, on_ready, got
+    };
+    return otr_bus_subscribe(w->bus, &spec, ret, e);
+}
+
+T(malformed_names_are_refused)
+{
+    OTR_CLEANUP(free_world) world w = { 0 };
+    otr_err e = { 0 };
+    REQUIRE_OK(make_world(&w, &e), e);
+    const otr_topic *topic = NULL;
+    CHECK_INT(otr_bus_topic(w.bus, "Alert", &topic, &e), OTR_EINVAL);
+    CHECK_INT(otr_bus_topic(w.bus, "alert.*", &topic, &e), OTR_EINVAL);
+    CHECK_INT(otr_bus_topic(w.bus, "", &topic, &e), OTR_EINVAL);
+    CHECK_INT(otr_bus_declare(w.bus, &malformed, &e), OTR_EINVAL);
+    CHECK(topic == NULL);
+}
+
+T(a_declared_topic_cannot_be_made_at_run_time)
+{
+    OTR_CLEANUP(free_world) world w = { 0 };
+    otr_err e = { 0 };
+    REQUIRE_OK(make_world(&w, &e), e);
+    REQUIRE_OK(otr_bus_declare(w.bus, &compiled, &e), e);
+    REQUIRE_OK(otr_bus_declare(w.bus, &compiled, &e), e);
+    const otr_topic *topic = NULL;
+    CHECK_INT(otr_bus_topic(w.bus, "test.compiled", &topic, &e), OTR_EDENIED);
+    CHECK_HAS(e.msg, "test.compiled");
+    CHECK(topic == NULL);
+    CHECK_INT(otr_bus_declare(w.bus, &twin, &e), OTR_ESTATE);
+}
+
+T(a_published_topic_cannot_be_made_at_run_time)
+{
+    OTR_CLEANUP(free_world) world w = { 0 };
+    otr_err e = { 0 };
+    REQUIRE_OK(make_world(&w, &e), e);
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
+    REQUIRE_OK(otr_msg_new(&compiled, NULL, "tester", NULL, &msg, &e), e);
+    REQUIRE_OK(otr_bus_publish(w.bus, msg, &e), e);
+    const otr_topic *topic = NULL;
+    CHECK_INT(otr_bus_topic(w.bus, "test.compiled", &topic, &e), OTR_EDENIED);
+}
+
+T(a_compiled_in_topic_takes_its_name_back)
+{
+    OTR_CLEANUP(free_world) world w = { 0 };
+    otr_err e = { 0 };
+    REQUIRE_OK(make_world(&w, &e), e);
+    const otr_topic *early = NULL, *late = NULL;
+    REQUIRE_OK(otr_bus_topic(w.bus, "test.compiled", &early, &e), e);
+    CHECK_INT(otr_bus_declare(w.bus, &compiled, &e), OTR_ESTATE);
+    CHECK_HAS(e.msg, "plugin");
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
+    REQUIRE_OK(otr_msg_new(&compiled, NULL, "tester", NULL, &msg, &e), e);
+    REQUIRE_OK(otr_bus_publish(w.bus, msg, &e), e);
+    CHECK_INT(otr_bus_topic(w.bus, "test.compiled", &late, &e), OTR_EDENIED);
+    CHECK(late == NULL);
+}
+
+T(the_same_name_gives_the_same_topic)
+{
+    OTR_CLEANUP(free_world) world w = { 0 };
+    otr_err e = { 0 };
+    REQUIRE_OK(make_world(&w, &e), e);
+    const otr_topic *a = NULL, *b = NULL, *c = NULL;
+    char name[] = "alert.request-rate";
+    REQUIRE_OK(otr_bus_topic(w.bus, name, &a, &e), e);
+    name[0] = 'b';
+    REQUIRE_OK(otr_bus_topic(w.bus, "alert.request-rate", &b, &e), e);
+    REQUIRE_OK(otr_bus_topic(w.bus, "alert.other", &c, &e), e);
+    CHECK(a == b && a != c);
+    CHECK_STR(a->name, "alert.request-rate");
+    otr_bus_stats s;
+    otr_bus_get_stats(w.bus, &s);
+    CHECK_INT(s.topics, 2);
+}
+
+T(json_of_a_guest_reaches_subscribers_inside_the_envelope)
+{
+    OTR_CLEANUP(free_world) world w = { 0 };
+    otr_err e = { 0 };
+    REQUIRE_OK(make_world(&w, &e), e);
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *got = NULL;
+    OTR_CLEANUP(free_sub) otr_sub *sub = NULL;
+    REQUIRE_OK(subscribe(&w, &got, "alert.*", &sub, &e), e);
+    const otr_topic *topic = NULL;
+    REQUIRE_OK(otr_bus_topic(w.bus, "alert.rate", &topic, &e), e);
+    otr_bus_json *payload = otr_bus_json_new(otr_bytes_of("{\"rate\": 3.5}"));
+    REQUIRE(payload != NULL);
+    otr_msg *msg = NULL;
+    otr_code rc = otr_msg_new(topic, payload, "guest", NULL, &msg, &e);
+    if (rc != OTR_OK) {
+        topic->drop(payload);
+        REQUIRE_OK(rc, e);
+    }
+    rc = otr_bus_publish(w.bus, msg, &e);
+    (void)otr_msg_unref(msg);
+    REQUIRE_OK(rc, e);
+    otr_loop_step(w.loop, 0);
+    REQUIRE(got != NULL);
+    otr_bytes json;
+    REQUIRE_OK(otr_msg_json(got, &json, &e), e);
+    OTR_CLEANUP(otr_json_freep) otr_json *doc = NULL;
+    REQUIRE_OK(otr_json_parse(json, &doc, &e), e);
+    CHECK_STR(otr_json_str(otr_json_get(doc, "topic"), ""), "alert.rate");
+    CHECK(otr_json_num(otr_json_get(otr_json_get(doc, "data"), "rate"), 0) == 3.5);
+}
+
+T(a_payload_beyond_the_limit_is_refused)
+{
+    static const uint8_t byte = '1';
+    CHECK(otr_bus_json_new((otr_bytes){ &byte, OTR_LIMIT_BUS_PAYLOAD_BYTES + 1 }) == NULL);
+    OTR_CLEANUP(otr_freep) otr_bus_json *empty = otr_bus_json_new((otr_bytes){ 0 });
+    REQUIRE(empty != NULL);
+    CHECK_INT(empty->n, 0);
+}
+
+/* Thousands of allocations alike: the smaller tests above fail each kind of them. */
+T_NO_OOM(run_time_topics_stop_at_the_ceiling_and_compiled_in_ones_do_not)
+{
+    OTR_CLEANUP(free_world) world w = { 0 };
+    otr_err e = { 0 };
+    REQUIRE_OK(make_world(&w, &e), e);
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *got = NULL;
+    OTR_CLEANUP(free_sub) otr_sub *sub = NULL;
+    REQUIRE_OK(subscribe(&w, &got, "*", &sub, &e), e);
+    static const otr_topic *made[OTR_LIMIT_BUS_TOPICS];
+    char name[64];
+    for (int i = 0; i < OTR_LIMIT_BUS_TOPICS; i++) {
+        (void)snprintf(name, sizeof(name), "many.topic-%d", i);
+        REQUIRE_OK(otr_bus_topic(w.bus, name, &made[i], &e), e);
+    }
+    const otr_topic *more = NULL;
+    CHECK_INT(otr_bus_topic(w.bus, "one.more", &more, &e), OTR_EQUOTA);
+    CHECK_HAS(e.msg, "one.more");
+    int wrong = 0;
+    for (int i = 0; i < OTR_LIMIT_BUS_TOPICS; i++) {
+        (void)snprintf(name, sizeof(name), "many.topic-%d", i);
+        wrong += otr_bus_topic(w.bus, name, &more, &e) != OTR_OK || more != made[i];
+    }
+    CHECK_INT(wrong, 0);
+    otr_msg *msg = NULL;
+    REQUIRE_OK(otr_msg_new(&compiled, NULL, "tester", NULL, &msg, &e), e);
+    otr_code rc = otr_bus_publish(w.bus, msg, &e);
+    (void)otr_msg_unref(msg);
+    REQUIRE_OK(rc, e);
+    otr_loop_step(w.loop, 0);
+    CHECK(got != NULL && got->topic == &compiled);
+}
