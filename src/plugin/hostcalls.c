@@ -45,6 +45,8 @@ void otr_hostcalls_deinit(otr_hostcalls *hc)
         outgoing_free(out);
     }
     hc->bytes = 0;
+    otr_kv_close(hc->kv);
+    hc->kv = NULL;
 }
 
 static otr_code send(otr_hostcalls *hc, otr_bus *bus, otr_outgoing *out, otr_err *err)
@@ -85,7 +87,7 @@ uint64_t otr_hostcalls_flush(otr_hostcalls *hc, otr_bus *bus)
 
 /* ---- grants ---- */
 
-static otr_code deny(otr_hostcalls *hc, const char *what, const char *grant, otr_err *err)
+otr_code otr_hostcalls_deny(otr_hostcalls *hc, const char *what, const char *grant, otr_err *err)
 {
     hc->denials++;
     if (!hc->denial_logged) {
@@ -114,7 +116,7 @@ static otr_code check_publish(otr_hostcalls *hc, const char *topic, otr_bytes pa
         return rc;
     }
     if (!may_publish(hc, topic)) {
-        return deny(hc, topic, "publish", err);
+        return otr_hostcalls_deny(hc, topic, "publish", err);
     }
     if (hc->in_call >= OTR_LIMIT_PLUGIN_PUBLISH_CALL) {
         hc->publish_dropped++;
@@ -169,17 +171,6 @@ static otr_code do_config(void *host, const char *key, otr_buf *out, otr_err *er
     return otr_fail(err, OTR_ENOTFOUND, "no configuration key \"%s\"", key);
 }
 
-static otr_code do_call(void *host, const char *op, otr_bytes in, otr_buf *out, otr_err *err)
-{
-    (void)in;
-    (void)out;
-    otr_hostcalls *hc = host;
-    if (strcmp(op, "http.request") == 0) {
-        return deny(hc, op, "http", err);
-    }
-    return otr_fail(err, OTR_EUNSUP, "there is no host operation \"%s\"", op);
-}
-
 static void do_log(void *host, int level, otr_bytes text)
 {
     otr_hostcalls *hc = host;
@@ -212,6 +203,6 @@ static void do_log(void *host, int level, otr_bytes text)
 const otr_host_ops otr_hostcalls_ops = {
     .publish = do_publish,
     .config = do_config,
-    .call = do_call,
+    .call = otr_hostcalls_call,
     .log = do_log,
 };

@@ -12,6 +12,7 @@
 
 #include "bus/bus.h"
 #include "bus/msg.h"
+#include "plugin/kv.h"
 #include "plugin/manifest.h"
 #include "wasm/guest.h"
 
@@ -29,6 +30,7 @@ typedef struct otr_hostcalls {
     otr_outgoing *first, **last;
     unsigned in_call; /* messages published by the running call */
     size_t bytes;     /* payload bytes in the outbox */
+    otr_kv *kv;       /* opened by the first kv operation */
     uint64_t denials, logs, logs_dropped, publish_dropped;
     uint64_t log_second; /* monotonic second of `log_count` */
     unsigned log_count;
@@ -38,6 +40,12 @@ typedef struct otr_hostcalls {
 extern const otr_host_ops otr_hostcalls_ops; /* `host` is the otr_hostcalls */
 
 void otr_hostcalls_init(otr_hostcalls *hc, const char *name, const otr_manifest *manifest);
+/* A host operation that no grant covers: counted, logged once, told to the guest. */
+otr_code otr_hostcalls_deny(otr_hostcalls *hc, const char *what, const char *grant, otr_err *err);
+/* otr_host_ops.call: "kv.get" and so on; see hostcalls_ops.c. */
+otr_code otr_hostcalls_call(void *host, const char *op, otr_bytes in, otr_buf *out, otr_err *err)
+    OTR_MUST_CHECK;
+
 /* A new call begins, caused by `cause` (borrowed until the call ends) or by nothing. */
 void otr_hostcalls_begin(otr_hostcalls *hc, const otr_msg *cause);
 /* Publishes the outbox in order, as source `name`. Returns how many; those refused are counted. */

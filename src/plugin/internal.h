@@ -12,7 +12,7 @@
 #include "plugin/manifest.h"
 #include "wasm/engine.h"
 
-enum { OTR_REASON_BYTES = 400 };
+enum { OTR_REASON_BYTES = 480 };
 
 struct otr_plugin {
     otr_plugin_host *host;

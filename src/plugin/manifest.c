@@ -45,6 +45,7 @@ void otr_manifest_free(otr_manifest *m)
     free_list(m->subscribe);
     free_list(m->publish);
     otr_free(m->identity);
+    otr_free(m->store);
     otr_free(m);
 }
 
@@ -58,6 +59,7 @@ void otr_manifest_set_free(otr_manifest_set *set)
     }
     otr_free(set->items);
     otr_free(set->cache_dir);
+    otr_free(set->store);
     otr_free(set);
 }
 
@@ -210,7 +212,7 @@ static otr_code read_config(const otr_node *entry, otr_manifest *m, otr_err *err
 
 static otr_code read_grants(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "publish", NULL };
+    static const char *const known[] = { "publish", "kv_bytes", NULL };
     const otr_node *grants = otr_node_get(entry, "grants");
     const otr_node *publish = NULL;
     if (grants != NULL) {
@@ -222,6 +224,13 @@ static otr_code read_grants(const otr_node *entry, otr_manifest *m, otr_err *err
             return rc;
         }
         publish = otr_node_get(grants, "publish");
+    }
+    const otr_node *kv = otr_node_get(grants, "kv_bytes");
+    if (kv != NULL) {
+        otr_code rc = otr_node_as_bytes(kv, &m->kv_bytes, err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
     }
     if (publish != NULL) {
         return read_patterns(publish, "grants.publish", &m->publish, err);
@@ -420,6 +429,9 @@ static otr_code read_load(const otr_node *load, const char *directory, otr_manif
         otr_manifest *m = otr_zalloc(sizeof(*m));
         rc = m != NULL ? read_entry(otr_node_at(load, i), directory, m, err) : otr_fail_nomem(err);
         rc = rc == OTR_OK ? check_unique(set, m, otr_node_at(load, i), err) : rc;
+        if (rc == OTR_OK && (m->store = otr_strdup(set->store)) == NULL) {
+            rc = otr_fail_nomem(err);
+        }
         if (rc != OTR_OK) {
             otr_manifest_free(m);
             return rc;
@@ -439,11 +451,11 @@ static otr_code default_directory(const otr_config *cfg, char **ret, otr_err *er
     return *ret != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
-static otr_code default_cache(const otr_config *cfg, char **ret, otr_err *err)
+static otr_code below_lib_dir(const otr_config *cfg, const char *name, char **ret, otr_err *err)
 {
     otr_buf path;
     otr_buf_init(&path, 4096);
-    otr_code rc = otr_buf_addf(&path, err, "%s/wasm-cache", otr_config_str(cfg, "lib_dir"));
+    otr_code rc = otr_buf_addf(&path, err, "%s/%s", otr_config_str(cfg, "lib_dir"), name);
     if (rc == OTR_OK && (*ret = otr_strdup(otr_buf_text(&path))) == NULL) {
         rc = otr_fail_nomem(err);
     }
@@ -454,17 +466,21 @@ static otr_code default_cache(const otr_config *cfg, char **ret, otr_err *err)
 static otr_code read_section(const otr_config *cfg, const otr_node *root, otr_manifest_set *set,
                              otr_err *err)
 {
-    static const char *const known[] = { "directory", "cache", "load", NULL };
+    static const char *const known[] = { "directory", "cache", "store", "load", NULL };
     OTR_CLEANUP(otr_freep) char *directory = NULL;
     otr_code rc = need_kind(root, OTR_NODE_MAP, "plugins", err);
     rc = rc == OTR_OK ? otr_node_only(root, known, err) : rc;
     rc = rc == OTR_OK ? read_text(root, "directory", &directory, err) : rc;
     rc = rc == OTR_OK ? read_text(root, "cache", &set->cache_dir, err) : rc;
+    rc = rc == OTR_OK ? read_text(root, "store", &set->store, err) : rc;
     if (rc == OTR_OK && directory == NULL) {
         rc = default_directory(cfg, &directory, err);
     }
     if (rc == OTR_OK && set->cache_dir == NULL) {
-        rc = default_cache(cfg, &set->cache_dir, err);
+        rc = below_lib_dir(cfg, "wasm-cache", &set->cache_dir, err);
+    }
+    if (rc == OTR_OK && set->store == NULL) {
+        rc = below_lib_dir(cfg, "plugins.db", &set->store, err);
     }
     if (rc == OTR_OK && (set->cache_dir[0] == '\0' || strcmp(set->cache_dir, "off") == 0)) {
         otr_freep(&set->cache_dir);

@@ -4,6 +4,7 @@
  *     plugins:
  *       directory: /usr/lib/outrider/plugins     # for relative sources
  *       cache: /var/lib/nginx-agent/wasm          # compiled code; "" or off: none
+ *       store: /var/lib/nginx-agent/plugins.db    # what plugins keep by kv
  *       load:
  *         - name: rate-watch
  *           source: rate-watch.wasm
@@ -42,6 +43,8 @@ typedef struct otr_manifest { /* one entry of `load:` */
     char **config_pairs; /* key, text, …, NULL: scalars as written, the rest as JSON */
     char **subscribe;    /* patterns that replace the guest's own; NULL: the guest's own */
     char **publish;      /* granted topic patterns, NULL-terminated, never NULL */
+    char *store;         /* path of the kv database */
+    uint64_t kv_bytes;   /* granted; 0: none */
     uint64_t memory_bytes, vars_bytes;
     uint64_t call_ns, init_ns;
     size_t queue;
@@ -52,6 +55,7 @@ typedef struct otr_manifest { /* one entry of `load:` */
 
 typedef struct otr_manifest_set {
     char *cache_dir; /* NULL: none */
+    char *store;     /* path of the kv database */
     otr_manifest **items;
     size_t n;
 } otr_manifest_set;

@@ -1,3 +1,7 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/limits.h"
 #include "base/log.h"
 #include "loop/loop.h"
@@ -128,4 +132,66 @@ T(a_log_storm_is_cut_and_counted)
         otr_hostcalls_ops.log(&f.hc, OTR_LOG_DEBUG, otr_bytes_of("spam"));
     }
     CHECK(f.hc.logs_dropped >= 3 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+}
+
+static otr_code ask(fixture *f, const char *op, const char *in, char *answer, size_t cap,
+                    otr_err *err)
+{
+    otr_buf out;
+    otr_buf_init(&out, 4096);
+    otr_code rc = otr_hostcalls_ops.call(&f->hc, op, otr_bytes_of(in), &out, err);
+    (void)snprintf(answer, cap, "%s", otr_buf_text(&out));
+    otr_buf_deinit(&out);
+    return rc;
+}
+
+T(kv_is_denied_without_a_grant_and_other_operations_are_unknown)
+{
+    SETUP;
+    char answer[64];
+    CHECK(ask(&f, "kv.get", "a", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK(ask(&f, "kv.set", "{}", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK(ask(&f, "http.request", "{}", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK_INT(f.hc.denials, 3);
+    REQUIRE(ask(&f, "fly", "", answer, sizeof(answer), &err) == OTR_EUNSUP);
+    CHECK_HAS(err.msg, "fly");
+}
+
+T(kv_keeps_json_values_by_key)
+{
+    SETUP;
+    char path[] = "/tmp/otr-kv-XXXXXX", answer[64];
+    int fd = mkstemp(path);
+    REQUIRE(fd >= 0);
+    close(fd);
+    f.manifest.store = path;
+    f.manifest.kv_bytes = 1000;
+    CHECK(ask(&f, "kv.set", "{\"key\":\"n\"}", answer, sizeof(answer), &err) == OTR_EINVAL);
+    CHECK(ask(&f, "kv.set", "{\"key\":\"n\",\"value\":{\"a\":1}}", answer, sizeof(answer), &err) ==
+          OTR_OK);
+    CHECK(ask(&f, "kv.get", "n", answer, sizeof(answer), &err) == OTR_OK);
+    CHECK_STR(answer, "{\"a\":1}");
+    CHECK(ask(&f, "kv.list", "", answer, sizeof(answer), &err) == OTR_OK);
+    CHECK_STR(answer, "[\"n\"]");
+    CHECK(ask(&f, "kv.delete", "n", answer, sizeof(answer), &err) == OTR_OK);
+    CHECK_STR(answer, "true");
+    CHECK(ask(&f, "kv.get", "n", answer, sizeof(answer), &err) == OTR_ENOTFOUND);
+    otr_kv_close(f.hc.kv);
+    f.hc.kv = NULL;
+    for (const char *const *end = (const char *const[]){ "", "-wal", "-shm", NULL }; *end != NULL;
+         end++) {
+        char name[48];
+        (void)snprintf(name, sizeof(name), "%s%s", path, *end);
+        unlink(name);
+    }
+}
+
+T(random_bytes_are_bounded)
+{
+    SETUP;
+    char answer[64];
+    CHECK(ask(&f, "random.bytes", "", answer, sizeof(answer), &err) == OTR_EINVAL);
+    CHECK(ask(&f, "random.bytes", "1025", answer, sizeof(answer), &err) == OTR_EINVAL);
+    CHECK(ask(&f, "random.bytes", "-1", answer, sizeof(answer), &err) == OTR_EINVAL);
+    CHECK(ask(&f, "random.bytes", "16", answer, sizeof(answer), &err) == OTR_OK);
 }
