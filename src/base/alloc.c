@@ -86,6 +86,9 @@ void *otr_zalloc(size_t bytes)
 
 void *otr_calloc(size_t n, size_t size)
 {
+    if (size > 0 && n > SIZE_MAX / size) {
+        return NULL;
+    }
     return may_allocate() ? count(calloc(n > 0 ? n : 1, size > 0 ? size : 1)) : NULL;
 }
 

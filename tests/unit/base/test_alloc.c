@@ -1,0 +1,92 @@
+#include <stdint.h>
+
+#include "support/test.h"
+
+T_NO_OOM(the_nth_allocation_fails_once) /* it counts the injected failures itself */
+{
+    otr_alloc_fail_after(1);
+    OTR_CLEANUP(otr_freep) char *first = otr_alloc(1);
+    char *second = otr_alloc(1);
+    OTR_CLEANUP(otr_freep) char *third = otr_alloc(1);
+    long failed = otr_alloc_failed();
+    otr_alloc_fail_after(-1);
+    CHECK(first != NULL);
+    CHECK(second == NULL);
+    CHECK(third != NULL);
+    CHECK_INT(failed, 1);
+    CHECK_INT(otr_alloc_failed(), 0);
+    otr_free(second);
+}
+
+T_NO_OOM(a_block_survives_a_failed_realloc)
+{
+    OTR_CLEANUP(otr_freep) char *p = otr_strdup("keep");
+    REQUIRE(p != NULL);
+    otr_alloc_fail_after(0);
+    void *grown = otr_realloc(p, 4096);
+    otr_alloc_fail_after(-1);
+    CHECK(grown == NULL);
+    CHECK_STR(p, "keep");
+}
+
+T(a_product_that_overflows_gives_no_memory)
+{
+    /* Through a volatile, so that the compiler does not see the size and warn. */
+    volatile size_t huge = SIZE_MAX / 2;
+    void *p = otr_calloc(huge, 3);
+    CHECK(p == NULL);
+    otr_free(p);
+    char *s = otr_strndup("x", SIZE_MAX);
+    CHECK(s == NULL);
+    otr_free(s);
+}
+
+T(nothing_can_be_freed)
+{
+    otr_free(NULL);
+    void *none = NULL;
+    otr_freep(&none);
+    CHECK(none == NULL);
+}
+
+T(zero_bytes_is_a_block_like_any_other)
+{
+    OTR_CLEANUP(otr_freep) void *a = otr_alloc(0);
+    OTR_CLEANUP(otr_freep) void *b = otr_calloc(0, 8);
+    OTR_CLEANUP(otr_freep) void *c = otr_zalloc(0);
+    OTR_CLEANUP(otr_freep) char *d = otr_strndup(NULL, 0);
+    REQUIRE(a != NULL && b != NULL && c != NULL && d != NULL);
+    CHECK_STR(d, "");
+    void *e = otr_realloc(a, 0);
+    REQUIRE(e != NULL);
+    a = e;
+}
+
+T(live_blocks_are_counted)
+{
+    long before = otr_alloc_live();
+    void *p = otr_alloc(8);
+    REQUIRE(p != NULL);
+    CHECK_INT(otr_alloc_live(), before + 1);
+    void *q = otr_realloc(p, 4096);
+    CHECK_INT(otr_alloc_live(), before + 1);
+    otr_free(q != NULL ? q : p);
+    CHECK_INT(otr_alloc_live(), before);
+    q = otr_realloc(NULL, 8);
+    CHECK_INT(otr_alloc_live(), before + 1);
+    otr_free(q);
+}
+
+T(zeroed_memory_is_zero_and_copies_are_exact)
+{
+    OTR_CLEANUP(otr_freep) uint8_t *p = otr_calloc(16, 4);
+    OTR_CLEANUP(otr_freep) char *s = otr_strndup("abcdef", 3);
+    REQUIRE(p != NULL && s != NULL);
+    for (size_t i = 0; i < 64; i++) {
+        CHECK_INT(p[i], 0);
+    }
+    CHECK_STR(s, "abc");
+    char *stolen = otr_steal(&s);
+    CHECK(s == NULL);
+    otr_free(stolen);
+}
