@@ -55,8 +55,10 @@ struct otr_guest {
     otr_guest_code *code;
     otr_instance *inst;
     otr_guest_spec spec;
+    otr_wasi wasi; /* what the engine is given: spec.wasi or nothing granted */
     bool dead;
-    void *state; /* abi->state_size bytes */
+    bool running; /* inside otr_guest_call(): a guest is not re-entered */
+    void *state;  /* abi->state_size bytes */
 };
 
 #endif

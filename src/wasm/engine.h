@@ -10,6 +10,7 @@
 #ifndef OTR_WASM_ENGINE_H
 #define OTR_WASM_ENGINE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/base.h"
@@ -167,7 +168,8 @@ typedef struct otr_engine_ops {
     uint64_t (*memory_bytes)(otr_instance *i); /* all memories together, now */
     /* From another thread: the running or next call ends as past its deadline. */
     void (*interrupt)(otr_instance *i);
-    /* The process's exit code if the guest called WASI proc_exit, else -1. */
+    /* The process's exit code if the guest called WASI proc_exit, else -1. Code 0 is how a start
+     * function may end: call() reports OTR_EGUEST all the same, but the instance can go on. */
     int (*exit_code)(const otr_instance *i);
     void (*instance_free)(otr_instance *i);
 } otr_engine_ops;
@@ -177,10 +179,14 @@ const char *otr_engine_names(void);                      /* "wasmtime, wasmi": f
 
 extern const otr_engine_ops otr_engine_wasmtime;
 
+enum { OTR_ENGINE_KERNELS = 4 };
+
 /* Every engine object begins with this, so that callers need not carry the vtable along. */
 struct otr_engine {
     const otr_engine_ops *ops;
     const char *cache_problem; /* why `cache_dir` is not used, for the owner to log; or NULL */
+    /* Kernel modules of the ABIs (abi.h), compiled when first needed; close() frees them. */
+    _Atomic(otr_module *) kernels[OTR_ENGINE_KERNELS];
 };
 struct otr_module {
     const otr_engine_ops *ops;

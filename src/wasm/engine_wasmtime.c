@@ -14,6 +14,9 @@ static void close_engine(otr_engine *base)
     if (e == NULL) {
         return;
     }
+    for (size_t i = 0; i < OTR_ENGINE_KERNELS; i++) {
+        otr_wasmtime_module_free(atomic_load(&e->base.kernels[i]));
+    }
     otr_ticker_deinit(&e->ticker); /* before the engine whose epoch it moves */
     otr_codecache_close(e->cache);
     wasm_engine_delete(e->engine);

@@ -95,7 +95,6 @@ static bool resolve(wt_instance *i, const otr_spawn *spec, const wt_linked *link
 static otr_code failed_start(wt_instance *i, const wt_module *m, const otr_spawn *spec,
                              wasmtime_error_t *error, wasm_trap_t *trap, otr_err *err)
 {
-    wasmtime_trap_code_t code;
     if (trap == NULL && i->end == WT_END_NONE && !i->dead) {
         otr_code rc = otr_wasmtime_explain_imports(m, spec, err);
         if (rc != OTR_OK) {
@@ -111,7 +110,6 @@ static otr_code failed_start(wt_instance *i, const wt_module *m, const otr_spawn
         }
     }
     bool limits = trap == NULL && i->end == WT_END_NONE;
-    (void)code;
     otr_code rc = otr_wasmtime_failed(i, error, trap, err);
     if (limits && rc == OTR_EGUEST && i->exit_code < 0) {
         /* The engine refused to make it: too many instances, memories or tables. */
@@ -212,6 +210,7 @@ otr_code otr_wasmtime_spawn(otr_module *base, const otr_spawn *spec, otr_instanc
     }
     if (rc == OTR_OK) {
         rc = instantiate_all(i, m, spec, linked, err);
+        otr_wasmtime_flush_lines(i);
         otr_ticker_leave(&i->watch);
         i->deadline_ns = UINT64_MAX;
     }

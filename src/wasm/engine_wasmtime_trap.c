@@ -231,7 +231,7 @@ otr_code otr_wasmtime_failed(wt_instance *i, wasmtime_error_t *error, wasm_trap_
                              otr_err *err)
 {
     story s = { 0 };
-    int status;
+    int status = 0;
     bool exited = error != NULL && wasmtime_error_exit_status(error, &status);
     bool full = ran_out(i, trap);
     wasm_byte_vec_t text;
@@ -243,7 +243,7 @@ otr_code otr_wasmtime_failed(wt_instance *i, wasmtime_error_t *error, wasm_trap_
         wasmtime_error_delete(error);
     }
     tell_vec(&s, &text);
-    i->dead = true;
+    i->dead = !(exited && status == 0);
     if (exited) {
         i->exit_code = status;
         return otr_fail(err, OTR_EGUEST, "the guest ended itself with exit code %d", status);

@@ -1,0 +1,393 @@
+#include "wasm/guest_code.h"
+
+#include <stdatomic.h>
+
+#include "base/alloc.h"
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+enum { MISSING_BYTES = 65536, WHY_BYTES = 4096 };
+
+/* A name that configuration may give; its adapter is not part of this build. */
+static const otr_abi_ops abi_wit = { .name = "wit" };
+
+static const otr_abi_ops *const abis[] = { &otr_abi_extism, &otr_abi_wapc };
+_Static_assert(OTR_COUNT(abis) <= OTR_ENGINE_KERNELS, "a place for each kernel");
+
+const otr_abi_ops *otr_abi_find(const char *name)
+{
+    for (size_t i = 0; i < OTR_COUNT(abis); i++) {
+        if (strcmp(abis[i]->name, name) == 0) {
+            return abis[i];
+        }
+    }
+    return strcmp(name, abi_wit.name) == 0 ? &abi_wit : NULL;
+}
+
+const char *otr_abi_name(const otr_abi_ops *abi)
+{
+    return abi->name;
+}
+
+const char *otr_abi_names(void)
+{
+    return "extism, wapc";
+}
+
+size_t otr_abi_index(const otr_abi_ops *abi)
+{
+    size_t i = 0;
+    while (i < OTR_COUNT(abis) - 1 && abis[i] != abi) {
+        i++;
+    }
+    return i;
+}
+
+const otr_abi_ops *otr_abi_detect(const otr_module_info *info)
+{
+    for (size_t i = 0; i < OTR_COUNT(abis); i++) {
+        if (abis[i]->match(info)) {
+            return abis[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_component(otr_bytes wasm)
+{
+    static const uint8_t head[8] = { 0, 'a', 's', 'm', 0x0d, 0, 1, 0 };
+    return wasm.n >= sizeof(head) && memcmp(wasm.p, head, sizeof(head)) == 0;
+}
+
+static otr_code unsupported(otr_err *err)
+{
+    return otr_fail(err, OTR_EUNSUP,
+                    "WIT components are not supported by this build; it loads core modules for %s",
+                    otr_abi_names());
+}
+
+/* The engine's copy of the ABI's kernel. Two threads may compile it at once: one is then dropped.
+ */
+static otr_code kernel_of(otr_engine *engine, const otr_abi_ops *abi, otr_module **ret,
+                          otr_err *err)
+{
+    if (abi->kernel == NULL) {
+        *ret = NULL;
+        return OTR_OK;
+    }
+    _Atomic(otr_module *) *slot = &engine->kernels[otr_abi_index(abi)];
+    otr_module *kernel = atomic_load(slot), *none = NULL;
+    if (kernel == NULL) {
+        otr_code rc = engine->ops->compile(engine, *abi->kernel->wasm, &kernel, err);
+        if (rc != OTR_OK) {
+            return otr_wrap(err, rc, "kernel of %s", abi->name);
+        }
+        if (!atomic_compare_exchange_strong(slot, &none, kernel)) {
+            engine->ops->module_free(kernel);
+            kernel = none;
+        }
+    }
+    *ret = kernel;
+    return OTR_OK;
+}
+
+/* Whatever `abi` can make faster, before it is compiled. The original serves when it cannot. */
+static otr_code compile_rewritten(otr_engine *engine, const otr_abi_ops *abi, otr_bytes wasm,
+                                  otr_module **ret, otr_err *err)
+{
+    otr_buf faster, why;
+    otr_err refused = { 0 };
+    otr_buf_init(&faster, 2 * (size_t)OTR_LIMIT_PLUGIN_FILE_BYTES);
+    otr_buf_init(&why, WHY_BYTES);
+    *ret = NULL;
+    otr_code rc = abi->rewrite(wasm, &faster, &why, err);
+    if (rc == OTR_OK && faster.n > 0 &&
+        engine->ops->compile(engine, otr_buf_bytes(&faster), ret, &refused) != OTR_OK) {
+        otr_log_debug("a rewritten guest does not compile, using it as it is", "err", refused.msg);
+        *ret = NULL;
+    }
+    otr_buf_deinit(&faster);
+    otr_buf_deinit(&why);
+    return rc;
+}
+
+static otr_code compile(otr_engine *engine, const otr_load_spec *spec, const otr_abi_ops *wanted,
+                        otr_module **ret, otr_err *err)
+{
+    *ret = NULL;
+    for (size_t i = 0; spec->rewrite && *ret == NULL && i < OTR_COUNT(abis); i++) {
+        if (abis[i]->rewrite != NULL && (wanted == NULL || wanted == abis[i])) {
+            otr_code rc = compile_rewritten(engine, abis[i], spec->wasm, ret, err);
+            if (rc != OTR_OK) {
+                return rc;
+            }
+        }
+    }
+    return *ret != NULL ? OTR_OK : engine->ops->compile(engine, spec->wasm, ret, err);
+}
+
+static otr_code no_abi(const otr_module_info *info, otr_err *err)
+{
+    otr_buf in, out;
+    otr_buf_init(&in, 1024);
+    otr_buf_init(&out, 1024);
+    otr_code rc = otr_guest_list_imports(info, &in, err);
+    if (rc == OTR_OK) {
+        rc = otr_guest_list_exports(info, &out, err);
+    }
+    if (rc == OTR_OK) {
+        rc = otr_fail(err, OTR_EINVAL,
+                      "speaks none of the ABIs %s: it imports from %s and exports %s",
+                      otr_abi_names(), otr_buf_text(&in), otr_buf_text(&out));
+    }
+    otr_buf_deinit(&in);
+    otr_buf_deinit(&out);
+    return rc;
+}
+
+/* The ABI that was named, if the file does not clearly speak another one, else the detected one. */
+static otr_code pick_abi(const otr_module_info *info, const otr_abi_ops *wanted,
+                         const otr_abi_ops **ret, otr_err *err)
+{
+    const otr_abi_ops *found = otr_abi_detect(info);
+    if (wanted == NULL && found == NULL) {
+        return no_abi(info, err);
+    }
+    if (wanted != NULL && found != NULL && found != wanted && !wanted->match(info)) {
+        return otr_fail(err, OTR_EINVAL, "is configured as %s, but the file speaks %s",
+                        wanted->name, found->name);
+    }
+    *ret = wanted != NULL ? wanted : found;
+    return OTR_OK;
+}
+
+static otr_code wanted_abi(const otr_load_spec *spec, const otr_abi_ops **ret, otr_err *err)
+{
+    *ret = spec->abi != NULL ? otr_abi_find(spec->abi) : NULL;
+    if (spec->abi != NULL && *ret == NULL) {
+        return otr_fail(err, OTR_EINVAL, "no ABI is called \"%s\"; there are %s", spec->abi,
+                        otr_abi_names());
+    }
+    return *ret == &abi_wit || is_component(spec->wasm) ? unsupported(err) : OTR_OK;
+}
+
+/* Turns the lines of `missing` into one error. */
+static otr_code refuse(const otr_module_info *info, const otr_abi_ops *abi, otr_buf *missing,
+                       otr_err *err)
+{
+    otr_buf exports;
+    otr_buf_init(&exports, 1024);
+    missing->n--; /* the last line break */
+    missing->p[missing->n] = '\0';
+    for (size_t i = 0; i < missing->n; i++) {
+        missing->p[i] = missing->p[i] == '\n' ? ';' : missing->p[i];
+    }
+    otr_code rc = otr_guest_list_exports(info, &exports, err);
+    if (rc == OTR_OK) {
+        rc = otr_fail(err, OTR_EINVAL, "does not fit %s: %s. It exports %s", abi->name,
+                      otr_buf_text(missing), otr_buf_text(&exports));
+    }
+    otr_buf_deinit(&exports);
+    return rc;
+}
+
+static const otr_module_info *info_of(const otr_module *m)
+{
+    return m != NULL ? m->ops->inspect(m) : NULL;
+}
+
+static otr_code check(const otr_guest_code *code, const char *const *operations, otr_err *err)
+{
+    otr_buf missing;
+    otr_buf_init(&missing, MISSING_BYTES);
+    const otr_module_info *info = info_of(code->module);
+    otr_code rc =
+        otr_guest_check(code->abi, info, info_of(code->kernel), operations, &missing, err);
+    if ((rc == OTR_OK || rc == OTR_EQUOTA) && missing.n > 0) {
+        rc = refuse(info, code->abi, &missing, err);
+    }
+    otr_buf_deinit(&missing);
+    return rc;
+}
+
+static otr_code load(otr_engine *engine, const otr_load_spec *spec, otr_guest_code *code,
+                     otr_err *err)
+{
+    const otr_abi_ops *wanted;
+    otr_code rc = wanted_abi(spec, &wanted, err);
+    if (rc == OTR_OK) {
+        rc = compile(engine, spec, wanted, &code->module, err);
+    }
+    if (rc == OTR_OK) {
+        rc = pick_abi(info_of(code->module), wanted, &code->abi, err);
+    }
+    if (rc == OTR_OK && (code->abi->needs & engine->ops->offers) != code->abi->needs) {
+        rc = otr_fail(err, OTR_EUNSUP, "the engine %s cannot run guests of %s", engine->ops->name,
+                      code->abi->name);
+    }
+    if (rc == OTR_OK) {
+        rc = kernel_of(engine, code->abi, &code->kernel, err);
+    }
+    return rc == OTR_OK ? check(code, spec->operations, err) : rc;
+}
+
+otr_code otr_guest_load(otr_engine *engine, const otr_load_spec *spec, otr_guest_code **ret,
+                        otr_err *err)
+{
+    otr_guest_code *code = otr_zalloc(sizeof(*code));
+    if (code == NULL) {
+        return otr_fail_nomem(err);
+    }
+    (void)otr_sha256_hex(spec->wasm, code->sha256);
+    otr_code rc = load(engine, spec, code, err);
+    if (rc != OTR_OK) {
+        otr_guest_code_free(code);
+        return otr_wrap(err, rc, "%s", spec->name);
+    }
+    *ret = code;
+    return OTR_OK;
+}
+
+void otr_guest_code_free(otr_guest_code *code)
+{
+    if (code != NULL) {
+        if (code->module != NULL) {
+            code->module->ops->module_free(code->module);
+        }
+        otr_free(code);
+    }
+}
+
+const otr_module_info *otr_guest_code_info(const otr_guest_code *code)
+{
+    return info_of(code->module);
+}
+
+const otr_abi_ops *otr_guest_code_abi(const otr_guest_code *code)
+{
+    return code->abi;
+}
+
+const char *otr_guest_code_sha256(const otr_guest_code *code)
+{
+    return code->sha256;
+}
+
+bool otr_guest_code_has(const otr_guest_code *code, const char *operation)
+{
+    return code->abi->has(info_of(code->module), operation);
+}
+
+/* ---- inspect ---- */
+
+static void write_externs(otr_jw *w, const char *key, const otr_extern_info *list, size_t n)
+{
+    static const char *const kinds[] = { "function", "memory", "table", "global", "tag" };
+    char sig[200];
+    otr_jw_arr(w, key);
+    for (size_t i = 0; i < n; i++) {
+        otr_jw_obj(w, NULL);
+        if (list[i].module != NULL) {
+            otr_jw_str(w, "module", list[i].module);
+        }
+        otr_jw_str(w, "name", list[i].name);
+        otr_jw_str(w, "kind", kinds[list[i].kind]);
+        if (list[i].kind == OTR_EXTERN_FUNC) {
+            otr_jw_str(w, "type", otr_sig_text(&list[i].sig, sig, sizeof(sig)));
+        }
+        otr_jw_obj_end(w);
+    }
+    otr_jw_arr_end(w);
+}
+
+static void write_lines(otr_jw *w, const char *key, const char *text)
+{
+    otr_jw_arr(w, key);
+    while (*text != '\0') {
+        size_t n = strcspn(text, "\n");
+        if (n > 0) {
+            otr_jw_bytes(w, NULL, (otr_bytes){ (const uint8_t *)text, n });
+        }
+        text += n + (text[n] == '\n' ? 1 : 0);
+    }
+    otr_jw_arr_end(w);
+}
+
+typedef struct report {
+    const char *abi;
+    const otr_module_info *info;
+    const char *missing; /* lines */
+} report;
+
+static otr_code write_report(const otr_engine *engine, const otr_load_spec *spec, const report *r,
+                             otr_buf *out, otr_err *err)
+{
+    char digest[OTR_SHA256_HEX_BYTES];
+    otr_jw w;
+    otr_jw_begin(&w, out, err);
+    otr_jw_obj(&w, NULL);
+    otr_jw_str(&w, "name", spec->name);
+    otr_jw_str(&w, "abi", r->abi);
+    otr_jw_str(&w, "engine", engine->ops->name);
+    otr_jw_u64(&w, "size", spec->wasm.n);
+    otr_jw_str(&w, "sha256", otr_sha256_hex(spec->wasm, digest));
+    otr_jw_bool(&w, "component", is_component(spec->wasm));
+    otr_jw_u64(&w, "memory_min_bytes", r->info->memory_min_bytes);
+    write_externs(&w, "imports", r->info->imports, r->info->n_imports);
+    write_externs(&w, "exports", r->info->exports, r->info->n_exports);
+    write_lines(&w, "missing", r->missing);
+    otr_jw_obj_end(&w);
+    return otr_jw_end(&w);
+}
+
+static otr_code inspect_core(otr_engine *engine, const otr_load_spec *spec, otr_module *module,
+                             otr_buf *missing, otr_buf *out, otr_err *err)
+{
+    report r = { .info = info_of(module) };
+    otr_err why = { 0 };
+    const otr_abi_ops *wanted = spec->abi != NULL ? otr_abi_find(spec->abi) : NULL;
+    const otr_abi_ops *abi = NULL;
+    otr_module *kernel = NULL;
+    wanted = wanted == &abi_wit ? NULL : wanted;
+    otr_code rc = pick_abi(r.info, wanted, &abi, &why);
+    if (rc == OTR_ENOMEM) {
+        return otr_fail_nomem(err);
+    }
+    if (rc != OTR_OK) {
+        abi = otr_abi_detect(r.info);
+        rc = otr_buf_addf(missing, err, "%s\n", why.msg);
+    } else {
+        rc = kernel_of(engine, abi, &kernel, err);
+        if (rc == OTR_OK) {
+            rc = otr_guest_check(abi, r.info, info_of(kernel), spec->operations, missing, err);
+        }
+    }
+    if (rc != OTR_OK && rc != OTR_EQUOTA) {
+        return rc;
+    }
+    r.abi = abi != NULL ? abi->name : NULL;
+    r.missing = otr_buf_text(missing);
+    return write_report(engine, spec, &r, out, err);
+}
+
+otr_code otr_guest_inspect(otr_engine *engine, const otr_load_spec *spec, otr_buf *out,
+                           otr_err *err)
+{
+    if (is_component(spec->wasm)) {
+        static const otr_module_info nothing = { .component = true };
+        const report r = { "wit", &nothing, "WIT components are not supported by this build" };
+        return write_report(engine, spec, &r, out, err);
+    }
+    otr_module *module;
+    otr_code rc = engine->ops->compile(engine, spec->wasm, &module, err);
+    if (rc != OTR_OK) {
+        return otr_wrap(err, rc, "%s", spec->name);
+    }
+    otr_buf missing;
+    otr_buf_init(&missing, MISSING_BYTES);
+    rc = inspect_core(engine, spec, module, &missing, out, err);
+    otr_buf_deinit(&missing);
+    engine->ops->module_free(module);
+    return rc;
+}
