@@ -1,0 +1,112 @@
+"""Each check of `make lint` finds what it is for, on a tree made for it, and passes a clean one."""
+
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
+TABLE = "base:\nloop: base\nwasm: base\n"
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A clean tree with one file a folder."""
+    files = {
+        "src/LAYERS": TABLE,
+        "ARCHITECTURE.md": TABLE,
+        "cmake/folders.cmake": "set(OTR_DEPS_loop dep_uv)\n",
+        "src/base/err.h": "int otr_err;\n",
+        "src/loop/loop.c": '#include <uv.h>\n#include "base/err.h"\n',
+        "src/wasm/engine_wasmtime.c": "#include <wasmtime.h>\n",
+    }
+    for name, text in files.items():
+        put(tmp_path, name, text)
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    return tmp_path
+
+
+def put(tree, name, text):
+    path = tree / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def check(name, tree):
+    """(exit status, output)"""
+    subprocess.run(["git", "-C", str(tree), "add", "-A"], check=True)
+    done = subprocess.run([TOOLS / name, tree], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("name", ["check-layers", "check-banned"])
+def test_a_clean_tree_passes(name, tree):
+    status, said = check(name, tree)
+    assert status == 0, said
+
+
+@pytest.mark.parametrize("path, line, word", [
+    ("src/base/a.c", '#include "loop/loop.h"', "may not include loop/"),
+    ("src/base/a.c", '  #  include "loop/loop.h"', "may not include loop/"),
+    ("src/base/a.c", '#include "err.h"', "has no folder"),
+    ("src/loop/a.c", '#include "base/../wasm/x.h"', "leaves its folder"),
+    ("src/base/a.c", "#include <uv.h>", "may not use <uv.h>"),
+    ("src/wasm/guest.c", "#include <wasmtime.h>", "engine_<runtime>.c alone"),
+    ("src/wasm/guest.c", "#include <wasmtime/func.h>", "engine_<runtime>.c alone"),
+    ("src/novel/a.c", "", "not in src/LAYERS"),
+    ("ARCHITECTURE.md", "base:\nloop:\nwasm: base", "not that table"),
+    ("src/LAYERS", "loop: base\nbase:", "not declared before"),
+])
+def test_a_breach_of_the_layers_is_named(tree, path, line, word):
+    put(tree, path, line + "\n")
+    status, said = check("check-layers", tree)
+    assert status == 1
+    assert word in said
+
+
+@pytest.mark.parametrize("path, line, word", [
+    ("src/loop/a.c", "int n = atoi(text);", "atoi() is banned"),
+    ("src/loop/a.c", "void *p = malloc(1);", "malloc() outside src/base"),
+    ("src/loop/a.c", "long n = strtol(text, NULL, 10);", "without an end pointer"),
+    ("src/loop/a.c", "int n; // short", "a // comment"),
+    ("src/loop/a.c", "/* TO" "DO: the rest */", "do it, or open an issue"),
+    ("docs/a.md", "see /ro" "ot/notes.txt", "a path of one machine"),
+])
+def test_what_is_banned_is_named_with_file_and_line(tree, path, line, word):
+    put(tree, path, "\n" + line + "\n")
+    status, said = check("check-banned", tree)
+    assert status == 1
+    assert f"{path}:2: " in said
+    assert word in said
+
+
+@pytest.mark.parametrize("line", [
+    'const char *s = "atoi(x) // strcpy(";',
+    "/* malloc() is for src/base */",
+    "int n = my_atoi(text) + x.system(1) + x->rand();",
+    "int n = atoi(text); /* NOLINT(check-banned): a test of atoi */",
+    "long n = strtol(text, &end, 10);",
+])
+def test_what_only_looks_banned_passes(tree, line):
+    put(tree, "src/loop/a.c", line + "\n")
+    status, said = check("check-banned", tree)
+    assert status == 0, said
+
+
+def test_malloc_is_allowed_in_base(tree):
+    put(tree, "src/base/alloc.c", "void *p = malloc(1);\n")
+    assert check("check-banned", tree)[0] == 0
+
+
+@pytest.mark.skipif(not shutil.which("pmccabe"), reason="pmccabe comes with `tools/deps lint`")
+@pytest.mark.parametrize("text, word", [
+    ("int x;\n" * 601, "601 lines, at most 600"),
+    ("int f(int a)\n{\n" + "    a++;\n" * 60 + "    return a;\n}\n", "lines, at most 60"),
+    ("int f(int a)\n{\n" + "    if (a) { a++; }\n" * 15 + "    return a;\n}\n", "complexity 16"),
+])
+def test_what_is_too_large_is_named(tree, text, word):
+    put(tree, "src/loop/a.c", text)
+    status, said = check("check-size", tree)
+    assert status == 1
+    assert word in said
