@@ -28,18 +28,18 @@ run: ## A private NGINX, the agent and every example plugin; SECONDS=n ends by i
 
 .PHONY: test
 test: ## Build with sanitizers and run every test
-	@tools/deps build run guests test
+	@tools/deps build test
 	@tools/test
 
 .PHONY: bench
 bench: ## Measure the release build beside its peers
-	@tools/deps build run guests test
+	@tools/deps build bench
 	@tools/build release
 	@exec bench/run
 
 .PHONY: lint
 lint: ## Formatting, clang-tidy, layers, sizes, banned calls, spelling, scripts, man pages
-	@tools/deps build guests lint
+	@tools/deps build test lint
 	@tools/lint
 
 .PHONY: deps
