@@ -265,7 +265,7 @@ static otr_code unknown_operation(otr_guest *g, const char *name, otr_err *err)
                     name, otr_sig_text(&x->sig, sig, sizeof(sig)));
 }
 
-static otr_code resolve(otr_guest *g, const char *name, otr_extism_operation *ret, otr_err *err)
+static otr_code resolve(otr_guest *g, const char *name, otr_extism_call *ret, otr_err *err)
 {
     const otr_extern_info *x = otr_module_export(otr_guest_code_info(g->code), name);
     if (!has(otr_guest_code_info(g->code), name)) {
@@ -273,16 +273,16 @@ static otr_code resolve(otr_guest *g, const char *name, otr_extism_operation *re
     }
     ret->func = g->inst->ops->func(g->inst, OTR_MEM_GUEST, name);
     ret->answers = x->sig.n_results == 1;
+    ret->start = strcmp(name, "_start") == 0;
     return ret->func != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
-static otr_code find(otr_guest *g, const char *name, otr_extism_operation *ret, otr_err *err)
+static otr_code find(otr_guest *g, const char *name, otr_extism_call *ret, otr_err *err)
 {
     otr_extism *x = g->state;
     for (size_t i = 0; i < x->n_operations; i++) {
         if (strcmp(x->operations[i].name, name) == 0) {
-            ret->func = x->operations[i].func;
-            ret->answers = x->operations[i].answers;
+            *ret = x->operations[i].call;
             return OTR_OK;
         }
     }
@@ -290,7 +290,7 @@ static otr_code find(otr_guest *g, const char *name, otr_extism_operation *ret, 
     if (rc == OTR_OK && x->n_operations < OTR_EXTISM_OPERATIONS &&
         strlen(name) < OTR_EXTISM_OPERATION_BYTES) {
         otr_extism_operation *kept = &x->operations[x->n_operations++];
-        *kept = (otr_extism_operation){ .func = ret->func, .answers = ret->answers };
+        kept->call = *ret;
         memcpy(kept->name, name, strlen(name) + 1);
     }
     return rc;
@@ -316,48 +316,66 @@ static otr_code make_room(otr_guest *g, uint64_t end, uint64_t deadline_ns, otr_
     return rc;
 }
 
-/* Zeroes what the last call had allocated beyond `end`. A guest that imports the memory can have
- * changed the mark: it then keeps its own old bytes, which is no one else's loss. */
-static void zero_used(otr_instance *inst, uint64_t end, uint64_t high)
+/* The kernel's memory from its beginning, at least `end` bytes of it. Memory never shrinks, so what
+ * was seen once is asked for at once: one look instead of three in nearly every call. */
+static otr_code window(otr_guest *g, uint64_t end, uint8_t **ret, otr_err *err)
 {
-    uint8_t *p;
-    if (high > end &&
-        inst->ops->memory(inst, OTR_EXTISM_KERNEL, end, high - end, &p, NULL) == OTR_OK) {
-        memset(p, 0, (size_t)(high - end));
+    otr_extism *x = g->state;
+    uint64_t bytes = end > x->room_bytes ? end : x->room_bytes;
+    otr_code rc = g->inst->ops->memory(g->inst, OTR_EXTISM_KERNEL, 0, bytes, ret, err);
+    if (rc == OTR_OK) {
+        x->room_bytes = bytes;
     }
+    return rc;
+}
+
+/* Zeroes what the last call had allocated from `end` on. A guest that imports the memory can have
+ * changed the mark: it then keeps its own old bytes, which is no one else's loss. */
+static void zero_used(otr_guest *g, uint8_t **base, uint64_t end)
+{
+    const otr_extism *x = g->state;
+    uint64_t high = word(*base, OTR_EXTISM_HIGH);
+    if (high > end && (high <= x->room_bytes || window(g, high, base, NULL) == OTR_OK)) {
+        memset(*base + end, 0, (size_t)(high - end));
+    }
+}
+
+static void put_input(uint8_t *base, otr_bytes in, uint64_t key)
+{
+    uint8_t *block = base + ROOT;
+    uint64_t size = round_up(in.n);
+    store(base + 8 * OTR_EXTISM_INPUT_OFFSET, ROOT + HEADER);
+    store(base + 8 * OTR_EXTISM_INPUT_LENGTH, in.n);
+    store(base + 8 * OTR_EXTISM_INPUT_LIMIT, in.n > 7 ? in.n - 7 : 0);
+    store(block, ((ROOT + HEADER) ^ key) + 1);
+    store(block + 8, size << 32 | in.n);
+    memcpy(block + HEADER, in.p, in.n);
+    memset(block + HEADER + in.n, 0, (size_t)(size - in.n));
 }
 
 /* Frees and, if so set, zeroes all blocks of the last call; makes `in` the first block. */
 static otr_code reset(otr_guest *g, otr_bytes in, uint64_t deadline_ns, otr_err *err)
 {
     otr_extism *x = g->state;
-    uint8_t *root;
-    uint64_t size = round_up(in.n);
-    uint64_t end = in.n > 0 ? ROOT + HEADER + size : ROOT;
+    uint8_t *base;
+    uint64_t end = in.n > 0 ? ROOT + HEADER + round_up(in.n) : ROOT;
     otr_code rc = end > x->room_bytes ? make_room(g, end, deadline_ns, err) : OTR_OK;
     if (rc == OTR_OK) {
-        rc = g->inst->ops->memory(g->inst, OTR_EXTISM_KERNEL, 0, end, &root, err);
+        rc = window(g, end, &base, err);
     }
     if (rc != OTR_OK) {
         return rc;
     }
     if (g->spec.zeroing == OTR_ZERO_USED) {
-        zero_used(g->inst, end, word(root, OTR_EXTISM_HIGH));
+        zero_used(g, &base, end);
     }
     x->key += key_step;
-    memset(root, 0, 8 * (size_t)OTR_EXTISM_WORDS);
-    store(root + 8 * OTR_EXTISM_KEY, x->key);
-    store(root + 8 * OTR_EXTISM_TOP, end);
-    store(root + 8 * OTR_EXTISM_HIGH, end);
+    memset(base, 0, 8 * (size_t)OTR_EXTISM_WORDS);
+    store(base + 8 * OTR_EXTISM_KEY, x->key);
+    store(base + 8 * OTR_EXTISM_TOP, end);
+    store(base + 8 * OTR_EXTISM_HIGH, end);
     if (in.n > 0) {
-        uint8_t *block = root + ROOT;
-        store(root + 8 * OTR_EXTISM_INPUT_OFFSET, ROOT + HEADER);
-        store(root + 8 * OTR_EXTISM_INPUT_LENGTH, in.n);
-        store(root + 8 * OTR_EXTISM_INPUT_LIMIT, in.n > 7 ? in.n - 7 : 0);
-        store(block, ((ROOT + HEADER) ^ x->key) + 1);
-        store(block + 8, size << 32 | in.n);
-        memcpy(block + HEADER, in.p, in.n);
-        memset(block + HEADER + in.n, 0, (size_t)(size - in.n));
+        put_input(base, in, x->key);
     }
     return OTR_OK;
 }
@@ -380,16 +398,17 @@ static otr_code failed(otr_guest *g, const char *op, uint64_t handle, int32_t co
 
 static otr_code collect(otr_guest *g, const char *op, int32_t code, otr_buf *out, otr_err *err)
 {
-    uint8_t *root, *data;
-    otr_code rc = g->inst->ops->memory(g->inst, OTR_EXTISM_KERNEL, 0, ROOT, &root, err);
+    const otr_extism *x = g->state;
+    uint8_t *base;
+    otr_code rc = window(g, ROOT, &base, err);
     if (rc != OTR_OK) {
         return rc;
     }
-    uint64_t error = word(root, OTR_EXTISM_ERROR);
+    uint64_t error = word(base, OTR_EXTISM_ERROR);
     if (OTR_UNLIKELY(error != 0 || code != 0)) {
         return failed(g, op, error, code, err);
     }
-    uint64_t at = word(root, OTR_EXTISM_OUTPUT_OFFSET), n = word(root, OTR_EXTISM_OUTPUT_LENGTH);
+    uint64_t at = word(base, OTR_EXTISM_OUTPUT_OFFSET), n = word(base, OTR_EXTISM_OUTPUT_LENGTH);
     if (n == 0) {
         return OTR_OK;
     }
@@ -397,15 +416,18 @@ static otr_code collect(otr_guest *g, const char *op, int32_t code, otr_buf *out
         return otr_fail(err, OTR_EINVAL, "%s answered with %llu bytes; the limit is %zu", op,
                         (unsigned long long)n, g->spec.max_output_bytes);
     }
-    rc = g->inst->ops->memory(g->inst, OTR_EXTISM_KERNEL, at, n, &data, err);
-    return rc == OTR_OK ? otr_buf_add(out, (otr_bytes){ data, (size_t)n }, err) : rc;
+    if (at <= x->room_bytes && n <= x->room_bytes - at) {
+        return otr_buf_add(out, (otr_bytes){ base + at, (size_t)n }, err);
+    }
+    rc = g->inst->ops->memory(g->inst, OTR_EXTISM_KERNEL, at, n, &base, err);
+    return rc == OTR_OK ? otr_buf_add(out, (otr_bytes){ base, (size_t)n }, err) : rc;
 }
 
 static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t deadline_ns,
                        otr_buf *out, otr_err *err)
 {
     otr_extism *x = g->state;
-    otr_extism_operation operation;
+    otr_extism_call operation;
     otr_val vals[1];
     if (x->used_up) {
         return otr_fail(err, OTR_ESTATE, "the instance was used up by _start");
@@ -418,7 +440,7 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
         return rc;
     }
     x->deadline_ns = deadline_ns;
-    x->used_up = strcmp(op, "_start") == 0;
+    x->used_up = operation.start;
     vals[0].i64 = 0;
     const otr_call call = { operation.func, vals, deadline_ns };
     rc = g->inst->ops->call(g->inst, &call, err);

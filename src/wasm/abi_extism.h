@@ -36,10 +36,15 @@ void otr_extism_vars_deinit(otr_extism_vars *vars);
 
 enum { OTR_EXTISM_OPERATIONS = 16, OTR_EXTISM_OPERATION_BYTES = 48 };
 
-typedef struct otr_extism_operation {
-    char name[OTR_EXTISM_OPERATION_BYTES];
+typedef struct otr_extism_call {
     const otr_func *func;
     bool answers; /* with a result code */
+    bool start;   /* _start: the instance is used up afterwards */
+} otr_extism_call;
+
+typedef struct otr_extism_operation {
+    char name[OTR_EXTISM_OPERATION_BYTES];
+    otr_extism_call call;
 } otr_extism_operation;
 
 typedef struct otr_extism {

@@ -151,13 +151,9 @@
     (if (i64.eqz (local.get $larger)) (then (return (i64.const 0))))
     (call $pop (i64.ctz (local.get $larger)) (local.get $size)))
 
-  (func (export "alloc") (export "extism_alloc") (param $n i64) (result i64)
-    (local $size i64)
+  (func $alloc (param $n i64) (param $size i64) (result i64)
     (local $at i64)
     (local $end i64)
-    (if (i64.ge_u (i64.sub (local.get $n) (i64.const 1)) (i64.const 0xfffe0000))
-      (then (return (i64.const 0))))
-    (local.set $size (i64.and (i64.add (local.get $n) (i64.const 15)) (i64.const -16)))
     (local.set $at (call $reuse (local.get $size)))
     (if (i64.ne (local.get $at) (i64.const 0))
       (then (local.set $size (call $split (local.get $at) (local.get $size))))
@@ -170,6 +166,36 @@
           (then (i64.store offset=80 (i32.const 0) (local.get $end))))))
     (call $mark (local.get $at) (i64.const 1) (local.get $size) (local.get $n))
     (local.get $at))
+
+  (func (export "alloc") (export "extism_alloc") (param $n i64) (result i64)
+    (local $size i64)
+    (local $top i64)
+    (local $end i64)
+    (if (i64.ge_u (i64.sub (local.get $n) (i64.const 1)) (i64.const 0xfffe0000))
+      (then (return (i64.const 0))))
+    (local.set $size (i64.and (i64.add (local.get $n) (i64.const 15)) (i64.const -16)))
+    (local.set $top (i64.load offset=64 (i32.const 0)))
+    (local.set $end (i64.add (i64.add (local.get $top) (i64.const 16)) (local.get $size)))
+    ;; Nearly always: nothing was freed before, and there is room. The same as $alloc, without calls.
+    (if (i32.and
+          (i64.eqz (i64.load offset=72 (i32.const 0)))
+          (i64.le_u
+            (i64.sub (local.get $end) (i64.const 512))
+            (i64.add (global.get $limit) (i64.const 7))))
+      (then
+        (i64.store offset=64 (i32.const 0) (local.get $end))
+        (if (i64.gt_u (local.get $end) (i64.load offset=80 (i32.const 0)))
+          (then (i64.store offset=80 (i32.const 0) (local.get $end))))
+        (i64.store (i32.wrap_i64 (local.get $top))
+          (i64.add
+            (i64.xor
+              (i64.add (local.get $top) (i64.const 16))
+              (i64.load offset=56 (i32.const 0)))
+            (i64.const 1)))
+        (i64.store offset=8 (i32.wrap_i64 (local.get $top))
+          (i64.or (i64.shl (local.get $size) (i64.const 32)) (local.get $n)))
+        (return (i64.add (local.get $top) (i64.const 16)))))
+    (call $alloc (local.get $n) (local.get $size)))
 
   (func (export "free") (export "extism_free") (param $at i64)
     (local $size i64)
@@ -246,7 +272,13 @@
             (i64.gt_u (local.get $len) (i64.const 7)))))))
 
   (func (export "output_set") (export "extism_output_set") (param $at i64) (param $len i64)
-    (if (call $range (local.get $at) (local.get $len))
+    (local $from i64)
+    (local.set $from (i64.sub (local.get $at) (i64.const 512)))
+    (if (i32.and ;; $range, without calls
+          (i64.lt_u (local.get $from) (i64.add (global.get $limit) (i64.const 7)))
+          (i64.le_u
+            (local.get $len)
+            (i64.sub (i64.add (global.get $limit) (i64.const 7)) (local.get $from))))
       (then
         (i64.store offset=24 (i32.const 0) (local.get $at))
         (i64.store offset=32 (i32.const 0) (local.get $len)))))
