@@ -1,0 +1,3 @@
+module outrider.test/guests/wapc
+
+go 1.24

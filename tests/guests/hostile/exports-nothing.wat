@@ -1,0 +1,4 @@
+;; expect: EINVAL no ABI: nothing is exported
+;; abi: none
+;; phase: load
+(module)

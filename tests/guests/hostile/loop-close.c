@@ -1,0 +1,13 @@
+/* expect: ETIMEOUT limits.call
+ * abi: extism, wapc
+ * phase: close */
+#include "hostile.h"
+
+GOOD_INFO
+GOOD_SUBSCRIPTIONS
+GOOD_PROCESS
+OG_OPERATION(close)
+{
+    for (;;) {
+    }
+}

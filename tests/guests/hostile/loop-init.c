@@ -1,0 +1,13 @@
+/* expect: ETIMEOUT limits.init
+ * abi: extism, wapc
+ * phase: init */
+#include "hostile.h"
+
+GOOD_INFO
+GOOD_SUBSCRIPTIONS
+GOOD_PROCESS
+OG_OPERATION(init)
+{
+    for (;;) {
+    }
+}

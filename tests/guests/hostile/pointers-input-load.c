@@ -1,0 +1,16 @@
+/* expect: OK or EGUEST: nothing outside Extism memory is touched
+ * abi: extism
+ * phase: process */
+#include "hostile.h"
+
+GOOD_INFO
+GOOD_SUBSCRIPTIONS
+OG_OPERATION(process)
+{
+    EACH_POINTER(p)
+    {
+        (void)og_x_input_load_u8_(p);
+        (void)og_x_input_load_u64_(p);
+    }
+    return OG_OK;
+}

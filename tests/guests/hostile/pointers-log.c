@@ -1,0 +1,16 @@
+/* expect: OK or EGUEST: nothing outside Extism memory is touched
+ * abi: extism
+ * phase: process */
+#include "hostile.h"
+
+GOOD_INFO
+GOOD_SUBSCRIPTIONS
+OG_OPERATION(process)
+{
+    EACH_POINTER(p)
+    {
+        og_x_log_info_(p);
+        og_x_log_trace_(p);
+    }
+    return OG_OK;
+}

@@ -1,0 +1,11 @@
+/* expect: EGUEST unreachable
+ * abi: extism, wapc
+ * phase: process */
+#include "hostile.h"
+
+GOOD_INFO
+GOOD_SUBSCRIPTIONS
+OG_OPERATION(process)
+{
+    __builtin_trap();
+}
