@@ -62,9 +62,28 @@ static otr_code check_limits(otr_bytes text, otr_err *err)
     return OTR_OK;
 }
 
+/* jansson's one-byte look-ahead loses a NUL behind a number, and no JSON text has one. */
+static otr_code check_nul(otr_bytes text, otr_err *err)
+{
+    const uint8_t *nul = text.n > 0 ? memchr(text.p, '\0', text.n) : NULL;
+    if (nul == NULL) {
+        return OTR_OK;
+    }
+    int line = 1;
+    int column = 1;
+    for (const uint8_t *p = text.p; p < nul; p++) {
+        column = *p == '\n' ? 1 : column + 1;
+        line += *p == '\n';
+    }
+    return otr_fail(err, OTR_EINVAL, "not JSON: line %d, column %d: a NUL byte", line, column);
+}
+
 otr_code otr_json_parse(otr_bytes text, otr_json **ret, otr_err *err)
 {
     otr_code rc = check_limits(text, err);
+    if (rc == OTR_OK) {
+        rc = check_nul(text, err);
+    }
     if (rc != OTR_OK) {
         return rc;
     }

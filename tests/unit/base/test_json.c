@@ -170,6 +170,20 @@ T(an_error_names_line_and_column)
     CHECK_HAS(e.msg, "line 2, column");
 }
 
+T(a_nul_byte_is_refused_wherever_it_stands)
+{
+    static const char *const spoilt[] = { "@{}", "{@}", "{\"a\":3@}", "[1@,2]", "true@", "\"@\"" };
+    for (size_t i = 0; i < OTR_COUNT(spoilt); i++) {
+        char text[16];
+        size_t n = strlen(spoilt[i]);
+        memcpy(text, spoilt[i], n);
+        *(char *)memchr(text, '@', n) = '\0';
+        otr_err e = { 0 };
+        CHECK_INT(parse_only(text, n, &e), OTR_EINVAL);
+        CHECK_HAS(e.msg, "NUL");
+    }
+}
+
 T(what_is_not_json_is_refused)
 {
     static const char *const bad[] = {
