@@ -145,7 +145,7 @@ otr_code otr_node_only(const otr_node *map, const char *const *known, otr_err *e
  * likewise. */
 otr_code otr_node_json(const otr_node *node, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 
-/* The nearest of `names` to `word` by edit distance (≤ 1/3 of its length), or NULL. */
+/* The nearest of `names` to `word` by edit distance (≤ 1/3 of the longer one), or NULL. */
 const char *otr_nearest(const char *word, const char *const *names);
 /* "1m30s", "500ms" → ns (Go's time.ParseDuration, non-negative). */
 otr_code otr_duration_parse(const char *text, uint64_t *ret_ns, otr_err *err) OTR_MUST_CHECK;

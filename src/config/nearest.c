@@ -37,21 +37,22 @@ static unsigned distance(const char *a, size_t a_n, const char *b, size_t b_n)
 const char *otr_nearest(const char *word, const char *const *names)
 {
     size_t n = strlen(word);
-    unsigned most = (unsigned)(n / 3);
+    unsigned best_distance = WORD_BYTES;
     const char *best = NULL;
     if (n > WORD_BYTES) {
         return NULL;
     }
     for (; *names != NULL; names++) {
         size_t name_n = strlen(*names);
-        size_t apart = name_n > n ? name_n - n : n - name_n;
-        if (name_n > WORD_BYTES || apart > most) {
+        size_t longer = name_n > n ? name_n : n;
+        size_t apart = longer - (name_n > n ? n : name_n);
+        if (longer > WORD_BYTES || apart > longer / 3) {
             continue;
         }
         unsigned d = distance(word, n, *names, name_n);
-        if (d < most || (d == most && best == NULL)) {
+        if (d <= longer / 3 && d < best_distance) {
             best = *names;
-            most = d;
+            best_distance = d;
         }
     }
     return best;

@@ -1,6 +1,5 @@
 #include "config/node_json.h"
 
-#include <stdlib.h>
 #include <strings.h>
 
 #include "config/scalar.h"
@@ -24,6 +23,7 @@ static void write_scalar(const otr_node *node, otr_jw *w, const char *key)
     const char *text = node->text;
     bool yes = false;
     int64_t whole = 0;
+    double number = 0;
     switch (node->plain ? otr_scalar_kind_of(text) : OTR_SCALAR_STRING) {
     case OTR_SCALAR_NULL:
         otr_jw_null(w, key);
@@ -38,12 +38,9 @@ static void write_scalar(const otr_node *node, otr_jw *w, const char *key)
             break;
         }
         /* fall through */
-    case OTR_SCALAR_FLOAT: {
-        /* Infinity and not-a-number have no JSON form: the writer makes them null. */
-        const char *digits = text[0] == '+' ? text + 1 : text;
-        otr_jw_f64(w, key, strtod(digits[0] == '.' && digits[1] > '9' ? "inf" : digits, NULL));
+    case OTR_SCALAR_FLOAT: /* infinity and not-a-number have no JSON form */
+        otr_scalar_float(text, &number) ? otr_jw_f64(w, key, number) : otr_jw_null(w, key);
         break;
-    }
     case OTR_SCALAR_STRING:
         otr_jw_str(w, key, text);
         break;
