@@ -4,20 +4,20 @@
 #include "base/log.h"
 #include "wasm/engine_wasmtime.h"
 
+/* By comparison: wasm_valtype_kind() aborts the process for v128 and most references. */
 static uint8_t type_of(const wasm_valtype_t *t)
 {
-    switch (wasm_valtype_kind(t)) {
-    case WASM_I32:
-        return OTR_WASM_I32;
-    case WASM_I64:
-        return OTR_WASM_I64;
-    case WASM_F32:
-        return OTR_WASM_F32;
-    case WASM_F64:
-        return OTR_WASM_F64;
-    default:
-        return OTR_WASM_OTHER;
+    static const wasm_valkind_t kinds[] = { WASM_I32, WASM_I64, WASM_F32, WASM_F64 };
+    uint8_t type = OTR_WASM_I32;
+    for (; type < OTR_WASM_OTHER; type++) {
+        wasm_valtype_t *known = wasm_valtype_new(kinds[type]);
+        bool same = wasmtime_wasm_valtype_equal(t, known);
+        wasm_valtype_delete(known);
+        if (same) {
+            break;
+        }
     }
+    return type;
 }
 
 /* 255 when there are more than `most` or one that does not fit an otr_val. */
