@@ -92,6 +92,15 @@ static void ring_remove(otr_defer *defer)
     defer->next = defer->prev = NULL;
 }
 
+static otr_defer *ring_pop(otr_defer *head)
+{
+    otr_defer *first = head->next;
+    head->next = first->next;
+    head->next->prev = head;
+    first->next = first->prev = NULL;
+    return first;
+}
+
 /* Runs what was deferred up to now. What a defer defers waits for the next round, which does not
  * block: so timers and I/O get their turn however busy the defers are. */
 static void run_defers(otr_loop *loop)
@@ -99,13 +108,10 @@ static void run_defers(otr_loop *loop)
     otr_defer due;
     ring_init(&due);
     while (!ring_empty(&loop->defers)) {
-        otr_defer *defer = loop->defers.next;
-        ring_remove(defer);
-        ring_append(&due, defer);
+        ring_append(&due, ring_pop(&loop->defers));
     }
     while (!ring_empty(&due)) {
-        otr_defer *defer = due.next;
-        ring_remove(defer);
+        otr_defer *defer = ring_pop(&due);
         uint64_t entered = otr_loop_enter();
         defer->fn(defer->arg);
         otr_loop_leave(entered, "defer");
@@ -193,7 +199,7 @@ void otr_loop_free(otr_loop *loop)
     assert(!loop->running);
     run_posts(loop);
     while (!ring_empty(&loop->defers)) {
-        ring_remove(loop->defers.next);
+        (void)ring_pop(&loop->defers);
     }
     uv_close((uv_handle_t *)&loop->wake, NULL);
     uv_close((uv_handle_t *)&loop->check, NULL);

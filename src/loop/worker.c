@@ -155,6 +155,11 @@ static int start_thread(otr_pool *pool)
 {
     sigset_t all, before;
     sigfillset(&all);
+    /* A trap of a Wasm guest is one of these: blocked, it would end the process. */
+    static const int own[] = { SIGILL, SIGFPE, SIGSEGV, SIGBUS, SIGTRAP };
+    for (size_t i = 0; i < OTR_COUNT(own); i++) {
+        sigdelset(&all, own[i]);
+    }
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_t *thread = &pool->threads[pool->n_threads];
     int rc = pthread_create(thread, NULL, work, pool);
