@@ -1,0 +1,82 @@
+/*
+ * The module "admin": what its three files share.
+ *
+ * It keeps the last message about each NGINX instance, a ring of the latest messages of the bus and
+ * the open event streams, and answers with them. Nothing is polled: it knows what the bus told it.
+ *
+ * Thread: loop.
+ */
+#ifndef OTR_MODULES_ADMIN_H
+#define OTR_MODULES_ADMIN_H
+
+#include "base/json.h"
+#include "base/limits.h"
+#include "modules/services.h"
+#include "modules/topics.h"
+
+typedef struct otr_admin_sample { /* what the charts show of one metrics message */
+    uint64_t at_ns;
+    double requests_per_second;
+    uint64_t active;
+    uint64_t responses[5];
+} otr_admin_sample;
+
+typedef struct otr_admin_instance {
+    char id[OTR_NGINX_ID_BYTES];
+    otr_msg *instance, *health, *metrics;                 /* the last of each; NULL: none yet */
+    uint64_t since_ns;                                    /* monotonic: first heard of */
+    otr_admin_sample samples[OTR_LIMIT_INSTANCE_SAMPLES]; /* a ring */
+    size_t first_sample, n_samples;
+} otr_admin_instance;
+
+typedef struct otr_admin_event {
+    const otr_topic *topic; /* lives as long as the bus */
+    char *json;             /* the envelope, on one line; owned */
+    size_t n;
+} otr_admin_event;
+
+typedef struct otr_admin_stream otr_admin_stream;
+
+typedef struct otr_admin {
+    otr_plugin *plugin;
+    otr_services *services;
+    otr_admin_instance *instances[OTR_LIMIT_NGINX_INSTANCES];
+    size_t n_instances;
+    otr_admin_event events[OTR_LIMIT_EVENTS_KEPT]; /* a ring */
+    size_t first_event, n_events;
+    uint64_t events_seen;
+    otr_admin_stream *streams;
+    size_t n_streams;
+    uint64_t reloaded_ns; /* monotonic; 0: never */
+    char csp[512];        /* Content-Security-Policy of the status page */
+} otr_admin;
+
+/* admin_events.c */
+otr_code otr_admin_event_add(otr_admin *a, const otr_msg *msg, otr_err *err) OTR_MUST_CHECK;
+otr_code otr_admin_get_events(void *admin, const otr_http_request *req, otr_http_reply *reply,
+                              otr_err *err);
+otr_code otr_admin_get_stream(void *admin, const otr_http_request *req, otr_http_reply *reply,
+                              otr_err *err);
+void otr_admin_end_streams(otr_admin *a);
+void otr_admin_drop_events(otr_admin *a);
+
+/* admin_api.c */
+otr_code otr_admin_get_status(void *admin, const otr_http_request *req, otr_http_reply *reply,
+                              otr_err *err);
+otr_code otr_admin_get_instances(void *admin, const otr_http_request *req, otr_http_reply *reply,
+                                 otr_err *err);
+otr_code otr_admin_get_plugins(void *admin, const otr_http_request *req, otr_http_reply *reply,
+                               otr_err *err);
+otr_code otr_admin_get_plugin(void *admin, const otr_http_request *req, otr_http_reply *reply,
+                              otr_err *err);
+otr_code otr_admin_get_metrics(void *admin, const otr_http_request *req, otr_http_reply *reply,
+                               otr_err *err);
+otr_code otr_admin_post_reload(void *admin, const otr_http_request *req, otr_http_reply *reply,
+                               otr_err *err);
+
+/* admin_page.c */
+void otr_admin_page_init(otr_admin *a);
+otr_code otr_admin_get_page(void *admin, const otr_http_request *req, otr_http_reply *reply,
+                            otr_err *err);
+
+#endif

@@ -1,0 +1,14 @@
+/*
+ * The compiled-in plugins that the daemon adds to its host.
+ *
+ * Thread: constant.
+ */
+#ifndef OTR_MODULES_MODULES_H
+#define OTR_MODULES_MODULES_H
+
+#include "plugin/plugin.h"
+
+extern const otr_plugin_ops otr_module_prometheus; /* GET /metrics and the agent's own series */
+extern const otr_plugin_ops otr_module_admin;      /* JSON API, event stream, status page */
+
+#endif
