@@ -1,0 +1,314 @@
+/* Guests in the plugin host: real Wasm on real workers. Not under failing allocation: the failure
+ * would hit whichever thread allocates next. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "config/agent_keys.h"
+#include "loop/worker.h"
+#include "plugin/host.h"
+#include "support/test.h"
+
+static const otr_key *const tables[] = { otr_agent_keys, NULL };
+
+enum { WAIT_ROUNDS = 1000, ROUND_MS = 10 };
+
+typedef struct fixture {
+    char folder[32];
+    otr_loop *loop;
+    otr_bus *bus;
+    otr_pool *pool;
+    otr_config *cfg;
+    otr_plugin_host *host;
+    otr_sub *sub;
+    otr_plugin_view seen; /* the last view of the plugin "g"; its texts copied below */
+    char reason[512], state[16];
+    unsigned heard; /* messages under test.* from guests */
+    bool ready, stopped;
+} fixture;
+
+/* The body of `process` and more functions go in; the rest is the contract. */
+#define GUEST(process, more)                                                                      \
+    "(module (import \"extism:host/env\" \"alloc\" (func $alloc (param i64) (result i64)))"       \
+    "(import \"extism:host/env\" \"store_u8\" (func $store_u8 (param i64 i32)))"                  \
+    "(import \"extism:host/env\" \"output_set\" (func $output_set (param i64 i64)))"              \
+    "(import \"extism:host/user\" \"outrider_publish\" (func $publish (param i64 i64) (result "   \
+    "i64)))"                                                                                      \
+    "(memory (export \"memory\") 1)"                                                              \
+    "(data (i32.const 0) "                                                                        \
+    "\"{\\22name\\22:\\22g\\22,\\22version\\22:\\221.0\\22,\\22api\\22:\\221\\22}\")"             \
+    "(data (i32.const 256) \"[\\22in.*\\22]\")(data (i32.const 512) \"test.out\")(data "          \
+    "(i32.const 600) \"[1,2]\")"                                                                  \
+    "(func $copy (param $at i32) (param $n i32) (result i64) (local $i i32) (local $to i64)"      \
+    "(local.set $to (call $alloc (i64.extend_i32_u (local.get $n))))"                             \
+    "(block $done (loop $next (br_if $done (i32.ge_u (local.get $i) (local.get $n)))"             \
+    "(call $store_u8 (i64.add (local.get $to) (i64.extend_i32_u (local.get $i)))"                 \
+    "(i32.load8_u (i32.add (local.get $at) (local.get $i))))"                                     \
+    "(local.set $i (i32.add (local.get $i) (i32.const 1))) (br $next))) (local.get $to))"         \
+    "(func $answer (param $at i32) (param $n i32) (result i32)"                                   \
+    "(call $output_set (call $copy (local.get $at) (local.get $n)) (i64.extend_i32_u (local.get " \
+    "$n)))"                                                                                       \
+    "(i32.const 0))"                                                                              \
+    "(func $say (drop (call $publish (call $copy (i32.const 512) (i32.const 8))"                  \
+    "(call $copy (i32.const 600) (i32.const 5)))))"                                               \
+    "(func (export \"info\") (result i32) (call $answer (i32.const 0) (i32.const 38)))"           \
+    "(func (export \"subscriptions\") (result i32) (call $answer (i32.const 256) (i32.const 8)))" \
+    "(func (export \"process\") (result i32) " process ")" more ")"
+
+#define SAYING "(call $say) (i32.const 0)"
+
+static void hear(void *arg, otr_sub *sub)
+{
+    fixture *f = arg;
+    for (otr_msg *msg; (msg = otr_sub_take(sub)) != NULL; otr_msg_unref(msg)) {
+        f->heard++;
+    }
+}
+
+static bool look(void *arg, const otr_plugin_view *view)
+{
+    fixture *f = arg;
+    f->seen = *view;
+    (void)snprintf(f->reason, sizeof(f->reason), "%s", view->reason);
+    (void)snprintf(f->state, sizeof(f->state), "%s", otr_plugin_state_name(view->state));
+    return true;
+}
+
+static void on_ready(void *arg)
+{
+    fixture *f = arg;
+    f->ready = true;
+}
+
+static void on_stopped(void *arg)
+{
+    fixture *f = arg;
+    f->stopped = true;
+}
+
+static otr_code write_file(const fixture *f, const char *name, const char *text, otr_err *err)
+{
+    char path[64];
+    (void)snprintf(path, sizeof(path), "%s/%s", f->folder, name);
+    FILE *file = fopen(path, "w");
+    if (file == NULL) {
+        return otr_fail(err, OTR_EIO, "no file");
+    }
+    (void)fputs(text, file);
+    (void)fclose(file);
+    return OTR_OK;
+}
+
+static otr_code load_config(fixture *f, const char *entry, otr_config **ret, otr_err *err)
+{
+    char yaml[1024], path[64];
+    (void)snprintf(yaml, sizeof(yaml), "plugins:\n  cache: off\n  directory: %s\n  load:\n%s%s\n",
+                   f->folder, entry[0] != '\0' ? "    - " : "    []", entry);
+    (void)snprintf(path, sizeof(path), "%s/c.yaml", f->folder);
+    otr_code rc = write_file(f, "c.yaml", yaml, err);
+    otr_config_source source = { .tables = tables, .file = path };
+    return rc == OTR_OK ? otr_config_load(&source, ret, err) : rc;
+}
+
+static otr_code setup(fixture *f, const char *guest, const char *entry, otr_err *err)
+{
+    static const char *const patterns[] = { "test.*", NULL };
+    otr_log_set_level(OTR_LOG_ERROR);
+    (void)snprintf(f->folder, sizeof(f->folder), "/tmp/otr-guest-XXXXXX");
+    if (mkdtemp(f->folder) == NULL) {
+        return otr_fail(err, OTR_EIO, "no folder");
+    }
+    otr_code rc = write_file(f, "g.wat", guest, err);
+    rc = rc == OTR_OK ? load_config(f, entry, &f->cfg, err) : rc;
+    rc = rc == OTR_OK ? otr_loop_new(&f->loop, err) : rc;
+    rc = rc == OTR_OK ? otr_bus_new(f->loop, &f->bus, err) : rc;
+    rc = rc == OTR_OK ? otr_pool_new(f->loop, 2, &f->pool, err) : rc;
+    otr_plugin_host_spec spec = {
+        .loop = f->loop, .bus = f->bus, .pool = f->pool, .services = f, .ready = on_ready, .arg = f
+    };
+    rc = rc == OTR_OK ? otr_plugin_host_new(&spec, &f->host, err) : rc;
+    otr_sub_spec sub = {
+        .name = "test", .patterns = patterns, .capacity = 100, .ready = hear, .arg = f
+    };
+    rc = rc == OTR_OK ? otr_bus_subscribe(f->bus, &sub, &f->sub, err) : rc;
+    return rc == OTR_OK ? otr_plugin_host_start(f->host, f->cfg, err) : rc;
+}
+
+static bool wait_state(fixture *f, const char *state)
+{
+    for (int i = 0; i < WAIT_ROUNDS; i++) {
+        otr_plugin_host_each(f->host, look, f);
+        if (strcmp(f->state, state) == 0) {
+            return true;
+        }
+        if (strcmp(f->state, "disabled") == 0) {
+            return false; /* it stays so */
+        }
+        otr_loop_step(f->loop, ROUND_MS);
+    }
+    return false;
+}
+
+static bool stop(fixture *f)
+{
+    otr_plugin_host_stop(f->host, otr_now_ns() + 5 * OTR_NS_PER_S, on_stopped, f);
+    for (int i = 0; i < WAIT_ROUNDS && !f->stopped; i++) {
+        otr_loop_step(f->loop, ROUND_MS);
+    }
+    return f->stopped && !otr_plugin_host_stuck(f->host);
+}
+
+static void teardown(fixture *f)
+{
+    if (f->host != NULL && !f->stopped) {
+        (void)stop(f);
+    }
+    otr_sub_free(f->sub);
+    otr_plugin_host_free(f->host);
+    otr_pool_free(f->pool);
+    otr_bus_free(f->bus);
+    otr_loop_free(f->loop);
+    otr_config_unref(f->cfg);
+    static const char *const files[] = { "g.wat", "c.yaml" };
+    for (size_t i = 0; i < OTR_COUNT(files); i++) {
+        char path[64];
+        (void)snprintf(path, sizeof(path), "%s/%s", f->folder, files[i]);
+        unlink(path);
+    }
+    rmdir(f->folder);
+}
+
+#define SETUP(guest, entry)                  \
+    OTR_CLEANUP(teardown) fixture f = { 0 }; \
+    otr_err err = { 0 };                     \
+    REQUIRE_OK(setup(&f, guest, entry, &err), err)
+
+static void publish(fixture *f, unsigned n)
+{
+    otr_err err = { 0 };
+    const otr_topic *topic;
+    REQUIRE_OK(otr_bus_topic(f->bus, "in.x", &topic, &err), err);
+    for (unsigned i = 0; i < n; i++) {
+        OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
+        otr_bus_json *json = otr_bus_json_new(otr_bytes_of("1"));
+        REQUIRE_OK(otr_msg_new(topic, json, "t", NULL, &msg, &err), err);
+        REQUIRE_OK(otr_bus_publish(f->bus, msg, &err), err);
+    }
+}
+
+static bool wait_heard(fixture *f, unsigned n)
+{
+    for (int i = 0; i < WAIT_ROUNDS && f->heard < n; i++) {
+        otr_loop_step(f->loop, ROUND_MS);
+    }
+    return f->heard >= n;
+}
+
+#define ENTRY \
+    "{name: g, source: g.wat, grants: {publish: [test.*]}, limits: {call: 30ms, init: 5s}}"
+
+T_NO_OOM(a_missing_file_disables_with_its_path)
+{
+    SETUP(GUEST(SAYING, ""), "{name: g, source: gone.wat}");
+    REQUIRE(wait_state(&f, "disabled"));
+    CHECK_HAS(f.reason, "gone.wat");
+    CHECK(f.ready);
+    CHECK(stop(&f));
+}
+
+T_NO_OOM(a_guest_that_traps_is_started_again_and_then_disabled)
+{
+    SETUP(GUEST("(unreachable)", ""), ENTRY);
+    REQUIRE(wait_state(&f, "running"));
+    /* One message is waiting whenever a fresh instance comes up. */
+    for (uint64_t end = otr_now_ns() + 30 * OTR_NS_PER_S;
+         otr_now_ns() < end && strcmp(f.state, "disabled") != 0;) {
+        if (f.seen.stats.queue.depth == 0) {
+            publish(&f, 1);
+        }
+        otr_loop_step(f.loop, ROUND_MS);
+        otr_plugin_host_each(f.host, look, &f);
+    }
+    CHECK_STR(f.state, "disabled");
+    CHECK_HAS(f.reason, "5 failures");
+    CHECK_INT(f.seen.stats.traps, 5);
+    CHECK_INT(f.seen.stats.restarts, 4);
+}
+
+T_NO_OOM(a_guest_past_its_deadline_is_stopped)
+{
+    SETUP(GUEST("(loop $l (br $l)) (i32.const 0)", ""),
+          "{name: g, source: g.wat, on_failure: disable, limits: {call: 30ms}}");
+    REQUIRE(wait_state(&f, "running"));
+    publish(&f, 1);
+    REQUIRE(wait_state(&f, "disabled"));
+    CHECK_INT(f.seen.stats.timeouts, 1);
+    CHECK_HAS(f.reason, "process");
+}
+
+T_NO_OOM(stop_ends_a_guest_that_loops_long_before_its_deadline)
+{
+    SETUP(GUEST("(loop $l (br $l)) (i32.const 0)", ""),
+          "{name: g, source: g.wat, limits: {call: 60s}}");
+    REQUIRE(wait_state(&f, "running"));
+    publish(&f, 1);
+    otr_loop_step(f.loop, ROUND_MS);
+    uint64_t begin = otr_now_ns();
+    otr_plugin_host_stop(f.host, begin + 800 * OTR_NS_PER_MS, on_stopped, &f);
+    for (int i = 0; i < WAIT_ROUNDS && !f.stopped; i++) {
+        otr_loop_step(f.loop, ROUND_MS);
+    }
+    CHECK(f.stopped);
+    CHECK(!otr_plugin_host_stuck(f.host));
+    CHECK(otr_now_ns() - begin < 5 * OTR_NS_PER_S);
+}
+
+T_NO_OOM(every_message_is_processed_and_answers_carry_their_cause)
+{
+    SETUP(GUEST(SAYING, ""), ENTRY);
+    REQUIRE(wait_state(&f, "running"));
+    publish(&f, 100);
+    CHECK(wait_heard(&f, 100));
+    otr_plugin_host_each(f.host, look, &f);
+    CHECK_INT(f.seen.stats.published, 100);
+    CHECK_INT(f.seen.stats.errors, 0);
+    CHECK_STR(f.seen.version, "1.0");
+    CHECK_STR(f.seen.abi, "extism");
+    CHECK_INT(f.seen.stats.queue.dropped, 0);
+}
+
+T_NO_OOM(a_reload_removes_and_adds_guests)
+{
+    SETUP(GUEST(SAYING, ""), ENTRY);
+    REQUIRE(wait_state(&f, "running"));
+    otr_config *without = NULL;
+    REQUIRE_OK(load_config(&f, "", &without, &err), err);
+    otr_code rc = otr_plugin_host_reload(f.host, without, &err);
+    otr_config_unref(without);
+    REQUIRE_OK(rc, err);
+    for (int i = 0; i < 50; i++) {
+        otr_loop_step(f.loop, 1);
+    }
+    f.state[0] = '\0';
+    otr_plugin_host_each(f.host, look, &f);
+    CHECK_STR(f.state, "");
+    REQUIRE_OK(otr_plugin_host_reload(f.host, f.cfg, &err), err);
+    REQUIRE(wait_state(&f, "running"));
+    publish(&f, 1);
+    CHECK(wait_heard(&f, 1));
+}
+
+T_NO_OOM(a_changed_file_is_loaded_anew_at_reload)
+{
+    SETUP(GUEST("(unreachable)", ""), ENTRY);
+    REQUIRE(wait_state(&f, "running"));
+    REQUIRE_OK(write_file(&f, "g.wat", GUEST(SAYING, ""), &err), err);
+    REQUIRE_OK(otr_plugin_host_reload(f.host, f.cfg, &err), err);
+    f.state[0] = '\0';
+    otr_loop_step(f.loop, 0);
+    REQUIRE(wait_state(&f, "running"));
+    publish(&f, 1);
+    CHECK(wait_heard(&f, 1));
+}
