@@ -150,7 +150,7 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* Signals are the loop's: a worker blocks them all. */
+/* Signals are the loop's: a worker blocks all but those that its own instructions raise. */
 static int start_thread(otr_pool *pool)
 {
     sigset_t all, before;
