@@ -208,7 +208,10 @@ static otr_code run_start(otr_guest *g, const char *name, uint64_t deadline_ns, 
         return otr_fail_nomem(err);
     }
     otr_code rc = g->inst->ops->call(g->inst, &call, err);
-    return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "start function %s", name);
+    if (rc == OTR_OK || (rc == OTR_EGUEST && g->inst->ops->exit_code(g->inst) == 0)) {
+        return OTR_OK;
+    }
+    return otr_wrap(err, rc, "start function %s", name);
 }
 
 static bool exports(const otr_module_info *info, const char *name, const otr_sig *sig)
