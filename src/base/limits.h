@@ -25,6 +25,7 @@
 #define OTR_LIMIT_BUS_SUBSCRIBERS   1024
 #define OTR_LIMIT_BUS_PATTERNS      256   /* of one subscriber */
 #define OTR_LIMIT_BUS_QUEUE         65536 /* messages; the largest `queue` a plugin may ask for */
+#define OTR_LIMIT_BUS_QUEUE_BYTES   (64U * OTR_MIB) /* of guests' payloads in one queue */
 #define OTR_LIMIT_BUS_PAYLOAD_BYTES (16U * OTR_MIB)
 #define OTR_LIMIT_BUS_CAUSE_DEPTH   32 /* answers to answers to … : stops two plugins in a loop */
 
@@ -48,8 +49,8 @@
 #define OTR_LIMIT_WASM_CODE_BYTES     (1024U * OTR_MIB) /* one compiled artefact */
 #define OTR_LIMIT_WASM_CACHE_BYTES    (512U * OTR_MIB)  /* all artefacts of a cache folder */
 
-#define OTR_LIMIT_KV_KEY_BYTES         512
-#define OTR_LIMIT_KV_BYTES             OTR_MIB /* default of `grants.kv_bytes` once kv is granted */
+#define OTR_LIMIT_KV_KEY_BYTES 512
+#define OTR_LIMIT_KV_BYTES     OTR_MIB /* default of `grants.kv_bytes` once kv is granted */
 
 /* NGINX */
 #define OTR_LIMIT_NGINX_CONFIG_BYTES  (64U * OTR_MIB) /* one configuration file */

@@ -32,6 +32,7 @@ struct otr_sub {
     uint64_t head, tail; /* places ever emptied and filled: slot is place & mask */
     size_t capacity;
     size_t depth_max;
+    size_t bytes; /* of guests' payloads that wait */
     uint64_t dropped, coalesced;
     void (*ready)(void *arg, otr_sub *sub);
     void *arg;
@@ -111,30 +112,48 @@ static void unref_const(const otr_msg *msg)
     (void)otr_msg_unref((otr_msg *)msg);
 }
 
-/* Takes over one reference. Never fails: without memory to grow, the queue is full earlier. */
-static void push(otr_route *route, const otr_msg *msg)
+static void drop_oldest(otr_sub *sub)
 {
-    otr_sub *sub = route->sub;
-    if (route->waiting_at > sub->head) {
-        const otr_msg **slot = &sub->ring[(route->waiting_at - 1) & sub->mask];
-        const otr_msg *old = *slot;
-        *slot = msg;
-        sub->coalesced++;
-        unref_const(old);
-        return;
-    }
+    const otr_msg *msg = sub->ring[sub->head++ & sub->mask];
+    sub->bytes -= otr_msg_bytes(msg);
+    sub->dropped++;
+    unref_const(msg);
+}
+
+static void append(otr_sub *sub, const otr_msg *msg)
+{
     size_t depth = (size_t)(sub->tail - sub->head);
     if (OTR_UNLIKELY(depth == sub->capacity || (depth > sub->mask && !grow_ring(sub)))) {
-        sub->dropped++;
-        unref_const(sub->ring[sub->head++ & sub->mask]);
+        drop_oldest(sub);
         depth--;
     }
     sub->ring[sub->tail++ & sub->mask] = msg;
     if (++depth > sub->depth_max) {
         sub->depth_max = depth;
     }
-    if (sub->policy == OTR_SUB_COALESCE_LATEST) {
-        route->waiting_at = sub->tail;
+}
+
+/* Takes over one reference. Never fails: without memory to grow, the queue is full earlier. No
+ * payload alone is above the limit on bytes, so the newest message always stays. */
+static void push(otr_route *route, const otr_msg *msg, size_t bytes)
+{
+    otr_sub *sub = route->sub;
+    sub->bytes += bytes;
+    if (route->waiting_at > sub->head) {
+        const otr_msg **slot = &sub->ring[(route->waiting_at - 1) & sub->mask];
+        const otr_msg *old = *slot;
+        *slot = msg;
+        sub->bytes -= otr_msg_bytes(old);
+        sub->coalesced++;
+        unref_const(old);
+    } else {
+        append(sub, msg);
+        if (sub->policy == OTR_SUB_COALESCE_LATEST) {
+            route->waiting_at = sub->tail;
+        }
+    }
+    while (OTR_UNLIKELY(sub->bytes > OTR_LIMIT_BUS_QUEUE_BYTES)) {
+        drop_oldest(sub);
     }
 }
 
@@ -150,6 +169,7 @@ otr_msg *otr_sub_take(otr_sub *sub)
         sub->turn_left--;
     }
     const otr_msg *msg = sub->ring[sub->head++ & sub->mask];
+    sub->bytes -= otr_msg_bytes(msg);
     if (sub->head == sub->tail && sub->mask >= KEPT_SLOTS) {
         release_ring(sub);
     }
@@ -357,10 +377,11 @@ otr_code otr_bus_publish(otr_bus *bus, const otr_msg *msg, otr_err *err)
         return OTR_OK;
     }
     bus->delivered += n;
+    size_t bytes = otr_msg_bytes(msg);
     otr_msg_ref_many(msg, n);
     for (size_t i = 0; i < n; i++) {
         otr_route *route = &entry->routes.items[i];
-        push(route, msg);
+        push(route, msg, bytes);
         make_ready(route->sub);
     }
     schedule(bus);

@@ -51,7 +51,8 @@ otr_topic_entry *otr_topics_find(const otr_topics *topics, const otr_topic *topi
 otr_topic_entry *otr_topics_named(const otr_topics *topics, const char *name);
 /* Takes `entry` on success. A compiled-in topic takes a name over from a run-time one. */
 otr_code otr_topics_add(otr_topics *topics, otr_topic_entry *entry, otr_err *err) OTR_MUST_CHECK;
-/* A topic whose payload is otr_bus_json. */
+/* otr_topic.encode of run-time topics, which tells them apart: their payload is otr_bus_json. */
+otr_code otr_bus_json_encode(const void *payload, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 otr_code otr_topic_make(const char *name, otr_topic **ret, otr_err *err) OTR_MUST_CHECK;
 
 otr_topic_entry *otr_topic_entry_free(otr_topic_entry *entry); /* returns NULL */
@@ -59,6 +60,13 @@ otr_topic_entry *otr_topic_entry_free(otr_topic_entry *entry); /* returns NULL *
 otr_code otr_routes_reserve(otr_routes *routes, otr_err *err) OTR_MUST_CHECK;
 void otr_routes_append(otr_routes *routes, otr_sub *sub);
 void otr_routes_remove(otr_routes *routes, const otr_sub *sub);
+
+/* What counts against OTR_LIMIT_BUS_QUEUE_BYTES: payloads whose size a guest chose. */
+static inline size_t otr_msg_bytes(const otr_msg *msg)
+{
+    const otr_bus_json *json = msg->payload;
+    return msg->topic->encode == otr_bus_json_encode && json != NULL ? json->n : 0;
+}
 
 /* `n` more references at the price of one. The caller holds one itself: if that is the only one,
  * nobody else can be counting. */

@@ -81,7 +81,7 @@ static void drop_json(void *payload)
     otr_free(payload);
 }
 
-static otr_code encode_json(const void *payload, otr_buf *out, otr_err *err)
+otr_code otr_bus_json_encode(const void *payload, otr_buf *out, otr_err *err)
 {
     const otr_bus_json *json = payload;
     return otr_buf_add(out, (otr_bytes){ json->bytes, json->n }, err);
@@ -114,7 +114,7 @@ otr_code otr_topic_make(const char *name, otr_topic **ret, otr_err *err)
     topic->name = copy;
     topic->version = 1;
     topic->drop = drop_json;
-    topic->encode = encode_json;
+    topic->encode = otr_bus_json_encode;
     *ret = topic;
     return OTR_OK;
 }

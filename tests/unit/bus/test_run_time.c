@@ -160,6 +160,68 @@ T(a_payload_beyond_the_limit_is_refused)
     CHECK_INT(empty->n, 0);
 }
 
+static void ignore(void *arg, otr_sub *sub)
+{
+    (void)arg;
+    (void)sub;
+}
+
+static otr_code publish_zeros(world *w, const otr_topic *topic, size_t bytes, otr_err *e)
+{
+    otr_bus_json *payload = otr_zalloc(sizeof(*payload) + bytes);
+    if (payload == NULL) {
+        return otr_fail_nomem(e);
+    }
+    payload->n = bytes;
+    otr_msg *msg = NULL;
+    otr_code rc = otr_msg_new(topic, payload, "guest", NULL, &msg, e);
+    if (rc != OTR_OK) {
+        otr_free(payload);
+        return rc;
+    }
+    rc = otr_bus_publish(w->bus, msg, e);
+    (void)otr_msg_unref(msg);
+    return rc;
+}
+
+T(large_payloads_fill_a_queue_before_its_messages_do)
+{
+    static const otr_sub_policy policies[] = { OTR_SUB_DROP_OLDEST, OTR_SUB_COALESCE_LATEST };
+    enum { FIT = OTR_LIMIT_BUS_QUEUE_BYTES / OTR_LIMIT_BUS_PAYLOAD_BYTES };
+    for (size_t i = 0; i < OTR_COUNT(policies); i++) {
+        OTR_CLEANUP(free_world) world w = { 0 };
+        otr_err e = { 0 };
+        REQUIRE_OK(make_world(&w, &e), e);
+        OTR_CLEANUP(free_sub) otr_sub *sub = NULL;
+        otr_sub_spec spec = { "slow", (const char *const[]){ "*", NULL }, policies[i], 100, ignore,
+                              NULL };
+        REQUIRE_OK(otr_bus_subscribe(w.bus, &spec, &sub, &e), e);
+        for (int n = 0; n < 2 * FIT; n++) {
+            char name[] = "big.a";
+            name[4] = (char)('a' + n);
+            const otr_topic *topic = NULL;
+            REQUIRE_OK(otr_bus_topic(w.bus, name, &topic, &e), e);
+            REQUIRE_OK(publish_zeros(&w, topic, OTR_LIMIT_BUS_PAYLOAD_BYTES, &e), e);
+            REQUIRE_OK(publish_zeros(&w, topic, 10, &e), e);
+            REQUIRE_OK(publish_zeros(&w, topic, OTR_LIMIT_BUS_PAYLOAD_BYTES, &e), e);
+        }
+        otr_sub_stats s;
+        otr_sub_get_stats(sub, &s);
+        CHECK(s.dropped > 0);
+        CHECK(s.depth >= FIT && s.depth <= 2 * FIT);
+        CHECK_INT(s.received, s.dropped + s.coalesced + s.depth);
+        while (s.depth-- > 0) {
+            (void)otr_msg_unref(otr_sub_take(sub));
+        }
+        /* Empty again, it takes as much as before. */
+        const otr_topic *topic = NULL;
+        REQUIRE_OK(otr_bus_topic(w.bus, "big.a", &topic, &e), e);
+        REQUIRE_OK(publish_zeros(&w, topic, OTR_LIMIT_BUS_PAYLOAD_BYTES, &e), e);
+        otr_sub_get_stats(sub, &s);
+        CHECK_INT(s.depth, 1);
+    }
+}
+
 /* Thousands of allocations alike: the smaller tests above fail each kind of them. */
 T_NO_OOM(run_time_topics_stop_at_the_ceiling_and_compiled_in_ones_do_not)
 {
