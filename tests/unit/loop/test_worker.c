@@ -360,3 +360,59 @@ T(done_may_submit_the_next_job)
     }
     CHECK_INT(c.left, 0);
 }
+
+enum { STRANDS = 8, EACH = 60 };
+
+T(many_strands_on_few_threads_lose_no_done_when_cancelled_midway)
+{
+    static task tasks[STRANDS][EACH];
+    OTR_CLEANUP(free_bench) bench b = { 0 };
+    otr_err e = { 0 };
+    REQUIRE_OK(make_bench(&b, 3, EACH, &e), e);
+    atomic_int inside[STRANDS];
+    int runs[STRANDS] = { 0 };
+    otr_strand *strands[STRANDS] = { 0 };
+    unsigned submitted = 0, arrived = 0;
+    for (int s = 0; s < STRANDS; s++) {
+        atomic_init(&inside[s], 0);
+        if (otr_strand_new(b.pool, EACH, &strands[s], &e) != OTR_OK) {
+            continue;
+        }
+        for (int i = 0; i < EACH; i++) {
+            task *t = &tasks[s][i];
+            memset(t, 0, sizeof(*t));
+            t->loop = b.loop;
+            t->inside = &inside[s];
+            t->runs = &runs[s];
+            if (otr_worker_submit(strands[s], quick, on_done, t, &e) == OTR_OK) {
+                submitted++;
+            }
+        }
+        if (s % 2 == 0) {
+            otr_strand_cancel(strands[s]);
+        }
+        if (s % 4 == 1) {
+            otr_strand_free(strands[s]);
+            strands[s] = NULL;
+        }
+    }
+    for (int round = 0; round < 1000 && arrived < submitted; round++) {
+        otr_loop_step(b.loop, 10);
+        arrived = 0;
+        for (int i = 0; i < STRANDS * EACH; i++) {
+            arrived += tasks[i / EACH][i % EACH].done_calls;
+        }
+    }
+    unsigned twice = 0, together = 0;
+    for (int i = 0; i < STRANDS * EACH; i++) {
+        twice += tasks[i / EACH][i % EACH].done_calls > 1;
+        together += tasks[i / EACH][i % EACH].stopped;
+    }
+    for (int s = 0; s < STRANDS; s++) {
+        otr_strand_free(strands[s]);
+    }
+    CHECK_INT(arrived, submitted);
+    CHECK_INT(submitted, STRANDS * EACH);
+    CHECK_INT(twice, 0);
+    CHECK_INT(together, 0);
+}
