@@ -41,7 +41,7 @@ static otr_code open_engine(const char *cache_dir, otr_engine **ret, otr_err *er
         return otr_fail_nomem(err);
     }
     e->base.ops = &otr_engine_wasmtime;
-    e->engine = otr_wasmtime_new_engine(e->settings, sizeof(e->settings), err);
+    e->engine = otr_wasmtime_new_engine(e, err);
     if (e->engine == NULL) {
         otr_free(e);
         return OTR_ENOMEM;

@@ -25,6 +25,7 @@ typedef struct wt_engine {
     otr_ticker ticker;
     otr_codecache *cache;  /* NULL: compiled code is not kept */
     char settings[160];    /* all that compiled code depends on but the processor */
+    bool memories_stay;    /* a memory is never moved: its reservation holds the largest one */
     char cache_error[256]; /* what base.cache_problem shows */
 } wt_engine;
 
@@ -61,6 +62,8 @@ typedef struct wt_part {
     wasmtime_memory_t memory;
     bool has_memory;
     bool owns_memory; /* not one it imports and exports again */
+    uint8_t *base;    /* of a memory that stays, and what is known of its size: it never shrinks */
+    uint64_t known_bytes;
 } wt_part;
 
 typedef struct wt_line { /* what a guest wrote since its last line break */
@@ -101,7 +104,8 @@ typedef struct wt_instance {
 } wt_instance;
 
 /* _config.c */
-wasm_engine_t *otr_wasmtime_new_engine(char *settings, size_t cap, otr_err *err);
+/* Fills in `settings` and `memories_stay` of `e`, too. */
+wasm_engine_t *otr_wasmtime_new_engine(wt_engine *e, otr_err *err);
 
 /* _module.c */
 otr_code otr_wasmtime_compile(otr_engine *e, otr_bytes wasm, otr_module **ret, otr_err *err);

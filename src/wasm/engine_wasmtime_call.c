@@ -163,22 +163,38 @@ wasmtime_error_t *otr_wasmtime_epoch(wasmtime_context_t *context, void *data, ui
     return wasmtime_error_new("stopped by the host");
 }
 
-otr_code otr_wasmtime_memory(otr_instance *base, int link, uint64_t at, uint64_t len, uint8_t **ret,
-                             otr_err *err)
+static otr_code look_up_memory(wt_instance *i, wt_part *part, uint64_t at, uint64_t len,
+                               uint8_t **ret, otr_err *err)
 {
-    wt_instance *i = (wt_instance *)base;
-    const wt_part *part = part_of(i, link);
-    if (OTR_UNLIKELY(part == NULL || !part->has_memory)) {
+    if (part == NULL || !part->has_memory) {
         return otr_fail(err, OTR_EINVAL, "no memory is exported as \"memory\"");
     }
     uint64_t size = wasmtime_memory_data_size(i->context, &part->memory);
-    if (OTR_UNLIKELY(at > size || len > size - at)) {
+    if (at > size || len > size - at) {
         return otr_fail(err, OTR_EINVAL,
                         "%llu bytes at %llu are outside the guest's memory of %llu bytes",
                         (unsigned long long)len, (unsigned long long)at, (unsigned long long)size);
     }
-    *ret = wasmtime_memory_data(i->context, &part->memory) + at;
+    uint8_t *base = wasmtime_memory_data(i->context, &part->memory);
+    if (i->engine->memories_stay) {
+        part->base = base;
+        part->known_bytes = size;
+    }
+    *ret = base + at;
     return OTR_OK;
+}
+
+otr_code otr_wasmtime_memory(otr_instance *base, int link, uint64_t at, uint64_t len, uint8_t **ret,
+                             otr_err *err)
+{
+    wt_instance *i = (wt_instance *)base;
+    wt_part *part = part_of(i, link);
+    if (OTR_LIKELY(part != NULL && at <= part->known_bytes && len <= part->known_bytes - at &&
+                   part->base != NULL)) {
+        *ret = part->base + at;
+        return OTR_OK;
+    }
+    return look_up_memory(i, part, at, len, ret, err);
 }
 
 uint64_t otr_wasmtime_memory_bytes(otr_instance *base)

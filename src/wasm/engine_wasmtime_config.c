@@ -94,7 +94,7 @@ static wasm_config_t *new_config(void)
     return c;
 }
 
-wasm_engine_t *otr_wasmtime_new_engine(char *settings, size_t cap, otr_err *err)
+wasm_engine_t *otr_wasmtime_new_engine(wt_engine *e, otr_err *err)
 {
     static const char *const names[] = { "pooled", "reserved", "compact" };
     layout l = pick_layout();
@@ -122,12 +122,13 @@ wasm_engine_t *otr_wasmtime_new_engine(char *settings, size_t cap, otr_err *err)
     if (l == LAYOUT_POOLED) {
         set_pool(c);
     }
-    (void)snprintf(settings, cap, "wasmtime %s cranelift-speed epoch details=%s %s",
+    e->memories_stay = l != LAYOUT_COMPACT;
+    (void)snprintf(e->settings, sizeof(e->settings), "wasmtime %s cranelift-speed epoch details=%s %s",
                    WASMTIME_VERSION, getenv("WASMTIME_BACKTRACE_DETAILS") != NULL ? "env" : "on",
                    names[l]);
-    wasm_engine_t *e = wasm_engine_new_with_config(c);
-    if (e == NULL) {
+    wasm_engine_t *engine = wasm_engine_new_with_config(c);
+    if (engine == NULL) {
         (void)otr_fail_nomem(err);
     }
-    return e;
+    return engine;
 }
