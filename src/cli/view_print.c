@@ -1,0 +1,160 @@
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "cli/view.h"
+
+enum { GAP = 2, CELL_BYTES = 512 };
+
+static bool coloured(void)
+{
+    const char *term = getenv("TERM"), *no = getenv("NO_COLOR");
+    return isatty(STDOUT_FILENO) == 1 && (no == NULL || no[0] == '\0') && term != NULL &&
+           strcmp(term, "dumb") != 0;
+}
+
+/* C0, DEL and C1 controls would let a plugin's text drive the terminal. */
+static void put_clean(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+    for (; *p != '\0'; p++) {
+        bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f;
+        if (*p < 0x20 || *p == 0x7f || c1) {
+            (void)putchar(*p == '\n' || *p == '\t' ? ' ' : '?');
+            p += c1 ? 1 : 0;
+        } else {
+            (void)putchar(*p);
+        }
+    }
+}
+
+void otr_view_print(otr_tone tone, const char *text)
+{
+    static const char *const codes[] = { [OTR_TONE_PLAIN] = "",
+                                         [OTR_TONE_GOOD] = "\x1b[32m",
+                                         [OTR_TONE_WARN] = "\x1b[33m",
+                                         [OTR_TONE_BAD] = "\x1b[31m",
+                                         [OTR_TONE_DIM] = "\x1b[2m" };
+    bool colour = tone != OTR_TONE_PLAIN && coloured();
+    if (colour) {
+        (void)fputs(codes[tone], stdout);
+    }
+    put_clean(text);
+    if (colour) {
+        (void)fputs("\x1b[0m", stdout);
+    }
+}
+
+const char *otr_view_bytes(uint64_t bytes, char out[24])
+{
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB" };
+    double n = (double)bytes;
+    size_t unit = 0;
+    while (n >= 1024 && unit + 1 < OTR_COUNT(units)) {
+        n /= 1024;
+        unit++;
+    }
+    if (bytes == 0) {
+        return "-";
+    }
+    (void)snprintf(out, 24, unit > 0 && n < 100 ? "%.1f %s" : "%.0f %s", n, units[unit]);
+    return out;
+}
+
+const char *otr_view_span(double seconds, char out[32])
+{
+    unsigned long s = seconds > 0 ? (unsigned long)seconds : 0;
+    if (s < 60) {
+        (void)snprintf(out, 32, "%lu s", s);
+    } else if (s < 3600) {
+        (void)snprintf(out, 32, "%lu min", s / 60);
+    } else if (s < 86400) {
+        (void)snprintf(out, 32, "%lu h %lu min", s / 3600, s % 3600 / 60);
+    } else {
+        (void)snprintf(out, 32, "%lu d %lu h", s / 86400, s % 86400 / 3600);
+    }
+    return out;
+}
+
+/* ---- tables ---- */
+
+void otr_table_init(otr_table *t, size_t columns, unsigned right)
+{
+    *t = (otr_table){ .columns = columns, .right = right };
+    otr_buf_init(&t->text, OTR_MIB);
+}
+
+void otr_table_cell(otr_table *t, otr_tone tone, const char *format, ...)
+{
+    char cell[CELL_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(cell, sizeof(cell), format, args);
+    va_end(args);
+    size_t old = t->text.n;
+    if (t->rc == OTR_OK) {
+        t->rc = otr_buf_addc(&t->text, (char)tone, NULL);
+    }
+    if (t->rc == OTR_OK) {
+        t->rc = otr_buf_add(&t->text, (otr_bytes){ (const uint8_t *)cell, strlen(cell) + 1 }, NULL);
+    }
+    if (t->rc == OTR_OK) {
+        t->cells++;
+    } else {
+        t->text.n = old;
+    }
+}
+
+static size_t width_of(const char *text)
+{
+    size_t n = 0;
+    for (; *text != '\0'; text++) {
+        n += ((unsigned char)*text & 0xc0U) != 0x80U;
+    }
+    return n;
+}
+
+static void pad(size_t n)
+{
+    (void)printf("%*s", (int)n, "");
+}
+
+static void print_cell(const otr_table *t, size_t column, const char *cell, size_t width)
+{
+    size_t fill = width - width_of(cell + 1);
+    bool right = (t->right >> column & 1U) != 0;
+    if (right) {
+        pad(fill);
+    }
+    otr_view_print((otr_tone)cell[0], cell + 1);
+    if (column + 1 < t->columns) {
+        pad((right ? 0 : fill) + GAP);
+    } else {
+        (void)putchar('\n');
+    }
+}
+
+void otr_table_print(otr_table *t)
+{
+    size_t widths[OTR_TABLE_COLUMNS] = { 0 };
+    const char *cell = otr_buf_text(&t->text);
+    for (size_t i = 0; i < t->cells; i++) {
+        size_t n = width_of(cell + 1), *width = &widths[i % t->columns];
+        *width = n > *width ? n : *width;
+        cell += strlen(cell + 1) + 2;
+    }
+    cell = otr_buf_text(&t->text);
+    for (size_t i = 0; i < t->cells; i++) {
+        if (i % t->columns == 0) {
+            pad(GAP);
+        }
+        print_cell(t, i % t->columns, cell, widths[i % t->columns]);
+        cell += strlen(cell + 1) + 2;
+    }
+    if (t->rc != OTR_OK) {
+        (void)fputs("  … (out of memory)\n", stderr);
+    }
+    otr_buf_deinit(&t->text);
+}

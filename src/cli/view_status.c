@@ -1,0 +1,137 @@
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "cli/cli.h"
+#include "cli/view.h"
+#include "cli/view_plugins.h"
+
+static const char usage[] = "Usage: outrider status [--json] [--socket PATH] [--config FILE]\n\n"
+                            "Is it fine, and if not, why.\n"
+                            "Exit: 0 fine, 1 degraded, 2 the agent could not be asked.\n";
+
+static const char *text(const otr_json *v, const char *key)
+{
+    return otr_json_str(otr_json_get(v, key), "");
+}
+
+static bool is_fine(const otr_json *root)
+{
+    return strcmp(text(root, "state"), "ok") == 0;
+}
+
+static void print_head(const otr_json *root)
+{
+    char up[32], memory[24];
+    const otr_json *config = otr_json_get(root, "config");
+    const char *file = text(config, "file");
+    int64_t reloads = otr_json_int(otr_json_get(config, "generation"), 0);
+    (void)fputs("outrider ", stdout);
+    otr_view_print(OTR_TONE_PLAIN, text(root, "version"));
+    (void)fputs(" is ", stdout);
+    otr_view_print(is_fine(root) ? OTR_TONE_GOOD : OTR_TONE_WARN,
+                   is_fine(root) ? "fine" : "degraded");
+    (void)printf("\n  up %s, pid %" PRId64 ", %s, configuration ",
+                 otr_view_span(otr_json_num(otr_json_get(root, "uptime_seconds"), 0), up),
+                 otr_json_int(otr_json_get(root, "pid"), 0),
+                 otr_view_bytes((uint64_t)otr_json_int(
+                                    otr_json_get(otr_json_get(root, "process"), "memory_bytes"), 0),
+                                memory));
+    otr_view_print(OTR_TONE_PLAIN, file[0] != '\0' ? file : "built in");
+    if (reloads > 0) {
+        (void)printf(" (reloaded %" PRId64 "x)", reloads);
+    }
+    (void)putchar('\n');
+}
+
+static void print_reasons(const otr_json *reasons)
+{
+    for (size_t i = 0; i < otr_json_size(reasons); i++) {
+        (void)fputs(i == 0 ? "\n  " : "  ", stdout);
+        otr_view_print(OTR_TONE_WARN, "! ");
+        otr_view_print(OTR_TONE_PLAIN, otr_json_str(otr_json_at(reasons, i), ""));
+        (void)putchar('\n');
+    }
+}
+
+static otr_tone health_tone(const char *status)
+{
+    return strcmp(status, "healthy") == 0     ? OTR_TONE_GOOD
+           : strcmp(status, "unhealthy") == 0 ? OTR_TONE_BAD
+                                              : OTR_TONE_WARN;
+}
+
+static void add_instance(otr_table *t, const otr_json *i)
+{
+    const otr_json *nginx = otr_json_get(i, "instance"), *metrics = otr_json_get(i, "metrics");
+    const char *health = otr_json_str(otr_json_get(otr_json_get(i, "health"), "status"), "unknown");
+    bool known = otr_json_bool(otr_json_get(metrics, "status_ok"), false);
+    otr_table_cell(t, OTR_TONE_PLAIN, "%s%s", text(nginx, "version"),
+                   otr_json_bool(otr_json_get(nginx, "plus"), false) ? " plus" : "");
+    otr_table_cell(t, health_tone(health), "%s", health);
+    otr_table_cell(t, OTR_TONE_PLAIN, "%" PRId64, otr_json_int(otr_json_get(nginx, "pid"), 0));
+    otr_table_cell(t, OTR_TONE_PLAIN, "%zu", otr_json_size(otr_json_get(nginx, "workers")));
+    if (known) {
+        otr_table_cell(t, OTR_TONE_PLAIN, "%.1f",
+                       otr_json_num(otr_json_get(metrics, "requests_per_second"), 0));
+        otr_table_cell(t, OTR_TONE_PLAIN, "%" PRId64,
+                       otr_json_int(otr_json_get(metrics, "active"), 0));
+    } else {
+        otr_table_cell(t, OTR_TONE_DIM, "-");
+        otr_table_cell(t, OTR_TONE_DIM, "-");
+    }
+    otr_table_cell(t, OTR_TONE_PLAIN, "%s", text(nginx, "config"));
+}
+
+static void print_instances(const otr_json *instances)
+{
+    static const char *const heads[] = { "NGINX", "HEALTH", "PID",   "WORKERS",
+                                         "REQ/S", "ACTIVE", "CONFIG" };
+    if (otr_json_size(instances) == 0) {
+        return; /* the reasons say so */
+    }
+    otr_table t;
+    otr_table_init(&t, OTR_COUNT(heads), 0x3c);
+    for (size_t i = 0; i < OTR_COUNT(heads); i++) {
+        otr_table_cell(&t, OTR_TONE_DIM, "%s", heads[i]);
+    }
+    for (size_t i = 0; i < otr_json_size(instances); i++) {
+        add_instance(&t, otr_json_at(instances, i));
+    }
+    (void)putchar('\n');
+    otr_table_print(&t);
+}
+
+static int show(const otr_view *v)
+{
+    int code = OTR_VIEW_FAILED;
+    otr_buf body;
+    otr_json *root = NULL;
+    otr_buf_init(&body, OTR_LIMIT_HTTP_REPLY_BYTES);
+    if (otr_view_ask(v, "/api/v1/status", &body, &root)) {
+        code = is_fine(root) ? OTR_VIEW_FINE : OTR_VIEW_NOT_FINE;
+        if (v->json) {
+            (void)puts(otr_buf_text(&body));
+        } else {
+            print_head(root);
+            print_reasons(otr_json_get(root, "reasons"));
+            print_instances(otr_json_get(root, "instances"));
+            (void)putchar('\n');
+            otr_view_plugins_print(otr_json_get(root, "plugins"));
+        }
+    }
+    otr_json_free(root);
+    otr_buf_deinit(&body);
+    return code;
+}
+
+int otr_cli_status(int argc, char **argv)
+{
+    otr_view v = { .command = "status", .usage = usage };
+    int code = OTR_VIEW_FAILED;
+    if (otr_view_init(&v, argc, argv, &code)) {
+        code = show(&v);
+    }
+    otr_view_deinit(&v);
+    return code;
+}
