@@ -343,17 +343,31 @@ static void zero_used(otr_guest *g, uint8_t **base, uint64_t end)
     }
 }
 
-static void put_input(uint8_t *base, otr_bytes in, uint64_t key)
+/* Word by word: this is a third of a small call when left to memset. */
+static void put_root(uint8_t *base, uint64_t key, uint64_t end, uint64_t input)
 {
-    uint8_t *block = base + ROOT;
+    store(base, 0);
+    store(base + 8 * OTR_EXTISM_INPUT_OFFSET, input > 0 ? ROOT + HEADER : 0);
+    store(base + 8 * OTR_EXTISM_INPUT_LENGTH, input);
+    store(base + 8 * OTR_EXTISM_OUTPUT_OFFSET, 0);
+    store(base + 8 * OTR_EXTISM_OUTPUT_LENGTH, 0);
+    store(base + 8 * OTR_EXTISM_ERROR, 0);
+    store(base + 8 * OTR_EXTISM_INPUT_LIMIT, input > 7 ? input - 7 : 0);
+    store(base + 8 * OTR_EXTISM_KEY, key);
+    store(base + 8 * OTR_EXTISM_TOP, end);
+    store(base + 8 * OTR_EXTISM_LISTS, 0);
+    store(base + 8 * OTR_EXTISM_HIGH, end);
+}
+
+static void put_input(uint8_t *block, uint64_t key, otr_bytes in)
+{
     uint64_t size = round_up(in.n);
-    store(base + 8 * OTR_EXTISM_INPUT_OFFSET, ROOT + HEADER);
-    store(base + 8 * OTR_EXTISM_INPUT_LENGTH, in.n);
-    store(base + 8 * OTR_EXTISM_INPUT_LIMIT, in.n > 7 ? in.n - 7 : 0);
     store(block, ((ROOT + HEADER) ^ key) + 1);
     store(block + 8, size << 32 | in.n);
     memcpy(block + HEADER, in.p, in.n);
-    memset(block + HEADER + in.n, 0, (size_t)(size - in.n));
+    if (size > in.n) {
+        memset(block + HEADER + in.n, 0, (size_t)(size - in.n));
+    }
 }
 
 /* Frees and, if so set, zeroes all blocks of the last call; makes `in` the first block. */
@@ -373,12 +387,9 @@ static otr_code reset(otr_guest *g, otr_bytes in, uint64_t deadline_ns, otr_err 
         zero_used(g, &base, end);
     }
     x->key += key_step;
-    memset(base, 0, 8 * (size_t)OTR_EXTISM_WORDS);
-    store(base + 8 * OTR_EXTISM_KEY, x->key);
-    store(base + 8 * OTR_EXTISM_TOP, end);
-    store(base + 8 * OTR_EXTISM_HIGH, end);
+    put_root(base, x->key, end, in.n);
     if (in.n > 0) {
-        put_input(base, in, x->key);
+        put_input(base + ROOT, x->key, in);
     }
     return OTR_OK;
 }

@@ -123,9 +123,9 @@ wasm_engine_t *otr_wasmtime_new_engine(wt_engine *e, otr_err *err)
         set_pool(c);
     }
     e->memories_stay = l != LAYOUT_COMPACT;
-    (void)snprintf(e->settings, sizeof(e->settings), "wasmtime %s cranelift-speed epoch details=%s %s",
-                   WASMTIME_VERSION, getenv("WASMTIME_BACKTRACE_DETAILS") != NULL ? "env" : "on",
-                   names[l]);
+    (void)snprintf(e->settings, sizeof(e->settings),
+                   "wasmtime %s cranelift-speed epoch details=%s %s", WASMTIME_VERSION,
+                   getenv("WASMTIME_BACKTRACE_DETAILS") != NULL ? "env" : "on", names[l]);
     wasm_engine_t *engine = wasm_engine_new_with_config(c);
     if (engine == NULL) {
         (void)otr_fail_nomem(err);
