@@ -275,7 +275,7 @@ static otr_code run_kind(otr_strand *strand, otr_guest_job *job)
     return otr_fail(&job->err, OTR_ESTATE, "no job");
 }
 
-otr_code otr_guest_job_run(otr_strand *strand, void *arg)
+static otr_code run_job(otr_strand *strand, void *arg)
 {
     otr_guest_job *job = arg;
     job->err = (otr_err){ .code = OTR_OK };
@@ -284,4 +284,91 @@ otr_code otr_guest_job_run(otr_strand *strand, void *arg)
     job->delta.memory_bytes =
         job->guest != NULL && !otr_guest_dead(job->guest) ? otr_guest_memory_bytes(job->guest) : 0;
     return rc;
+}
+
+/* ---- the loop's side ---- */
+
+otr_code otr_guest_job_new(otr_loop *loop, otr_pool *pool, const char *name,
+                           const otr_manifest *manifest, otr_engine *engine, otr_guest_job **ret,
+                           otr_err *err)
+{
+    otr_guest_job *job = otr_zalloc(sizeof(*job));
+    if (job == NULL) {
+        return otr_fail_nomem(err);
+    }
+    otr_code rc = otr_strand_new(pool, 1, &job->strand, err);
+    if (rc != OTR_OK) {
+        otr_free(job);
+        return rc;
+    }
+    job->loop = loop;
+    job->name = name;
+    job->manifest = manifest;
+    job->engine = engine;
+    otr_buf_init(&job->output, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
+    otr_hostcalls_init(&job->hostcalls, name, manifest);
+    *ret = job;
+    return OTR_OK;
+}
+
+void otr_guest_job_free(otr_guest_job *job)
+{
+    if (job == NULL) {
+        return;
+    }
+    otr_strand_free(job->strand);
+    otr_guest_free(job->guest);
+    otr_guest_code_free(job->code);
+    otr_guest_job_release(job, job->n);
+    otr_hostcalls_deinit(&job->hostcalls);
+    otr_contract_info_deinit(&job->info);
+    otr_contract_free_list(job->topics);
+    otr_buf_deinit(&job->output);
+    otr_free(job);
+}
+
+otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_done_fn *done,
+                              otr_err *err)
+{
+    job->kind = kind;
+    job->cancellable = kind == OTR_JOB_LOAD || kind == OTR_JOB_DROP ? NULL : job->guest;
+    otr_code rc = otr_worker_submit(job->strand, run_job, done, job, err);
+    if (rc != OTR_OK) {
+        job->kind = OTR_JOB_NONE;
+    }
+    return rc;
+}
+
+void otr_guest_job_release(otr_guest_job *job, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        otr_msg_unref(job->batch[i]);
+    }
+    memmove(job->batch, job->batch + n, (job->n - n) * sizeof(job->batch[0]));
+    job->n -= n;
+    job->next = 0;
+}
+
+void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus)
+{
+    otr_plugin_stats *d = &job->delta;
+    otr_hostcalls *hc = &job->hostcalls;
+    to->published += otr_hostcalls_flush(hc, bus);
+    to->calls += d->calls;
+    to->errors += d->errors;
+    to->traps += d->traps;
+    to->timeouts += d->timeouts;
+    to->call_ns += d->call_ns;
+    for (size_t i = 0; i < OTR_COUNT(to->time_counts); i++) {
+        to->time_counts[i] += d->time_counts[i];
+    }
+    to->memory_bytes = d->memory_bytes;
+    to->memory_max_bytes =
+        d->memory_bytes > to->memory_max_bytes ? d->memory_bytes : to->memory_max_bytes;
+    to->publish_dropped += hc->publish_dropped;
+    to->denials += hc->denials;
+    to->logs += hc->logs;
+    to->logs_dropped += hc->logs_dropped;
+    hc->publish_dropped = hc->denials = hc->logs = hc->logs_dropped = 0;
+    *d = (otr_plugin_stats){ .memory_bytes = d->memory_bytes };
 }

@@ -31,6 +31,8 @@ typedef enum otr_guest_job_kind {
 
 typedef struct otr_guest_job {
     otr_guest_job_kind kind;
+    otr_strand *strand;
+    void *owner; /* for the loop's half */
     const char *name;
     const otr_manifest *manifest;
     otr_engine *engine;
@@ -58,7 +60,18 @@ typedef struct otr_guest_job {
     otr_plugin_stats delta; /* calls, errors, traps, …: added to the plugin's by the loop */
 } otr_guest_job;
 
-otr_code otr_guest_job_run(otr_strand *strand, void *job); /* an otr_job_fn */
+/* A job of its own strand, with nothing loaded. `name`, `manifest` and `engine` are borrowed. */
+otr_code otr_guest_job_new(otr_loop *loop, otr_pool *pool, const char *name,
+                           const otr_manifest *manifest, otr_engine *engine, otr_guest_job **ret,
+                           otr_err *err) OTR_MUST_CHECK;
+void otr_guest_job_free(otr_guest_job *job); /* while no job runs; NULL is fine */
+/* Queues `kind`; `done(job, rc)` follows on the loop. */
+otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_done_fn *done,
+                              otr_err *err) OTR_MUST_CHECK;
+/* Drops the first `n` messages of the batch. */
+void otr_guest_job_release(otr_guest_job *job, size_t n);
+/* Adds what the job counted to `to`, publishes its outbox, and starts counting anew. */
+void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus);
 bool otr_guest_job_has(const otr_guest_job *job, unsigned has, const char *operation);
 
 #endif

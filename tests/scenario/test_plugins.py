@@ -86,7 +86,7 @@ def test_a_guest_that_grows_for_ever_stops_at_its_limit(folder, nginx, agents, g
 @pytest.mark.parametrize(
     "name,text,parts",
     [
-        ("empty", "(module)", ["process"]),
+        ("empty", "(module)", ["ABI"]),
         ("no-process", extism_guest(operations=("info", "subscriptions")), ["process"]),
         (
             "unknown-import",

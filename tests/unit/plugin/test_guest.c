@@ -300,15 +300,80 @@ T_NO_OOM(a_reload_removes_and_adds_guests)
     CHECK(wait_heard(&f, 1));
 }
 
-T_NO_OOM(a_changed_file_is_loaded_anew_at_reload)
+/* Publishes one message at a time until `done`, or too long. */
+static bool publish_until(fixture *f, bool (*done)(const fixture *f))
 {
-    SETUP(GUEST("(unreachable)", ""), ENTRY);
+    for (uint64_t end = otr_now_ns() + 20 * OTR_NS_PER_S; otr_now_ns() < end;) {
+        publish(f, 1);
+        otr_loop_step(f->loop, ROUND_MS);
+        otr_plugin_host_each(f->host, look, f);
+        if (done(f)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool was_heard(const fixture *f)
+{
+    return f->heard > 0;
+}
+
+T_NO_OOM(a_changed_file_replaces_the_running_version_at_reload)
+{
+    SETUP(GUEST("(i32.const 0)", ""), ENTRY);
     REQUIRE(wait_state(&f, "running"));
     REQUIRE_OK(write_file(&f, "g.wat", GUEST(SAYING, ""), &err), err);
     REQUIRE_OK(otr_plugin_host_reload(f.host, f.cfg, &err), err);
-    f.state[0] = '\0';
-    otr_loop_step(f.loop, 0);
+    CHECK(publish_until(&f, was_heard));
+    CHECK_STR(f.state, "running");
+    CHECK_INT(f.seen.stats.errors, 0);
+}
+
+static bool has_reason(const fixture *f)
+{
+    return f->reason[0] != '\0';
+}
+
+T_NO_OOM(a_new_version_that_cannot_be_loaded_leaves_the_old_one_at_work)
+{
+    SETUP(GUEST(SAYING, ""), ENTRY);
     REQUIRE(wait_state(&f, "running"));
+    REQUIRE_OK(write_file(&f, "g.wat", "(module)", &err), err);
+    REQUIRE_OK(otr_plugin_host_reload(f.host, f.cfg, &err), err);
+    REQUIRE(publish_until(&f, has_reason));
+    CHECK_STR(f.state, "running");
+    CHECK_HAS(f.reason, "ABI");
+    unsigned before = f.heard;
     publish(&f, 1);
-    CHECK(wait_heard(&f, 1));
+    CHECK(wait_heard(&f, before + 1));
+}
+
+T_NO_OOM(reloads_under_load_lose_no_message)
+{
+    SETUP(GUEST(SAYING, ""), ENTRY);
+    REQUIRE(wait_state(&f, "running"));
+    for (unsigned i = 0; i < 20; i++) {
+        REQUIRE_OK(
+            write_file(&f, "g.wat", i % 2 == 0 ? GUEST(SAYING, "(func)") : GUEST(SAYING, ""), &err),
+            err);
+        publish(&f, 10);
+        REQUIRE_OK(otr_plugin_host_reload(f.host, f.cfg, &err), err);
+        for (int k = 0; k < 5; k++) {
+            otr_loop_step(f.loop, 2);
+        }
+    }
+    CHECK(wait_heard(&f, 200));
+    otr_plugin_host_each(f.host, look, &f);
+    CHECK_INT(f.heard, 200);
+    CHECK_INT(f.seen.stats.errors + f.seen.stats.traps, 0);
+}
+
+T_NO_OOM(stop_while_a_new_version_loads_waits_for_it)
+{
+    SETUP(GUEST(SAYING, ""), ENTRY);
+    REQUIRE(wait_state(&f, "running"));
+    REQUIRE_OK(write_file(&f, "g.wat", GUEST(SAYING, "(func)"), &err), err);
+    REQUIRE_OK(otr_plugin_host_reload(f.host, f.cfg, &err), err);
+    CHECK(stop(&f));
 }
