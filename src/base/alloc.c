@@ -43,7 +43,7 @@ static bool may_allocate(void)
     return true;
 }
 
-static void *count(void *p)
+static void *counted(void *p)
 {
     if (p != NULL) {
         atomic_fetch_add(&live, 1);
@@ -51,7 +51,7 @@ static void *count(void *p)
     return p;
 }
 
-static void uncount(const void *p)
+static void forget(const void *p)
 {
     if (p != NULL) {
         atomic_fetch_sub(&live, 1);
@@ -63,12 +63,12 @@ static bool may_allocate(void)
     return true;
 }
 
-static void *count(void *p)
+static void *counted(void *p)
 {
     return p;
 }
 
-static void uncount(const void *p)
+static void forget(const void *p)
 {
     (void)p;
 }
@@ -76,7 +76,7 @@ static void uncount(const void *p)
 
 void *otr_alloc(size_t bytes)
 {
-    return may_allocate() ? count(malloc(bytes > 0 ? bytes : 1)) : NULL;
+    return may_allocate() ? counted(malloc(bytes > 0 ? bytes : 1)) : NULL;
 }
 
 void *otr_zalloc(size_t bytes)
@@ -84,12 +84,12 @@ void *otr_zalloc(size_t bytes)
     return otr_calloc(1, bytes);
 }
 
-void *otr_calloc(size_t n, size_t size)
+void *otr_calloc(size_t count, size_t size)
 {
-    if (size > 0 && n > SIZE_MAX / size) {
+    if (size > 0 && count > SIZE_MAX / size) {
         return NULL;
     }
-    return may_allocate() ? count(calloc(n > 0 ? n : 1, size > 0 ? size : 1)) : NULL;
+    return may_allocate() ? counted(calloc(count > 0 ? count : 1, size > 0 ? size : 1)) : NULL;
 }
 
 void *otr_realloc(void *p, size_t bytes)
@@ -122,7 +122,7 @@ char *otr_strndup(const char *s, size_t n)
 
 void otr_free(void *p)
 {
-    uncount(p);
+    forget(p);
     free(p);
 }
 

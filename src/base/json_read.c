@@ -1,6 +1,5 @@
 #include <jansson.h>
 
-#include "base/alloc.h"
 #include "base/json.h"
 #include "base/limits.h"
 
