@@ -3,8 +3,6 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-#include "config/settings.h"
-
 enum { TEXT_BYTES = 256 };
 
 /* Go's strconv.Atoi: decimal only. */

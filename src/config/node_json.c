@@ -24,7 +24,8 @@ static void write_scalar(const otr_node *node, otr_jw *w, const char *key)
     bool yes = false;
     int64_t whole = 0;
     double number = 0;
-    switch (node->plain ? otr_scalar_kind_of(text) : OTR_SCALAR_STRING) {
+    otr_scalar_kind kind = node->plain ? otr_scalar_kind_of(text) : OTR_SCALAR_STRING;
+    switch (kind) {
     case OTR_SCALAR_NULL:
         otr_jw_null(w, key);
         break;

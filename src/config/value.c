@@ -85,7 +85,7 @@ static const char **extend(otr_config *cfg, const char *const *old, size_t more)
 {
     size_t n = list_length(old);
     const char **list = otr_arena_alloc(&cfg->arena, n + more + 1, sizeof(*list));
-    for (size_t i = 0; list != NULL && i < n; i++) {
+    for (size_t i = 0; list != NULL && old[i] != NULL; i++) {
         list[i] = old[i];
     }
     return list;

@@ -1,5 +1,6 @@
 #include "config/yaml.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <yaml.h>
 
@@ -269,8 +270,10 @@ static int by_key_then_place(const void *a, const void *b)
     return (x->column > y->column) - (x->column < y->column);
 }
 
-static otr_code check_duplicates(const reader *r, const otr_member *members, size_t n)
+/* Of the members from `first` on. */
+static otr_code check_duplicates(const reader *r, size_t first)
 {
+    size_t n = r->members_n - first;
     if (n < 2) {
         return OTR_OK;
     }
@@ -279,7 +282,7 @@ static otr_code check_duplicates(const reader *r, const otr_member *members, siz
         return otr_fail_nomem(r->err);
     }
     for (size_t i = 0; i < n; i++) {
-        keys[i] = members[i].key;
+        keys[i] = r->members[first + i].key;
     }
     qsort(keys, n, sizeof(*keys), by_key_then_place);
     otr_code rc = OTR_OK;
@@ -358,11 +361,12 @@ static void close_anchor(reader *r, const otr_node *node)
 
 static otr_code on_close(reader *r)
 {
+    assert(r->depth > 0); /* libyaml's events are balanced */
     frame *top = &r->stack[r->depth - 1];
     otr_node *node = top->node;
     otr_code rc = OTR_OK;
     if (node->kind == OTR_NODE_MAP) {
-        rc = check_duplicates(r, r->members + top->first, r->members_n - top->first);
+        rc = check_duplicates(r, top->first);
         if (rc == OTR_OK) {
             rc = merge(r, top->first);
         }
@@ -445,6 +449,13 @@ static otr_code read_events(reader *r, yaml_parser_t *parser)
     return OTR_OK;
 }
 
+static bool is_forbidden(uint32_t code)
+{
+    bool control = code < 0x20 && code != '\t' && code != '\n' && code != '\r';
+    bool control_1 = code >= 0x7f && code <= 0x9f && code != 0x85;
+    return control || control_1 || code == 0xfeff || code == 0xfffe || code == 0xffff;
+}
+
 /* libyaml says only at which byte a character is wrong, and takes a NUL for the end. */
 static otr_code check_characters(const reader *r, otr_bytes text)
 {
@@ -455,9 +466,7 @@ static otr_code check_characters(const reader *r, otr_bytes text)
         if (len == 0) {
             return fail_at(r, mark, "this byte is not UTF-8");
         }
-        bool control = (code < 0x20 && code != '\t' && code != '\n' && code != '\r') ||
-                       (code >= 0x7f && code <= 0x9f && code != 0x85);
-        if (control || code == 0xfeff || code == 0xfffe || code == 0xffff) {
+        if (is_forbidden(code)) {
             return fail_at(r, mark, "a control character is not allowed here");
         }
         bool ends_line =

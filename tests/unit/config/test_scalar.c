@@ -212,7 +212,7 @@ T(the_nearest_name_is_a_plausible_slip)
     static const char *const names[] = { "level", "path", "labels", "features", NULL };
     static const char *const none[] = { NULL };
     CHECK_STR(otr_nearest("levle", names), "level");
-    CHECK_STR(otr_nearest("lable", names), "labels");
+    CHECK_STR(otr_nearest("labesl", names), "labels");
     CHECK_STR(otr_nearest("feature", names), "features");
     CHECK_STR(otr_nearest("path", names), "path");
     CHECK(otr_nearest("x", names) == NULL);
