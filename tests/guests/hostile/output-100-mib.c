@@ -1,4 +1,4 @@
-/* expect: EQUOTA limits.memory or the output's ceiling
+/* expect: EGUEST or EQUOTA limits.memory: growth is refused
  * abi: extism, wapc
  * phase: process */
 #include "hostile.h"

@@ -1,4 +1,4 @@
-/* expect: OK or EGUEST: nothing outside Extism memory is touched
+/* expect: OK, EINVAL or EGUEST: nothing outside Extism memory is touched
  * abi: extism
  * phase: process */
 #include "hostile.h"

@@ -1,6 +1,6 @@
 ;; expect: OK or EGUEST: what the kernel keeps in its memory is not trusted
 ;; abi: extism
-;; phase: close
+;; phase: info
 (module
   (import "extism:host/env" "memory" (memory 1))
   (import "extism:host/env" "alloc" (func $alloc (param i64) (result i64)))

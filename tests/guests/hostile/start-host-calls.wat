@@ -1,4 +1,4 @@
-;; expect: EGUEST or OK: host functions before the instance is ready
+;; expect: OK or EGUEST: host functions before the instance is ready
 ;; abi: extism
 ;; phase: start
 (module

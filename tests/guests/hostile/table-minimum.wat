@@ -1,6 +1,6 @@
-;; expect: EQUOTA limits.memory or the table's ceiling
+;; expect: EINVAL or EQUOTA: more than the pool holds
 ;; abi: extism
-;; phase: start
+;; phase: load
 (module
   (import "extism:host/env" "alloc" (func (param i64) (result i64)))
   (table 100000000 funcref)

@@ -1,4 +1,4 @@
-/* expect: OK the variable beyond the quota is refused, or EQUOTA
+/* expect: EINVAL the quota of variables
  * abi: extism
  * phase: process */
 #include "hostile.h"

@@ -1,4 +1,4 @@
-;; expect: EGUEST or EINVAL: operation and payload at one place
+;; expect: OK, EGUEST or EINVAL: operation and payload at one place
 ;; abi: wapc
 ;; phase: info
 (module

@@ -10,7 +10,7 @@
     (local $fd i32)
     (loop $again
       (if (i32.eqz (call $path_open (local.get $fd) (i32.const 0) (i32.const 2048) (i32.const 10)
-            (i32.const 0) (i64.const -1) (i64.const -1) (i32.const 0) (i32.const 4096)))
+            (i32.const 0) (i64.const 2) (i64.const 2) (i32.const 0) (i32.const 4096)))
         (then unreachable))
       (local.set $fd (i32.add (local.get $fd) (i32.const 1)))
       (br_if $again (i32.lt_s (local.get $fd) (i32.const 16))))

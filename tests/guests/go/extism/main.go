@@ -49,6 +49,9 @@ func process() int32 {
 	if err := json.Unmarshal(pdk.Input(), &envelope); err != nil {
 		return failed(err)
 	}
+	if envelope.Data == nil {
+		return failed(errors.New("the message has no data"))
+	}
 	topic := pdk.AllocateString("test.echo")
 	data := pdk.AllocateBytes(envelope.Data)
 	if handle := outriderPublish(topic.Offset(), data.Offset()); handle != 0 {

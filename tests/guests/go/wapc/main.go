@@ -90,6 +90,9 @@ func process(message []byte) ([]byte, error) {
 	if err := json.Unmarshal(message, &envelope); err != nil {
 		return nil, err
 	}
+	if envelope.Data == nil {
+		return nil, errors.New("the message has no data")
+	}
 	payload, err := json.Marshal(map[string]any{"topic": "test.echo", "data": envelope.Data})
 	if err != nil {
 		return nil, err
