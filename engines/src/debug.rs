@@ -55,20 +55,33 @@ impl Mover<'_> {
         let Some(mut lines) = unit.read_line_program(None, Some(Default::default()))? else {
             return Ok(());
         };
-        let mut base = 0;
+        // The writer wants offsets from where a sequence begins, and that they do not fall.
+        let (mut start, mut base, mut last) = (0, 0, 0);
         while let Some(row) = lines.read_row()? {
-            match row {
+            let offset = match &row {
                 ConvertLineRow::SetAddress(address) => {
-                    base = address;
-                    lines.set_address(Address::Constant(self.map.at(address)));
+                    base = *address;
+                    if !lines.in_sequence() {
+                        (start, last) = (base, 0);
+                        lines.set_address(Address::Constant(self.map.at(start)));
+                    }
+                    continue;
                 }
-                ConvertLineRow::Row(mut row) => {
-                    row.address_offset = self.map.length(base, row.address_offset);
-                    lines.generate_row(row);
-                }
-                ConvertLineRow::EndSequence(length) => {
-                    lines.end_sequence(self.map.length(base, length));
-                }
+                ConvertLineRow::Row(row) => row.address_offset,
+                ConvertLineRow::EndSequence(length) => *length,
+            };
+            let offset = self.map.at(base.wrapping_add(offset)).wrapping_sub(self.map.at(start));
+            if offset < last || offset > u32::MAX.into() {
+                return Err(ConvertError::InvalidAddress);
+            }
+            last = offset;
+            if let ConvertLineRow::Row(mut row) = row {
+                row.address_offset = offset;
+                row.op_index = 0;
+                lines.generate_row(row);
+            } else {
+                lines.end_sequence(offset);
+                (start, base, last) = (0, 0, 0);
             }
         }
         if lines.in_sequence() {
@@ -159,10 +172,13 @@ impl Mover<'_> {
     }
 }
 
-fn convert(sections: &[(&str, &[u8])], map: &AddressMap) -> ConvertResult<Vec<(String, Vec<u8>)>> {
+fn convert(
+    sections: &[(String, Vec<u8>)],
+    map: &AddressMap,
+) -> ConvertResult<Vec<(String, Vec<u8>)>> {
     let dwarf = read::Dwarf::load(|id| {
-        let found = sections.iter().find(|(name, _)| *name == id.name());
-        Ok::<_, read::Error>(Slice::new(found.map_or(&[], |(_, data)| data), LittleEndian))
+        let found = sections.iter().find(|(name, _)| name == id.name());
+        Ok::<_, read::Error>(Slice::new(found.map_or(&[][..], |(_, data)| data), LittleEndian))
     })?;
     let ranges_left = sections.iter().map(|(_, data)| data.len()).sum();
     let mut mover = Mover { map, ranges_left };
@@ -185,7 +201,7 @@ fn convert(sections: &[(&str, &[u8])], map: &AddressMap) -> ConvertResult<Vec<(S
 
 /// The sections for the moved code. None at all when they cannot be understood: no line is better
 /// than a wrong one.
-pub fn moved(sections: &[(&str, &[u8])], map: &AddressMap) -> Vec<(String, Vec<u8>)> {
+pub fn moved(sections: &[(String, Vec<u8>)], map: &AddressMap) -> Vec<(String, Vec<u8>)> {
     if sections.is_empty() {
         return Vec::new();
     }

@@ -3,7 +3,7 @@
 //!
 //! What must hold, because src/wasm/extism_kernel.wat is the other half:
 //! - the kernel exports "memory" and the i64 global "outrider:limit" (bytes of memory - 519);
-//! - its root block has the words INPUT_OFFSET, INPUT_LENGTH and INPUT_LIMIT;
+//! - its root block has the words INPUT_OFFSET to INPUT_LIMIT below;
 //! - an offset is inside if `offset - 512 < limit` (8 bytes) or `< limit + 7` (1 byte), unsigned.
 //!
 //! A guest cannot see a difference: the checks are the kernel's own, on the same values, and the
@@ -21,6 +21,8 @@ const MEMORY: u32 = 0; // ours come first, so every index of the guest moves up 
 const LIMIT: u32 = 0;
 const INPUT_OFFSET: u64 = 8;
 const INPUT_LENGTH: u64 = 16;
+const OUTPUT_OFFSET: u64 = 24;
+const OUTPUT_LENGTH: u64 = 32;
 const INPUT_LIMIT: u64 = 48;
 
 type Result<T> = std::result::Result<T, reencode::Error<String>>;
@@ -39,6 +41,7 @@ enum Access {
     InputLoad64,
     InputLength,
     InputOffset,
+    OutputSet,
 }
 
 /// The import's meaning if both its name and its type are as the ABI has them.
@@ -54,6 +57,7 @@ fn access(name: &str, ty: &wasmparser::FuncType) -> Option<Access> {
         "input_load_u64" => (Access::InputLoad64, &[I64], &[I64]),
         "input_length" => (Access::InputLength, &[], &[I64]),
         "input_offset" => (Access::InputOffset, &[], &[I64]),
+        "output_set" => (Access::OutputSet, &[I64, I64], &[]),
         _ => return None,
     };
     (ty.params() == params && ty.results() == results).then_some(access)
@@ -122,7 +126,7 @@ impl Plan {
     }
 }
 
-struct Rewriter<'a> {
+struct Rewriter {
     plan: Plan,
     wasm_len: usize,
     next: usize,  // function body
@@ -130,7 +134,7 @@ struct Rewriter<'a> {
     map: AddressMap,
     code_start: usize, // of the old code section's contents
     count_len: usize,  // bytes of its function count: the same before and after
-    debug: Vec<(&'a str, &'a [u8])>,
+    debug: Vec<(String, Vec<u8>)>,
 }
 
 /// Writes the replacement of one call. Its operands are on the stack; `local` is the first of
@@ -147,6 +151,15 @@ fn emit(access: Access, local: u32, sink: &mut InstructionSink<'_>) {
         }
         Access::InputOffset => {
             sink.i32_const(0).i64_load(at(INPUT_OFFSET, 3));
+            return;
+        }
+        Access::OutputSet => {
+            sink.local_set(value).local_tee(address).i64_const(512).i64_sub();
+            sink.global_get(LIMIT).i64_const(7).i64_add().i64_lt_u();
+            sink.local_get(value).global_get(LIMIT).i64_const(519).i64_add();
+            sink.local_get(address).i64_sub().i64_le_u().i32_and().if_(BlockType::Empty);
+            sink.i32_const(0).local_get(address).i64_store(at(OUTPUT_OFFSET, 3));
+            sink.i32_const(0).local_get(value).i64_store(at(OUTPUT_LENGTH, 3)).end();
             return;
         }
         _ => {}
@@ -179,7 +192,7 @@ fn emit(access: Access, local: u32, sink: &mut InstructionSink<'_>) {
     sink.end();
 }
 
-impl<'a> Reencode for Rewriter<'a> {
+impl Reencode for Rewriter {
     type Error = String;
 
     fn memory_index(&mut self, memory: u32) -> Result<u32> {
@@ -283,25 +296,17 @@ impl<'a> Reencode for Rewriter<'a> {
         section: wasmparser::CustomSectionReader<'_>,
     ) -> Result<()> {
         let name = section.name();
-        let by_offset = ["metadata.code.", "reloc.", ".debug_"].iter().any(|p| name.starts_with(p))
+        if name.starts_with(".debug_") {
+            self.debug.push((name.to_string(), section.data().to_vec()));
+            return Ok(());
+        }
+        let by_offset = ["metadata.code.", "reloc."].iter().any(|p| name.starts_with(p))
             || ["linking", "sourceMappingURL", "external_debug_info"].contains(&name);
         if by_offset {
             return Ok(());
         }
         reencode::utils::parse_custom_section(self, module, section)
     }
-}
-
-fn debug_sections(wasm: &[u8]) -> Result<Vec<(&str, &[u8])>> {
-    let mut found = Vec::new();
-    for payload in Parser::new(0).parse_all(wasm) {
-        if let Payload::CustomSection(section) = payload? {
-            if section.name().starts_with(".debug_") {
-                found.push((section.name(), section.data()));
-            }
-        }
-    }
-    Ok(found)
 }
 
 fn rewrite(wasm: &[u8]) -> Result<Vec<u8>> {
@@ -316,7 +321,7 @@ fn rewrite(wasm: &[u8]) -> Result<Vec<u8>> {
         map: AddressMap::default(),
         code_start: 0,
         count_len: 0,
-        debug: debug_sections(wasm)?,
+        debug: Vec::new(),
     };
     let mut module = Module::new();
     rewriter.parse_core_module(&mut module, Parser::new(0), wasm)?;
