@@ -198,9 +198,7 @@ static inline void og_var_set(const char *key, og_str value)
 
 static inline int32_t og_run_(int (*operation)(void))
 {
-    og_.arena = 0;
-    og_.input = (og_str){ NULL, 0 };
-    og_.error = (og_str){ NULL, 0 };
+    og_begin_();
     int code = operation();
     if (code != OG_OK && og_.error.at != NULL) {
         og_x_error_set_(og_x_give_(og_.error));

@@ -73,7 +73,9 @@ OG_SHARED void og_copy(char *to, const char *from, size_t len)
 
 #ifdef __wasm__
 
-#ifndef __wasi__
+#ifdef __wasi__
+#include <stdlib.h> /* with a libc, its allocator owns the heap */
+#else
 /* clang may call these four for plain assignments and loops; weak, so that a libc's own win. */
 #define OG_LIBC_ __attribute__((weak, no_builtin))
 
@@ -124,11 +126,30 @@ OG_LIBC_ int memcmp(const void *a, const void *b, size_t len)
 
 /* State of the running operation. */
 static struct {
+#ifdef __wasi__
+    union og_block_ {
+        union og_block_ *next;
+        uint64_t align[2];
+    } *blocks;
+#else
     uintptr_t arena; /* next free address; 0: nothing taken yet */
+#endif
     og_str input;
     og_str error;
 } og_;
 
+#ifdef __wasi__
+OG_SHARED void *og_new(size_t size)
+{
+    union og_block_ *block = size > SIZE_MAX - sizeof *block ? NULL : malloc(size + sizeof *block);
+    if (block == NULL) {
+        return NULL;
+    }
+    block->next = og_.blocks;
+    og_.blocks = block;
+    return block + 1;
+}
+#else
 extern unsigned char __heap_base; /* set by wasm-ld: first address after stack and data */
 
 /* `size` bytes, aligned to 8, not zeroed, valid until this operation returns. NULL: no memory. */
@@ -148,6 +169,23 @@ OG_SHARED void *og_new(size_t size)
     }
     og_.arena = at + size;
     return (void *)at;
+}
+#endif
+
+/* Empties the arena: before every operation. */
+static inline void og_begin_(void)
+{
+#ifdef __wasi__
+    while (og_.blocks != NULL) {
+        union og_block_ *next = og_.blocks->next;
+        free(og_.blocks);
+        og_.blocks = next;
+    }
+#else
+    og_.arena = 0;
+#endif
+    og_.input = (og_str){ NULL, 0 };
+    og_.error = (og_str){ NULL, 0 };
 }
 
 /* `a` and `b` in one piece, valid until this operation returns; absent when out of memory. */

@@ -148,8 +148,7 @@ __attribute__((export_name("__guest_call"))) int32_t og_guest_call_(size_t name_
 __attribute__((export_name("__guest_call"))) int32_t og_guest_call_(size_t name_len, size_t len)
 {
     og_w_start_();
-    og_.arena = 0;
-    og_.error = (og_str){ NULL, 0 };
+    og_begin_();
     char *name = og_new(name_len);
     char *input = og_new(len);
     if (name == NULL || input == NULL) {
