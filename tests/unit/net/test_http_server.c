@@ -15,7 +15,7 @@
 #include "net/http_server.h"
 #include "support/test.h"
 
-enum { PATIENCE_MS = 5000, MANY = 200 };
+enum { PATIENCE_MS = 5000, OOM_PATIENCE_MS = 50, MANY = 200 };
 
 /* ---- a server and raw clients ---- */
 
@@ -164,6 +164,13 @@ static int dial_unix(const char *path)
     return fd;
 }
 
+/* After an injected failure an answer may rightly never come. */
+static uint64_t patience_end(void)
+{
+    uint64_t ms = otr_alloc_failed() > 0 ? OOM_PATIENCE_MS : PATIENCE_MS;
+    return otr_now_ns() + ms * OTR_NS_PER_MS;
+}
+
 /* Sends all of `text`, turning the loop while the socket is full. */
 static void say_bytes(rig *r, int fd, const char *text, size_t n)
 {
@@ -189,7 +196,7 @@ static void say(rig *r, int fd, const char *text)
 /* Reads until `end` was seen, the peer closed, or patience ran out. */
 static const char *hear(rig *r, int fd, const char *end, char *out, size_t cap)
 {
-    uint64_t until = otr_now_ns() + PATIENCE_MS * OTR_NS_PER_MS;
+    uint64_t until = patience_end();
     size_t n = 0;
     out[0] = '\0';
     while (otr_now_ns() < until && n + 1 < cap) {
@@ -222,7 +229,7 @@ static const char *ask(rig *r, const char *request, char *out, size_t cap)
 
 static void turn_until(rig *r, const unsigned *count, unsigned want)
 {
-    uint64_t until = otr_now_ns() + PATIENCE_MS * OTR_NS_PER_MS;
+    uint64_t until = patience_end();
     while (*count < want && otr_now_ns() < until) {
         otr_loop_step(r->loop, 5);
     }
