@@ -25,7 +25,8 @@
 #include "nginx/instance.h"
 
 /* One NGINX master and what is known of it. JSON: {"id","pid","workers":[pid…],"version","plus",
- * "binary","config","prefix","error_log","stub_status","access_logs":[…]} */
+ * "binary","replaced","config","config_error","prefix","error_log","stub_status",
+ * "access_logs":["/path"…]} */
 typedef struct otr_instance_event {
     otr_nginx_instance *instance; /* a deep copy, owned */
 } otr_instance_event;
@@ -36,6 +37,8 @@ typedef enum otr_health {
     OTR_HEALTH_DEGRADED,
     OTR_HEALTH_UNKNOWN
 } otr_health;
+
+const char *otr_health_name(otr_health health); /* "healthy" … */
 
 /* JSON: {"id","status":"healthy|unhealthy|degraded|unknown","description"} */
 typedef struct otr_health_event {

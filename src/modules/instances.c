@@ -1,0 +1,165 @@
+/*
+ * Module "instances": publishes the NGINX instances of this host as they start, change and stop.
+ */
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "modules/modules.h"
+#include "modules/services.h"
+#include "modules/topics.h"
+#include "net/http_client.h"
+#include "nginx/inventory.h"
+
+enum { URL_BYTES = 8192 };
+
+static const char rescan_key[] = "watchers.instance_watcher.monitoring_frequency";
+static const char url_key[] = "data_plane_config.nginx.api.url";
+static const char socket_key[] = "data_plane_config.nginx.api.socket";
+
+typedef struct state {
+    otr_inventory *inventory;
+} state;
+
+static void publish(otr_plugin *p, const otr_topic *topic, const otr_nginx_instance *instance)
+{
+    otr_instance_event *event = otr_zalloc(sizeof(*event));
+    if (event == NULL || otr_nginx_instance_copy(instance, &event->instance, NULL) != OTR_OK) {
+        otr_free(event);
+        otr_log_warn("no memory to tell of an NGINX instance", "instance", instance->id);
+        return;
+    }
+    otr_plugin_publish(p, topic, event, NULL);
+}
+
+static void log_event(const char *what, const otr_nginx_instance *i)
+{
+    otr_log_info(what, "instance", i->id, "pid", OTR_I64(i->pid), "version", i->version, "config",
+                 i->config, "stub_status", i->stub_status);
+    if (i->config_error[0] != '\0') {
+        otr_log_warn("NGINX configuration is not fully understood", "instance", i->id, "err",
+                     i->config_error);
+    }
+}
+
+static void on_event(void *arg, otr_inventory_event event, const otr_nginx_instance *instance)
+{
+    otr_plugin *p = arg;
+    switch (event) {
+    case OTR_INSTANCE_STARTED:
+        log_event("NGINX instance found", instance);
+        publish(p, &otr_topic_instance_started, instance);
+        break;
+    case OTR_INSTANCE_CHANGED:
+        log_event("NGINX instance changed", instance);
+        publish(p, &otr_topic_instance_changed, instance);
+        break;
+    case OTR_INSTANCE_STOPPED:
+    default:
+        otr_log_info("NGINX instance stopped", "instance", instance->id, "pid",
+                     OTR_I64(instance->pid));
+        publish(p, &otr_topic_instance_stopped, instance);
+        break;
+    }
+}
+
+/* The socket takes the place of the host in the URL, whose path stays. */
+static otr_code url_from_config(const otr_config *cfg, otr_buf *out, otr_err *err)
+{
+    const char *url = otr_config_str(cfg, url_key);
+    const char *socket_path = otr_config_str(cfg, socket_key);
+    otr_http_url parsed = { 0 };
+    otr_code rc;
+    if (socket_path[0] == '\0') {
+        rc = otr_buf_adds(out, url, err);
+    } else {
+        rc = url[0] != '\0' ? otr_http_url_parse(url, &parsed, err) : OTR_OK;
+        if (rc != OTR_OK) {
+            return otr_wrap(err, rc, "%s", url_key);
+        }
+        rc = otr_buf_addf(out, err, "%s%s:%s",
+                          strncmp(socket_path, "unix:", 5) == 0 ? "" : "unix:", socket_path,
+                          parsed.path != NULL ? parsed.path : "/");
+        otr_http_url_deinit(&parsed);
+    }
+    if (rc == OTR_OK && out->n > 0) {
+        rc = otr_http_url_parse(otr_buf_text(out), &parsed, err);
+        otr_http_url_deinit(&parsed);
+    }
+    return rc == OTR_OK ? rc
+                        : otr_wrap(err, rc, "%s", socket_path[0] != '\0' ? socket_key : url_key);
+}
+
+static otr_code read_settings(const otr_config *cfg, otr_buf *url, otr_inventory_settings *ret,
+                              otr_err *err)
+{
+    otr_code rc = url_from_config(cfg, url, err);
+    if (rc == OTR_OK) {
+        ret->rescan_ms = otr_config_duration_ns(cfg, rescan_key) / OTR_NS_PER_MS;
+        ret->status_url = otr_buf_text(url);
+    }
+    return rc;
+}
+
+static otr_code init(otr_plugin *p, const otr_config *cfg, otr_err *err)
+{
+    state *s = otr_plugin_state(p);
+    const otr_services *services = otr_plugin_services(p);
+    otr_inventory_settings settings;
+    otr_buf url;
+    otr_buf_init(&url, URL_BYTES);
+    otr_code rc = read_settings(cfg, &url, &settings, err);
+    if (rc == OTR_OK) {
+        otr_inventory_spec spec = { .loop = otr_plugin_loop(p),
+                                    .pool = services->pool,
+                                    .proc_root = "/proc",
+                                    .event = on_event,
+                                    .arg = p };
+        rc = otr_inventory_new(&spec, &settings, &s->inventory, err);
+    }
+    otr_buf_deinit(&url);
+    return rc;
+}
+
+static otr_code start(otr_plugin *p, otr_err *err)
+{
+    (void)err;
+    otr_inventory_start(((state *)otr_plugin_state(p))->inventory);
+    return OTR_OK;
+}
+
+static otr_code reload(otr_plugin *p, const otr_config *cfg, otr_err *err)
+{
+    state *s = otr_plugin_state(p);
+    otr_inventory_settings settings;
+    otr_buf url;
+    otr_buf_init(&url, URL_BYTES);
+    otr_code rc = read_settings(cfg, &url, &settings, err);
+    if (rc == OTR_OK) {
+        rc = otr_inventory_configure(s->inventory, &settings, err);
+    }
+    otr_buf_deinit(&url);
+    return rc;
+}
+
+static void fini(otr_plugin *p)
+{
+    state *s = otr_plugin_state(p);
+    otr_inventory_free(s->inventory);
+    s->inventory = NULL;
+}
+
+static const otr_topic *const published[] = { &otr_topic_instance_started,
+                                              &otr_topic_instance_changed,
+                                              &otr_topic_instance_stopped, NULL };
+
+const otr_plugin_ops otr_module_instances = {
+    .name = "instances",
+    .summary = "Finds the NGINX instances of this host and tells how they change",
+    .publishes = published,
+    .state_size = sizeof(state),
+    .init = init,
+    .start = start,
+    .reload = reload,
+    .fini = fini,
+};

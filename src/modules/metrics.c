@@ -1,0 +1,563 @@
+/*
+ * Module "metrics": samples each NGINX instance, publishes the samples and exports the series.
+ */
+#include <regex.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "modules/modules.h"
+#include "modules/nginx_series.h"
+#include "modules/services.h"
+#include "modules/topics.h"
+#include "nginx/access_log.h"
+#include "nginx/stub_status.h"
+
+static const char interval_key[] = "outrider.metrics.interval";
+static const char timeout_key[] = "client.http.timeout";
+static const char exclude_key[] = "data_plane_config.nginx.exclude_logs";
+
+enum { PATTERNS_MOST = 64, TARGETS_MOST = 2 * OTR_LIMIT_NGINX_INSTANCES };
+
+typedef struct target { /* one instance; kept after its end for its totals */
+    otr_plugin *plugin;
+    char id[OTR_NGINX_ID_BYTES];
+    otr_msg *msg; /* the instance as it was last told; NULL: it is gone */
+    otr_stub_poller *poller;
+    otr_access_log **logs; /* as many as the instance has; NULL: excluded or not to be had */
+    size_t n_logs;
+    otr_nginx_series series;
+    bool counted; /* a sample of this life was taken */
+    uint64_t sampled_ns;
+
+    bool sampling, waits_for_status, waits_for_logs;
+    bool status_failed; /* logged */
+    bool status_ok;
+    otr_stub_status status;
+} target;
+
+typedef struct exclusions { /* logs that are not read */
+    size_t n;
+    regex_t patterns[PATTERNS_MOST];
+} exclusions;
+
+typedef struct state {
+    otr_access_logs *logs;
+    otr_timer *timer;
+    uint64_t interval_ms, timeout_ms;
+    exclusions *excluded;
+    target *targets[TARGETS_MOST];
+    size_t n;
+    bool reading, read_again;
+} state;
+
+static const otr_nginx_instance *instance_of(const target *t)
+{
+    return ((const otr_instance_event *)t->msg->payload)->instance;
+}
+
+/* ---- one sample ---- */
+
+static void add_logs(target *t, otr_metrics_event *event)
+{
+    for (size_t i = 0; i < t->n_logs; i++) {
+        if (t->logs[i] != NULL) {
+            otr_log_counts c = otr_access_log_take(t->logs[i]);
+            event->log_lines += c.lines;
+            for (size_t j = 0; j < OTR_COUNT(event->responses); j++) {
+                event->responses[j] += c.responses[j];
+            }
+        }
+    }
+}
+
+static void add_status(target *t, otr_metrics_event *event)
+{
+    event->status_ok = t->status_ok;
+    if (!t->status_ok) {
+        return;
+    }
+    const otr_stub_status *now = &t->status;
+    uint64_t delta = otr_nginx_series_count(&t->series, now);
+    event->active = now->active;
+    event->reading = now->reading;
+    event->writing = now->writing;
+    event->waiting = now->waiting;
+    event->accepted = now->accepted;
+    event->handled = now->handled;
+    event->requests = now->requests;
+    event->requests_delta = t->counted ? delta : 0;
+    if (event->interval_ns > 0) {
+        event->requests_per_second =
+            (double)event->requests_delta * (double)OTR_NS_PER_S / (double)event->interval_ns;
+    }
+    t->counted = true;
+}
+
+static bool has_logs(const target *t)
+{
+    for (size_t i = 0; i < t->n_logs; i++) {
+        if (t->logs[i] != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void export_series(target *t, const otr_metrics_event *event)
+{
+    const otr_services *services = otr_plugin_services(t->plugin);
+    const char *type = instance_of(t)->plus ? "nginxplus" : "nginx";
+    otr_err err;
+    otr_code rc = OTR_OK;
+    if (event->status_ok) {
+        rc = otr_nginx_series_set_status(&t->series, services->metrics, event, type, &err);
+    } else {
+        otr_nginx_series_drop_status(&t->series);
+    }
+    if (rc == OTR_OK && has_logs(t)) {
+        rc = otr_nginx_series_set_responses(&t->series, services->metrics, event, type, &err);
+    }
+    if (rc != OTR_OK) {
+        otr_log_warn("NGINX metrics not exported", "instance", t->id, "err", err.msg);
+    }
+}
+
+/* Publishes once status and logs are both there. */
+static void finish_sample(target *t)
+{
+    if (!t->sampling || t->waits_for_status || t->waits_for_logs || t->msg == NULL) {
+        return;
+    }
+    t->sampling = false;
+    otr_metrics_event *event = otr_zalloc(sizeof(*event));
+    if (event == NULL) {
+        return; /* what was counted is in the next sample */
+    }
+    uint64_t now = otr_now_ns();
+    memcpy(event->id, t->id, sizeof(event->id));
+    event->interval_ns = t->sampled_ns > 0 ? now - t->sampled_ns : 0;
+    t->sampled_ns = now;
+    add_logs(t, event);
+    add_status(t, event);
+    export_series(t, event);
+    otr_plugin_publish(t->plugin, &otr_topic_metrics_sampled, event, NULL);
+}
+
+static void note_failure(target *t, const otr_err *err)
+{
+    if (!t->status_failed) {
+        otr_log_warn("NGINX status cannot be read, going on without", "instance", t->id, "err",
+                     err->msg);
+    }
+    t->status_failed = true;
+}
+
+static void on_status(void *arg, const otr_stub_status *status, const otr_err *err)
+{
+    target *t = arg;
+    t->waits_for_status = false;
+    t->status_ok = status != NULL;
+    if (status != NULL) {
+        t->status = *status;
+        if (t->status_failed) {
+            otr_log_info("NGINX status can be read again", "instance", t->id);
+        }
+        t->status_failed = false;
+    } else {
+        note_failure(t, err);
+    }
+    finish_sample(t);
+}
+
+static void read_logs(otr_plugin *p);
+
+static void on_logs(void *arg)
+{
+    otr_plugin *p = arg;
+    state *s = otr_plugin_state(p);
+    s->reading = false;
+    bool again = s->read_again;
+    s->read_again = false;
+    if (again) {
+        read_logs(p);
+        return;
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        s->targets[i]->waits_for_logs = false;
+        finish_sample(s->targets[i]);
+    }
+}
+
+static void read_logs(otr_plugin *p)
+{
+    state *s = otr_plugin_state(p);
+    if (s->reading) {
+        s->read_again = true; /* the read under way does not know the newest logs */
+        return;
+    }
+    s->reading = true;
+    otr_access_logs_read(s->logs, on_logs, p);
+}
+
+/* read_logs() follows, once for all that are sampled now. */
+static void begin_sample(state *s, target *t)
+{
+    if (t->msg == NULL || t->sampling) {
+        return;
+    }
+    t->sampling = true;
+    t->waits_for_logs = has_logs(t);
+    t->status_ok = false;
+    otr_err err;
+    t->waits_for_status = t->poller != NULL && otr_stub_poller_ask(t->poller, s->timeout_ms,
+                                                                   on_status, t, &err) == OTR_OK;
+    if (!t->waits_for_logs) {
+        finish_sample(t);
+    }
+}
+
+static void on_timer(void *arg)
+{
+    otr_plugin *p = arg;
+    state *s = otr_plugin_state(p);
+    bool logs = false;
+    for (size_t i = 0; i < s->n; i++) {
+        begin_sample(s, s->targets[i]);
+        logs |= s->targets[i]->waits_for_logs;
+    }
+    if (logs) {
+        read_logs(p);
+    }
+}
+
+/* ---- targets ---- */
+
+static bool is_excluded(const state *s, const char *path)
+{
+    for (size_t i = 0; i < s->excluded->n; i++) {
+        if (regexec(&s->excluded->patterns[i], path, 0, NULL, 0) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* The log that is followed already, which keeps its place in the file; it leaves the old list. */
+static otr_access_log *take_same(otr_access_log **logs, const otr_nginx_instance *was,
+                                 const otr_nginx_instance *now, const otr_nginx_log *log)
+{
+    if (was == NULL || !same(was->root, now->root)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < was->n_access_logs; i++) {
+        if (logs[i] != NULL && strcmp(was->access_logs[i].path, log->path) == 0 &&
+            same(was->access_logs[i].format, log->format)) {
+            otr_access_log *kept = logs[i];
+            logs[i] = NULL;
+            return kept;
+        }
+    }
+    return NULL;
+}
+
+static void close_logs(otr_access_log **logs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        otr_access_log_close(logs[i]);
+    }
+    otr_free(logs);
+}
+
+static otr_code set_logs(state *s, target *t, const otr_nginx_instance *now, otr_err *err)
+{
+    otr_access_log **logs = otr_calloc(now->n_access_logs + 1, sizeof(*logs));
+    if (logs == NULL) {
+        return otr_fail_nomem(err);
+    }
+    const otr_nginx_instance *was = t->logs != NULL && t->msg != NULL ? instance_of(t) : NULL;
+    for (size_t i = 0; i < now->n_access_logs; i++) {
+        const otr_nginx_log *log = &now->access_logs[i];
+        otr_err why;
+        if (is_excluded(s, log->path)) {
+            continue;
+        }
+        logs[i] = take_same(t->logs, was, now, log);
+        if (logs[i] == NULL &&
+            otr_access_log_open(s->logs, now->root != NULL ? now->root : "", log->path, log->format,
+                                &logs[i], &why) != OTR_OK) {
+            otr_log_warn("access log not followed", "instance", t->id, "file", log->path, "err",
+                         why.msg);
+        }
+    }
+    close_logs(t->logs, t->n_logs);
+    t->logs = logs;
+    t->n_logs = now->n_access_logs;
+    if (!has_logs(t)) {
+        otr_nginx_series_drop_responses(&t->series);
+    }
+    return OTR_OK;
+}
+
+static bool same_urls(const otr_nginx_instance *a, const otr_nginx_instance *b)
+{
+    if (a->n_status_urls != b->n_status_urls) {
+        return false;
+    }
+    for (size_t i = 0; i < a->n_status_urls; i++) {
+        if (strcmp(a->status_urls[i], b->status_urls[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static otr_code set_poller(target *t, const otr_nginx_instance *now, otr_err *err)
+{
+    if (t->poller != NULL && t->msg != NULL && same_urls(instance_of(t), now)) {
+        return OTR_OK;
+    }
+    otr_stub_poller *poller = NULL;
+    if (now->n_status_urls > 0) {
+        otr_code rc =
+            otr_stub_poller_new(otr_plugin_loop(t->plugin), (const char *const *)now->status_urls,
+                                now->n_status_urls, &poller, err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
+    }
+    otr_stub_poller_free(t->poller); /* what it was asking is not answered */
+    t->poller = poller;
+    t->status_failed = false;
+    if (t->waits_for_status) {
+        t->waits_for_status = t->sampling = false;
+    }
+    return OTR_OK;
+}
+
+static void end_target(target *t)
+{
+    otr_stub_poller_free(t->poller);
+    close_logs(t->logs, t->n_logs);
+    t->poller = NULL;
+    t->logs = NULL;
+    t->n_logs = 0;
+    otr_nginx_series_drop_status(&t->series);
+    otr_nginx_series_drop_responses(&t->series);
+    otr_nginx_series_restart(&t->series);
+    t->msg = otr_msg_unref(t->msg);
+    t->sampling = t->waits_for_status = t->waits_for_logs = t->counted = false;
+    t->status_failed = false;
+    t->sampled_ns = 0;
+}
+
+static target *find(const state *s, const char *id)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        if (strcmp(s->targets[i]->id, id) == 0) {
+            return s->targets[i];
+        }
+    }
+    return NULL;
+}
+
+/* Room for one more: the oldest instance that is gone is forgotten. */
+static otr_code make_room(state *s, otr_err *err)
+{
+    if (s->n < TARGETS_MOST) {
+        return OTR_OK;
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->targets[i]->msg == NULL) {
+            otr_free(s->targets[i]);
+            s->n--;
+            memmove(&s->targets[i], &s->targets[i + 1], (s->n - i) * sizeof(*s->targets));
+            return OTR_OK;
+        }
+    }
+    return otr_fail(err, OTR_EQUOTA, "more than %d instances", TARGETS_MOST);
+}
+
+static otr_code get_target(otr_plugin *p, const char *id, target **ret, otr_err *err)
+{
+    state *s = otr_plugin_state(p);
+    target *t = find(s, id);
+    if (t == NULL) {
+        otr_code rc = make_room(s, err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
+        t = otr_zalloc(sizeof(*t));
+        if (t == NULL) {
+            return otr_fail_nomem(err);
+        }
+        t->plugin = p;
+        memcpy(t->id, id, sizeof(t->id));
+        s->targets[s->n++] = t;
+    }
+    *ret = t;
+    return OTR_OK;
+}
+
+static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
+{
+    state *s = otr_plugin_state(p);
+    const otr_nginx_instance *now = ((const otr_instance_event *)msg->payload)->instance;
+    if (msg->topic == &otr_topic_instance_stopped) {
+        target *gone = find(s, now->id);
+        if (gone != NULL && gone->msg != NULL) {
+            end_target(gone);
+        }
+        return OTR_OK;
+    }
+    target *t = NULL;
+    otr_code rc = get_target(p, now->id, &t, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    if (t->msg != NULL && instance_of(t)->pid != now->pid) {
+        otr_nginx_series_restart(&t->series); /* upgraded in place: it counts from 0 */
+    }
+    rc = set_poller(t, now, err);
+    if (rc == OTR_OK) {
+        rc = set_logs(s, t, now, err);
+    }
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    bool first = t->msg == NULL;
+    otr_msg_unref(t->msg);
+    t->msg = otr_msg_ref(msg);
+    if (first) {
+        begin_sample(s, t);
+    }
+    if (has_logs(t)) {
+        read_logs(p); /* new logs are opened at their end now, not at the next sample */
+    }
+    return OTR_OK;
+}
+
+/* ---- life ---- */
+
+static void free_exclusions(exclusions *e)
+{
+    for (size_t i = 0; e != NULL && i < e->n; i++) {
+        regfree(&e->patterns[i]);
+    }
+    otr_free(e);
+}
+
+static otr_code compile(const char *const *texts, exclusions *e, otr_err *err)
+{
+    for (; texts[e->n] != NULL; e->n++) {
+        if (e->n == PATTERNS_MOST) {
+            return otr_fail(err, OTR_EQUOTA, "%s: more than %d patterns", exclude_key,
+                            PATTERNS_MOST);
+        }
+        regex_t *pattern = &e->patterns[e->n];
+        int rc = regcomp(pattern, texts[e->n], REG_EXTENDED | REG_NOSUB);
+        if (rc != 0) {
+            char why[120];
+            regerror(rc, pattern, why, sizeof(why));
+            return otr_fail(err, OTR_EINVAL, "%s: \"%s\" is no regular expression: %s", exclude_key,
+                            texts[e->n], why);
+        }
+    }
+    return OTR_OK;
+}
+
+static otr_code read_settings(state *s, const otr_config *cfg, otr_err *err)
+{
+    exclusions *e = otr_zalloc(sizeof(*e));
+    if (e == NULL) {
+        return otr_fail_nomem(err);
+    }
+    otr_code rc = compile(otr_config_strings(cfg, exclude_key), e, err);
+    if (rc != OTR_OK) {
+        free_exclusions(e);
+        return rc;
+    }
+    free_exclusions(s->excluded);
+    s->excluded = e;
+    uint64_t interval = otr_config_duration_ns(cfg, interval_key) / OTR_NS_PER_MS;
+    uint64_t timeout = otr_config_duration_ns(cfg, timeout_key) / OTR_NS_PER_MS;
+    s->interval_ms = interval > 0 ? interval : 1;
+    s->timeout_ms = timeout > 0 && timeout < s->interval_ms ? timeout : s->interval_ms;
+    return OTR_OK;
+}
+
+static otr_code init(otr_plugin *p, const otr_config *cfg, otr_err *err)
+{
+    state *s = otr_plugin_state(p);
+    const otr_services *services = otr_plugin_services(p);
+    otr_code rc = read_settings(s, cfg, err);
+    if (rc == OTR_OK) {
+        rc = otr_access_logs_new(otr_plugin_loop(p), services->pool, &s->logs, err);
+    }
+    return rc == OTR_OK ? otr_timer_new(otr_plugin_loop(p), on_timer, p, &s->timer, err) : rc;
+}
+
+static otr_code start(otr_plugin *p, otr_err *err)
+{
+    (void)err;
+    const state *s = otr_plugin_state(p);
+    otr_timer_start(s->timer, s->interval_ms, s->interval_ms);
+    return OTR_OK;
+}
+
+static otr_code reload(otr_plugin *p, const otr_config *cfg, otr_err *err)
+{
+    state *s = otr_plugin_state(p);
+    uint64_t before = s->interval_ms;
+    otr_code rc = read_settings(s, cfg, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    for (size_t i = 0; i < s->n; i++) { /* patterns may leave out other logs now */
+        target *t = s->targets[i];
+        if (t->msg != NULL && set_logs(s, t, instance_of(t), NULL) != OTR_OK) {
+            otr_log_warn("access logs stay as they were", "instance", t->id);
+        }
+    }
+    read_logs(p);
+    if (s->interval_ms != before) {
+        otr_timer_start(s->timer, s->interval_ms, s->interval_ms);
+    }
+    return OTR_OK;
+}
+
+static void fini(otr_plugin *p)
+{
+    state *s = otr_plugin_state(p);
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->targets[i]->msg != NULL) {
+            end_target(s->targets[i]);
+        }
+        otr_free(s->targets[i]);
+    }
+    otr_access_logs_free(s->logs);
+    otr_timer_free(s->timer);
+    free_exclusions(s->excluded);
+}
+
+static const char *const subscribed[] = { "nginx.instance.*", NULL };
+static const otr_topic *const published[] = { &otr_topic_metrics_sampled, NULL };
+
+const otr_plugin_ops otr_module_metrics = {
+    .name = "metrics",
+    .summary = "Samples connections, requests and responses of each NGINX instance",
+    .subscribes = subscribed,
+    .publishes = published,
+    .state_size = sizeof(state),
+    .init = init,
+    .start = start,
+    .message = message,
+    .reload = reload,
+    .fini = fini,
+};

@@ -1,0 +1,48 @@
+/*
+ * The exported series of one NGINX instance, under the names that NGINX Agent's collector uses.
+ *
+ * Private to metrics.c. Counters go on when NGINX restarts: what it had counted before is added.
+ *
+ * Thread: loop.
+ */
+#ifndef OTR_MODULES_NGINX_SERIES_H
+#define OTR_MODULES_NGINX_SERIES_H
+
+#include <stdbool.h>
+
+#include "modules/topics.h"
+#include "nginx/stub_status.h"
+#include "telemetry/registry.h"
+
+typedef struct otr_nginx_total { /* a counter that outlives resets */
+    uint64_t before;             /* counted by earlier lives */
+    uint64_t now;                /* by the present one, as last read */
+} otr_nginx_total;
+
+enum { OTR_NGINX_STATUS_SERIES = 8, OTR_NGINX_LOG_SERIES = 5 };
+
+typedef struct otr_nginx_series { /* zeroed at start */
+    otr_nginx_total accepted, handled, requests;
+    otr_series *status[OTR_NGINX_STATUS_SERIES];
+    otr_series *responses[OTR_NGINX_LOG_SERIES];
+} otr_nginx_series;
+
+/* A new life: NGINX was started anew and counts from 0. */
+void otr_nginx_series_restart(otr_nginx_series *s);
+
+/* Requests since the last call: a counter that went back counts from 0. */
+uint64_t otr_nginx_series_count(otr_nginx_series *s, const otr_stub_status *status);
+
+/* Publishes the status of `event`'s instance; `type` is "nginx" or "nginxplus". */
+otr_code otr_nginx_series_set_status(otr_nginx_series *s, otr_registry *reg,
+                                     const otr_metrics_event *event, const char *type, otr_err *err)
+    OTR_MUST_CHECK;
+otr_code otr_nginx_series_set_responses(otr_nginx_series *s, otr_registry *reg,
+                                        const otr_metrics_event *event, const char *type,
+                                        otr_err *err) OTR_MUST_CHECK;
+
+/* Take series out of the export: what is not known is not shown. The totals stay. */
+void otr_nginx_series_drop_status(otr_nginx_series *s);
+void otr_nginx_series_drop_responses(otr_nginx_series *s);
+
+#endif

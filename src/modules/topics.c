@@ -1,0 +1,178 @@
+#include "modules/topics.h"
+
+#include "base/alloc.h"
+#include "base/json.h"
+
+/* ---- instances ---- */
+
+static void drop_instance(void *payload)
+{
+    otr_instance_event *event = payload;
+    otr_nginx_instance_free(event->instance);
+    otr_free(event);
+}
+
+static otr_code encode_instance(const void *payload, otr_buf *out, otr_err *err)
+{
+    const otr_nginx_instance *i = ((const otr_instance_event *)payload)->instance;
+    otr_jw w;
+    otr_jw_begin(&w, out, err);
+    otr_jw_obj(&w, NULL);
+    otr_jw_str(&w, "id", i->id);
+    otr_jw_i64(&w, "pid", i->pid);
+    otr_jw_arr(&w, "workers");
+    for (size_t j = 0; j < i->n_workers; j++) {
+        otr_jw_i64(&w, NULL, i->workers[j]);
+    }
+    otr_jw_arr_end(&w);
+    otr_jw_bytes(&w, "version", otr_bytes_of(i->version));
+    otr_jw_bool(&w, "plus", i->plus);
+    otr_jw_bytes(&w, "binary", otr_bytes_of(i->binary));
+    otr_jw_bool(&w, "replaced", i->replaced);
+    otr_jw_bytes(&w, "config", otr_bytes_of(i->config));
+    otr_jw_bytes(&w, "config_error", otr_bytes_of(i->config_error));
+    otr_jw_bytes(&w, "prefix", otr_bytes_of(i->prefix));
+    otr_jw_bytes(&w, "error_log", otr_bytes_of(i->error_log));
+    otr_jw_bytes(&w, "stub_status", otr_bytes_of(i->stub_status));
+    otr_jw_arr(&w, "access_logs");
+    for (size_t j = 0; j < i->n_access_logs; j++) {
+        otr_jw_bytes(&w, NULL, otr_bytes_of(i->access_logs[j].path));
+    }
+    otr_jw_arr_end(&w);
+    otr_jw_obj_end(&w);
+    return otr_jw_end(&w);
+}
+
+const otr_topic otr_topic_instance_started = { "nginx.instance.started", 1, drop_instance,
+                                               encode_instance };
+const otr_topic otr_topic_instance_changed = { "nginx.instance.changed", 1, drop_instance,
+                                               encode_instance };
+const otr_topic otr_topic_instance_stopped = { "nginx.instance.stopped", 1, drop_instance,
+                                               encode_instance };
+
+/* ---- health ---- */
+
+const char *otr_health_name(otr_health health)
+{
+    switch (health) {
+    case OTR_HEALTH_HEALTHY:
+        return "healthy";
+    case OTR_HEALTH_UNHEALTHY:
+        return "unhealthy";
+    case OTR_HEALTH_DEGRADED:
+        return "degraded";
+    case OTR_HEALTH_UNKNOWN:
+    default:
+        return "unknown";
+    }
+}
+
+static void drop_health(void *payload)
+{
+    otr_health_event *event = payload;
+    otr_free(event->description);
+    otr_free(event);
+}
+
+static otr_code encode_health(const void *payload, otr_buf *out, otr_err *err)
+{
+    const otr_health_event *event = payload;
+    otr_jw w;
+    otr_jw_begin(&w, out, err);
+    otr_jw_obj(&w, NULL);
+    otr_jw_str(&w, "id", event->id);
+    otr_jw_str(&w, "status", otr_health_name(event->status));
+    otr_jw_bytes(&w, "description", otr_bytes_of(event->description));
+    otr_jw_obj_end(&w);
+    return otr_jw_end(&w);
+}
+
+const otr_topic otr_topic_health_changed = { "nginx.health.changed", 1, drop_health,
+                                             encode_health };
+
+/* ---- metrics ---- */
+
+static void write_responses(otr_jw *w, const otr_metrics_event *event)
+{
+    static const char *const names[] = { "1xx", "2xx", "3xx", "4xx", "5xx" };
+    otr_jw_obj(w, "responses");
+    for (size_t i = 0; i < OTR_COUNT(names); i++) {
+        otr_jw_u64(w, names[i], event->responses[i]);
+    }
+    otr_jw_obj_end(w);
+}
+
+static otr_code encode_metrics(const void *payload, otr_buf *out, otr_err *err)
+{
+    const otr_metrics_event *event = payload;
+    otr_jw w;
+    otr_jw_begin(&w, out, err);
+    otr_jw_obj(&w, NULL);
+    otr_jw_str(&w, "id", event->id);
+    otr_jw_u64(&w, "interval_ms", event->interval_ns / 1000000);
+    otr_jw_bool(&w, "status_ok", event->status_ok);
+    otr_jw_u64(&w, "active", event->active);
+    otr_jw_u64(&w, "reading", event->reading);
+    otr_jw_u64(&w, "writing", event->writing);
+    otr_jw_u64(&w, "waiting", event->waiting);
+    otr_jw_u64(&w, "accepted", event->accepted);
+    otr_jw_u64(&w, "handled", event->handled);
+    otr_jw_u64(&w, "requests", event->requests);
+    otr_jw_u64(&w, "requests_delta", event->requests_delta);
+    otr_jw_f64(&w, "requests_per_second", event->requests_per_second);
+    write_responses(&w, event);
+    otr_jw_u64(&w, "log_lines", event->log_lines);
+    otr_jw_obj_end(&w);
+    return otr_jw_end(&w);
+}
+
+const otr_topic otr_topic_metrics_sampled = { "nginx.metrics.sampled", 1, otr_free,
+                                              encode_metrics };
+
+/* ---- the agent itself ---- */
+
+static void drop_reload(void *payload)
+{
+    otr_reload_event *event = payload;
+    otr_free(event->file);
+    otr_free(event);
+}
+
+static otr_code encode_reload(const void *payload, otr_buf *out, otr_err *err)
+{
+    const otr_reload_event *event = payload;
+    otr_jw w;
+    otr_jw_begin(&w, out, err);
+    otr_jw_obj(&w, NULL);
+    otr_jw_bytes(&w, "file", otr_bytes_of(event->file));
+    otr_jw_u64(&w, "generation", event->generation);
+    otr_jw_obj_end(&w);
+    return otr_jw_end(&w);
+}
+
+const otr_topic otr_topic_config_reloaded = { "agent.config.reloaded", 1, drop_reload,
+                                              encode_reload };
+
+static void drop_plugin(void *payload)
+{
+    otr_plugin_event *event = payload;
+    otr_free(event->name);
+    otr_free(event->reason);
+    otr_free(event);
+}
+
+static otr_code encode_plugin(const void *payload, otr_buf *out, otr_err *err)
+{
+    const otr_plugin_event *event = payload;
+    otr_jw w;
+    otr_jw_begin(&w, out, err);
+    otr_jw_obj(&w, NULL);
+    otr_jw_bytes(&w, "name", otr_bytes_of(event->name));
+    otr_jw_str(&w, "state", event->state);
+    otr_jw_bytes(&w, "reason", otr_bytes_of(event->reason));
+    otr_jw_obj_end(&w);
+    return otr_jw_end(&w);
+}
+
+const otr_topic otr_topic_plugin_changed = { "agent.plugin.changed", 1, drop_plugin,
+                                             encode_plugin };
