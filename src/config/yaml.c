@@ -10,7 +10,7 @@
 #include "config/node.h"
 #include "config/scalar.h"
 
-enum { MOST_MERGE_WORK = 10000000 };
+enum { MOST_MERGE_WORK = 10000000, MOST_DIRECTIVES = 16 };
 
 /* A list or map that is being read. Its members lie in reader.members from `first` on. */
 typedef struct frame {
@@ -456,10 +456,12 @@ static bool is_forbidden(uint32_t code)
     return control || control_1 || code == 0xfeff || code == 0xfffe || code == 0xffff;
 }
 
-/* libyaml says only at which byte a character is wrong, and takes a NUL for the end. */
+/* libyaml says only at which byte a character is wrong, takes a NUL for the end, and compares each
+ * %TAG with all before it. */
 static otr_code check_characters(const reader *r, otr_bytes text)
 {
     yaml_mark_t mark = { 0 };
+    unsigned directives = 0;
     for (size_t i = 0; i < text.n;) {
         uint32_t code = 0;
         size_t len = otr_utf8_next((otr_bytes){ text.p + i, text.n - i }, &code);
@@ -468,6 +470,10 @@ static otr_code check_characters(const reader *r, otr_bytes text)
         }
         if (is_forbidden(code)) {
             return fail_at(r, mark, "a control character is not allowed here");
+        }
+        directives += code == '%' && mark.column == 0;
+        if (directives > MOST_DIRECTIVES) {
+            return fail_at(r, mark, "too many directives");
         }
         bool ends_line =
             code == '\n' || (code == '\r' && !(i + 1 < text.n && text.p[i + 1] == '\n'));

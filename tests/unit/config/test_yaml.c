@@ -167,6 +167,18 @@ T(anchors_have_a_ceiling)
     CHECK_HAS(e.msg, "/etc/x.conf:1001:8: more than 1000 anchors");
 }
 
+T(directives_have_a_ceiling)
+{
+    BUF(text);
+    otr_err e = { 0 };
+    for (int i = 0; i < 100000; i++) {
+        REQUIRE_OK(otr_buf_addf(&text, &e, "%%TAG !t%d! x\n", i), e);
+    }
+    CHECK_INT(try_bytes(text.p, text.n, &e), OTR_EINVAL);
+    CHECK_STR(e.msg, "/etc/x.conf:17:1: too many directives");
+    CHECK_INT(try_bytes("%YAML 1.1\n---\na: 1\n", 19, &e), OTR_OK);
+}
+
 T(merging_large_maps_is_bounded)
 {
     BUF(text);
