@@ -44,6 +44,12 @@ function(otr_layers table)
   endforeach()
 endfunction()
 
+# Wasm traps are signals that end in a long jump, after which the thread sanitizer believes itself inside a handler
+# and reports each malloc.
+if(OTR_SANITIZE MATCHES thread)
+  set(OTR_TEST_ENVIRONMENT ENVIRONMENT "TSAN_OPTIONS=report_signal_unsafe=0:$ENV{TSAN_OPTIONS}")
+endif()
+
 # tests/unit/<folder>/test_<x>.c → executable test_<folder>_<x>, run plainly (label unit) and under failing
 # allocation (label oom). It links its folder's library; what it adds stands in tests/unit/<folder>/links.txt.
 function(otr_unit_tests root)
@@ -67,9 +73,9 @@ function(otr_unit_tests root)
       target_link_libraries(${target} PRIVATE ${links})
     endif()
     add_test(NAME unit.${folder}.${name} COMMAND ${target})
-    set_tests_properties(unit.${folder}.${name} PROPERTIES LABELS "unit;${folder}" TIMEOUT 300)
+    set_tests_properties(unit.${folder}.${name} PROPERTIES LABELS "unit;${folder}" TIMEOUT 300 ${OTR_TEST_ENVIRONMENT})
     add_test(NAME oom.${folder}.${name} COMMAND ${target} --oom)
-    set_tests_properties(oom.${folder}.${name} PROPERTIES LABELS "oom;${folder}" TIMEOUT 900)
+    set_tests_properties(oom.${folder}.${name} PROPERTIES LABELS "oom;${folder}" TIMEOUT 900 ${OTR_TEST_ENVIRONMENT})
   endforeach()
 endfunction()
 
@@ -95,6 +101,6 @@ function(otr_fuzzers root)
       add_test(NAME ${target} COMMAND ${target} ${corpus})
     endif()
     target_link_libraries(${target} PRIVATE otr_${folder} ${OTR_DEPS_${folder}})
-    set_tests_properties(${target} PROPERTIES LABELS "fuzz-smoke;${folder}" TIMEOUT 300)
+    set_tests_properties(${target} PROPERTIES LABELS "fuzz-smoke;${folder}" TIMEOUT 300 ${OTR_TEST_ENVIRONMENT})
   endforeach()
 endfunction()

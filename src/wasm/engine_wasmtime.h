@@ -29,12 +29,18 @@ typedef struct wt_engine {
     char cache_error[256]; /* what base.cache_problem shows */
 } wt_engine;
 
+typedef enum wt_wasi {
+    WT_WASI_NONE,
+    WT_WASI_BARE,    /* no folder was granted */
+    WT_WASI_FOLDERS, /* some were: fd_write is Wasmtime's */
+} wt_wasi;
+
 /* Host functions resolved once for a module and a table of imports. */
 typedef struct wt_linked {
     struct wt_linked *next;
     const otr_import *imports;
     size_t n_imports;
-    bool wasi;
+    wt_wasi wasi;
     wasmtime_linker_t *linker;
     wasmtime_instance_pre_t *pre; /* NULL when links must be resolved for each store */
 } wt_linked;
@@ -66,11 +72,14 @@ typedef struct wt_part {
     uint64_t known_bytes;
 } wt_part;
 
+typedef struct wt_inbox wt_inbox;
+
 typedef struct wt_line { /* what a guest wrote since its last line break */
     struct wt_instance *instance;
     int fd;
     size_t n;
     char *text;
+    wt_inbox *inbox; /* NULL: our fd_write */
 } wt_line;
 
 typedef enum wt_end { /* why the guest was stopped by us */
@@ -125,8 +134,15 @@ otr_code otr_wasmtime_define(wasmtime_linker_t *linker, const otr_import *import
 
 /* _wasi.c */
 otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, otr_err *err);
-otr_code otr_wasmtime_define_wasi(wasmtime_linker_t *linker, otr_err *err);
-void otr_wasmtime_flush_lines(wt_instance *i);
+otr_code otr_wasmtime_define_wasi(wasmtime_linker_t *linker, wt_wasi kind, otr_err *err);
+
+/* _print.c */
+otr_code otr_wasmtime_open_lines(wt_instance *i, const otr_wasi *wasi, wasi_config_t *c,
+                                 otr_err *err);
+void otr_wasmtime_flush_lines(wt_instance *i); /* when a call ends: also what has no line break */
+void otr_wasmtime_close_lines(wt_instance *i);
+wasm_trap_t *otr_wasmtime_fd_write(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,
+                                   size_t n_vals);
 
 /* _spawn.c */
 otr_code otr_wasmtime_spawn(otr_module *m, const otr_spawn *spec, otr_instance **ret, otr_err *err);

@@ -135,8 +135,8 @@ static otr_code build(wt_module *m, const otr_spawn *spec, wt_linked *l, otr_err
     for (size_t i = 0; rc == OTR_OK && i < spec->n_imports; i++) {
         rc = otr_wasmtime_define(l->linker, &spec->imports[i], otr_wasmtime_host_call, err);
     }
-    if (rc == OTR_OK && l->wasi) {
-        rc = otr_wasmtime_define_wasi(l->linker, err);
+    if (rc == OTR_OK && l->wasi != WT_WASI_NONE) {
+        rc = otr_wasmtime_define_wasi(l->linker, l->wasi, err);
     }
     if (rc != OTR_OK || spec->n_links > 0) {
         return rc;
@@ -150,13 +150,16 @@ static otr_code build(wt_module *m, const otr_spawn *spec, wt_linked *l, otr_err
     return explained != OTR_OK ? explained : rc;
 }
 
-static bool needs_wasi(const wt_module *m, const otr_spawn *spec)
+static wt_wasi needs_wasi(const wt_module *m, const otr_spawn *spec)
 {
     bool wants = m->wants_wasi;
     for (size_t i = 0; i < spec->n_links; i++) {
         wants = wants || ((const wt_module *)spec->links[i].module)->wants_wasi;
     }
-    return wants && spec->wasi != NULL;
+    if (!wants || spec->wasi == NULL) {
+        return WT_WASI_NONE;
+    }
+    return spec->wasi->n_dirs > 0 ? WT_WASI_FOLDERS : WT_WASI_BARE;
 }
 
 static otr_code add_linked(wt_module *m, const otr_spawn *spec, wt_linked **ret, otr_err *err)
@@ -181,7 +184,8 @@ static otr_code add_linked(wt_module *m, const otr_spawn *spec, wt_linked **ret,
 
 otr_code otr_wasmtime_link(wt_module *m, const otr_spawn *spec, const wt_linked **ret, otr_err *err)
 {
-    bool wasi = needs_wasi(m, spec), links = spec->n_links > 0;
+    wt_wasi wasi = needs_wasi(m, spec);
+    bool links = spec->n_links > 0;
     otr_code rc = OTR_OK;
     (void)pthread_mutex_lock(&m->lock);
     wt_linked *l = m->linked;

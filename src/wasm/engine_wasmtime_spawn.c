@@ -23,9 +23,7 @@ void otr_wasmtime_instance_free(otr_instance *base)
         i->funcs = f->next;
         otr_free(f);
     }
-    for (size_t n = 0; n < OTR_COUNT(i->lines); n++) {
-        otr_free(i->lines[n].text);
-    }
+    otr_wasmtime_close_lines(i);
     otr_free(i->parts);
     otr_free(i);
 }
@@ -200,7 +198,7 @@ otr_code otr_wasmtime_spawn(otr_module *base, const otr_spawn *spec, otr_instanc
     if (rc == OTR_OK) {
         rc = new_instance(m, spec, &i, err);
     }
-    if (rc == OTR_OK && linked->wasi) {
+    if (rc == OTR_OK && linked->wasi != WT_WASI_NONE) {
         rc = otr_wasmtime_set_wasi(i, spec->wasi, err);
     }
     if (rc == OTR_OK) {

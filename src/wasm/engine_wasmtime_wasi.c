@@ -1,13 +1,13 @@
 /*
- * WASI preview 1: Wasmtime's, with two changes. What a guest prints goes to the host line by line,
- * and poll_oneoff is ours, because Wasmtime's would sleep past the call's deadline.
+ * WASI preview 1: Wasmtime's, with two changes. What a guest prints goes to the host line by line
+ * (engine_wasmtime_print.c), and poll_oneoff is ours, because Wasmtime's would sleep past the
+ * call's deadline.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "base/clock.h"
-#include "base/limits.h"
 #include "wasm/engine_wasmtime.h"
 
 enum {
@@ -20,43 +20,6 @@ enum {
     MOST_SUBSCRIPTIONS = 1024,
     NAP_NS = 5000000, /* how late an interrupt may find a sleeping guest */
 };
-
-static void give_line(wt_line *l)
-{
-    l->instance->line(l->instance->base.user, l->fd, (otr_bytes){ (uint8_t *)l->text, l->n });
-    l->n = 0;
-}
-
-static ptrdiff_t on_write(void *arg, const unsigned char *p, size_t n)
-{
-    wt_line *l = arg;
-    if (l->text == NULL) {
-        l->text = otr_alloc(OTR_LIMIT_PLUGIN_LOG_BYTES);
-        if (l->text == NULL) {
-            return (ptrdiff_t)n; /* a lost log line is better than a guest that fails on print */
-        }
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (p[i] == '\n') {
-            give_line(l);
-        } else {
-            l->text[l->n++] = (char)p[i];
-            if (l->n == OTR_LIMIT_PLUGIN_LOG_BYTES) {
-                give_line(l);
-            }
-        }
-    }
-    return (ptrdiff_t)n;
-}
-
-void otr_wasmtime_flush_lines(wt_instance *i)
-{
-    for (size_t n = 0; n < OTR_COUNT(i->lines); n++) {
-        if (i->lines[n].n > 0) {
-            give_line(&i->lines[n]);
-        }
-    }
-}
 
 static otr_code set_env(wasi_config_t *c, const char *pair, otr_err *err)
 {
@@ -100,17 +63,12 @@ otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, otr_err *er
 {
     wasi_config_t *c = wasi_config_new();
     otr_code rc = configure(c, wasi, err);
+    if (rc == OTR_OK) {
+        rc = otr_wasmtime_open_lines(i, wasi, c, err);
+    }
     if (rc != OTR_OK) {
         wasi_config_delete(c);
         return rc;
-    }
-    i->line = wasi->line;
-    for (int n = 0; n < 2 && wasi->line != NULL; n++) {
-        i->lines[n] = (wt_line){ .instance = i, .fd = n + 1 };
-    }
-    if (wasi->line != NULL) {
-        wasi_config_set_stdout_custom(c, on_write, &i->lines[0], NULL);
-        wasi_config_set_stderr_custom(c, on_write, &i->lines[1], NULL);
     }
     wasmtime_error_t *error = wasmtime_context_set_wasi(i->context, c);
     return error == NULL ? OTR_OK : otr_wasmtime_fail(err, OTR_EINVAL, error, "WASI");
@@ -230,17 +188,27 @@ static wasm_trap_t *poll_oneoff(void *env, wasmtime_caller_t *caller, wasmtime_v
     return end == WT_END_NONE ? NULL : otr_wasmtime_stop(i, end);
 }
 
-otr_code otr_wasmtime_define_wasi(wasmtime_linker_t *linker, otr_err *err)
+otr_code otr_wasmtime_define_wasi(wasmtime_linker_t *linker, wt_wasi kind, otr_err *err)
 {
-    static const otr_import ours = {
-        .module = "wasi_snapshot_preview1",
+    static const char module[] = "wasi_snapshot_preview1";
+    static const otr_import poll = {
+        .module = module,
         .name = "poll_oneoff",
         .sig = { .n_args = 4, .n_results = 1 }, /* OTR_WASM_I32 is 0 */
+    };
+    static const otr_import print = {
+        .module = module,
+        .name = "fd_write",
+        .sig = { .n_args = 4, .n_results = 1 },
     };
     wasmtime_linker_allow_shadowing(linker, true);
     wasmtime_error_t *error = wasmtime_linker_define_wasi(linker);
     if (error != NULL) {
         return otr_wasmtime_fail(err, OTR_EIO, error, "WASI");
     }
-    return otr_wasmtime_define(linker, &ours, poll_oneoff, err);
+    otr_code rc = otr_wasmtime_define(linker, &poll, poll_oneoff, err);
+    if (rc == OTR_OK && kind == WT_WASI_BARE) {
+        rc = otr_wasmtime_define(linker, &print, otr_wasmtime_fd_write, err);
+    }
+    return rc;
 }
