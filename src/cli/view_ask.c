@@ -1,7 +1,5 @@
 #include <stdio.h>
 
-#include "base/alloc.h"
-#include "base/limits.h"
 #include "cli/view.h"
 #include "config/agent_keys.h"
 #include "config/config.h"

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "modules/admin.h"
 #include "modules/self.h"
@@ -337,8 +336,8 @@ otr_code otr_admin_get_status(void *admin, const otr_http_request *req, otr_http
     otr_jw_str(&w, "version", OTR_VERSION);
     otr_jw_i64(&w, "pid", getpid());
     write_time(&w, "time", now);
-    otr_jw_f64(&w, "uptime_seconds",
-               (double)((now - a->services->started_ns) / OTR_NS_PER_MS) / 1e3);
+    uint64_t up_ms = (now - a->services->started_ns) / OTR_NS_PER_MS;
+    otr_jw_f64(&w, "uptime_seconds", (double)up_ms / 1e3);
     write_state(&w, a);
     write_config(&w, a);
     write_process(&w);

@@ -69,7 +69,7 @@ struct MHD_Response *otr_http_stream_response(otr_http_stream *stream);
 /* Takes it out of its server and tells its owner. */
 void otr_http_stream_discard(otr_http_stream *stream);
 /* Lets the daemon do what is due. */
-void otr_http_server_drive(void *server);
+void otr_http_server_drive(void *arg);
 /* A comment line to each stream. */
 void otr_http_streams_beat(void *server);
 /* Lets every suspended connection go, so that the daemon can be stopped. */

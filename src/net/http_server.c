@@ -255,6 +255,7 @@ static enum MHD_Result receive(const otr_http_server *server, void **slot, const
 
 /* libmicrohttpd calls this with the header, with each part of the body, and at the end. `*slot` is
  * NULL, then the server itself for want of something better, then the upload if there is a body. */
+/* NOLINTNEXTLINE(readability-function-size): the library dictates the parameters. */
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *data,
                                   size_t *n, void **slot)
@@ -303,7 +304,7 @@ const char *otr_http_query(const otr_http_request *req, const char *name)
 void otr_http_server_drive(void *arg)
 {
     otr_http_server *server = arg;
-    MHD_run(server->daemon);
+    (void)MHD_run(server->daemon);
     MHD_UNSIGNED_LONG_LONG ms = 0;
     if (MHD_get_timeout(server->daemon, &ms) == MHD_YES) {
         otr_timer_start(server->timer, ms, 0);

@@ -18,12 +18,12 @@ static const char *number(double value, char out[NUMBER_BYTES])
         return value > 0 ? "+Inf" : "-Inf";
     }
     if (fabs(value) < 9007199254740992.0 && value == trunc(value)) {
-        snprintf(out, NUMBER_BYTES, "%.0f", value);
+        (void)snprintf(out, NUMBER_BYTES, "%.0f", value);
         return out;
     }
     for (int digits = 15; digits <= 17; digits++) {
         double back = 0;
-        snprintf(out, NUMBER_BYTES, "%.*g", digits, value);
+        (void)snprintf(out, NUMBER_BYTES, "%.*g", digits, value);
         if (sscanf(out, "%lf", &back) == 1 && back == value) {
             break;
         }
@@ -104,7 +104,7 @@ static otr_code add_histogram(otr_buf *out, const otr_series *s, otr_err *err)
     char bound[NUMBER_BYTES], count[NUMBER_BYTES];
     for (size_t i = 0; rc == OTR_OK && i <= s->entry->n_bounds; i++) {
         below += s->counts[i];
-        snprintf(count, sizeof(count), "%" PRIu64, below);
+        (void)snprintf(count, sizeof(count), "%" PRIu64, below);
         const char *le =
             i == s->entry->n_bounds ? "+Inf" : number(s->entry->family->buckets[i], bound);
         rc = add_sample(out, s, "_bucket", le, count, err);

@@ -74,7 +74,8 @@ static otr_code measure(const otr_family *family, const char *const *values, uin
         return otr_fail(err, OTR_EINVAL, "metric %s has %zu labels, %zu values were given",
                         family->name, n, given);
     }
-    uint64_t hash = hash_bytes(UINT64_C(0xcbf29ce484222325), &family, sizeof(family));
+    uintptr_t identity = (uintptr_t)family;
+    uint64_t hash = hash_bytes(UINT64_C(0xcbf29ce484222325), &identity, sizeof(identity));
     for (size_t i = 0; i < n; i++) {
         size_t len = strlen(values[i]) + 1;
         hash = hash_bytes(hash, values[i], len);
