@@ -26,6 +26,65 @@ int otr_engines_rewrite_extism(const uint8_t *wasm, size_t n, uint8_t **ret, siz
 /* `p` and `n` as they were returned; NULL is fine. */
 void otr_engines_free(uint8_t *p, size_t n);
 
+/* ---- WIT components: bytes are copied once each way ---- */
+
+typedef struct otr_slice { /* borrowed */
+    const uint8_t *p;
+    size_t n;
+} otr_slice;
+
+/* Receives bytes: an answer, or the text of an error. Called at most once a call. */
+typedef void otr_sink(void *arg, const uint8_t *p, size_t n);
+
+typedef struct otr_component_host {
+    void *user;
+    /* A host operation with up to two inputs: its answer, or the text of its error, goes to `sink`.
+     * 0: ok, 1: no such thing, 2: an error. On the thread of the call. */
+    int32_t (*call)(void *user, otr_slice op, otr_slice a, otr_slice b, otr_sink *sink, void *arg);
+    /* Not 0: the guest is to be stopped. Asked at each tick and behind each host operation. */
+    int32_t (*overdue)(void *user);
+} otr_component_host;
+
+typedef struct otr_components otr_components;                 /* an engine */
+typedef struct otr_component otr_component;                   /* compiled code */
+typedef struct otr_component_instance otr_component_instance; /* one sandbox */
+typedef struct otr_component_func otr_component_func;         /* a handle, of one instance */
+
+/* NULL on failure, with its text in `sink`; so do all that return a pointer. Any thread. */
+otr_components *otr_components_open(otr_sink *sink, void *arg);
+void otr_components_close(otr_components *cs); /* after all that came from it */
+void otr_components_tick(const otr_components *cs); /* any thread */
+
+otr_component *otr_component_compile(const otr_components *cs, otr_slice wasm, otr_sink *sink, void *arg);
+/* Compiled code as bytes, and back; `code` must be trusted as code is. 0: ok. */
+int32_t otr_component_save(const otr_component *c, otr_sink *sink, void *arg);
+otr_component *otr_component_restore(const otr_components *cs, otr_slice code, otr_sink *sink, void *arg);
+/* Lines "import NAME", "export NAME", "export INTERFACE#NAME". */
+void otr_component_describe(const otr_components *cs, const otr_component *c, otr_sink *sink, void *arg);
+void otr_component_free(otr_component *c);
+
+/* `max_memory` bounds all memories of the instance together. WASI p2 without files, sockets, environment. */
+otr_component_instance *otr_component_spawn(const otr_components *cs, const otr_component *c,
+                                            const otr_component_host *host, size_t max_memory,
+                                            otr_sink *sink, void *arg);
+void otr_component_drop(otr_component_instance *i);
+size_t otr_component_memory(const otr_component_instance *i);
+
+/* `interface` may be empty: a function of the world itself. NULL: no such export, or of a shape that is not
+ * bytes or text in and out. */
+otr_component_func *otr_component_func_get(otr_component_instance *i, otr_slice interface, otr_slice name);
+void otr_component_func_free(otr_component_func *f);
+
+enum { /* of otr_component_call() */
+    OTR_COMPONENT_OK,
+    OTR_COMPONENT_ERROR,   /* the guest answered with an error: its text is in `sink`; it lives on */
+    OTR_COMPONENT_TRAP,    /* these end the instance: the text is in `sink` */
+    OTR_COMPONENT_OVERDUE,
+    OTR_COMPONENT_MEMORY,
+};
+int32_t otr_component_call(otr_component_instance *i, const otr_component_func *f, otr_slice input,
+                           otr_sink *sink, void *arg);
+
 #ifdef __cplusplus
 }
 #endif

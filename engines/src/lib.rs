@@ -2,6 +2,7 @@
 extern crate wasmi_c_api as _;
 extern crate wasmtime_c_api as _;
 
+mod component;
 mod debug;
 mod rewrite;
 

@@ -3,6 +3,7 @@
  *
  *     kv.get      key → the value as it was set (JSON)        grant: kv_bytes
  *     kv.set      {"key":…,"value":<any JSON>} → nothing       grant: kv_bytes
+ *     kv.put      length of the key (u32, little endian), key, value → nothing   grant: kv_bytes
  *     kv.delete   key → "true" or "false"                      grant: kv_bytes
  *     kv.list     prefix → ["key",…]                           grant: kv_bytes
  *     clock.now   nothing → {"unix_ns":…,"monotonic_ns":…}
@@ -74,6 +75,22 @@ static otr_code kv_set(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *e
     rc = rc == OTR_OK ? otr_kv_set(hc->kv, key, otr_buf_bytes(&text), err) : rc;
     otr_buf_deinit(&text);
     return rc;
+}
+
+static otr_code kv_put(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
+{
+    (void)out;
+    size_t n = in.n >= 4 ? (size_t)in.p[0] | (size_t)in.p[1] << 8 | (size_t)in.p[2] << 16 |
+                               (size_t)in.p[3] << 24
+                         : 0;
+    if (in.n < 4 || n > in.n - 4) {
+        return otr_fail(err, OTR_EINVAL,
+                        "kv.put: expected the key's length, the key and the value");
+    }
+    OTR_CLEANUP(otr_freep) char *key = NULL;
+    otr_code rc = key_of((otr_bytes){ in.p + 4, n }, &key, err);
+    return rc == OTR_OK ? otr_kv_set(hc->kv, key, (otr_bytes){ in.p + 4 + n, in.n - 4 - n }, err)
+                        : rc;
 }
 
 static otr_code kv_delete(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
@@ -158,9 +175,10 @@ static const struct operation {
     otr_code (*grant)(otr_hostcalls *hc,
                       otr_err *err); /* Optional: checks and opens what it needs. */
 } operations[] = {
-    { "kv.get", kv_get, open_kv },       { "kv.set", kv_set, open_kv },
-    { "kv.delete", kv_delete, open_kv }, { "kv.list", kv_list, open_kv },
-    { "clock.now", clock_now, NULL },    { "random.bytes", random_bytes, NULL },
+    { "kv.get", kv_get, open_kv },          { "kv.set", kv_set, open_kv },
+    { "kv.put", kv_put, open_kv },          { "kv.delete", kv_delete, open_kv },
+    { "kv.list", kv_list, open_kv },        { "clock.now", clock_now, NULL },
+    { "random.bytes", random_bytes, NULL },
 };
 
 otr_code otr_hostcalls_call(void *host, const char *op, otr_bytes in, otr_buf *out, otr_err *err)

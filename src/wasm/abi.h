@@ -34,6 +34,7 @@ struct otr_abi_ops {
     bool (*match)(const otr_module_info *info);
     /* Every host function it offers. */
     const otr_import *(*imports)(size_t *ret_n);
+    otr_component_host_fn *host_call; /* Optional: the same for components. */
     /* Appends what `info` lacks to speak this ABI and to answer `operations`, a line each. */
     otr_code (*check)(const otr_module_info *info, const char *const *operations, otr_buf *missing,
                       otr_err *err);
@@ -49,6 +50,7 @@ struct otr_abi_ops {
 
 extern const otr_abi_ops otr_abi_extism;
 extern const otr_abi_ops otr_abi_wapc;
+extern const otr_abi_ops otr_abi_wit;
 
 struct otr_guest {
     const otr_abi_ops *abi;

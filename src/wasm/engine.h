@@ -113,6 +113,10 @@ typedef struct otr_link { /* a module that is instantiated first, under one or m
     const char *as[3]; /* import module names it satisfies, NULL-terminated */
 } otr_link;
 
+/* Every host operation of a component, by name, with up to two inputs. `user` is otr_spawn.user. */
+typedef otr_code otr_component_host_fn(void *user, const char *op, otr_bytes a, otr_bytes b,
+                                       otr_buf *out, otr_err *err);
+
 typedef struct otr_spawn {
     /* Host functions by (module, name); the guest may use fewer. A constant table: it outlives the
      * module, which keeps what it made of it. */
@@ -125,6 +129,7 @@ typedef struct otr_spawn {
     uint64_t max_memory_bytes;  /* of all memories of the instance together, kernel included */
     uint64_t start_deadline_ns; /* monotonic; for start functions of modules. 0: none */
     void *user;                 /* passed to each host function */
+    otr_component_host_fn *component_call; /* components only */
 } otr_spawn;
 
 typedef struct otr_func
@@ -147,6 +152,9 @@ typedef struct otr_engine_ops {
     /* `cache_dir`: compiled code is kept there (NULL: not kept). See codecache.h. */
     otr_code (*open)(const char *cache_dir, otr_engine **ret, otr_err *err);
     void (*close)(otr_engine *e); /* after the last module_free() */
+
+    /* Optional: opens what runs components beside this engine. */
+    otr_code (*open_components)(otr_engine *e, otr_engine **ret, otr_err *err);
 
     /* Binary or text (wat). Takes milliseconds to seconds: worker threads only. `wasm` may be
      * freed on return. The error says where the module is malformed. */
@@ -187,6 +195,8 @@ struct otr_engine {
     const char *cache_problem; /* why `cache_dir` is not used, for the owner to log; or NULL */
     /* Kernel modules of the ABIs (abi.h), compiled when first needed; close() frees them. */
     _Atomic(otr_module *) kernels[OTR_ENGINE_KERNELS];
+    /* What runs components beside this engine, opened with the first one; close() closes it. */
+    _Atomic(otr_engine *) components;
 };
 struct otr_module {
     const otr_engine_ops *ops;

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "wasm/engine_component.h"
+
 static void tick(void *arg)
 {
     wasmtime_engine_increment_epoch(arg);
@@ -16,6 +18,10 @@ static void close_engine(otr_engine *base)
     }
     for (size_t i = 0; i < OTR_ENGINE_KERNELS; i++) {
         otr_wasmtime_module_free(atomic_load(&e->base.kernels[i]));
+    }
+    otr_engine *components = atomic_load(&e->base.components);
+    if (components != NULL) {
+        components->ops->close(components);
     }
     otr_ticker_deinit(&e->ticker); /* before the engine whose epoch it moves */
     otr_codecache_close(e->cache);
@@ -57,11 +63,17 @@ static otr_code open_engine(const char *cache_dir, otr_engine **ret, otr_err *er
     return OTR_OK;
 }
 
+static otr_code open_components(otr_engine *base, otr_engine **ret, otr_err *err)
+{
+    return otr_component_engine_open(((wt_engine *)base)->cache, ret, err);
+}
+
 const otr_engine_ops otr_engine_wasmtime = {
     .name = "wasmtime",
     .offers = OTR_WASM_CORE | OTR_WASM_DEADLINE | OTR_WASM_MULTI_MEMORY,
     .open = open_engine,
     .close = close_engine,
+    .open_components = open_components,
     .compile = otr_wasmtime_compile,
     .inspect = otr_wasmtime_inspect,
     .module_free = otr_wasmtime_module_free,

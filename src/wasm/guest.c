@@ -46,6 +46,7 @@ static otr_code start(otr_guest *g, otr_err *err)
         .user = g,
     };
     spawn.imports = g->abi->imports(&spawn.n_imports);
+    spawn.component_call = g->abi->host_call;
     if (code->kernel != NULL) {
         memcpy(kernel.as, g->abi->kernel->as, sizeof(kernel.as));
         spawn.links = &kernel;

@@ -9,10 +9,7 @@
 
 enum { MISSING_BYTES = 65536, WHY_BYTES = 4096 };
 
-/* A name that configuration may give; its adapter is not part of this build. */
-static const otr_abi_ops abi_wit = { .name = "wit" };
-
-static const otr_abi_ops *const abis[] = { &otr_abi_extism, &otr_abi_wapc };
+static const otr_abi_ops *const abis[] = { &otr_abi_extism, &otr_abi_wapc, &otr_abi_wit };
 _Static_assert(OTR_COUNT(abis) <= OTR_ENGINE_KERNELS, "a place for each kernel");
 
 const otr_abi_ops *otr_abi_find(const char *name)
@@ -22,7 +19,7 @@ const otr_abi_ops *otr_abi_find(const char *name)
             return abis[i];
         }
     }
-    return strcmp(name, abi_wit.name) == 0 ? &abi_wit : NULL;
+    return NULL;
 }
 
 const char *otr_abi_name(const otr_abi_ops *abi)
@@ -32,7 +29,7 @@ const char *otr_abi_name(const otr_abi_ops *abi)
 
 const char *otr_abi_names(void)
 {
-    return "extism, wapc";
+    return "extism, wapc, wit";
 }
 
 size_t otr_abi_index(const otr_abi_ops *abi)
@@ -57,14 +54,46 @@ const otr_abi_ops *otr_abi_detect(const otr_module_info *info)
 static bool is_component(otr_bytes wasm)
 {
     static const uint8_t head[8] = { 0, 'a', 's', 'm', 0x0d, 0, 1, 0 };
-    return wasm.n >= sizeof(head) && memcmp(wasm.p, head, sizeof(head)) == 0;
+    static const char text[] = "(component";
+    if (wasm.n >= sizeof(head) && memcmp(wasm.p, head, sizeof(head)) == 0) {
+        return true;
+    }
+    size_t i = 0;
+    while (i < wasm.n &&
+           (wasm.p[i] == ' ' || wasm.p[i] == '\n' || wasm.p[i] == '\t' || wasm.p[i] == '\r')) {
+        i++;
+    }
+    return wasm.n - i >= sizeof(text) && memcmp(wasm.p + i, text, sizeof(text) - 1) == 0;
 }
 
-static otr_code unsupported(otr_err *err)
+/* What runs components beside `engine`. Two threads may open it at once: one is then closed. */
+static otr_code components_of(otr_engine *engine, otr_engine **ret, otr_err *err)
 {
-    return otr_fail(err, OTR_EUNSUP,
-                    "WIT components are not supported by this build; it loads core modules for %s",
-                    otr_abi_names());
+    otr_engine *found = atomic_load(&engine->components), *none = NULL;
+    if (found == NULL) {
+        if (engine->ops->open_components == NULL) {
+            return otr_fail(err, OTR_EUNSUP,
+                            "is a WIT component, which the engine %s cannot run; wasmtime can",
+                            engine->ops->name);
+        }
+        otr_code rc = engine->ops->open_components(engine, &found, err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
+        if (!atomic_compare_exchange_strong(&engine->components, &none, found)) {
+            found->ops->close(found);
+            found = none;
+        }
+    }
+    *ret = found;
+    return OTR_OK;
+}
+
+/* The engine that runs this file. */
+static otr_code engine_for(otr_engine *engine, otr_bytes wasm, otr_engine **ret, otr_err *err)
+{
+    *ret = engine;
+    return is_component(wasm) ? components_of(engine, ret, err) : OTR_OK;
 }
 
 /* The engine's copy of the ABI's kernel. Two threads may compile it at once: one is then dropped.
@@ -116,7 +145,8 @@ static otr_code compile(otr_engine *engine, const otr_load_spec *spec, const otr
                         otr_module **ret, otr_err *err)
 {
     *ret = NULL;
-    for (size_t i = 0; spec->rewrite && *ret == NULL && i < OTR_COUNT(abis); i++) {
+    bool core = !is_component(spec->wasm);
+    for (size_t i = 0; spec->rewrite && core && *ret == NULL && i < OTR_COUNT(abis); i++) {
         if (abis[i]->rewrite != NULL && (wanted == NULL || wanted == abis[i])) {
             otr_code rc = compile_rewritten(engine, abis[i], spec->wasm, ret, err);
             if (rc != OTR_OK) {
@@ -169,7 +199,7 @@ static otr_code wanted_abi(const otr_load_spec *spec, const otr_abi_ops **ret, o
         return otr_fail(err, OTR_EINVAL, "no ABI is called \"%s\"; there are %s", spec->abi,
                         otr_abi_names());
     }
-    return *ret == &abi_wit || is_component(spec->wasm) ? unsupported(err) : OTR_OK;
+    return OTR_OK;
 }
 
 /* Turns the lines of `missing` into one error. */
@@ -216,6 +246,9 @@ static otr_code load(otr_engine *engine, const otr_load_spec *spec, otr_guest_co
 {
     const otr_abi_ops *wanted;
     otr_code rc = wanted_abi(spec, &wanted, err);
+    if (rc == OTR_OK) {
+        rc = engine_for(engine, spec->wasm, &engine, err);
+    }
     if (rc == OTR_OK) {
         rc = compile(engine, spec, wanted, &code->module, err);
     }
@@ -349,7 +382,6 @@ static otr_code inspect_core(otr_engine *engine, const otr_load_spec *spec, otr_
     const otr_abi_ops *wanted = spec->abi != NULL ? otr_abi_find(spec->abi) : NULL;
     const otr_abi_ops *abi = NULL;
     otr_module *kernel = NULL;
-    wanted = wanted == &abi_wit ? NULL : wanted;
     otr_code rc = pick_abi(r.info, wanted, &abi, &why);
     if (rc == OTR_ENOMEM) {
         return otr_fail_nomem(err);
@@ -374,13 +406,9 @@ static otr_code inspect_core(otr_engine *engine, const otr_load_spec *spec, otr_
 otr_code otr_guest_inspect(otr_engine *engine, const otr_load_spec *spec, otr_buf *out,
                            otr_err *err)
 {
-    if (is_component(spec->wasm)) {
-        static const otr_module_info nothing = { .component = true };
-        const report r = { "wit", &nothing, "WIT components are not supported by this build" };
-        return write_report(engine, spec, &r, out, err);
-    }
     otr_module *module;
-    otr_code rc = engine->ops->compile(engine, spec->wasm, &module, err);
+    otr_code rc = engine_for(engine, spec->wasm, &engine, err);
+    rc = rc == OTR_OK ? engine->ops->compile(engine, spec->wasm, &module, err) : rc;
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "%s", spec->name);
     }

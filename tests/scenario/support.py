@@ -229,7 +229,9 @@ class Agent:
         )
 
     def instances(self):
-        return self.api("status")["instances"]
+        """Each NGINX with its health as a word."""
+        seen = [i for i in self.api("status")["instances"] if i["instance"]]
+        return [{**i["instance"], "health": (i["health"] or {}).get("status")} for i in seen]
 
     def events(self, topic=None):
         """The kept events, oldest first."""

@@ -1,0 +1,374 @@
+//! WIT components for C, bytes copied once: what the public C API cannot do for `list<u8>`.
+//! Every function is described in include/outrider_engines.h.
+use std::ffi::c_void;
+use wasmtime_c_api::wasmtime::component::{
+    Component, ComponentExportIndex, ComponentNamedList, Func, Instance, Lift, Linker, LinkerInstance, Lower,
+    ResourceTable, TypedFunc, WasmList, WasmStr,
+};
+use wasmtime_c_api::wasmtime::{
+    bail, AsContext, Config, Engine, Error, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter,
+    Result, Store, StoreContextMut, Trap, UpdateDeadline,
+};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+type Sink = unsafe extern "C" fn(*mut c_void, *const u8, usize);
+type Bytes = std::result::Result<Vec<u8>, String>;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Slice {
+    p: *const u8,
+    n: usize,
+}
+
+/// What C gives: one function for every host operation, one that is asked at each tick.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Host {
+    user: *mut c_void,
+    call: unsafe extern "C" fn(*mut c_void, Slice, Slice, Slice, Sink, *mut c_void) -> i32,
+    overdue: unsafe extern "C" fn(*mut c_void) -> i32,
+}
+unsafe impl Send for Host {}
+
+const INTERFACE: &str = "outrider:plugin/";
+const VERSION: &str = "1.0.0";
+const OK: i32 = 0;
+const NOT_FOUND: i32 = 1;
+
+struct State {
+    host: Host,
+    wasi: WasiCtx,
+    table: ResourceTable,
+    memory: usize,
+    max_memory: usize,
+    denied: bool,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl ResourceLimiter for State {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        let total = self.memory.saturating_add(desired.saturating_sub(current));
+        self.denied |= total > self.max_memory;
+        if total <= self.max_memory {
+            self.memory = total;
+        }
+        Ok(total <= self.max_memory)
+    }
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        Ok(desired <= 100_000)
+    }
+}
+
+fn slice(b: &[u8]) -> Slice {
+    Slice { p: b.as_ptr(), n: b.len() }
+}
+
+unsafe fn view<'a>(s: Slice) -> &'a [u8] {
+    if s.n == 0 { &[] } else { std::slice::from_raw_parts(s.p, s.n) }
+}
+
+unsafe extern "C" fn append(to: *mut c_void, p: *const u8, n: usize) {
+    (*to.cast::<Vec<u8>>()).extend_from_slice(view(Slice { p, n }));
+}
+
+/// One host operation: its status and its bytes, or the text of its error.
+fn ask(host: Host, op: &str, a: &[u8], b: &[u8]) -> Result<(i32, Vec<u8>)> {
+    let mut out = Vec::new();
+    let to: *mut Vec<u8> = &mut out;
+    let status = unsafe { (host.call)(host.user, slice(op.as_bytes()), slice(a), slice(b), append, to.cast()) };
+    if unsafe { (host.overdue)(host.user) } != 0 {
+        bail!(Trap::Interrupt);
+    }
+    Ok((status, out))
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
+}
+
+fn answer((status, out): (i32, Vec<u8>)) -> Bytes {
+    if status == OK { Ok(out) } else { Err(text(out)) }
+}
+
+type Cx<'a> = StoreContextMut<'a, State>;
+
+fn def<P, R>(
+    l: &mut LinkerInstance<'_, State>,
+    name: &str,
+    f: impl Fn(Cx<'_>, P) -> Result<R> + Send + Sync + 'static,
+) -> Result<()>
+where
+    P: ComponentNamedList + Lift + 'static,
+    R: ComponentNamedList + Lower + 'static,
+{
+    l.func_wrap(name, f)
+}
+
+/// The imported interfaces; wit/world.wit says what each function means.
+fn define(linker: &mut Linker<State>) -> Result<()> {
+    wasmtime_wasi::p2::add_to_linker_sync(linker)?;
+    let name = |i: &str| format!("{INTERFACE}{i}@{VERSION}");
+    let mut l = linker.instance(&name("bus"))?;
+    def(&mut l, "publish", |cx, (topic, data): (WasmStr, WasmList<u8>)| {
+        let (h, topic) = (cx.data().host, topic.to_str(&cx)?);
+        Ok((answer(ask(h, "bus.publish", topic.as_bytes(), data.as_le_slice(&cx))?).map(|_| ()),))
+    })?;
+    let mut l = linker.instance(&name("log"))?;
+    def(&mut l, "write", |cx, (level, line): (u8, WasmStr)| {
+        ask(cx.data().host, "log.write", &[level], line.to_str(&cx)?.as_bytes()).map(|_| ())
+    })?;
+    let mut l = linker.instance(&name("config"))?;
+    def(&mut l, "get", |cx, (key,): (WasmStr,)| {
+        let (status, out) = ask(cx.data().host, "config.get", key.to_str(&cx)?.as_bytes(), &[])?;
+        Ok(((status == OK).then(|| text(out)),))
+    })?;
+    let mut l = linker.instance(&name("kv"))?;
+    def(&mut l, "get", |cx, (key,): (WasmStr,)| {
+        let (status, out) = ask(cx.data().host, "kv.get", key.to_str(&cx)?.as_bytes(), &[])?;
+        Ok((if status == NOT_FOUND { Ok(None) } else { answer((status, out)).map(Some) },))
+    })?;
+    def(&mut l, "set", |cx, (key, value): (WasmStr, WasmList<u8>)| {
+        let key = key.to_str(&cx)?;
+        Ok((answer(ask(cx.data().host, "kv.put", key.as_bytes(), value.as_le_slice(&cx))?).map(|_| ()),))
+    })?;
+    for (wit, op) in [("delete", "kv.delete"), ("list", "kv.list")] {
+        def(&mut l, wit, move |cx, (key,): (WasmStr,)| {
+            Ok((answer(ask(cx.data().host, op, key.to_str(&cx)?.as_bytes(), &[])?).map(text),))
+        })?;
+    }
+    let mut l = linker.instance(&name("host"))?;
+    def(&mut l, "call", |cx, (op, input): (WasmStr, WasmList<u8>)| {
+        Ok((answer(ask(cx.data().host, &op.to_str(&cx)?, input.as_le_slice(&cx), &[])?),))
+    })
+}
+
+// ---- engine and component ----
+
+pub struct Components {
+    engine: Engine,
+    linker: Linker<State>,
+}
+
+fn open(pooling: bool) -> Result<Components> {
+    let mut c = Config::new();
+    c.wasm_component_model(true).epoch_interruption(true).concurrency_support(false).max_wasm_stack(512 << 10);
+    if pooling {
+        let mut p = PoolingAllocationConfig::default();
+        p.total_memories(256).total_tables(256).total_core_instances(512).total_component_instances(128);
+        p.max_memories_per_component(8).max_tables_per_component(8).max_core_instances_per_component(16);
+        p.linear_memory_keep_resident(64 << 10).max_component_instance_size(4 << 20).max_core_instance_size(4 << 20);
+        c.allocation_strategy(InstanceAllocationStrategy::Pooling(p));
+    }
+    let engine = Engine::new(&c)?;
+    let mut linker = Linker::new(&engine);
+    define(&mut linker)?;
+    Ok(Components { engine, linker })
+}
+
+unsafe fn done<T>(r: Result<T>, sink: Sink, arg: *mut c_void) -> *mut T {
+    match r {
+        Ok(v) => Box::into_raw(Box::new(v)),
+        Err(e) => {
+            let t = format!("{e:#}");
+            sink(arg, t.as_ptr(), t.len());
+            std::ptr::null_mut()
+        }
+    }
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn otr_components_open(sink: Sink, arg: *mut c_void) -> *mut Components {
+    done(open(true).or_else(|_| open(false)), sink, arg)
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn otr_components_close(c: *mut Components) {
+    drop(Box::from_raw(c));
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn otr_components_tick(c: &Components) {
+    c.engine.increment_epoch();
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn otr_component_compile(c: &Components, wasm: Slice, sink: Sink, arg: *mut c_void) -> *mut Component {
+    done(Component::new(&c.engine, view(wasm)), sink, arg)
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn otr_component_save(c: &Component, sink: Sink, arg: *mut c_void) -> i32 {
+    match c.serialize() {
+        Ok(v) => { sink(arg, v.as_ptr(), v.len()); OK }
+        Err(_) => NOT_FOUND,
+    }
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn otr_component_restore(c: &Components, code: Slice, sink: Sink, arg: *mut c_void) -> *mut Component {
+    done(Component::deserialize(&c.engine, view(code)), sink, arg)
+}
+
+/// One line each: `import NAME`, `export NAME`, and `export INTERFACE#NAME` for what lies inside an instance.
+#[no_mangle]
+pub unsafe extern "C" fn otr_component_describe(cs: &Components, c: &Component, sink: Sink, arg: *mut c_void) {
+    use wasmtime_c_api::wasmtime::component::types::ComponentItem;
+    let (ty, mut out) = (c.component_type(), String::new());
+    for (name, _) in ty.imports(&cs.engine) {
+        out += &format!("import {name}\n");
+    }
+    for (name, item) in ty.exports(&cs.engine) {
+        out += &format!("export {name}\n");
+        if let ComponentItem::ComponentInstance(i) = item.ty {
+            i.exports(&cs.engine).for_each(|(f, _)| out += &format!("export {name}#{f}\n"));
+        }
+    }
+    sink(arg, out.as_ptr(), out.len());
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn otr_component_free(c: *mut Component) {
+    drop(Box::from_raw(c));
+}
+
+// ---- instance ----
+
+/// The shapes of a guest operation that we can call.
+enum Op {
+    Checked(TypedFunc<(&'static [u8],), (std::result::Result<WasmList<u8>, WasmStr>,)>),
+    Plain(TypedFunc<(&'static [u8],), (WasmList<u8>,)>),
+    Told(TypedFunc<(&'static str,), (std::result::Result<(), WasmStr>,)>),
+    Said(TypedFunc<(), (WasmStr,)>),
+    Text(TypedFunc<(&'static str,), (std::result::Result<WasmStr, WasmStr>,)>),
+    Bare(TypedFunc<(), ()>),
+}
+
+pub struct Running {
+    store: Store<State>,
+    instance: Instance,
+    component: Component,
+}
+
+fn spawn(cs: &Components, c: &Component, host: Host, max_memory: usize) -> Result<Running> {
+    let wasi = WasiCtxBuilder::new().allow_tcp(false).allow_udp(false).build();
+    let state = State { host, wasi, table: ResourceTable::new(), memory: 0, max_memory, denied: false };
+    let mut store = Store::new(&cs.engine, state);
+    store.limiter(|s| s);
+    store.set_hostcall_fuel(1 << 30);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|cx| {
+        let host = cx.data().host;
+        if unsafe { (host.overdue)(host.user) } != 0 { bail!(Trap::Interrupt) } else { Ok(UpdateDeadline::Continue(1)) }
+    });
+    let instance = cs.linker.instantiate(&mut store, c)?;
+    Ok(Running { store, instance, component: c.clone() })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn otr_component_spawn(
+    cs: &Components, c: &Component, host: &Host, max_memory: usize, sink: Sink, arg: *mut c_void,
+) -> *mut Running {
+    done(spawn(cs, c, *host, max_memory), sink, arg)
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn otr_component_drop(r: *mut Running) {
+    drop(Box::from_raw(r));
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn otr_component_memory(r: &Running) -> usize {
+    r.store.data().memory
+}
+
+fn find(r: &mut Running, interface: &str, name: &str) -> Option<Func> {
+    let index: ComponentExportIndex = if interface.is_empty() {
+        r.component.get_export_index(None, name)?
+    } else {
+        let i = r.component.get_export_index(None, interface)?;
+        r.component.get_export_index(Some(&i), name)?
+    };
+    r.instance.get_func(&mut r.store, index)
+}
+
+fn typed(f: Func, cx: impl AsContext) -> Result<Op> {
+    let cx = cx.as_context();
+    f.typed(&cx).map(Op::Checked)
+        .or_else(|_| f.typed(&cx).map(Op::Plain))
+        .or_else(|_| f.typed(&cx).map(Op::Told))
+        .or_else(|_| f.typed(&cx).map(Op::Said))
+        .or_else(|_| f.typed(&cx).map(Op::Text))
+        .or_else(|_| f.typed(&cx).map(Op::Bare))
+}
+
+pub struct Handle(Op);
+
+#[no_mangle]
+pub unsafe extern "C" fn otr_component_func_get(r: &mut Running, interface: Slice, name: Slice) -> *mut Handle {
+    let (Ok(i), Ok(n)) = (std::str::from_utf8(view(interface)), std::str::from_utf8(view(name))) else {
+        return std::ptr::null_mut();
+    };
+    match find(r, i, n).and_then(|f| typed(f, &r.store).ok()) {
+        Some(op) => Box::into_raw(Box::new(Handle(op))),
+        None => std::ptr::null_mut(),
+    }
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn otr_component_func_free(h: *mut Handle) {
+    drop(Box::from_raw(h));
+}
+
+const GUEST_ERROR: i32 = 1;
+const TRAP: i32 = 2;
+const OVERDUE: i32 = 3;
+const MEMORY: i32 = 4;
+
+/// Calls, and hands the answer or the guest's error text to `sink` straight from its memory.
+unsafe fn invoke(r: &mut Running, op: &Op, input: &'static [u8], sink: Sink, arg: *mut c_void) -> Result<i32> {
+    let s = &mut r.store;
+    let string = || std::str::from_utf8(input).map_err(|_| Error::msg("the input is not UTF-8 and the operation takes a string"));
+    let give = |b: &[u8]| sink(arg, b.as_ptr(), b.len());
+    Ok(match op {
+        Op::Checked(f) => match f.call(&mut *s, (input,))?.0 {
+            Ok(l) => { give(l.as_le_slice(&*s)); OK }
+            Err(e) => { give(e.to_str(&*s)?.as_bytes()); GUEST_ERROR }
+        },
+        Op::Plain(f) => { let l = f.call(&mut *s, (input,))?.0; give(l.as_le_slice(&*s)); OK }
+        Op::Told(f) => match f.call(&mut *s, (string()?,))?.0 {
+            Ok(()) => OK,
+            Err(e) => { give(e.to_str(&*s)?.as_bytes()); GUEST_ERROR }
+        },
+        Op::Said(f) => { let t = f.call(&mut *s, ())?.0; give(t.to_str(&*s)?.as_bytes()); OK }
+        Op::Text(f) => match f.call(&mut *s, (string()?,))?.0 {
+            Ok(t) => { give(t.to_str(&*s)?.as_bytes()); OK }
+            Err(e) => { give(e.to_str(&*s)?.as_bytes()); GUEST_ERROR }
+        },
+        Op::Bare(f) => { f.call(&mut *s, ())?; OK }
+    })
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn otr_component_call(r: &mut Running, h: &Handle, input: Slice, sink: Sink, arg: *mut c_void) -> i32 {
+    r.store.set_epoch_deadline(1);
+    let e = match invoke(r, &h.0, view(input), sink, arg) {
+        Ok(status) => return status,
+        Err(e) => e,
+    };
+    let t = match e.downcast_ref::<I32Exit>() {
+        Some(exit) => format!("the guest ended itself with exit code {}", exit.0),
+        None => format!("{e:?}"),
+    };
+    sink(arg, t.as_ptr(), t.len());
+    match e.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => OVERDUE,
+        _ if r.store.data().denied => MEMORY,
+        _ => TRAP,
+    }
+}
