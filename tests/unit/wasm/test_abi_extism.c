@@ -955,6 +955,21 @@ T(without_our_engines_library_guests_run_on_the_kernel)
 }
 #endif
 
+static void traps_have_names(otr_guest *g, fake *host)
+{
+    otr_err err = { 0 };
+    (void)host;
+    (void)do0(P_load_u64);
+    (void)do0(P_COUNT); /* unreachable */
+    CHECK_INT(run(&program, g, &err), OTR_EGUEST);
+    CHECK_HAS(err.msg, "do < run");
+}
+
+T(traps_name_the_guests_functions)
+{
+    EACH_KIND(traps_have_names)
+}
+
 static void many_calls(otr_guest *g, fake *host)
 {
     otr_err err = { 0 };

@@ -1,0 +1,58 @@
+"""Echo through an Extism guest, beside libextism from its Python wheel: same guest, same run."""
+
+import sys
+
+from harness import Row, Unavailable
+
+FIGURE = r"([0-9.]+) ns"
+# bytes, how many times faster than libextism
+SIZES = (("16 B", 16, 100), ("1 KB", 1024, 15), ("64 KB", 65536, 4), ("1 MB", 1 << 20, 3),
+         ("16 MB", 16 << 20, 3))
+
+
+def libextism(bench):
+    """The shared library inside the wheel, in a virtual environment under build/."""
+    venv = bench.peers / "extism-venv"
+    if not list(venv.glob("lib/*/site-packages/extism_sys/*.so")):
+        bench.peers.mkdir(parents=True, exist_ok=True)
+        bench.run([sys.executable, "-m", "venv", venv])
+        bench.run([venv / "bin" / "pip", "install", "--quiet", "extism-sys==1.41.0"])
+    found = list(venv.glob("lib/*/site-packages/extism_sys/*.so"))
+    if not found:
+        raise Unavailable("extism-sys has no library for this machine")
+    return found[0]
+
+
+def build_guest(bench):
+    bench.peers.mkdir(parents=True, exist_ok=True)
+    guest = bench.peers / "extism-echo.wasm"
+    bench.run(["clang", "--target=wasm32", "-O2", "-nostdlib", "-ffreestanding", "-Wl,--no-entry",
+               "-Wl,--strip-all", "-o", guest, bench.top / "peers" / "extism" / "echo_guest.c"])
+    return guest
+
+
+def build_host(bench):
+    program = bench.peers / "extism-echo-host"
+    library = libextism(bench)
+    bench.run(["cc", "-O2", "-o", program, bench.top / "peers" / "extism" / "echo_host.c", "-ldl"])
+    return program, library
+
+
+def run(bench):
+    ours = bench.binary("bench_extism")
+    guest = build_guest(bench)
+    peer = bench.peer("extism", lambda: build_host(bench))
+    for label, size, target in SIZES:
+        def figure(*how, size=size):
+            return bench.figure([ours, guest, size, *how], FIGURE, one_core=True)
+
+        theirs = peer
+        if not isinstance(peer, Unavailable):
+            program, library = peer
+            theirs = bench.peer_figure(program, [library, guest, size], FIGURE, one_core=True)
+        yield Row(name=f"extism echo {label}", ours=figure("rewritten"), peer=theirs, unit="ns",
+                  lower_is_better=True, ratio_at_least=target)
+        yield Row(name=f"extism echo {label}, old bytes kept", ours=figure("rewritten", "keep"),
+                  peer=theirs, unit="ns", lower_is_better=True)
+        yield Row(name=f"extism echo {label}, kernel only", ours=figure("kernel"), peer=theirs,
+                  unit="ns", lower_is_better=True)
