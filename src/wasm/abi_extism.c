@@ -11,7 +11,6 @@
 #include <outrider_engines.h>
 #endif
 
-#include "base/alloc.h"
 #include "base/limits.h"
 #include "wasm/abi_extism.h"
 #include "wasm/extism_kernel.wat.h"

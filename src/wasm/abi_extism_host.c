@@ -1,5 +1,4 @@
 /* The functions that the host gives to Extism guests; those of the kernel are not here. */
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -319,7 +318,7 @@ static otr_code outrider_error(void *user, otr_instance *inst, otr_val *vals, ot
 #define RESULT_0()                     .n_results = 0
 #define RESULT_I32()                   .n_results = 1, .results = { OTR_WASM_I32 }
 #define RESULT_I64()                   .n_results = 1, .results = { OTR_WASM_I64 }
-#define ONE(from, prefix, fn, in, out) { from, prefix #fn, { ARGS_##in(), RESULT_##out() }, fn }
+#define ONE(from, prefix, fn, in, out) { (from), prefix #fn, { ARGS_##in(), RESULT_##out() }, (fn) }
 /* Old guests name the module "env", some of them with a prefix in the function's name. */
 #define ENV(fn, in, out)                                                  \
     ONE("extism:host/env", "", fn, in, out), ONE("env", "", fn, in, out), \
