@@ -107,6 +107,13 @@ static void ready(void *arg)
 
 /* ---- reload ---- */
 
+static void log_warnings(const otr_config *cfg)
+{
+    for (const char *const *w = otr_config_warnings(cfg); *w != NULL; w++) {
+        otr_log_warn("configuration", "warning", *w);
+    }
+}
+
 static otr_code reload(void *arg, otr_err *err)
 {
     otr_daemon *d = arg;
@@ -123,6 +130,7 @@ static otr_code reload(void *arg, otr_err *err)
         return rc;
     }
     otr_log_set_level(otr_log_level_of(otr_config_str(fresh, "log.level")));
+    log_warnings(fresh);
     otr_config_unref(d->cfg);
     d->cfg = fresh;
     d->services.config = fresh;
@@ -281,6 +289,7 @@ static otr_code start(otr_daemon *d, otr_err *err)
     }
     otr_log_info("outrider starting", "version", OTR_VERSION, "pid", OTR_I64(getpid()), "config",
                  otr_config_file(d->cfg));
+    log_warnings(d->cfg);
     rc = make_parts(d, err);
     rc = rc == OTR_OK ? add_signals(d, err) : rc;
     rc = rc == OTR_OK ? listen_all(d, err) : rc;

@@ -235,7 +235,7 @@ class Agent:
 
     def events(self, topic=None):
         """The kept events, oldest first."""
-        return [e for e in self.api("events?last=256") if topic is None or e["topic"] == topic]
+        return [e for e in self.api("events?last=256")["events"] if topic is None or e["topic"] == topic]
 
     def wait_event(self, topic, match=lambda e: True, seconds=PATIENCE):
         return wait_for(
