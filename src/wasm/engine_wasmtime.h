@@ -99,6 +99,7 @@ typedef struct wt_instance {
     uint64_t deadline_ns; /* of the innermost call; UINT64_MAX: none */
     _Atomic bool interrupted;
     bool dead;
+    bool starting;  /* parts[n_parts] is being made: its start section may call the host */
     unsigned depth; /* calls in flight: a host function may call back in */
     wt_part *parts;
     size_t n_parts;

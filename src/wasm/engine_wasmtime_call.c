@@ -6,10 +6,12 @@
 _Static_assert(sizeof(otr_val) == sizeof(wasmtime_val_raw_t), "values cross unchanged");
 _Static_assert(_Alignof(otr_val) == _Alignof(wasmtime_val_raw_t), "values cross unchanged");
 
+/* While a part is made it counts as the guest. */
 static wt_part *part_of(wt_instance *i, int link)
 {
-    size_t at = link == OTR_MEM_GUEST ? i->n_parts - 1 : (size_t)link;
-    return link >= OTR_MEM_GUEST && at < i->n_parts ? &i->parts[at] : NULL;
+    size_t n = i->n_parts + (i->starting ? 1 : 0);
+    size_t at = link == OTR_MEM_GUEST ? n - 1 : (size_t)link;
+    return link >= OTR_MEM_GUEST && at < n ? &i->parts[at] : NULL;
 }
 
 static otr_func *new_func(wt_instance *i, int link, const wt_part *part, const char *name)
@@ -40,7 +42,7 @@ const otr_func *otr_wasmtime_func(otr_instance *base, int link, const char *name
 {
     wt_instance *i = (wt_instance *)base;
     wt_part *part = part_of(i, link);
-    if (part == NULL) {
+    if (part == NULL || part->module == NULL) {
         return NULL;
     }
     for (const otr_func *f = i->funcs; f != NULL; f = f->next) {
@@ -113,6 +115,18 @@ wasm_trap_t *otr_wasmtime_stop(wt_instance *i, wt_end end)
     return wasmtime_trap_new(text, sizeof(text) - 1);
 }
 
+/* A start section calls before the exports of its part can be asked for: the caller knows them. */
+static void find_memory(wt_instance *i, wasmtime_caller_t *caller)
+{
+    wt_part *part = &i->parts[i->n_parts];
+    wasmtime_extern_t item;
+    if (!part->has_memory && wasmtime_caller_export_get(caller, "memory", 6, &item) &&
+        item.kind == WASMTIME_EXTERN_MEMORY) {
+        part->memory = item.of.memory;
+        part->has_memory = true;
+    }
+}
+
 wasm_trap_t *otr_wasmtime_host_call(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,
                                     size_t n)
 {
@@ -121,6 +135,9 @@ wasm_trap_t *otr_wasmtime_host_call(void *env, wasmtime_caller_t *caller, wasmti
     wt_instance *i = wasmtime_context_get_data(wasmtime_caller_context(caller));
     if (OTR_UNLIKELY(overdue(i))) {
         return otr_wasmtime_stop(i, WT_END_DEADLINE);
+    }
+    if (OTR_UNLIKELY(i->starting)) {
+        find_memory(i, caller);
     }
     otr_err err; /* not zeroed: half a kilobyte on a path of a few nanoseconds */
     err.code = OTR_OK;

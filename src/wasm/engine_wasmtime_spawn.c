@@ -144,6 +144,7 @@ static otr_code instantiate(wt_instance *i, wt_module *m, const otr_spawn *spec,
 {
     wt_part *part = &i->parts[i->n_parts];
     otr_code rc = OTR_OK;
+    i->starting = true;
     if (linked->pre != NULL) {
         wasm_trap_t *trap = NULL;
         wasmtime_error_t *error =
@@ -154,6 +155,7 @@ static otr_code instantiate(wt_instance *i, wt_module *m, const otr_spawn *spec,
     } else {
         rc = instantiate_linked(i, m, spec, linked, part, err);
     }
+    i->starting = false;
     if (rc != OTR_OK) {
         return rc;
     }
