@@ -28,7 +28,7 @@ static const char magic[8] = { 'O', 'T', 'R', 'C', 'O', 'D', 'E', '1' };
 static const char suffix[] = ".code";
 static const char temp_prefix[] = "tmp.";
 
-enum { NAME_BYTES = 96, MOST_FILES = 65536, TEMP_SECONDS = 3600 };
+enum { NAME_BYTES = 96, MOST_FILES = 65536, TEMP_SECONDS = 3600, MOST_TRIES = 10000 };
 
 struct otr_codecache {
     int dir;
@@ -315,6 +315,20 @@ static otr_code trim(otr_codecache *c, const char *keep, otr_err *err)
     return OTR_OK;
 }
 
+/* A new file; its name must not be one that a killed process of our number left, or that another
+ * cache of this process is writing. */
+static int make_temp(otr_codecache *c, char name[NAME_BYTES])
+{
+    int fd = -1;
+    errno = EEXIST;
+    for (int tries = 0; fd < 0 && errno == EEXIST && tries < MOST_TRIES; tries++) {
+        (void)snprintf(name, NAME_BYTES, "%s%ld.%u", temp_prefix, (long)getpid(),
+                       atomic_fetch_add(&c->temp, 1));
+        fd = openat(c->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    }
+    return fd;
+}
+
 otr_code otr_codecache_put(otr_codecache *c, const char *key, otr_bytes code, otr_err *err)
 {
     char name[NAME_BYTES], temp[NAME_BYTES];
@@ -323,9 +337,7 @@ otr_code otr_codecache_put(otr_codecache *c, const char *key, otr_bytes code, ot
                         code.n);
     }
     file_name(key, name);
-    (void)snprintf(temp, sizeof(temp), "%s%ld.%u.%.16s", temp_prefix, (long)getpid(),
-                   atomic_fetch_add(&c->temp, 1), key);
-    int fd = openat(c->dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = make_temp(c, temp);
     if (fd < 0) {
         return otr_fail_sys(err, errno, "cannot make a file for compiled code");
     }
