@@ -312,19 +312,18 @@ static otr_code outrider_error(void *user, otr_instance *inst, otr_val *vals, ot
     return give_result(g, inst, otr_bytes_of(x->last_error), &vals[0], err);
 }
 
-#define ARGS_0()     .n_args = 0
-#define ARGS_1()     .n_args = 1, .args = { OTR_WASM_I64 }
-#define ARGS_2()     .n_args = 2, .args = { OTR_WASM_I64, OTR_WASM_I64 }
-#define RESULT_0()   .n_results = 0
-#define RESULT_I32() .n_results = 1, .results = { OTR_WASM_I32 }
-#define RESULT_I64() .n_results = 1, .results = { OTR_WASM_I64 }
-#define ONE(from, prefix, fn, in, out) \
-    { (from), (prefix #fn), { ARGS_##in(), RESULT_##out() }, (fn) }
+#define ARGS_0()                     .n_args = 0
+#define ARGS_1()                     .n_args = 1, .args = { OTR_WASM_I64 }
+#define ARGS_2()                     .n_args = 2, .args = { OTR_WASM_I64, OTR_WASM_I64 }
+#define RESULT_0()                   .n_results = 0
+#define RESULT_I32()                 .n_results = 1, .results = { OTR_WASM_I32 }
+#define RESULT_I64()                 .n_results = 1, .results = { OTR_WASM_I64 }
+#define ONE(from, name, fn, in, out) { (from), (name), { ARGS_##in(), RESULT_##out() }, (fn) }
 /* Old guests name the module "env", some of them with a prefix in the function's name. */
-#define ENV(fn, in, out)                                                  \
-    ONE("extism:host/env", "", fn, in, out), ONE("env", "", fn, in, out), \
-        ONE("env", "extism_", fn, in, out)
-#define USER(fn, in, out) ONE("extism:host/user", "", fn, in, out)
+#define ENV(fn, in, out)                                                    \
+    ONE("extism:host/env", #fn, fn, in, out), ONE("env", #fn, fn, in, out), \
+        ONE("env", "extism_" #fn, fn, in, out)
+#define USER(fn, in, out) ONE("extism:host/user", #fn, fn, in, out)
 
 static const otr_import imports[] = {
     ENV(config_get, 1, I64),
