@@ -266,7 +266,8 @@ static int call(int argc, char **argv)
     int exit_code = rc == OTR_OK ? call_guest(&s, &o, &err) : EXIT_HOST;
     if (exit_code != 0) {
         (void)complain(o.file, err.msg);
-    } else if (fwrite(s.out.p, 1, s.out.n, stdout) != s.out.n || fflush(stdout) != 0) {
+    } else if ((s.out.n > 0 && fwrite(s.out.p, 1, s.out.n, stdout) != s.out.n) ||
+               fflush(stdout) != 0) {
         exit_code = complain("cannot write the output", NULL);
     }
     close_session(&s);
