@@ -5,7 +5,7 @@ set(OTR_DEPS_loop dep_uv)
 set(OTR_DEPS_wasm dep_engines)
 set(OTR_DEPS_net dep_uv dep_microhttpd dep_http_parser)
 set(OTR_DEPS_nginx dep_uv)
-set(OTR_DEPS_plugin dep_sqlite)
+set(OTR_DEPS_plugin dep_sqlite dep_sodium)
 
 # src/<folder>/<x>.wat becomes the header "<folder>/<x>.wat.h" with the array otr_<x>_wat.
 function(otr_embed target folder)
@@ -76,6 +76,10 @@ function(otr_unit_tests root)
     set_tests_properties(unit.${folder}.${name} PROPERTIES LABELS "unit;${folder}" TIMEOUT 300 ${OTR_TEST_ENVIRONMENT})
     add_test(NAME oom.${folder}.${name} COMMAND ${target} --oom)
     set_tests_properties(oom.${folder}.${name} PROPERTIES LABELS "oom;${folder}" TIMEOUT 900 ${OTR_TEST_ENVIRONMENT})
+    if(folder STREQUAL nginx)
+      # Some start a real NGINX, which an agent under test elsewhere would find.
+      set_tests_properties(unit.${folder}.${name} oom.${folder}.${name} PROPERTIES RESOURCE_LOCK nginx)
+    endif()
   endforeach()
 endfunction()
 

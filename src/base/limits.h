@@ -40,6 +40,7 @@
 #define OTR_LIMIT_PLUGIN_VARS_BYTES   OTR_MIB
 #define OTR_LIMIT_PLUGIN_LOG_BYTES    4096 /* one log line */
 #define OTR_LIMIT_PLUGIN_LOGS_PER_S   100
+#define OTR_LIMIT_PLUGIN_SIG_BYTES    16384 /* one signature or key file */
 #define OTR_LIMIT_PLUGIN_PUBLISH_CALL 1024 /* messages published in one guest call */
 
 /* Wasm modules, beside what a plugin's manifest sets */

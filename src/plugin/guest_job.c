@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "plugin/internal.h"
+#include "plugin/trust.h"
 
 enum { SLICE_NS = 2000000 }; /* a batch hands its results to the loop at least this often */
 
@@ -36,23 +37,12 @@ static otr_code read_source(otr_guest_job *job, otr_buf *out, otr_err *err)
     return rc;
 }
 
-static otr_code check_digest(const otr_guest_job *job, otr_bytes wasm, otr_err *err)
-{
-    const char *want = job->manifest->sha256;
-    char have[OTR_SHA256_HEX_BYTES];
-    if (want == NULL || strcmp(want, otr_sha256_hex(wasm, have)) == 0) {
-        return OTR_OK;
-    }
-    return otr_fail(err, OTR_EDENIED, "%s has sha256 %s, the configuration at %s wants %s",
-                    job->manifest->source, have, job->manifest->where, want);
-}
-
 static otr_code load_code(otr_guest_job *job, otr_err *err)
 {
     otr_buf file;
     otr_buf_init(&file, OTR_LIMIT_PLUGIN_FILE_BYTES);
     otr_code rc = read_source(job, &file, err);
-    rc = rc == OTR_OK ? check_digest(job, otr_buf_bytes(&file), err) : rc;
+    rc = rc == OTR_OK ? otr_trust_check(job->manifest, otr_buf_bytes(&file), err) : rc;
     if (rc == OTR_OK) {
         otr_load_spec spec = {
             .name = job->name,

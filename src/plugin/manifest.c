@@ -1,5 +1,3 @@
-#include "plugin/manifest.h"
-
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,10 +5,13 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "bus/bus.h"
+#include "plugin/manifest_read.h"
 #include "wasm/engine.h"
 #include "wasm/guest.h"
 
-enum { NAME_BYTES = 64, WHERE_BYTES = 512, SHA256_DIGITS = 64, MAX_LIST = 256, MAX_JSON = 1 << 20 };
+#define SIGNATURE_SUFFIX ".minisig"
+
+enum { NAME_BYTES = 64, SHA256_DIGITS = 64 };
 
 bool otr_plugin_name_ok(const char *name)
 {
@@ -19,14 +20,6 @@ bool otr_plugin_name_ok(const char *name)
         return false;
     }
     return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
-}
-
-static void free_list(char **list)
-{
-    for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
-        otr_free(list[i]);
-    }
-    otr_free(list);
 }
 
 void otr_manifest_free(otr_manifest *m)
@@ -39,11 +32,13 @@ void otr_manifest_free(otr_manifest *m)
     otr_free(m->abi);
     otr_free(m->engine);
     otr_free(m->sha256);
+    otr_free(m->signature);
+    otr_manifest_free_list(m->trust_keys);
     otr_free(m->where);
     otr_free(m->config_json);
-    free_list(m->config_pairs);
-    free_list(m->subscribe);
-    free_list(m->publish);
+    otr_manifest_free_list(m->config_pairs);
+    otr_manifest_free_list(m->subscribe);
+    otr_manifest_free_list(m->publish);
     otr_free(m->identity);
     otr_free(m->store);
     otr_free(m);
@@ -68,121 +63,11 @@ void otr_manifest_set_freep(void *slot)
     otr_manifest_set_free(otr_steal(slot));
 }
 
-static otr_code bad(const otr_node *node, otr_code code, const char *text, otr_err *err)
-{
-    char where[WHERE_BYTES];
-    return otr_fail(err, code, "%s: %s", otr_node_where(node, where, sizeof(where)), text);
-}
-
-static otr_code need_kind(const otr_node *node, otr_node_type kind, const char *key, otr_err *err)
-{
-    static const char *const names[] = { "text", "a list", "a map" };
-    if (otr_node_kind(node) == kind) {
-        return OTR_OK;
-    }
-    char where[WHERE_BYTES];
-    return otr_fail(err, OTR_EINVAL, "%s: %s: expected %s",
-                    otr_node_where(node, where, sizeof(where)), key, names[kind]);
-}
-
-static otr_code read_text(const otr_node *map, const char *key, char **ret, otr_err *err)
-{
-    const otr_node *node = otr_node_get(map, key);
-    if (node == NULL) {
-        return OTR_OK;
-    }
-    otr_code rc = need_kind(node, OTR_NODE_SCALAR, key, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    *ret = otr_strdup(otr_node_text(node));
-    return *ret != NULL ? OTR_OK : otr_fail_nomem(err);
-}
-
-static otr_code read_patterns(const otr_node *node, const char *key, char ***ret, otr_err *err)
-{
-    otr_code rc = need_kind(node, OTR_NODE_LIST, key, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    size_t n = otr_node_size(node);
-    if (n > MAX_LIST) {
-        return bad(node, OTR_EQUOTA, "more than 256 topic patterns", err);
-    }
-    char **list = otr_calloc(n + 1, sizeof(*list));
-    if (list == NULL) {
-        return otr_fail_nomem(err);
-    }
-    for (size_t i = 0; i < n && rc == OTR_OK; i++) {
-        const otr_node *item = otr_node_at(node, i);
-        rc = need_kind(item, OTR_NODE_SCALAR, key, err);
-        if (rc == OTR_OK) {
-            rc = otr_topic_check(otr_node_text(item), true, err);
-            if (rc != OTR_OK) {
-                char where[WHERE_BYTES];
-                rc = otr_wrap(err, rc, "%s: %s", otr_node_where(item, where, sizeof(where)), key);
-            }
-        }
-        if (rc == OTR_OK && (list[i] = otr_strdup(otr_node_text(item))) == NULL) {
-            rc = otr_fail_nomem(err);
-        }
-    }
-    if (rc != OTR_OK) {
-        free_list(list);
-        return rc;
-    }
-    *ret = list;
-    return OTR_OK;
-}
-
-static otr_code read_choice(const otr_node *map, const char *key, const char *const *choices,
-                            size_t *ret, otr_err *err)
-{
-    const otr_node *node = otr_node_get(map, key);
-    if (node == NULL) {
-        return OTR_OK;
-    }
-    otr_buf all;
-    otr_buf_init(&all, WHERE_BYTES);
-    otr_code rc = OTR_OK;
-    for (size_t i = 0; choices[i] != NULL && rc == OTR_OK; i++) {
-        if (otr_node_kind(node) == OTR_NODE_SCALAR &&
-            strcmp(otr_node_text(node), choices[i]) == 0) {
-            *ret = i;
-            otr_buf_deinit(&all);
-            return OTR_OK;
-        }
-        rc = otr_buf_addf(&all, err, "%s%s", i > 0 ? ", " : "", choices[i]);
-    }
-    if (rc == OTR_OK) {
-        char where[WHERE_BYTES];
-        rc = otr_fail(err, OTR_EINVAL, "%s: %s: \"%s\" is not one of: %s",
-                      otr_node_where(node, where, sizeof(where)), key, otr_node_text(node),
-                      otr_buf_text(&all));
-    }
-    otr_buf_deinit(&all);
-    return rc;
-}
-
-/* The text of a node as JSON, in memory of its own. */
-static otr_code json_of(const otr_node *node, char **ret, otr_err *err)
-{
-    otr_buf out;
-    otr_buf_init(&out, MAX_JSON);
-    otr_code rc = otr_node_json(node, &out, err);
-    if (rc == OTR_OK) {
-        *ret = (char *)out.p;
-        out = (otr_buf){ .max_bytes = MAX_JSON };
-    }
-    otr_buf_deinit(&out);
-    return rc;
-}
-
 static otr_code read_config(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
     const otr_node *node = otr_node_get(entry, "config");
     size_t n = node != NULL ? otr_node_size(node) : 0;
-    otr_code rc = node != NULL ? need_kind(node, OTR_NODE_MAP, "config", err) : OTR_OK;
+    otr_code rc = node != NULL ? otr_manifest_kind(node, OTR_NODE_MAP, "config", err) : OTR_OK;
     if (rc != OTR_OK) {
         return rc;
     }
@@ -197,46 +82,17 @@ static otr_code read_config(const otr_node *entry, otr_manifest *m, otr_err *err
             return otr_fail_nomem(err);
         }
         if (otr_node_kind(value) != OTR_NODE_SCALAR) {
-            rc = json_of(value, &m->config_pairs[2 * i + 1], err);
+            rc = otr_manifest_json(value, &m->config_pairs[2 * i + 1], err);
         } else if ((m->config_pairs[2 * i + 1] = otr_strdup(otr_node_text(value))) == NULL) {
             rc = otr_fail_nomem(err);
         }
     }
     if (rc == OTR_OK && node != NULL) {
-        rc = json_of(node, &m->config_json, err);
+        rc = otr_manifest_json(node, &m->config_json, err);
     } else if (rc == OTR_OK && (m->config_json = otr_strdup("{}")) == NULL) {
         rc = otr_fail_nomem(err);
     }
     return rc;
-}
-
-static otr_code read_grants(const otr_node *entry, otr_manifest *m, otr_err *err)
-{
-    static const char *const known[] = { "publish", "kv_bytes", NULL };
-    const otr_node *grants = otr_node_get(entry, "grants");
-    const otr_node *publish = NULL;
-    if (grants != NULL) {
-        otr_code rc = need_kind(grants, OTR_NODE_MAP, "grants", err);
-        if (rc == OTR_OK) {
-            rc = otr_node_only(grants, known, err);
-        }
-        if (rc != OTR_OK) {
-            return rc;
-        }
-        publish = otr_node_get(grants, "publish");
-    }
-    const otr_node *kv = otr_node_get(grants, "kv_bytes");
-    if (kv != NULL) {
-        otr_code rc = otr_node_as_bytes(kv, &m->kv_bytes, err);
-        if (rc != OTR_OK) {
-            return rc;
-        }
-    }
-    if (publish != NULL) {
-        return read_patterns(publish, "grants.publish", &m->publish, err);
-    }
-    m->publish = otr_calloc(1, sizeof(*m->publish));
-    return m->publish != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
 static otr_code read_duration(const otr_node *map, const char *key, uint64_t *slot, otr_err *err)
@@ -247,7 +103,7 @@ static otr_code read_duration(const otr_node *map, const char *key, uint64_t *sl
     }
     otr_code rc = otr_node_as_duration_ns(node, slot, err);
     if (rc == OTR_OK && *slot == 0) {
-        return bad(node, OTR_EINVAL, "a time limit must be longer than 0", err);
+        return otr_manifest_bad(node, OTR_EINVAL, "a time limit must be longer than 0", err);
     }
     return rc;
 }
@@ -270,7 +126,7 @@ static otr_code read_limits(const otr_node *entry, otr_manifest *m, otr_err *err
     if (limits == NULL) {
         return OTR_OK;
     }
-    otr_code rc = need_kind(limits, OTR_NODE_MAP, "limits", err);
+    otr_code rc = otr_manifest_kind(limits, OTR_NODE_MAP, "limits", err);
     rc = rc == OTR_OK ? otr_node_only(limits, known, err) : rc;
     rc = rc == OTR_OK ? read_bytes(limits, "memory", &m->memory_bytes, err) : rc;
     rc = rc == OTR_OK ? read_bytes(limits, "vars", &m->vars_bytes, err) : rc;
@@ -287,7 +143,7 @@ static otr_code read_limits(const otr_node *entry, otr_manifest *m, otr_err *err
 
 static otr_code check_engine(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
-    char where[WHERE_BYTES];
+    char where[OTR_MANIFEST_WHERE];
     if (m->engine == NULL && (m->engine = otr_strdup("wasmtime")) == NULL) {
         return otr_fail_nomem(err);
     }
@@ -302,8 +158,8 @@ static otr_code check_engine(const otr_node *entry, otr_manifest *m, otr_err *er
     }
     if (m->sha256 != NULL && (strlen(m->sha256) != SHA256_DIGITS ||
                               strspn(m->sha256, "0123456789abcdef") != SHA256_DIGITS)) {
-        return bad(otr_node_get(entry, "sha256"), OTR_EINVAL,
-                   "sha256: expected 64 lower-case hex digits", err);
+        return otr_manifest_bad(otr_node_get(entry, "sha256"), OTR_EINVAL,
+                                "sha256: expected 64 lower-case hex digits", err);
     }
     return OTR_OK;
 }
@@ -311,11 +167,12 @@ static otr_code check_engine(const otr_node *entry, otr_manifest *m, otr_err *er
 static otr_code check_name(const otr_node *entry, const otr_manifest *m, otr_err *err)
 {
     if (m->name == NULL || m->source == NULL) {
-        return bad(entry, OTR_EINVAL, "a plugin needs `name` and `source`", err);
+        return otr_manifest_bad(entry, OTR_EINVAL, "a plugin needs `name` and `source`", err);
     }
     if (!otr_plugin_name_ok(m->name)) {
-        return bad(otr_node_get(entry, "name"), OTR_EINVAL,
-                   "name: expected 1 to 64 of a-z, 0-9 and '-', beginning with a letter", err);
+        return otr_manifest_bad(
+            otr_node_get(entry, "name"), OTR_EINVAL,
+            "name: expected 1 to 64 of a-z, 0-9 and '-', beginning with a letter", err);
     }
     return OTR_OK;
 }
@@ -326,25 +183,26 @@ static otr_code resolve_source(const char *directory, otr_manifest *m, otr_err *
     if (strncmp(m->source, "file:", 5) == 0) {
         memmove(m->source, m->source + 5, strlen(m->source + 5) + 1);
     }
-    if (m->source[0] == '/') {
-        return OTR_OK;
+    otr_code rc = otr_manifest_resolve(directory, &m->source, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
-    size_t cap = strlen(directory) + strlen(m->source) + 2;
-    char *path = otr_alloc(cap);
-    if (path == NULL) {
+    if (m->signature != NULL) {
+        return otr_manifest_resolve(directory, &m->signature, err);
+    }
+    size_t cap = strlen(m->source) + sizeof(SIGNATURE_SUFFIX);
+    if ((m->signature = otr_alloc(cap)) == NULL) {
         return otr_fail_nomem(err);
     }
-    (void)snprintf(path, cap, "%s/%s", directory, m->source);
-    otr_free(m->source);
-    m->source = path;
+    (void)snprintf(m->signature, cap, "%s" SIGNATURE_SUFFIX, m->source);
     return OTR_OK;
 }
 
-/* Everything that makes it another plugin: all members but `config`. */
+/* Everything that makes it another plugin: all members but `config`, and whom to trust. */
 static otr_code read_identity(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
     otr_buf out;
-    otr_buf_init(&out, MAX_JSON);
+    otr_buf_init(&out, OTR_MANIFEST_JSON);
     otr_code rc = otr_buf_adds(&out, m->source, err);
     for (size_t i = 0; i < otr_node_size(entry) && rc == OTR_OK; i++) {
         const char *key = otr_node_key_at(entry, i);
@@ -353,6 +211,9 @@ static otr_code read_identity(const otr_node *entry, otr_manifest *m, otr_err *e
             rc = rc == OTR_OK ? otr_node_json(otr_node_at(entry, i), &out, err) : rc;
         }
     }
+    for (char *const *key = m->trust_keys; rc == OTR_OK && *key != NULL; key++) {
+        rc = otr_buf_addf(&out, err, "\ntrust=%s", *key);
+    }
     if (rc == OTR_OK && (m->identity = otr_strdup(otr_buf_text(&out))) == NULL) {
         rc = otr_fail_nomem(err);
     }
@@ -360,35 +221,37 @@ static otr_code read_identity(const otr_node *entry, otr_manifest *m, otr_err *e
     return rc;
 }
 
-static otr_code read_entry(const otr_node *entry, const char *directory, otr_manifest *m,
-                           otr_err *err)
+static otr_code read_entry(const otr_node *entry, const char *directory, const otr_trust *trust,
+                           otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "name",   "source",     "abi",       "engine",
-                                         "sha256", "config",     "subscribe", "grants",
-                                         "limits", "on_failure", NULL };
+    static const char *const known[] = { "name",   "source",    "abi",        "engine",
+                                         "sha256", "signature", "config",     "subscribe",
+                                         "grants", "limits",    "on_failure", NULL };
     static const char *const outcomes[] = { "restart", "disable", NULL };
-    otr_code rc = need_kind(entry, OTR_NODE_MAP, "plugins.load", err);
+    otr_code rc = otr_manifest_kind(entry, OTR_NODE_MAP, "plugins.load", err);
     rc = rc == OTR_OK ? otr_node_only(entry, known, err) : rc;
-    rc = rc == OTR_OK ? read_text(entry, "name", &m->name, err) : rc;
-    rc = rc == OTR_OK ? read_text(entry, "source", &m->source, err) : rc;
-    rc = rc == OTR_OK ? read_text(entry, "abi", &m->abi, err) : rc;
-    rc = rc == OTR_OK ? read_text(entry, "engine", &m->engine, err) : rc;
-    rc = rc == OTR_OK ? read_text(entry, "sha256", &m->sha256, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_text(entry, "name", &m->name, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_text(entry, "source", &m->source, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_text(entry, "abi", &m->abi, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_text(entry, "engine", &m->engine, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_text(entry, "sha256", &m->sha256, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_text(entry, "signature", &m->signature, err) : rc;
     rc = rc == OTR_OK ? check_name(entry, m, err) : rc;
     rc = rc == OTR_OK ? check_engine(entry, m, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_demand(entry, trust, m, err) : rc;
     rc = rc == OTR_OK ? read_config(entry, m, err) : rc;
-    rc = rc == OTR_OK ? read_grants(entry, m, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_grants(entry, m, err) : rc;
     rc = rc == OTR_OK ? read_limits(entry, m, err) : rc;
     const otr_node *subscribe = otr_node_get(entry, "subscribe");
     if (rc == OTR_OK && subscribe != NULL) {
-        rc = read_patterns(subscribe, "subscribe", &m->subscribe, err);
+        rc = otr_manifest_patterns(subscribe, "subscribe", &m->subscribe, err);
     }
     size_t outcome = 0;
-    rc = rc == OTR_OK ? read_choice(entry, "on_failure", outcomes, &outcome, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_choice(entry, "on_failure", outcomes, &outcome, err) : rc;
     m->on_failure = (otr_on_failure)outcome;
     rc = rc == OTR_OK ? resolve_source(directory, m, err) : rc;
     rc = rc == OTR_OK ? read_identity(entry, m, err) : rc;
-    char where[WHERE_BYTES];
+    char where[OTR_MANIFEST_WHERE];
     if (rc == OTR_OK &&
         (m->where = otr_strdup(otr_node_where(entry, where, sizeof(where)))) == NULL) {
         rc = otr_fail_nomem(err);
@@ -401,7 +264,7 @@ static otr_code check_unique(const otr_manifest_set *set, const otr_manifest *m,
 {
     for (size_t i = 0; i < set->n; i++) {
         if (strcmp(set->items[i]->name, m->name) == 0) {
-            char where[WHERE_BYTES];
+            char where[OTR_MANIFEST_WHERE];
             return otr_fail(err, OTR_EINVAL, "%s: the name \"%s\" is taken by the plugin at %s",
                             otr_node_where(entry, where, sizeof(where)), m->name,
                             set->items[i]->where);
@@ -410,13 +273,13 @@ static otr_code check_unique(const otr_manifest_set *set, const otr_manifest *m,
     return OTR_OK;
 }
 
-static otr_code read_load(const otr_node *load, const char *directory, otr_manifest_set *set,
-                          otr_err *err)
+static otr_code read_load(const otr_node *load, const char *directory, const otr_trust *trust,
+                          otr_manifest_set *set, otr_err *err)
 {
-    otr_code rc = need_kind(load, OTR_NODE_LIST, "plugins.load", err);
+    otr_code rc = otr_manifest_kind(load, OTR_NODE_LIST, "plugins.load", err);
     size_t n = otr_node_size(load);
     if (rc == OTR_OK && n > OTR_LIMIT_PLUGINS) {
-        rc = bad(load, OTR_EQUOTA, "more than 256 plugins", err);
+        rc = otr_manifest_bad(load, OTR_EQUOTA, "more than 256 plugins", err);
     }
     if (rc != OTR_OK) {
         return rc;
@@ -427,7 +290,8 @@ static otr_code read_load(const otr_node *load, const char *directory, otr_manif
     }
     for (size_t i = 0; i < n && rc == OTR_OK; i++) {
         otr_manifest *m = otr_zalloc(sizeof(*m));
-        rc = m != NULL ? read_entry(otr_node_at(load, i), directory, m, err) : otr_fail_nomem(err);
+        rc = m != NULL ? read_entry(otr_node_at(load, i), directory, trust, m, err)
+                       : otr_fail_nomem(err);
         rc = rc == OTR_OK ? check_unique(set, m, otr_node_at(load, i), err) : rc;
         if (rc == OTR_OK && (m->store = otr_strdup(set->store)) == NULL) {
             rc = otr_fail_nomem(err);
@@ -466,13 +330,14 @@ static otr_code below_lib_dir(const otr_config *cfg, const char *name, char **re
 static otr_code read_section(const otr_config *cfg, const otr_node *root, otr_manifest_set *set,
                              otr_err *err)
 {
-    static const char *const known[] = { "directory", "cache", "store", "load", NULL };
+    static const char *const known[] = { "directory", "cache", "store", "trust", "load", NULL };
+    otr_trust trust = { .require = OTR_TRUST_NONE };
     OTR_CLEANUP(otr_freep) char *directory = NULL;
-    otr_code rc = need_kind(root, OTR_NODE_MAP, "plugins", err);
+    otr_code rc = otr_manifest_kind(root, OTR_NODE_MAP, "plugins", err);
     rc = rc == OTR_OK ? otr_node_only(root, known, err) : rc;
-    rc = rc == OTR_OK ? read_text(root, "directory", &directory, err) : rc;
-    rc = rc == OTR_OK ? read_text(root, "cache", &set->cache_dir, err) : rc;
-    rc = rc == OTR_OK ? read_text(root, "store", &set->store, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_text(root, "directory", &directory, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_text(root, "cache", &set->cache_dir, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_text(root, "store", &set->store, err) : rc;
     if (rc == OTR_OK && directory == NULL) {
         rc = default_directory(cfg, &directory, err);
     }
@@ -485,8 +350,11 @@ static otr_code read_section(const otr_config *cfg, const otr_node *root, otr_ma
     if (rc == OTR_OK && (set->cache_dir[0] == '\0' || strcmp(set->cache_dir, "off") == 0)) {
         otr_freep(&set->cache_dir);
     }
+    rc = rc == OTR_OK ? otr_manifest_trust(root, directory, &trust, err) : rc;
     const otr_node *load = otr_node_get(root, "load");
-    return rc == OTR_OK && load != NULL ? read_load(load, directory, set, err) : rc;
+    rc = rc == OTR_OK && load != NULL ? read_load(load, directory, &trust, set, err) : rc;
+    otr_manifest_free_list(trust.keys);
+    return rc;
 }
 
 otr_code otr_manifest_parse(const otr_config *cfg, otr_manifest_set **ret, otr_err *err)

@@ -5,6 +5,7 @@
  *       directory: /usr/lib/outrider/plugins     # for relative sources
  *       cache: /var/lib/nginx-agent/wasm          # compiled code; "" or off: none
  *       store: /var/lib/nginx-agent/plugins.db    # what plugins keep by kv
+ *       trust: { require: signature, keys: [release.pub] }
  *       load:
  *         - name: rate-watch
  *           source: rate-watch.wasm
@@ -32,12 +33,27 @@ typedef enum otr_on_failure {
     OTR_ON_FAILURE_DISABLE, /* off at the first failure */
 } otr_on_failure;
 
+/* What a plugin file must have before it is compiled. */
+typedef enum otr_trust_require {
+    OTR_TRUST_NONE,
+    OTR_TRUST_DIGEST,    /* a `sha256:` or a `signature:` of its own */
+    OTR_TRUST_SIGNATURE, /* a signature by one of the keys */
+} otr_trust_require;
+
+typedef struct otr_trust {
+    otr_trust_require require;
+    char **keys; /* minisign public keys and paths of such; NULL-terminated, NULL: none */
+} otr_trust;
+
 typedef struct otr_manifest { /* one entry of `load:` */
     char *name;
     char *source;        /* absolute path of the file */
     char *abi;           /* NULL: detect */
     char *engine;        /* "wasmtime" */
     char *sha256;        /* 64 hex digits, or NULL */
+    char *signature;     /* path of the .minisig file */
+    bool signed_needed;  /* refuse the file without a good signature */
+    char **trust_keys;   /* as otr_trust.keys; never NULL */
     char *where;         /* "file:line:column" of the entry */
     char *config_json;   /* `config:` as one JSON object */
     char **config_pairs; /* key, text, …, NULL: scalars as written, the rest as JSON */

@@ -62,6 +62,46 @@ T(wrong_entries_are_refused_with_place_and_key)
     refused("plugins:\n  load:\n    - {name: a, source: x}\n    - {name: a, source: y}\n", "taken");
 }
 
+#define KEY "RWTJRYxHTB77iu5N7cLmzML0QFrXwBei04chTGGwI7hr7c3WOP5PLTcm"
+#define ONE "  load:\n    - {name: a, source: /x/a.wasm"
+
+T(trust_that_cannot_be_met_is_refused_with_place)
+{
+    refused("plugins:\n  trust: [a]\n", "plugins.trust: expected a map");
+    refused("plugins:\n  trust: {require: magic}\n", "none, digest, signature");
+    refused("plugins:\n  trust: {key: [a.pub]}\n", "keys");
+    refused("plugins:\n  trust: {keys: a.pub}\n", "expected a list");
+    refused("plugins:\n  trust:\n    keys:\n    - RWTJ\n", ":4:7: plugins.trust.keys");
+    refused("plugins:\n  trust: {require: signature}\n", "`keys`");
+    refused("plugins:\n  trust: {require: signature, keys: []}\n", "`keys`");
+    refused("plugins:\n  trust: {require: digest}\n" ONE "}\n", "`sha256` or `signature`");
+    refused("plugins:\n" ONE ", signature: a.sig}\n", "no key to check it");
+}
+
+T(trust_is_read_and_a_signature_stands_beside_its_source)
+{
+    PARSE("plugins:\n  directory: /lib/p\n"
+          "  trust: {require: signature, keys: [" KEY ", keys/b.pub]}\n" ONE "}\n"
+          "    - {name: b, source: b.wasm, signature: sigs/b}\n");
+    REQUIRE_OK(rc, err);
+    const otr_manifest *m = set->items[0];
+    CHECK(m->signed_needed);
+    CHECK_STR(m->signature, "/x/a.wasm.minisig");
+    CHECK_STR(m->trust_keys[0], KEY);
+    CHECK_STR(m->trust_keys[1], "/lib/p/keys/b.pub");
+    CHECK_STR(set->items[1]->signature, "/lib/p/sigs/b");
+    CHECK_HAS(m->identity, "/lib/p/keys/b.pub");
+}
+
+T(a_signature_of_its_own_is_demanded_without_a_rule_for_all)
+{
+    PARSE("plugins:\n  trust: {keys: [" KEY "]}\n" ONE ", signature: /s}\n"
+          "    - {name: b, source: /b.wasm}\n");
+    REQUIRE_OK(rc, err);
+    CHECK(set->items[0]->signed_needed);
+    CHECK(!set->items[1]->signed_needed);
+}
+
 T(an_absent_section_is_an_empty_set)
 {
     PARSE("log: {level: info}\n");
