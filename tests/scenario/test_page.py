@@ -1,0 +1,105 @@
+"""The status page in a real browser: headless Chromium."""
+
+import pathlib
+import tempfile
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+import support
+from support import entry, extism_guest, publish_code, wait_for, write_guest
+
+FLAGS = (
+    "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
+).split()
+
+
+@pytest.fixture
+def browser():
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    with tempfile.TemporaryDirectory(prefix="otr-chromium-") as profile:
+        for flag in [*FLAGS, f"--user-data-dir={profile}"]:
+            options.add_argument(flag)
+        driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+        driver.set_page_load_timeout(60)
+        yield driver
+        driver.quit()
+
+
+@pytest.fixture
+def agent(folder, nginx, agents):
+    guest = write_guest(
+        folder,
+        "speaker",
+        extism_guest(
+            process="(call $say)",
+            functions=publish_code("test.markup", '{"text":"<b>bold</b><img src=x onerror=alert(1)>"}'),
+            topics=("nginx.metrics.sampled",),
+        ),
+    )
+    made = agents(plugins=[entry(guest, grants={"publish": ["test.*"]})])
+    made.wait_event("test.markup")
+    return made
+
+
+def text_of(browser, element):
+    return browser.find_element(By.ID, element).text
+
+
+def errors(browser):
+    """Console errors, but for the requests that fail while the agent is away."""
+    return [e for e in browser.get_log("browser") if e["level"] == "SEVERE" and e["source"] != "network"]
+
+
+def show(browser, agent, width, height):
+    browser.set_window_size(width, height)
+    browser.get(f"http://127.0.0.1:{agent.port}/")
+    wait_for(lambda: "speaker" in text_of(browser, "plugins"), "the plugin is on the page")
+
+
+def test_it_shows_the_live_instance_plugins_and_events(browser, agent, nginx):
+    show(browser, agent, 1280, 900)
+    wait_for(lambda: str(nginx.pid()) in text_of(browser, "instances"), "the instance is on the page")
+    assert "1." in text_of(browser, "instances")
+    wait_for(lambda: "test.markup" in text_of(browser, "events"), "events arrive")
+    before = text_of(browser, "event-count")
+    wait_for(lambda: text_of(browser, "event-count") != before, "it is live")
+    assert errors(browser) == []
+
+
+def test_foreign_text_stays_text(browser, agent):
+    show(browser, agent, 1280, 900)
+    wait_for(lambda: "<b>bold</b>" in browser.find_element(By.ID, "events").get_attribute("textContent"), "shown as text")
+    assert browser.find_elements(By.CSS_SELECTOR, "#events img, #events b") == []
+    assert errors(browser) == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_it_fits_the_width(browser, agent, nginx, width):
+    show(browser, agent, width, 800)
+    wait_for(lambda: str(nginx.pid()) in text_of(browser, "instances"), "the instance is on the page")
+    # Headless Chromium has a least window width of its own: what counts is that nothing sticks out.
+    overflow = browser.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+    picture = pathlib.Path(support.BUILD) / f"status-page-{width}.png"
+    browser.save_screenshot(str(picture))
+    assert picture.stat().st_size > 10000
+
+
+def test_it_survives_a_restart_of_the_agent(browser, agent):
+    show(browser, agent, 1280, 900)
+    old = agent.process.pid
+    assert agent.stop()[0] == 0
+    wait_for(lambda: browser.find_element(By.ID, "away").is_displayed(), "the page says that the agent is away")
+    agent.log_path.unlink()
+    agent.start()
+    assert agent.process.pid != old
+    wait_for(lambda: not browser.find_element(By.ID, "away").is_displayed(), "the page is back", 40)
+    before = text_of(browser, "event-count")
+    wait_for(lambda: text_of(browser, "event-count") != before, "it is live again")
+    assert errors(browser) == []
