@@ -1,0 +1,1 @@
+(module (import "a" "b" (global i32)) (import "a" "c" (table 1 externref)) (import "a" "v" (func (param v128) (result funcref externref))) (func (export "w") (param v128 i32 i64 f32 f64)) (table (export "t") 1 funcref) (tag (export "x")))
