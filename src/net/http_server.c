@@ -7,7 +7,7 @@
 #include "base/limits.h"
 #include "net/http_internal.h"
 
-enum { CONNECTION_BYTES = 16384, ERROR_BYTES = 4096, DISCARD_BODIES = 4 };
+enum { CONNECTION_BYTES = 16384, ERROR_BYTES = 4096, DISCARD_BODIES = 4, LAST_TURNS = 4 };
 
 typedef struct upload { /* a request with a body, until it is complete */
     otr_buf body;
@@ -376,6 +376,10 @@ void otr_http_server_free(otr_http_server *server)
     otr_watch_free(server->watch);
     if (server->daemon != NULL) {
         otr_http_streams_release(server);
+        /* Readers that keep up get the rest and the proper end of their stream. */
+        for (int i = 0; i < LAST_TURNS && server->n_streams > 0; i++) {
+            (void)MHD_run(server->daemon);
+        }
         MHD_stop_daemon(server->daemon);
     }
     otr_loop_defer_cancel(&server->wake);

@@ -684,11 +684,12 @@ T(a_server_that_is_freed_closes_its_streams)
     REQUIRE(r.stream != NULL);
     OTR_CLEANUP(close_fd) int busy = open_live(&r, text, sizeof(text));
     REQUIRE(r.stream != NULL);
-    CHECK(otr_http_stream_send(r.stream, otr_bytes_of("data: unsent\n\n")));
+    CHECK(otr_http_stream_send(r.stream, otr_bytes_of("data: last\n\n")));
     otr_http_server_free(r.server);
     r.server = NULL;
     CHECK_INT(r.closed, 2);
-    CHECK_INT(recv(idle, text, sizeof(text), 0), 0);
+    SAYS(hear(&r, idle, NULL, text, sizeof(text)), "0\r\n\r\n");
+    SAYS(hear(&r, busy, NULL, text, sizeof(text)), "data: last\n\n");
 }
 
 T(a_handler_that_fails_after_opening_gets_its_stream_closed)
