@@ -365,7 +365,7 @@ otr_code otr_admin_get_metrics(void *admin, const otr_http_request *req, otr_htt
 otr_code otr_admin_post_reload(void *admin, const otr_http_request *req, otr_http_reply *reply,
                                otr_err *err)
 {
-    const otr_admin *a = admin;
+    otr_admin *a = admin;
     const otr_services *s = a->services;
     (void)req;
     if (s->reload == NULL) {
@@ -375,6 +375,7 @@ otr_code otr_admin_post_reload(void *admin, const otr_http_request *req, otr_htt
     if (rc != OTR_OK) {
         return rc;
     }
+    a->reloaded_ns = otr_now_ns(); /* the message that says so is still on its way */
     otr_jw w;
     otr_jw_begin(&w, &reply->body, err);
     otr_jw_obj(&w, NULL);
