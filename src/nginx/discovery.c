@@ -390,8 +390,17 @@ static otr_code read_children(otr_discovery *d, otr_master *m, otr_err *err)
     return set_children(d, m, pids, n, err);
 }
 
-/* False when the process is gone. */
-static bool refresh(const otr_discovery *d, otr_master *m)
+/* A process that a master has just forked bears its title until it has one of its own. */
+static bool is_still_master(otr_discovery *d, const otr_master *m)
+{
+    return m->zombie || m->n_workers > 0 ||
+           (otr_proc_title(d->proc_root, m->pid, d->title, sizeof(d->title)) > 0 &&
+            strncmp(d->title, "nginx: worker", 13) != 0 &&
+            strncmp(d->title, "nginx: cache", 12) != 0);
+}
+
+/* False when the process is gone or was no master. */
+static bool refresh(otr_discovery *d, otr_master *m)
 {
     otr_proc_stat st;
     if (!otr_proc_stat_read(d->proc_root, m->pid, &st) || st.started_ticks != m->started_ticks) {
@@ -403,7 +412,7 @@ static bool refresh(const otr_discovery *d, otr_master *m)
     if (!m->zombie && otr_proc_link(d->proc_root, m->pid, "exe", exe, sizeof(exe))) {
         m->replaced = strip_deleted(exe);
     }
-    return true;
+    return is_still_master(d, m);
 }
 
 static void drop_the_gone(otr_discovery *d)

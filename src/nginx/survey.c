@@ -3,58 +3,14 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/limits.h"
-#include "base/log.h"
-#include "nginx/config.h"
-#include "nginx/executables.h"
-#include "nginx/files.h"
-#include "nginx/id.h"
+#include "nginx/groups.h"
 
 enum {
-    HOLDS_MOST = 5,     /* runs for which a master without workers is held back */
     REREAD_BROKEN = 12, /* runs after which a broken configuration is read again */
     LONGEST_WORKERS = 4096,
 };
-
-typedef struct record { /* one instance and the master that stands for it */
-    otr_nginx_instance *instance;
-    otr_nginx_config *config;
-    pid_t pid, other_pid;
-    uint64_t ticks, other_ticks;
-    bool lent; /* its config went on into the next run's record */
-    unsigned age;
-} record;
-
-typedef struct hold {
-    pid_t pid;
-    uint64_t ticks;
-    unsigned runs;
-} hold;
-
-struct otr_survey {
-    char *proc_root;
-    otr_discovery *discovery;
-    executables executables;
-    char *status_url;
-    record *records; /* of the last run */
-    otr_found *found;
-    size_t n;
-    hold holds[OTR_LIMIT_NGINX_INSTANCES];
-    size_t n_holds;
-    bool early, reread;
-};
-
-typedef struct group { /* the masters of one instance: more than one while it is upgraded */
-    const otr_master *leader;
-    const otr_master *other; /* NULL: none */
-    const record *was;       /* of the last run; NULL: new */
-    char id[OTR_NGINX_ID_BYTES];
-    bool skip; /* held back, or its executable has to be asked first */
-    const otr_binary *binary;
-    char *config, *prefix;
-} group;
 
 /* ---- life ---- */
 
@@ -153,188 +109,6 @@ otr_code otr_survey_answer(otr_survey *s, const otr_file_key *key, const otr_byt
     return e != NULL ? otr_executables_answer(e, output, err) : OTR_OK;
 }
 
-/* ---- groups ---- */
-
-static bool runs(const otr_master *m)
-{
-    return !m->zombie && m->n_workers > 0;
-}
-
-/* Does `b` stand for the instance rather than `a`, which is older? The new master of an upgrade as
- * soon as it has workers; before that it may still fail. */
-static bool prefer(const otr_master *a, const otr_master *b)
-{
-    return runs(b) || (a->zombie && !b->zombie);
-}
-
-static bool is_of(const record *r, const otr_master *m)
-{
-    return (r->pid == m->pid && r->ticks == m->started_ticks) ||
-           (r->other_pid == m->pid && r->other_ticks == m->started_ticks);
-}
-
-static const record *record_of(const otr_survey *s, const otr_master *m)
-{
-    for (size_t i = 0; m != NULL && i < s->n; i++) {
-        if (is_of(&s->records[i], m)) {
-            return &s->records[i];
-        }
-    }
-    return NULL;
-}
-
-/* One group a master, but a master whose parent is one joins the parent's: only an upgrade makes
- * such a pair. Masters come oldest first. */
-static size_t make_groups(const otr_survey *s, group *groups, size_t most)
-{
-    size_t n_masters, n = 0;
-    const otr_master *masters = otr_discovery_masters(s->discovery, &n_masters);
-    for (size_t i = 0; i < n_masters; i++) {
-        const otr_master *m = &masters[i];
-        const record *was = record_of(s, m);
-        group *join = NULL;
-        for (size_t j = 0; j < n && join == NULL; j++) {
-            bool child = groups[j].leader->pid == m->ppid ||
-                         (groups[j].other != NULL && groups[j].other->pid == m->ppid);
-            join = child || (was != NULL && was == groups[j].was) ? &groups[j] : NULL;
-        }
-        if (join == NULL) {
-            if (n < most) {
-                groups[n++] = (group){ .leader = m, .was = was };
-            }
-        } else if (prefer(join->leader, m)) {
-            join->other = join->leader;
-            join->leader = m;
-        } else {
-            join->other = m;
-        }
-    }
-    return n;
-}
-
-static void free_groups(group *groups, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        otr_free(groups[i].config);
-        otr_free(groups[i].prefix);
-    }
-    otr_free(groups);
-}
-
-/* ---- paths and ids ---- */
-
-static otr_code join(const char *dir, const char *path, char **ret, otr_err *err)
-{
-    otr_buf text;
-    otr_buf_init(&text, OTR_NGINX_PATH_BYTES);
-    otr_code rc = otr_path_join(dir, path, &text, err);
-    if (rc == OTR_OK) {
-        /* An absolute path stays as it was written: the id is made from it. */
-        *ret = otr_strdup(path[0] == '/' ? path : otr_buf_text(&text));
-        rc = *ret != NULL ? OTR_OK : otr_fail_nomem(err);
-    }
-    otr_buf_deinit(&text);
-    return rc;
-}
-
-/* As NGINX resolves them: the prefix against the working directory, -c against the prefix. */
-static otr_code resolve_paths(group *g, otr_err *err)
-{
-    const otr_master *m = g->leader;
-    const char *prefix = m->prefix_arg[0] != '\0' ? m->prefix_arg : g->binary->prefix;
-    const char *config = m->config_arg[0] != '\0' ? m->config_arg : g->binary->conf_path;
-    otr_code rc = join(m->cwd, prefix, &g->prefix, err);
-    return rc == OTR_OK ? join(g->prefix, config, &g->config, err) : rc;
-}
-
-static bool is_taken(const group *groups, size_t n, const group *by, const char *id)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (&groups[i] != by && !groups[i].skip && !groups[i].leader->zombie &&
-            strcmp(groups[i].id, id) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The compiled-in prefix gives the id that NGINX Agent makes. Two instances may share it: one
- * configuration under two prefixes, or the same image in two containers; the younger one then
- * takes its own prefix, and at last its pid, into its id. */
-static otr_code make_id(group *groups, size_t n, group *g, otr_err *err)
-{
-    const char *binary = g->leader->binary;
-    otr_code rc = otr_nginx_instance_id(binary, g->config, g->binary->prefix, g->id, err);
-    if (rc == OTR_OK && is_taken(groups, n, g, g->id)) {
-        rc = otr_nginx_instance_id(binary, g->config, g->prefix, g->id, err);
-    }
-    if (rc == OTR_OK && is_taken(groups, n, g, g->id)) {
-        char number[24];
-        rc = otr_nginx_instance_id(binary, g->config,
-                                   otr_u64_text(number, (uint64_t)g->leader->pid), g->id, err);
-    }
-    return rc;
-}
-
-/* A master that ended and is never waited for does not keep its id from the next one. */
-static void yield_ids(group *groups, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        group *g = &groups[i];
-        g->skip |= g->leader->zombie && is_taken(groups, n, g, g->id);
-    }
-}
-
-/* A new master shows its title before it has workers: to report it then would only be to correct
- * the report at once. */
-static bool hold_back(otr_survey *s, const group *g)
-{
-    const otr_master *m = g->leader;
-    if (g->was != NULL || m->n_workers > 0 || m->zombie) {
-        return false;
-    }
-    for (size_t i = 0; i < s->n_holds; i++) {
-        if (s->holds[i].pid == m->pid && s->holds[i].ticks == m->started_ticks) {
-            return ++s->holds[i].runs <= HOLDS_MOST;
-        }
-    }
-    if (s->n_holds == OTR_COUNT(s->holds)) {
-        s->n_holds = 0;
-    }
-    s->holds[s->n_holds++] = (hold){ .pid = m->pid, .ticks = m->started_ticks, .runs = 1 };
-    return true;
-}
-
-static otr_code prepare(otr_survey *s, group *groups, size_t n, otr_err *err)
-{
-    otr_code rc = OTR_OK;
-    /* All executables first: their list moves as it grows. */
-    for (size_t i = 0; rc == OTR_OK && i < n; i++) {
-        executable *e;
-        rc = otr_executables_get(&s->executables, s->proc_root, groups[i].leader, &e, err);
-    }
-    for (size_t i = 0; rc == OTR_OK && i < n; i++) {
-        group *g = &groups[i];
-        const executable *e = otr_executables_find(&s->executables, &g->leader->file);
-        bool early = hold_back(s, g);
-        s->early |= early;
-        g->binary = &e->binary;
-        g->skip = early || (g->was == NULL && e->failures == 0 &&
-                            (e->state == EXECUTABLE_ASK || e->state == EXECUTABLE_ASKED));
-        rc = resolve_paths(g, err);
-        if (g->was != NULL) {
-            memcpy(g->id, g->was->instance->id, sizeof(g->id));
-        }
-    }
-    for (size_t i = 0; rc == OTR_OK && i < n; i++) { /* after the ids that stay */
-        if (groups[i].was == NULL && !groups[i].skip) {
-            rc = make_id(groups, n, &groups[i], err);
-        }
-    }
-    yield_ids(groups, n);
-    return rc;
-}
-
 /* ---- records ---- */
 
 static int by_pid(const void *a, const void *b)
@@ -359,7 +133,7 @@ static size_t list_workers(const otr_master *m, pid_t *out)
 static bool must_read(const otr_survey *s, const record *was, const group *g, const pid_t *workers,
                       size_t n)
 {
-    if (was == NULL || was->config == NULL || s->reread || was->pid != g->leader->pid ||
+    if (was == NULL || was->config == NULL || s->reread || was->members[0].pid != g->leader->pid ||
         strcmp(was->instance->config, g->config) != 0) {
         return true;
     }
@@ -368,7 +142,8 @@ static bool must_read(const otr_survey *s, const record *was, const group *g, co
     }
     for (size_t i = 0; i < n; i++) {
         const otr_nginx_instance *old = was->instance;
-        if (bsearch(&workers[i], old->workers, old->n_workers, sizeof(*workers), by_pid) == NULL) {
+        if (old->n_workers == 0 ||
+            bsearch(&workers[i], old->workers, old->n_workers, sizeof(*workers), by_pid) == NULL) {
             return true;
         }
     }
@@ -433,11 +208,11 @@ static otr_code make_record(const otr_survey *s, const group *g, record *r, otr_
     size_t n = list_workers(g->leader, workers);
     const record *was = g->was;
     bool read = must_read(s, was, g, workers, n);
-    *r = (record){ .pid = g->leader->pid,
-                   .ticks = g->leader->started_ticks,
-                   .other_pid = g->other != NULL ? g->other->pid : 0,
-                   .other_ticks = g->other != NULL ? g->other->started_ticks : 0,
-                   .age = was != NULL && !read ? was->age + 1 : 0 };
+    *r = (record){ .age = was != NULL && !read ? was->age + 1 : 0 };
+    r->members[r->n_members++] = (member){ g->leader->pid, g->leader->started_ticks };
+    for (size_t i = 0; i < g->n_others; i++) {
+        r->members[r->n_members++] = (member){ g->others[i]->pid, g->others[i]->started_ticks };
+    }
     if (read) {
         otr_code rc = read_config(g, r, err);
         if (rc != OTR_OK) {
@@ -481,7 +256,7 @@ static otr_code make_records(otr_survey *s, const group *groups, size_t n, otr_e
         }
         rc = make_record(s, &groups[i], &records[made], err);
         found[made] = (otr_found){ .instance = records[made].instance,
-                                   .other_pid = records[made].other_pid,
+                                   .other_pid = records[made].members[1].pid,
                                    .same_life = groups[i].was != NULL,
                                    .zombie = groups[i].leader->zombie };
         made++;
@@ -506,12 +281,12 @@ otr_code otr_survey_run(otr_survey *s, otr_err *err)
     if (groups == NULL) {
         return otr_fail_nomem(err);
     }
-    size_t n = make_groups(s, groups, OTR_LIMIT_NGINX_INSTANCES);
-    rc = prepare(s, groups, n, err);
+    size_t n = otr_groups_make(s, groups, OTR_LIMIT_NGINX_INSTANCES);
+    rc = otr_groups_prepare(s, groups, n, err);
     if (rc == OTR_OK) {
         rc = make_records(s, groups, n, err);
     }
-    free_groups(groups, n);
+    otr_groups_free(groups, n);
     otr_executables_sweep(&s->executables);
     return rc;
 }

@@ -198,6 +198,27 @@ T(relative_paths_resolve_as_nginx_does)
     CHECK_STR(f->instance->config, expected);
 }
 
+T(configuration_whose_name_the_title_cuts_is_found_when_it_is_the_only_one)
+{
+    HOST(h, program);
+    CHECK(tree_write(&h.t, "etc/other.conf", ""));
+    CHECK(tree_write(&h.t, "etc/nginx.pid", "10"));
+    char args[256];
+    snprintf(args, sizeof(args), "-c %s/etc/ngi", h.t.dir);
+    add_master(&h, 10, 1, 1, args, "11 ");
+    add_worker(&h, 11, 10);
+    const otr_found *f;
+    REQUIRE(run(&h, &f) == 1);
+    CHECK_STR(f->instance->config, h.conf);
+    snprintf(args, sizeof(args), "-c %s/etc/", h.t.dir); /* both would do */
+    fake_remove(&h.t, 10);
+    add_master(&h, 20, 1, 2, args, "21 ");
+    add_worker(&h, 21, 20);
+    REQUIRE(run(&h, &f) == 1);
+    CHECK(strcmp(f->instance->config, h.conf) != 0);
+    CHECK(f->instance->config_error[0] != '\0');
+}
+
 T(two_instances_have_two_ids)
 {
     HOST(h, program);
@@ -251,6 +272,31 @@ T(upgrade_in_place_is_one_instance_with_the_right_master)
     REQUIRE(run(&h, &f) == 1);
     CHECK_INT(f->instance->pid, 20);
     CHECK(f->same_life);
+    CHECK_STR(f->instance->id, id);
+}
+
+T(worker_that_bears_the_title_of_a_master_for_an_instant_changes_nothing)
+{
+    HOST(h, program);
+    const otr_found *f;
+    add_master(&h, 10, 1, 1, with_conf(&h), "11 20 ");
+    add_worker(&h, 11, 10);
+    add_master(&h, 20, 10, 5, with_conf(&h), "21 22 ");
+    add_worker(&h, 21, 20);
+    add_master(&h, 22, 20, 6, with_conf(&h), ""); /* just forked */
+    REQUIRE(run(&h, &f) == 1);
+    CHECK_INT(f->instance->pid, 20);
+    char id[OTR_NGINX_ID_BYTES];
+    memcpy(id, f->instance->id, sizeof(id));
+    add_worker(&h, 22, 20);
+    fake_process dead = {
+        .pid = 10, .ppid = 1, .ticks = 1, .comm = "nginx", .title = "", .state = 'Z', .children = ""
+    };
+    fake_add(&h.t, &dead);
+    add_master(&h, 20, 1, 5, with_conf(&h), "21 22 ");
+    REQUIRE(run(&h, &f) == 1);
+    CHECK_INT(f->instance->pid, 20);
+    CHECK_INT(f->instance->n_workers, 2);
     CHECK_STR(f->instance->id, id);
 }
 
