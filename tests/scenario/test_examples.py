@@ -59,7 +59,7 @@ def test_a_guest_of_a_public_sdk_runs_offline_and_on_the_bus(guest, nginx, agent
     assert cli("plugin", "call", guest, "echo", "--input", "round trip")[:2] == (0, b"round trip")
     code, _, err = cli("plugin", "call", guest, "fail")
     assert code == 1 and "asked to fail" in err
-    agent = agents(plugins=[entry(guest, name="sdk-guest", grants={"publish": ["test.*"]})])
+    agent = agents(plugins=[entry(guest, name="sdk-guest", subscribe=["nginx.metrics.sampled"], grants={"publish": ["test.*"]})])
     agent.wait_plugin("sdk-guest", "running")
     assert agent.wait_event("test.echo")["source"] == "sdk-guest"
 
