@@ -118,9 +118,9 @@ typedef struct wt_instance {
 wasm_engine_t *otr_wasmtime_new_engine(wt_engine *e, otr_err *err);
 
 /* _module.c */
-otr_code otr_wasmtime_compile(otr_engine *e, otr_bytes wasm, otr_module **ret, otr_err *err);
+otr_code otr_wasmtime_compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_err *err);
 const otr_module_info *otr_wasmtime_inspect(const otr_module *m);
-void otr_wasmtime_module_free(otr_module *m);
+void otr_wasmtime_module_free(otr_module *base);
 
 /* _linker.c */
 /* "module.name", the wanted and the offered type of each import that cannot be satisfied. */
@@ -146,17 +146,18 @@ wasm_trap_t *otr_wasmtime_fd_write(void *env, wasmtime_caller_t *caller, wasmtim
                                    size_t n_vals);
 
 /* _spawn.c */
-otr_code otr_wasmtime_spawn(otr_module *m, const otr_spawn *spec, otr_instance **ret, otr_err *err);
-void otr_wasmtime_instance_free(otr_instance *i);
+otr_code otr_wasmtime_spawn(otr_module *base, const otr_spawn *spec, otr_instance **ret,
+                            otr_err *err);
+void otr_wasmtime_instance_free(otr_instance *base);
 
 /* _call.c */
-const otr_func *otr_wasmtime_func(otr_instance *i, int link, const char *name);
-otr_code otr_wasmtime_call(otr_instance *i, const otr_call *call, otr_err *err);
-otr_code otr_wasmtime_memory(otr_instance *i, int link, uint64_t at, uint64_t len, uint8_t **ret,
+const otr_func *otr_wasmtime_func(otr_instance *base, int link, const char *name);
+otr_code otr_wasmtime_call(otr_instance *base, const otr_call *call, otr_err *err);
+otr_code otr_wasmtime_memory(otr_instance *base, int link, uint64_t at, uint64_t len, uint8_t **ret,
                              otr_err *err);
-uint64_t otr_wasmtime_memory_bytes(otr_instance *i);
-void otr_wasmtime_interrupt(otr_instance *i);
-int otr_wasmtime_exit_code(const otr_instance *i);
+uint64_t otr_wasmtime_memory_bytes(otr_instance *base);
+void otr_wasmtime_interrupt(otr_instance *base);
+int otr_wasmtime_exit_code(const otr_instance *base);
 wasm_trap_t *otr_wasmtime_host_call(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,
                                     size_t n);
 wasmtime_error_t *otr_wasmtime_epoch(wasmtime_context_t *context, void *data, uint64_t *delta,

@@ -82,15 +82,18 @@ static void set_features(wasm_config_t *c)
 }
 
 /* File and line in traps come only with this variable: the C API has no setter, and the config
- * reads it once, when it is made. The user's own choice stays. */
+ * reads it once, when it is made. The user's own choice stays. An engine is opened while the
+ * program starts, before it has threads that read the environment. */
 static wasm_config_t *new_config(void)
 {
     static const char name[] = "WASMTIME_BACKTRACE_DETAILS";
+    /* NOLINTBEGIN(concurrency-mt-unsafe): see above */
     bool ours = getenv(name) == NULL && setenv(name, "1", 0) == 0;
     wasm_config_t *c = wasm_config_new();
     if (ours) {
         (void)unsetenv(name);
     }
+    /* NOLINTEND(concurrency-mt-unsafe) */
     return c;
 }
 

@@ -8,7 +8,7 @@
 static uint8_t type_of(const wasm_valtype_t *t)
 {
     static const wasm_valkind_t kinds[] = { WASM_I32, WASM_I64, WASM_F32, WASM_F64 };
-    uint8_t type = OTR_WASM_I32;
+    unsigned type = OTR_WASM_I32;
     for (; type < OTR_WASM_OTHER; type++) {
         wasm_valtype_t *known = wasm_valtype_new(kinds[type]);
         bool same = wasmtime_wasm_valtype_equal(t, known);
@@ -17,7 +17,7 @@ static uint8_t type_of(const wasm_valtype_t *t)
             break;
         }
     }
-    return type;
+    return (uint8_t)type;
 }
 
 /* 255 when there are more than `most` or one that does not fit an otr_val. */

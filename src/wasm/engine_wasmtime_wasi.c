@@ -3,8 +3,6 @@
  * (engine_wasmtime_print.c), and poll_oneoff is ours, because Wasmtime's would sleep past the
  * call's deadline.
  */
-#include <errno.h>
-#include <stdio.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -14,6 +12,7 @@ enum {
     WASI_OK = 0,
     WASI_FAULT = 21,
     WASI_INVAL = 28,
+    WASI_NOMEM = 48,
     EVENT_CLOCK = 0,
     SUBSCRIPTION_BYTES = 48,
     EVENT_BYTES = 32,
@@ -143,46 +142,60 @@ static uint32_t fire(const wt_instance *i, const uint8_t *subs, uint32_t n, uint
     return fired;
 }
 
+typedef struct poll_args { /* arguments of poll_oneoff, checked against the memory */
+    uint8_t *subs, *events, *ret;
+    uint32_t n;
+} poll_args;
+
+static int32_t check_poll(wasmtime_caller_t *caller, const wasmtime_val_raw_t *vals, poll_args *p)
+{
+    wasmtime_context_t *context = wasmtime_caller_context(caller);
+    uint32_t in = (uint32_t)vals[0].i32, out = (uint32_t)vals[1].i32, ret = (uint32_t)vals[3].i32;
+    wasmtime_extern_t item;
+    p->n = (uint32_t)vals[2].i32;
+    if (p->n == 0 || p->n > MOST_SUBSCRIPTIONS ||
+        !wasmtime_caller_export_get(caller, "memory", 6, &item) ||
+        item.kind != WASMTIME_EXTERN_MEMORY) {
+        return WASI_INVAL;
+    }
+    uint8_t *memory = wasmtime_memory_data(context, &item.of.memory);
+    size_t size = wasmtime_memory_data_size(context, &item.of.memory);
+    size_t in_bytes = (size_t)p->n * SUBSCRIPTION_BYTES, out_bytes = (size_t)p->n * EVENT_BYTES;
+    if (in > size || in_bytes > size - in || out > size || out_bytes > size - out || ret > size ||
+        size - ret < 4) {
+        return WASI_FAULT;
+    }
+    p->subs = memory + in;
+    p->events = memory + out;
+    p->ret = memory + ret;
+    return WASI_OK;
+}
+
 /* (subscriptions, events, n, ret_n) -> errno */
 static wasm_trap_t *poll_oneoff(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,
                                 size_t n_vals)
 {
     (void)env;
     (void)n_vals;
-    wasmtime_context_t *context = wasmtime_caller_context(caller);
-    wt_instance *i = wasmtime_context_get_data(context);
-    uint32_t in = (uint32_t)vals[0].i32, out = (uint32_t)vals[1].i32;
-    uint32_t n = (uint32_t)vals[2].i32, ret = (uint32_t)vals[3].i32;
-    wasmtime_extern_t item;
-    vals[0].i32 = WASI_INVAL;
-    if (n == 0 || n > MOST_SUBSCRIPTIONS ||
-        !wasmtime_caller_export_get(caller, "memory", 6, &item) ||
-        item.kind != WASMTIME_EXTERN_MEMORY) {
-        return NULL;
-    }
-    uint8_t *memory = wasmtime_memory_data(context, &item.of.memory);
-    size_t size = wasmtime_memory_data_size(context, &item.of.memory);
-    size_t in_bytes = (size_t)n * SUBSCRIPTION_BYTES, out_bytes = (size_t)n * EVENT_BYTES;
-    if (in > size || in_bytes > size - in || out > size || out_bytes > size - out || ret > size ||
-        size - ret < 4) {
-        vals[0].i32 = WASI_FAULT;
-        return NULL;
-    }
-    uint8_t *subs = otr_alloc(in_bytes); /* a copy: events may overlap them */
+    wt_instance *i = wasmtime_context_get_data(wasmtime_caller_context(caller));
+    poll_args p;
+    int32_t error = check_poll(caller, vals, &p);
+    /* a copy of the subscriptions: the events may overlap them */
+    uint8_t *subs = error == WASI_OK ? otr_alloc((size_t)p.n * SUBSCRIPTION_BYTES) : NULL;
+    vals[0].i32 = error;
     if (subs == NULL) {
-        vals[0].i32 = 48; /* ENOMEM */
+        vals[0].i32 = error == WASI_OK ? WASI_NOMEM : error;
         return NULL;
     }
-    memcpy(subs, memory + in, in_bytes);
+    memcpy(subs, p.subs, (size_t)p.n * SUBSCRIPTION_BYTES);
     uint64_t now = otr_now_ns(), least = UINT64_MAX;
-    for (uint32_t s = 0; s < n; s++) {
+    for (uint32_t s = 0; s < p.n; s++) {
         uint64_t wait = wait_of(i, subs + (size_t)s * SUBSCRIPTION_BYTES, now);
         least = wait < least ? wait : least;
     }
     wt_end end = nap(i, least > UINT64_MAX - now ? UINT64_MAX : now + least);
     if (end == WT_END_NONE) {
-        store(memory + ret, 4, fire(i, subs, n, least, memory + out));
-        vals[0].i32 = WASI_OK;
+        store(p.ret, 4, fire(i, subs, p.n, least, p.events));
     }
     otr_free(subs);
     return end == WT_END_NONE ? NULL : otr_wasmtime_stop(i, end);
@@ -191,7 +204,7 @@ static wasm_trap_t *poll_oneoff(void *env, wasmtime_caller_t *caller, wasmtime_v
 otr_code otr_wasmtime_define_wasi(wasmtime_linker_t *linker, wt_wasi kind, otr_err *err)
 {
     static const char module[] = "wasi_snapshot_preview1";
-    static const otr_import poll = {
+    static const otr_import wait_for = {
         .module = module,
         .name = "poll_oneoff",
         .sig = { .n_args = 4, .n_results = 1 }, /* OTR_WASM_I32 is 0 */
@@ -206,7 +219,7 @@ otr_code otr_wasmtime_define_wasi(wasmtime_linker_t *linker, wt_wasi kind, otr_e
     if (error != NULL) {
         return otr_wasmtime_fail(err, OTR_EIO, error, "WASI");
     }
-    otr_code rc = otr_wasmtime_define(linker, &poll, poll_oneoff, err);
+    otr_code rc = otr_wasmtime_define(linker, &wait_for, poll_oneoff, err);
     if (rc == OTR_OK && kind == WT_WASI_BARE) {
         rc = otr_wasmtime_define(linker, &print, otr_wasmtime_fd_write, err);
     }

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "wasm/guest_code.h"
+#include "wasm/guest_code.h" /* NOLINT(misc-include-cleaner): struct otr_guest_code */
 
 /* What a guest prints becomes log lines: it has no other place to go. */
 static void on_line(void *user, int fd, otr_bytes text)

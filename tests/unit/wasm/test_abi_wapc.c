@@ -108,7 +108,7 @@ static otr_code wapc_load(wapc *w, const char *wat, otr_err *err)
     "  (func $host (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"      \
     " (import \"wapc\" \"__host_response_len\" (func $hrl (result i32)))"       \
     " (import \"wapc\" \"__host_response\" (func $hr (param i32)))"             \
-    " (import \"wapc\" \"__host_error_len\" (func $hel (result i32)))"          \
+    " (import \"wapc\" \"__host_error_len\" (func $error_len (result i32)))"          \
     " (import \"wapc\" \"__host_error\" (func $he (param i32)))"                \
     " (import \"wapc\" \"__console_log\" (func $log (param i32 i32)))"          \
     " (memory (export \"memory\") 1)"
@@ -140,7 +140,7 @@ static const char asks[] =
                  "   (local.get $p) (local.get $n))"
                  "  (then (call $hr (i32.const 8192)) (call $resp (i32.const 8192) (call $hrl))"
                  "   (i32.const 1))"
-                 "  (else (call $he (i32.const 8192)) (call $error (i32.const 8192) (call $hel))"
+                 "  (else (call $he (i32.const 8192)) (call $error (i32.const 8192) (call $error_len))"
                  "   (i32.const 0)))))";
 
 static otr_code ask(wapc *w, const char *binding, const char *space, const char *op,
