@@ -15,7 +15,8 @@ static void start(guest_file *f, otr_engine **engine, const char *file)
 static const char *sample(guest_file *f, const char *id, unsigned t, double rate)
 {
     char text[512];
-    otr_err err = { 0 };
+    static otr_err err;
+    err.msg[0] = '\0';
     (void)snprintf(text, sizeof text,
                    "{\"id\":1,\"topic\":\"nginx.metrics.sampled\",\"version\":1,"
                    "\"time\":\"2026-01-01T00:00:%02uZ\",\"data\":{\"id\":\"%s\",\"interval_ms\":%u,"
