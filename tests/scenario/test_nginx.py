@@ -109,6 +109,8 @@ def test_two_instances_are_told_apart(folder, nginx, agents):
         b = wait_for(lambda: instance_by_conf(agent, other), "second")
         assert a["id"] != b["id"]
         assert {a["pid"], b["pid"]} == {nginx.pid(), other.pid()}
+        # A log is followed from its end on: what is written before that does not count.
+        agent.wait_event("nginx.metrics.sampled", lambda e: e["data"]["id"] == b["id"])
         other.get("/missing")
         agent.wait_event(
             "nginx.metrics.sampled", lambda e: e["data"]["id"] == b["id"] and e["data"]["responses"]["4xx"] == 1
