@@ -155,15 +155,15 @@ static void folder_drop(folder *f)
     rmdir(f->path);
 }
 
-#define FOLDER                                  \
+#define FOLDER                                          \
     OTR_CLEANUP(folder_drop) folder f = { .path = "" }; \
-    otr_err err = { 0 };                        \
-    REQUIRE(folder_make(&f));                   \
-    char *keys[] = { f.key, NULL };             \
-    otr_manifest m = { .source = "/x/a.wasm",   \
-                       .where = "x.yaml:3:7",   \
-                       .signature = f.sig,      \
-                       .trust_keys = keys,      \
+    otr_err err = { 0 };                                \
+    REQUIRE(folder_make(&f));                           \
+    char *keys[] = { f.key, NULL };                     \
+    otr_manifest m = { .source = "/x/a.wasm",           \
+                       .where = "x.yaml:3:7",           \
+                       .signature = f.sig,              \
+                       .trust_keys = keys,              \
                        .signed_needed = true }
 
 T(a_wrong_digest_is_refused_and_both_are_shown)
@@ -253,7 +253,7 @@ T_NO_OOM(what_minisign_signs_today_is_accepted)
     put(file, "some wasm");
     REQUIRE(run((char *[]){ program, sign, s, secret, mm, file, x, f.sig, NULL }) == 0);
     CHECK_INT(otr_trust_check(&m, otr_bytes_of("some wasm"), &err), OTR_OK);
-    CHECK_INT(otr_trust_check(&m, otr_bytes_of("some wasn"), &err), OTR_EDENIED);
+    CHECK_INT(otr_trust_check(&m, otr_bytes_of("some wasp"), &err), OTR_EDENIED);
     REQUIRE(run((char *[]){ program, sign, legacy, s, secret, mm, file, x, f.sig, NULL }) == 0);
     CHECK_INT(otr_trust_check(&m, otr_bytes_of("some wasm"), &err), OTR_OK);
     unlink(secret);

@@ -108,7 +108,7 @@ static otr_code wapc_load(wapc *w, const char *wat, otr_err *err)
     "  (func $host (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"      \
     " (import \"wapc\" \"__host_response_len\" (func $hrl (result i32)))"       \
     " (import \"wapc\" \"__host_response\" (func $hr (param i32)))"             \
-    " (import \"wapc\" \"__host_error_len\" (func $error_len (result i32)))"          \
+    " (import \"wapc\" \"__host_error_len\" (func $error_len (result i32)))"    \
     " (import \"wapc\" \"__host_error\" (func $he (param i32)))"                \
     " (import \"wapc\" \"__console_log\" (func $log (param i32 i32)))"          \
     " (memory (export \"memory\") 1)"
@@ -122,26 +122,26 @@ static const char echo[] = IMPORTS CALL "(call $req (i32.const 0) (i32.const 102
 
 /* Input "<b><binding><n><space><o><operation><payload>" with one byte for each length: makes that
  * host call and answers with its response, or fails with its error. */
-static const char asks[] =
-    IMPORTS CALL "(local $b i32) (local $s i32) (local $o i32) (local $p i32) (local $n i32)"
-                 " (call $req (i32.const 0) (i32.const 1024))"
-                 " (local.set $b (i32.const 1025))"
-                 " (local.set $s (i32.add (i32.add (local.get $b) (i32.load8_u (i32.const 1024)))"
-                 "  (i32.const 1)))"
-                 " (local.set $o (i32.add (i32.add (local.get $s)"
-                 "  (i32.load8_u (i32.sub (local.get $s) (i32.const 1)))) (i32.const 1)))"
-                 " (local.set $p (i32.add (local.get $o)"
-                 "  (i32.load8_u (i32.sub (local.get $o) (i32.const 1)))))"
-                 " (local.set $n (i32.sub (i32.add (i32.const 1024) (local.get 1)) (local.get $p)))"
-                 " (if (result i32) (call $host"
-                 "   (local.get $b) (i32.load8_u (i32.const 1024))"
-                 "   (local.get $s) (i32.load8_u (i32.sub (local.get $s) (i32.const 1)))"
-                 "   (local.get $o) (i32.load8_u (i32.sub (local.get $o) (i32.const 1)))"
-                 "   (local.get $p) (local.get $n))"
-                 "  (then (call $hr (i32.const 8192)) (call $resp (i32.const 8192) (call $hrl))"
-                 "   (i32.const 1))"
-                 "  (else (call $he (i32.const 8192)) (call $error (i32.const 8192) (call $error_len))"
-                 "   (i32.const 0)))))";
+static const char asks[] = IMPORTS CALL
+    "(local $b i32) (local $s i32) (local $o i32) (local $p i32) (local $n i32)"
+    " (call $req (i32.const 0) (i32.const 1024))"
+    " (local.set $b (i32.const 1025))"
+    " (local.set $s (i32.add (i32.add (local.get $b) (i32.load8_u (i32.const 1024)))"
+    "  (i32.const 1)))"
+    " (local.set $o (i32.add (i32.add (local.get $s)"
+    "  (i32.load8_u (i32.sub (local.get $s) (i32.const 1)))) (i32.const 1)))"
+    " (local.set $p (i32.add (local.get $o)"
+    "  (i32.load8_u (i32.sub (local.get $o) (i32.const 1)))))"
+    " (local.set $n (i32.sub (i32.add (i32.const 1024) (local.get 1)) (local.get $p)))"
+    " (if (result i32) (call $host"
+    "   (local.get $b) (i32.load8_u (i32.const 1024))"
+    "   (local.get $s) (i32.load8_u (i32.sub (local.get $s) (i32.const 1)))"
+    "   (local.get $o) (i32.load8_u (i32.sub (local.get $o) (i32.const 1)))"
+    "   (local.get $p) (local.get $n))"
+    "  (then (call $hr (i32.const 8192)) (call $resp (i32.const 8192) (call $hrl))"
+    "   (i32.const 1))"
+    "  (else (call $he (i32.const 8192)) (call $error (i32.const 8192) (call $error_len))"
+    "   (i32.const 0)))))";
 
 static otr_code ask(wapc *w, const char *binding, const char *space, const char *op,
                     const char *payload)
