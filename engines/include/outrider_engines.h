@@ -52,33 +52,39 @@ typedef struct otr_component_func otr_component_func;         /* a handle, of on
 
 /* NULL on failure, with its text in `sink`; so do all that return a pointer. Any thread. */
 otr_components *otr_components_open(otr_sink *sink, void *arg);
-void otr_components_close(otr_components *cs); /* after all that came from it */
+void otr_components_close(otr_components *cs);      /* after all that came from it */
 void otr_components_tick(const otr_components *cs); /* any thread */
 
-otr_component *otr_component_compile(const otr_components *cs, otr_slice wasm, otr_sink *sink, void *arg);
+otr_component *otr_component_compile(const otr_components *cs, otr_slice wasm, otr_sink *sink,
+                                     void *arg);
 /* Compiled code as bytes, and back; `code` must be trusted as code is. 0: ok. */
 int32_t otr_component_save(const otr_component *c, otr_sink *sink, void *arg);
-otr_component *otr_component_restore(const otr_components *cs, otr_slice code, otr_sink *sink, void *arg);
+otr_component *otr_component_restore(const otr_components *cs, otr_slice code, otr_sink *sink,
+                                     void *arg);
 /* Lines "import NAME", "export NAME", "export INTERFACE#NAME". */
-void otr_component_describe(const otr_components *cs, const otr_component *c, otr_sink *sink, void *arg);
+void otr_component_describe(const otr_components *cs, const otr_component *c, otr_sink *sink,
+                            void *arg);
 void otr_component_free(otr_component *c);
 
-/* `max_memory` bounds all memories of the instance together. WASI p2 without files, sockets, environment. */
+/* `max_memory` bounds all memories of the instance together. WASI p2 without files, sockets,
+ * environment. */
 otr_component_instance *otr_component_spawn(const otr_components *cs, const otr_component *c,
                                             const otr_component_host *host, size_t max_memory,
                                             otr_sink *sink, void *arg);
 void otr_component_drop(otr_component_instance *i);
 size_t otr_component_memory(const otr_component_instance *i);
 
-/* `interface` may be empty: a function of the world itself. NULL: no such export, or of a shape that is not
- * bytes or text in and out. */
-otr_component_func *otr_component_func_get(otr_component_instance *i, otr_slice interface, otr_slice name);
+/* `interface` may be empty: a function of the world itself. NULL: no such export, or of a shape
+ * that is not bytes or text in and out. */
+otr_component_func *otr_component_func_get(otr_component_instance *i, otr_slice interface,
+                                           otr_slice name);
 void otr_component_func_free(otr_component_func *f);
 
-enum { /* of otr_component_call() */
+/* Of otr_component_call(). Each but the first has its text in `sink`. */
+enum {
     OTR_COMPONENT_OK,
-    OTR_COMPONENT_ERROR,   /* the guest answered with an error: its text is in `sink`; it lives on */
-    OTR_COMPONENT_TRAP,    /* these end the instance: the text is in `sink` */
+    OTR_COMPONENT_ERROR, /* the guest answered with an error; it lives on */
+    OTR_COMPONENT_TRAP,  /* this and those below end the instance */
     OTR_COMPONENT_OVERDUE,
     OTR_COMPONENT_MEMORY,
 };
