@@ -27,7 +27,8 @@ static otr_code check(const otr_module_info *info, const char *const *operations
                               *operations);
         }
     }
-    return rc;
+    return rc == OTR_OK && info->missing != NULL ? otr_buf_addf(missing, err, "%s\n", info->missing)
+                                                 : rc;
 }
 
 static otr_code attach(otr_guest *g, uint64_t deadline_ns, otr_err *err)

@@ -8,13 +8,14 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "wasm/engine_trace.h"
 #include "wasm/ticker.h"
 
-enum { TEXT_BYTES = 1 << 20, NAME_BYTES = 256 };
+enum { TEXT_BYTES = 1 << 20, NAME_BYTES = 256, REASON_BYTES = 512 };
 
 static const otr_engine_ops component_ops;
 
-static const char settings[] = "wasmtime-component 48.0.8 epoch stack512k";
+static const char settings[] = "wasmtime-component 48.0.8 epoch stack1m";
 static const char lifecycle[] = "outrider:plugin/lifecycle@1.";
 
 typedef struct wc_engine {
@@ -33,6 +34,11 @@ typedef struct wc_module {
     char *interface;       /* the lifecycle interface that it exports, or "" */
 } wc_module;
 
+typedef struct wc_print { /* the unfinished line of standard output or error */
+    char *text;           /* OTR_LIMIT_PLUGIN_LOG_BYTES, with the first byte */
+    size_t n;
+} wc_print;
+
 typedef struct wc_func {
     struct wc_func *next;
     otr_component_func *handle;
@@ -45,6 +51,9 @@ typedef struct wc_instance {
     otr_component_instance *inner;
     wc_func *funcs;
     otr_component_host_fn *host_call;
+    void (*line)(void *user, int fd, otr_bytes text);
+    wc_print prints[2];
+    uint64_t max_memory_bytes;
     uint64_t deadline_ns; /* of the running call; UINT64_MAX: none */
     _Atomic bool interrupted;
     bool dead;
@@ -73,7 +82,9 @@ static otr_slice slice_of(otr_bytes b)
 
 static otr_code fail_text(const otr_buf *text, otr_code code, const char *what, otr_err *err)
 {
-    return otr_fail(err, code, "%s%s%s", what, what[0] != '\0' ? ": " : "", otr_buf_text(text));
+    char reason[REASON_BYTES];
+    otr_wasmtime_shorten(otr_buf_bytes(text), reason, sizeof(reason));
+    return otr_fail(err, code, "%s: %s", what, reason);
 }
 
 /* ---- engine ---- */
@@ -180,6 +191,11 @@ static otr_code read_names(wc_module *m, const otr_buf *text, otr_err *err)
                                  .exports = m->list + imports,
                                  .n_exports = exports,
                                  .component = true };
+    if (count_lines(otr_buf_text(text), "missing ") > 0) {
+        otr_extern_info missing;
+        take_lines(m->names, "missing ", false, &missing);
+        m->info.missing = missing.name;
+    }
     for (size_t i = 0; i < exports && m->interface == NULL; i++) {
         const char *name = m->info.exports[i].name;
         if (strncmp(name, lifecycle, sizeof(lifecycle) - 1) == 0 && strchr(name, '#') == NULL) {
@@ -300,10 +316,44 @@ static int32_t overdue(void *user)
            otr_now_ns() >= i->deadline_ns;
 }
 
+static void give_line(wc_instance *i, int fd)
+{
+    wc_print *to = &i->prints[fd - 1];
+    i->line(i->base.user, fd, (otr_bytes){ (const uint8_t *)to->text, to->n });
+    to->n = 0;
+}
+
+/* A lost line is better than a guest that fails because it prints. */
+static void print(wc_instance *i, int fd, otr_bytes text)
+{
+    wc_print *to = &i->prints[fd - 1];
+    if (i->line == NULL ||
+        (to->text == NULL && (to->text = otr_alloc(OTR_LIMIT_PLUGIN_LOG_BYTES)) == NULL)) {
+        return;
+    }
+    for (size_t at = 0; at < text.n; at++) {
+        if (text.p[at] != '\n') {
+            to->text[to->n++] = (char)text.p[at];
+        }
+        if (text.p[at] == '\n' || to->n == OTR_LIMIT_PLUGIN_LOG_BYTES) {
+            give_line(i, fd);
+        }
+    }
+}
+
+static bool is_print(otr_slice op, otr_slice a)
+{
+    return op.n == 5 && memcmp(op.p, "print", 5) == 0 && a.n == 1 && (a.p[0] == 1 || a.p[0] == 2);
+}
+
 static int32_t host_call(void *user, otr_slice op, otr_slice a, otr_slice b, otr_sink *sink,
                          void *arg)
 {
     wc_instance *i = user;
+    if (is_print(op, a)) {
+        print(i, a.p[0], (otr_bytes){ b.p, b.n });
+        return 0;
+    }
     char name[NAME_BYTES];
     otr_err err = { 0 };
     otr_buf out;
@@ -336,6 +386,8 @@ static void instance_free(otr_instance *base)
         otr_component_drop(i->inner);
     }
     otr_ticker_remove(&((wc_engine *)base->module->engine)->ticker, &i->watch);
+    otr_free(i->prints[0].text);
+    otr_free(i->prints[1].text);
     otr_free(i);
 }
 
@@ -371,6 +423,8 @@ static otr_code spawn(otr_module *base, const otr_spawn *spec, otr_instance **re
     }
     i->base = (otr_instance){ .ops = base->ops, .module = base, .user = spec->user };
     i->host_call = spec->component_call;
+    i->line = spec->wasi != NULL ? spec->wasi->line : NULL;
+    i->max_memory_bytes = spec->max_memory_bytes;
     otr_ticker_add(&((wc_engine *)base->engine)->ticker, &i->watch);
     otr_code rc = instantiate(i, m, spec, err);
     if (rc != OTR_OK) {
@@ -421,6 +475,8 @@ static otr_code ended(wc_instance *i, int32_t status, size_t before, const otr_b
                       otr_err *err)
 {
     const char *text = otr_buf_text(out) + (out->n > before ? before : out->n);
+    char reason[REASON_BYTES];
+    otr_wasmtime_shorten(otr_bytes_of(text), reason, sizeof(reason));
     i->dead = status != OTR_COMPONENT_ERROR;
     switch (status) {
     case OTR_COMPONENT_ERROR:
@@ -428,9 +484,10 @@ static otr_code ended(wc_instance *i, int32_t status, size_t before, const otr_b
     case OTR_COMPONENT_OVERDUE:
         return otr_fail(err, OTR_ETIMEOUT, "the call ran past its deadline");
     case OTR_COMPONENT_MEMORY:
-        return otr_fail(err, OTR_EQUOTA, "out of memory at its limit: %s", text);
+        return otr_fail(err, OTR_EQUOTA, "out of memory (limit %llu KiB), then %s",
+                        (unsigned long long)(i->max_memory_bytes / 1024), reason);
     default:
-        return otr_fail(err, OTR_EGUEST, "%s", text);
+        return otr_fail(err, OTR_EGUEST, "%s", reason);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "wasm/engine_trace.h"
 #include "wasm/engine_wasmtime.h"
 
 enum { MOST_FRAMES = 6, FRAME_BYTES = 60 };
@@ -178,6 +179,13 @@ static void tell(story *s, line text)
     if (s->n_frames > MOST_FRAMES) {
         append(s->frames, sizeof(s->frames), words(" < .."));
     }
+}
+
+void otr_wasmtime_shorten(otr_bytes text, char *ret, size_t cap)
+{
+    story s = { 0 };
+    tell(&s, (line){ (const char *)text.p, text.n });
+    (void)snprintf(ret, cap, "%s%s%s", s.reason, s.frames[0] != '\0' ? " at " : "", s.frames);
 }
 
 /* The message vector ends with a NUL for traps and not for errors. */

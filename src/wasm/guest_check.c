@@ -223,7 +223,7 @@ otr_code otr_guest_check(const otr_abi_ops *abi, const otr_module_info *info,
             rc = hint_operation(info, operations[i], missing, err);
         }
     }
-    for (size_t i = 0; rc == OTR_OK && i < info->n_imports; i++) {
+    for (size_t i = 0; rc == OTR_OK && !info->component && i < info->n_imports; i++) {
         rc = check_import(abi, kernel, &info->imports[i], missing, err);
     }
     return rc;
