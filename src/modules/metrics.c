@@ -411,7 +411,7 @@ static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
     const otr_nginx_instance *now = ((const otr_instance_event *)msg->payload)->instance;
     if (msg->topic == &otr_topic_instance_stopped) {
         target *gone = find(s, now->id);
-        if (gone != NULL && gone->msg != NULL) {
+        if (gone != NULL) {
             end_target(gone);
         }
         return OTR_OK;
@@ -536,9 +536,7 @@ static void fini(otr_plugin *p)
 {
     state *s = otr_plugin_state(p);
     for (size_t i = 0; i < s->n; i++) {
-        if (s->targets[i]->msg != NULL) {
-            end_target(s->targets[i]);
-        }
+        end_target(s->targets[i]);
         otr_free(s->targets[i]);
     }
     otr_access_logs_free(s->logs);

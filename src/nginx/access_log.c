@@ -133,7 +133,8 @@ static int watch_folder(const otr_access_logs *logs, const char *root, const cha
     if (logs->inotify < 0 || slash == NULL) {
         return -1;
     }
-    snprintf(folder, sizeof(folder), "%s%.*s", root, slash > path ? (int)(slash - path) : 1, path);
+    (void)snprintf(folder, sizeof(folder), "%s%.*s", root, slash > path ? (int)(slash - path) : 1,
+                   path);
     return inotify_add_watch(logs->inotify, folder,
                              IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_ONLYDIR);
 }

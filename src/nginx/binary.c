@@ -164,7 +164,7 @@ static otr_code search(int fd, uint8_t *window, otr_buf *out, otr_err *err)
 otr_code otr_binary_read(const char *proc_root, const otr_master *m, otr_binary *ret, otr_err *err)
 {
     char exe[OTR_NGINX_PATH_BYTES];
-    snprintf(exe, sizeof(exe), "%s/%d/exe", proc_root, (int)m->pid);
+    (void)snprintf(exe, sizeof(exe), "%s/%d/exe", proc_root, (int)m->pid);
     int fd = open(exe, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         otr_code rc = otr_root_open(m->root, m->binary, O_RDONLY, &fd, err);

@@ -134,7 +134,7 @@ static void read_key(const otr_discovery *d, otr_master *m)
 {
     char path[OTR_NGINX_PATH_BYTES];
     struct stat st;
-    snprintf(path, sizeof(path), "%s/%d/exe", d->proc_root, (int)m->pid);
+    (void)snprintf(path, sizeof(path), "%s/%d/exe", d->proc_root, (int)m->pid);
     if (stat(path, &st) != 0 && (m->root[0] != '\0' || stat(m->binary, &st) != 0)) {
         return;
     }
@@ -150,7 +150,7 @@ static void read_key(const otr_discovery *d, otr_master *m)
 static bool has_own_root(const otr_discovery *d, pid_t pid, char *out, size_t cap)
 {
     struct stat its, ours;
-    snprintf(out, cap, "%s/%d/root", d->proc_root, (int)pid);
+    (void)snprintf(out, cap, "%s/%d/root", d->proc_root, (int)pid);
     return stat(out, &its) == 0 && stat("/", &ours) == 0 &&
            (its.st_dev != ours.st_dev || its.st_ino != ours.st_ino);
 }

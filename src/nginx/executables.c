@@ -42,7 +42,7 @@ executable *otr_executables_find(executables *list, const otr_file_key *key)
 static otr_code make(const char *proc_root, const otr_master *m, executable *e, otr_err *err)
 {
     char exe[OTR_NGINX_PATH_BYTES];
-    snprintf(exe, sizeof(exe), "%s/%d/exe", proc_root, (int)m->pid);
+    (void)snprintf(exe, sizeof(exe), "%s/%d/exe", proc_root, (int)m->pid);
     e->key = m->file;
     e->path = otr_strdup(m->binary);
     e->file = otr_strdup(m->replaced ? exe : m->binary);

@@ -42,7 +42,7 @@ otr_code otr_root_open(const char *root, const char *path, int flags, int *ret_f
 
 otr_code otr_root_read(const char *root, const char *path, otr_buf *out, otr_err *err)
 {
-    int fd;
+    int fd = -1;
     /* Non-blocking, so that a FIFO in the place of a file cannot hold us up. */
     otr_code rc = otr_root_open(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, &fd, err);
     if (rc != OTR_OK) {

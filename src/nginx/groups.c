@@ -38,7 +38,7 @@ static bool is_of(const record *r, const otr_master *m)
 
 static const record *record_of(const otr_survey *s, const otr_master *m)
 {
-    for (size_t i = 0; m != NULL && i < s->n; i++) {
+    for (size_t i = 0; i < s->n; i++) {
         if (is_of(&s->records[i], m)) {
             return &s->records[i];
         }

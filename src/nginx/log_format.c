@@ -80,7 +80,7 @@ static void split(const char *text, parts *out)
         if (*end == '\0') {
             return;
         }
-        size_t n;
+        size_t n = 0;
         const char *name = variable(end, &n, &p);
         if (n == 6 && memcmp(name, "status", 6) == 0) {
             out->found = true;
@@ -192,7 +192,7 @@ otr_code otr_log_format_new(const char *format, otr_log_format **ret, otr_err *e
         escaped = strncmp(text, "escape=none", 11) != 0;
         text = end != NULL ? end + 1 : "";
     }
-    otr_log_format *f;
+    otr_log_format *f = NULL;
     otr_code rc = new_format(text, &f, err);
     if (rc != OTR_OK) {
         return rc;

@@ -124,7 +124,7 @@ bool otr_proc_link(const char *proc_root, pid_t pid, const char *name, char *out
 bool otr_proc_children(const char *proc_root, pid_t pid, pid_t *out, size_t cap, size_t *ret_n)
 {
     char path[PATH_BYTES];
-    snprintf(path, sizeof(path), "%s/%d/task/%d/children", proc_root, (int)pid, (int)pid);
+    (void)snprintf(path, sizeof(path), "%s/%d/task/%d/children", proc_root, (int)pid, (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return false;

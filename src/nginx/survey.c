@@ -133,7 +133,7 @@ static size_t list_workers(const otr_master *m, pid_t *out)
 static bool must_read(const otr_survey *s, const record *was, const group *g, const pid_t *workers,
                       size_t n)
 {
-    if (was == NULL || was->config == NULL || s->reread || was->members[0].pid != g->leader->pid ||
+    if (was->config == NULL || s->reread || was->members[0].pid != g->leader->pid ||
         strcmp(was->instance->config, g->config) != 0) {
         return true;
     }
@@ -207,8 +207,8 @@ static otr_code make_record(const otr_survey *s, const group *g, record *r, otr_
     pid_t workers[LONGEST_WORKERS];
     size_t n = list_workers(g->leader, workers);
     const record *was = g->was;
-    bool read = must_read(s, was, g, workers, n);
-    *r = (record){ .age = was != NULL && !read ? was->age + 1 : 0 };
+    bool read = was == NULL || must_read(s, was, g, workers, n);
+    *r = (record){ .age = read ? 0 : was->age + 1 };
     r->members[r->n_members++] = (member){ g->leader->pid, g->leader->started_ticks };
     for (size_t i = 0; i < g->n_others; i++) {
         r->members[r->n_members++] = (member){ g->others[i]->pid, g->others[i]->started_ticks };

@@ -80,9 +80,10 @@ static otr_code parse_options(const char **at, otr_master *m, otr_err *err)
 
 otr_code otr_master_parse_title(const char *title, otr_master *m, char **ret_argv0, otr_err *err)
 {
+    static const char none[] = "";
     char **slots[] = { &m->prefix_arg, &m->config_arg, &m->error_log_arg, ret_argv0 };
     for (size_t i = 0; i < OTR_COUNT(slots); i++) {
-        otr_code rc = replace(slots[i], "", "", err);
+        otr_code rc = replace(slots[i], none, none, err);
         if (rc != OTR_OK) {
             return rc;
         }

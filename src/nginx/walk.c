@@ -144,7 +144,7 @@ static otr_code follow_include(walker *w, const frame *f, const otr_directive *d
 /* A Lua body becomes the last word, as if it had been quoted and ended by `;`. */
 static otr_code take_lua(walker *w, otr_lexer *lexer, otr_token *last, size_t *n, otr_err *err)
 {
-    otr_token body;
+    otr_token body = { 0 };
     otr_code rc = otr_lexer_lua(lexer, &body, err);
     if (rc != OTR_OK) {
         return rc;
@@ -208,8 +208,8 @@ static void close_block(walker *w, unsigned *blocks_here)
 static otr_code one_directive(walker *w, const frame *f, otr_lexer *lexer, unsigned *blocks_here,
                               bool *ret_more, otr_err *err)
 {
-    otr_token end;
-    size_t n;
+    otr_token end = { 0 };
+    size_t n = 0;
     unsigned line;
     otr_code rc = read_words(w, lexer, &end, &n, &line, err);
     if (rc == OTR_OK) {

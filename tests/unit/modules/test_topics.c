@@ -1,0 +1,113 @@
+#include "base/json.h"
+#include "modules/topics.h"
+#include "support/test.h"
+
+static void check(const otr_topic *topic, const void *payload, const char *expected)
+{
+    OTR_CLEANUP(otr_buf_deinit) otr_buf out;
+    otr_buf_init(&out, 65536);
+    otr_err err = { 0 };
+    REQUIRE_OK(topic->encode(payload, &out, &err), err);
+    CHECK_STR(otr_buf_text(&out), expected);
+    OTR_CLEANUP(otr_json_freep) otr_json *parsed = NULL;
+    REQUIRE_OK(otr_json_parse(otr_buf_bytes(&out), &parsed, &err), err);
+}
+
+T(names_and_versions_are_those_of_the_table)
+{
+    const otr_topic *topics[] = { &otr_topic_instance_started, &otr_topic_instance_changed,
+                                  &otr_topic_instance_stopped, &otr_topic_health_changed,
+                                  &otr_topic_metrics_sampled,  &otr_topic_config_reloaded,
+                                  &otr_topic_plugin_changed };
+    static const char *const names[] = { "nginx.instance.started", "nginx.instance.changed",
+                                         "nginx.instance.stopped", "nginx.health.changed",
+                                         "nginx.metrics.sampled",  "agent.config.reloaded",
+                                         "agent.plugin.changed" };
+    for (size_t i = 0; i < OTR_COUNT(topics); i++) {
+        CHECK_STR(topics[i]->name, names[i]);
+        CHECK_INT(topics[i]->version, 1);
+        CHECK(topics[i]->drop != NULL && topics[i]->encode != NULL);
+    }
+}
+
+T(half_built_payloads_are_dropped_too)
+{
+    otr_instance_event *event = otr_zalloc(sizeof(*event));
+    REQUIRE(event != NULL);
+    otr_topic_instance_started.drop(event);
+    otr_health_event *health = otr_zalloc(sizeof(*health));
+    REQUIRE(health != NULL);
+    otr_topic_health_changed.drop(health);
+}
+
+T(instance_is_encoded_with_bytes_that_are_no_text_replaced)
+{
+    char empty[] = "", binary[] = "/usr/sbin/nginx", version[] = "1.22.1", bad[] = "/etc/\xff.conf";
+    char log_path[] = "/var/a.log";
+    pid_t workers[] = { 11, 12 };
+    otr_nginx_log logs[] = { { .path = log_path } };
+    otr_nginx_instance i = { .pid = 10,
+                             .workers = workers,
+                             .n_workers = 2,
+                             .binary = binary,
+                             .version = version,
+                             .config = bad,
+                             .prefix = empty,
+                             .configure = empty,
+                             .error_log = empty,
+                             .stub_status = empty,
+                             .access_logs = logs,
+                             .n_access_logs = 1,
+                             .config_error = empty };
+    memcpy(i.id, "an-id", 6);
+    otr_instance_event event = { &i };
+    check(&otr_topic_instance_started, &event,
+          "{\"id\":\"an-id\",\"pid\":10,\"workers\":[11,12],\"version\":\"1.22.1\",\"plus\":false,"
+          "\"binary\":\"/usr/sbin/nginx\",\"replaced\":false,\"config\":\"/etc/\xef\xbf\xbd.conf\","
+          "\"config_error\":\"\",\"prefix\":\"\",\"error_log\":\"\",\"stub_status\":\"\","
+          "\"access_logs\":[\"/var/a.log\"]}");
+}
+
+T(health_is_encoded_by_name)
+{
+    char why[] = "PID: 1 is not running";
+    otr_health_event event = { .id = "x", .status = OTR_HEALTH_UNHEALTHY, .description = why };
+    check(&otr_topic_health_changed, &event,
+          "{\"id\":\"x\",\"status\":\"unhealthy\",\"description\":\"PID: 1 is not running\"}");
+    CHECK_STR(otr_health_name(OTR_HEALTH_HEALTHY), "healthy");
+    CHECK_STR(otr_health_name(OTR_HEALTH_DEGRADED), "degraded");
+    CHECK_STR(otr_health_name(OTR_HEALTH_UNKNOWN), "unknown");
+}
+
+T(sample_is_encoded_with_its_responses)
+{
+    otr_metrics_event event = { .id = "x",
+                                .interval_ns = 1500000000,
+                                .status_ok = true,
+                                .active = 1,
+                                .reading = 2,
+                                .writing = 3,
+                                .waiting = 4,
+                                .accepted = 5,
+                                .handled = 6,
+                                .requests = 7,
+                                .requests_delta = 3,
+                                .requests_per_second = 2.5,
+                                .responses = { 1, 2, 3, 4, 5 },
+                                .log_lines = 16 };
+    check(&otr_topic_metrics_sampled, &event,
+          "{\"id\":\"x\",\"interval_ms\":1500,\"status_ok\":true,\"active\":1,\"reading\":2,"
+          "\"writing\":3,\"waiting\":4,\"accepted\":5,\"handled\":6,\"requests\":7,"
+          "\"requests_delta\":3,\"requests_per_second\":2.5,"
+          "\"responses\":{\"1xx\":1,\"2xx\":2,\"3xx\":3,\"4xx\":4,\"5xx\":5},\"log_lines\":16}");
+}
+
+T(events_of_the_agent_are_encoded)
+{
+    char file[] = "/etc/a.conf", name[] = "p", reason[] = "\"why\"";
+    otr_reload_event reload = { .file = file, .generation = 2 };
+    check(&otr_topic_config_reloaded, &reload, "{\"file\":\"/etc/a.conf\",\"generation\":2}");
+    otr_plugin_event plugin = { .name = name, .state = "running", .reason = reason };
+    check(&otr_topic_plugin_changed, &plugin,
+          "{\"name\":\"p\",\"state\":\"running\",\"reason\":\"\\\"why\\\"\"}");
+}
