@@ -17,6 +17,12 @@ add_library(dep_http_parser INTERFACE)
 target_include_directories(dep_http_parser SYSTEM INTERFACE ${HTTP_PARSER_INCLUDE})
 target_link_libraries(dep_http_parser INTERFACE ${HTTP_PARSER_LIBRARY})
 
+# Only its headers: src/plugin/curl.c opens the library when a plugin first needs it.
+pkg_check_modules(curl REQUIRED libcurl>=7.85)
+add_library(dep_curl INTERFACE)
+target_include_directories(dep_curl SYSTEM INTERFACE ${curl_INCLUDE_DIRS})
+target_link_libraries(dep_curl INTERFACE dl)
+
 # The engines are built once by tools/build-engines, outside the tree (or WASMTIME_DIR names an installed one).
 execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/build-engines OUTPUT_VARIABLE OTR_ENGINES_DIR
   OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)

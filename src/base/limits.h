@@ -30,18 +30,21 @@
 #define OTR_LIMIT_BUS_CAUSE_DEPTH   32 /* answers to answers to … : stops two plugins in a loop */
 
 /* plugins: defaults of `limits:` in the manifest */
-#define OTR_LIMIT_PLUGINS             256
-#define OTR_LIMIT_PLUGIN_FILE_BYTES   (64U * OTR_MIB)
-#define OTR_LIMIT_PLUGIN_MEMORY_BYTES (64U * OTR_MIB)
-#define OTR_LIMIT_PLUGIN_CALL_MS      1000
-#define OTR_LIMIT_PLUGIN_INIT_MS      5000
-#define OTR_LIMIT_PLUGIN_QUEUE        1024
-#define OTR_LIMIT_PLUGIN_OUTPUT_BYTES (32U * OTR_MIB)
-#define OTR_LIMIT_PLUGIN_VARS_BYTES   OTR_MIB
-#define OTR_LIMIT_PLUGIN_LOG_BYTES    4096 /* one log line */
-#define OTR_LIMIT_PLUGIN_LOGS_PER_S   100
-#define OTR_LIMIT_PLUGIN_SIG_BYTES    16384 /* one signature or key file */
-#define OTR_LIMIT_PLUGIN_PUBLISH_CALL 1024 /* messages published in one guest call */
+#define OTR_LIMIT_PLUGINS                  256
+#define OTR_LIMIT_PLUGIN_FILE_BYTES        (64U * OTR_MIB)
+#define OTR_LIMIT_PLUGIN_MEMORY_BYTES      (64U * OTR_MIB)
+#define OTR_LIMIT_PLUGIN_CALL_MS           1000
+#define OTR_LIMIT_PLUGIN_INIT_MS           5000
+#define OTR_LIMIT_PLUGIN_QUEUE             1024
+#define OTR_LIMIT_PLUGIN_OUTPUT_BYTES      (32U * OTR_MIB)
+#define OTR_LIMIT_PLUGIN_VARS_BYTES        OTR_MIB
+#define OTR_LIMIT_PLUGIN_LOG_BYTES         4096 /* one log line */
+#define OTR_LIMIT_PLUGIN_LOGS_PER_S        100
+#define OTR_LIMIT_PLUGIN_HTTP_BYTES        (16U * OTR_MIB) /* body of one answer to http.request */
+#define OTR_LIMIT_PLUGIN_HTTP_HEADER_BYTES (64U * 1024U)   /* all headers of it */
+#define OTR_LIMIT_PLUGIN_URL_BYTES         8192
+#define OTR_LIMIT_PLUGIN_SIG_BYTES         16384 /* one signature or key file */
+#define OTR_LIMIT_PLUGIN_PUBLISH_CALL      1024  /* messages published in one guest call */
 
 /* Wasm modules, beside what a plugin's manifest sets */
 #define OTR_LIMIT_WASM_EXTERNS        10000 /* imports, and exports, of one module */

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "plugin/http.h"
 
 void otr_hostcalls_init(otr_hostcalls *hc, const char *name, const otr_manifest *manifest)
 {
@@ -18,6 +19,9 @@ void otr_hostcalls_begin(otr_hostcalls *hc, const otr_msg *cause)
 {
     hc->cause = cause;
     hc->in_call = 0;
+    if (hc->manifest->http.n > 0) {
+        hc->began_ns = otr_now_ns();
+    }
 }
 
 static void outgoing_free(otr_outgoing *out)
@@ -47,9 +51,11 @@ void otr_hostcalls_deinit(otr_hostcalls *hc)
     hc->bytes = 0;
     otr_kv_close(hc->kv);
     hc->kv = NULL;
+    otr_guest_http_free(hc->http);
+    hc->http = NULL;
 }
 
-static otr_code send(otr_hostcalls *hc, otr_bus *bus, otr_outgoing *out, otr_err *err)
+static otr_code deliver(otr_hostcalls *hc, otr_bus *bus, otr_outgoing *out, otr_err *err)
 {
     const otr_topic *topic;
     OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
@@ -69,7 +75,7 @@ uint64_t otr_hostcalls_flush(otr_hostcalls *hc, otr_bus *bus)
     uint64_t sent = 0;
     for (otr_outgoing *out; (out = outbox_take(hc)) != NULL;) {
         otr_err err = { 0 };
-        if (send(hc, bus, out, &err) == OTR_OK) {
+        if (deliver(hc, bus, out, &err) == OTR_OK) {
             sent++;
         } else {
             hc->publish_dropped++;
@@ -87,13 +93,26 @@ uint64_t otr_hostcalls_flush(otr_hostcalls *hc, otr_bus *bus)
 
 /* ---- grants ---- */
 
+/* The grant's place among those there are; one more for all others. */
+static unsigned kind_of(const char *grant)
+{
+    static const char *const kinds[] = { "publish", "kv_bytes", "http",     "metrics",
+                                         "env",     "secrets",  "instances" };
+    unsigned i = 0;
+    while (i < OTR_COUNT(kinds) && strcmp(kinds[i], grant) != 0) {
+        i++;
+    }
+    return i;
+}
+
 otr_code otr_hostcalls_deny(otr_hostcalls *hc, const char *what, const char *grant, otr_err *err)
 {
     hc->denials++;
-    if (!hc->denial_logged) {
-        hc->denial_logged = true;
-        otr_log_warn("host operation denied; further denials are only counted", "plugin", hc->name,
-                     "operation", what, "grant", grant, "manifest", hc->manifest->where);
+    unsigned bit = 1U << kind_of(grant);
+    if ((hc->denial_logged & bit) == 0) {
+        hc->denial_logged |= bit;
+        otr_log_warn("host operation denied; further ones of its kind are only counted", "plugin",
+                     hc->name, "operation", what, "grant", grant, "manifest", hc->manifest->where);
     }
     return otr_fail(err, OTR_EDENIED, "%s: not granted to plugin \"%s\" (grants.%s at %s)", what,
                     hc->name, grant, hc->manifest->where);

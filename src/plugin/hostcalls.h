@@ -23,24 +23,30 @@ typedef struct otr_outgoing {
     char topic[]; /* checked */
 } otr_outgoing;
 
+typedef struct otr_guest_http otr_guest_http; /* see http.h */
+
 typedef struct otr_hostcalls {
     const char *name; /* the plugin's */
     const otr_manifest *manifest;
     const otr_msg *cause; /* message in process, or NULL */
     otr_outgoing *first, **last;
-    unsigned in_call; /* messages published by the running call */
-    size_t bytes;     /* payload bytes in the outbox */
-    otr_kv *kv;       /* opened by the first kv operation */
+    unsigned in_call;     /* messages published by the running call */
+    size_t bytes;         /* payload bytes in the outbox */
+    otr_kv *kv;           /* opened by the first kv operation */
+    otr_guest_http *http; /* opened by the first granted request */
+    uint64_t began_ns;    /* monotonic: when the running call began; kept with a grant for http */
     uint64_t denials, logs, logs_dropped, publish_dropped;
     uint64_t log_second; /* monotonic second of `log_count` */
     unsigned log_count;
-    bool denial_logged, quota_logged;
+    unsigned denial_logged; /* bit by kind of grant */
+    bool quota_logged;
 } otr_hostcalls;
 
 extern const otr_host_ops otr_hostcalls_ops; /* `host` is the otr_hostcalls */
 
 void otr_hostcalls_init(otr_hostcalls *hc, const char *name, const otr_manifest *manifest);
-/* A host operation that no grant covers: counted, logged once, told to the guest. */
+/* A host operation that no grant covers: counted, logged once for each kind of grant, told to the
+ * guest. */
 otr_code otr_hostcalls_deny(otr_hostcalls *hc, const char *what, const char *grant, otr_err *err);
 /* otr_host_ops.call: "kv.get" and so on; see hostcalls_ops.c. */
 otr_code otr_hostcalls_call(void *host, const char *op, otr_bytes in, otr_buf *out, otr_err *err)

@@ -7,6 +7,7 @@
  *     kv.delete   key → "true" or "false"                      grant: kv_bytes
  *     kv.list     prefix → ["key",…]                           grant: kv_bytes
  *     clock.now   nothing → {"unix_ns":…,"monotonic_ns":…}
+ *     http.request  see http.h                                 grant: http
  *     random.bytes  count as text, 1 to 1024 → that many bytes
  */
 #include <sodium.h>
@@ -17,6 +18,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "plugin/hostcalls.h"
+#include "plugin/http.h"
 
 enum { MAX_RANDOM = 1024, MAX_LISTED = 10000 };
 
@@ -178,7 +180,7 @@ static const struct operation {
     { "kv.get", kv_get, open_kv },          { "kv.set", kv_set, open_kv },
     { "kv.put", kv_put, open_kv },          { "kv.delete", kv_delete, open_kv },
     { "kv.list", kv_list, open_kv },        { "clock.now", clock_now, NULL },
-    { "random.bytes", random_bytes, NULL },
+    { "random.bytes", random_bytes, NULL }, { "http.request", otr_hostcalls_http, NULL },
 };
 
 otr_code otr_hostcalls_call(void *host, const char *op, otr_bytes in, otr_buf *out, otr_err *err)
@@ -189,9 +191,6 @@ otr_code otr_hostcalls_call(void *host, const char *op, otr_bytes in, otr_buf *o
             otr_code rc = operations[i].grant != NULL ? operations[i].grant(hc, err) : OTR_OK;
             return rc == OTR_OK ? operations[i].fn(hc, in, out, err) : rc;
         }
-    }
-    if (strcmp(op, "http.request") == 0) {
-        return otr_hostcalls_deny(hc, op, "http", err);
     }
     return otr_fail(err, OTR_EUNSUP, "there is no host operation \"%s\"", op);
 }

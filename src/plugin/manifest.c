@@ -22,9 +22,18 @@ bool otr_plugin_name_ok(const char *name)
     return strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
 }
 
+otr_manifest *otr_manifest_ref(otr_manifest *m)
+{
+    m->more_owners++;
+    return m;
+}
+
 void otr_manifest_free(otr_manifest *m)
 {
-    if (m == NULL) {
+    if (m == NULL || m->more_owners > 0) {
+        if (m != NULL) {
+            m->more_owners--;
+        }
         return;
     }
     otr_free(m->name);
@@ -39,6 +48,7 @@ void otr_manifest_free(otr_manifest *m)
     otr_manifest_free_list(m->config_pairs);
     otr_manifest_free_list(m->subscribe);
     otr_manifest_free_list(m->publish);
+    otr_http_grants_deinit(&m->http);
     otr_free(m->identity);
     otr_free(m->store);
     otr_free(m);
@@ -221,6 +231,26 @@ static otr_code read_identity(const otr_node *entry, otr_manifest *m, otr_err *e
     return rc;
 }
 
+typedef struct text_key {
+    const char *key;
+    char **slot;
+} text_key;
+
+static otr_code read_texts(const otr_node *map, const text_key *texts, size_t n, otr_err *err)
+{
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; i < n && rc == OTR_OK; i++) {
+        rc = otr_manifest_text(map, texts[i].key, texts[i].slot, err);
+    }
+    return rc;
+}
+
+static otr_code read_subscribe(const otr_node *entry, otr_manifest *m, otr_err *err)
+{
+    const otr_node *node = otr_node_get(entry, "subscribe");
+    return node != NULL ? otr_manifest_patterns(node, "subscribe", &m->subscribe, err) : OTR_OK;
+}
+
 static otr_code read_entry(const otr_node *entry, const char *directory, const otr_trust *trust,
                            otr_manifest *m, otr_err *err)
 {
@@ -228,24 +258,19 @@ static otr_code read_entry(const otr_node *entry, const char *directory, const o
                                          "sha256", "signature", "config",     "subscribe",
                                          "grants", "limits",    "on_failure", NULL };
     static const char *const outcomes[] = { "restart", "disable", NULL };
+    const text_key texts[] = { { "name", &m->name },     { "source", &m->source },
+                               { "abi", &m->abi },       { "engine", &m->engine },
+                               { "sha256", &m->sha256 }, { "signature", &m->signature } };
     otr_code rc = otr_manifest_kind(entry, OTR_NODE_MAP, "plugins.load", err);
     rc = rc == OTR_OK ? otr_node_only(entry, known, err) : rc;
-    rc = rc == OTR_OK ? otr_manifest_text(entry, "name", &m->name, err) : rc;
-    rc = rc == OTR_OK ? otr_manifest_text(entry, "source", &m->source, err) : rc;
-    rc = rc == OTR_OK ? otr_manifest_text(entry, "abi", &m->abi, err) : rc;
-    rc = rc == OTR_OK ? otr_manifest_text(entry, "engine", &m->engine, err) : rc;
-    rc = rc == OTR_OK ? otr_manifest_text(entry, "sha256", &m->sha256, err) : rc;
-    rc = rc == OTR_OK ? otr_manifest_text(entry, "signature", &m->signature, err) : rc;
+    rc = rc == OTR_OK ? read_texts(entry, texts, OTR_COUNT(texts), err) : rc;
     rc = rc == OTR_OK ? check_name(entry, m, err) : rc;
     rc = rc == OTR_OK ? check_engine(entry, m, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_demand(entry, trust, m, err) : rc;
     rc = rc == OTR_OK ? read_config(entry, m, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_grants(entry, m, err) : rc;
     rc = rc == OTR_OK ? read_limits(entry, m, err) : rc;
-    const otr_node *subscribe = otr_node_get(entry, "subscribe");
-    if (rc == OTR_OK && subscribe != NULL) {
-        rc = otr_manifest_patterns(subscribe, "subscribe", &m->subscribe, err);
-    }
+    rc = rc == OTR_OK ? read_subscribe(entry, m, err) : rc;
     size_t outcome = 0;
     rc = rc == OTR_OK ? otr_manifest_choice(entry, "on_failure", outcomes, &outcome, err) : rc;
     m->on_failure = (otr_on_failure)outcome;
@@ -335,9 +360,10 @@ static otr_code read_section(const otr_config *cfg, const otr_node *root, otr_ma
     OTR_CLEANUP(otr_freep) char *directory = NULL;
     otr_code rc = otr_manifest_kind(root, OTR_NODE_MAP, "plugins", err);
     rc = rc == OTR_OK ? otr_node_only(root, known, err) : rc;
-    rc = rc == OTR_OK ? otr_manifest_text(root, "directory", &directory, err) : rc;
-    rc = rc == OTR_OK ? otr_manifest_text(root, "cache", &set->cache_dir, err) : rc;
-    rc = rc == OTR_OK ? otr_manifest_text(root, "store", &set->store, err) : rc;
+    const text_key texts[] = { { "directory", &directory },
+                               { "cache", &set->cache_dir },
+                               { "store", &set->store } };
+    rc = rc == OTR_OK ? read_texts(root, texts, OTR_COUNT(texts), err) : rc;
     if (rc == OTR_OK && directory == NULL) {
         rc = default_directory(cfg, &directory, err);
     }

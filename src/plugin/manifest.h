@@ -26,6 +26,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "config/config.h"
+#include "plugin/http_grant.h"
 
 typedef enum otr_on_failure {
     OTR_ON_FAILURE_RESTART, /* a fresh instance after a back-off; disabled after too many failures
@@ -46,21 +47,23 @@ typedef struct otr_trust {
 } otr_trust;
 
 typedef struct otr_manifest { /* one entry of `load:` */
+    unsigned more_owners; /* beside the first: otr_manifest_ref() */
     char *name;
-    char *source;        /* absolute path of the file */
-    char *abi;           /* NULL: detect */
-    char *engine;        /* "wasmtime" */
-    char *sha256;        /* 64 hex digits, or NULL */
-    char *signature;     /* path of the .minisig file */
-    bool signed_needed;  /* refuse the file without a good signature */
-    char **trust_keys;   /* as otr_trust.keys; never NULL */
-    char *where;         /* "file:line:column" of the entry */
-    char *config_json;   /* `config:` as one JSON object */
-    char **config_pairs; /* key, text, …, NULL: scalars as written, the rest as JSON */
-    char **subscribe;    /* patterns that replace the guest's own; NULL: the guest's own */
-    char **publish;      /* granted topic patterns, NULL-terminated, never NULL */
-    char *store;         /* path of the kv database */
-    uint64_t kv_bytes;   /* granted; 0: none */
+    char *source;         /* absolute path of the file */
+    char *abi;            /* NULL: detect */
+    char *engine;         /* "wasmtime" */
+    char *sha256;         /* 64 hex digits, or NULL */
+    char *signature;      /* path of the .minisig file */
+    bool signed_needed;   /* refuse the file without a good signature */
+    char **trust_keys;    /* as otr_trust.keys; never NULL */
+    char *where;          /* "file:line:column" of the entry */
+    char *config_json;    /* `config:` as one JSON object */
+    char **config_pairs;  /* key, text, …, NULL: scalars as written, the rest as JSON */
+    char **subscribe;     /* patterns that replace the guest's own; NULL: the guest's own */
+    char **publish;       /* granted topic patterns, NULL-terminated, never NULL */
+    otr_http_grants http; /* granted requests */
+    char *store;          /* path of the kv database */
+    uint64_t kv_bytes;    /* granted; 0: none */
     uint64_t memory_bytes, vars_bytes;
     uint64_t call_ns, init_ns;
     size_t queue;
@@ -82,7 +85,9 @@ otr_code otr_manifest_parse(const otr_config *cfg, otr_manifest_set **ret, otr_e
     OTR_MUST_CHECK;
 void otr_manifest_set_free(otr_manifest_set *set); /* NULL is fine */
 void otr_manifest_set_freep(void *slot);
-void otr_manifest_free(otr_manifest *m);
+void otr_manifest_free(otr_manifest *m); /* one owner less; NULL is fine */
+/* One owner more. Loop thread only. */
+otr_manifest *otr_manifest_ref(otr_manifest *m);
 /* 1 to 64 of [a-z0-9-], beginning with a letter. */
 bool otr_plugin_name_ok(const char *name);
 

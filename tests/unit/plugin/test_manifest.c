@@ -102,6 +102,57 @@ T(a_signature_of_its_own_is_demanded_without_a_rule_for_all)
     CHECK(!set->items[1]->signed_needed);
 }
 
+static void http_refused(const char *list, const char *part)
+{
+    char yaml[512];
+    (void)snprintf(yaml, sizeof(yaml), "plugins:\n" ONE ",\n       grants: {http: %s}}\n", list);
+    refused(yaml, part);
+}
+
+T(grants_for_http_are_checked)
+{
+    http_refused("x", "grants.http: expected a list");
+    http_refused("[x]", "expected a URL");
+    http_refused("['ftp://h/']", "expected a URL");
+    http_refused("['https://h:0/']", "expected a URL");
+    http_refused("['https://h:65536/']", "expected a URL");
+    http_refused("['https://']", "expected a host name");
+    http_refused("['https://a.*.b/']", "expected a host name");
+    http_refused("['https://u@h/']", "expected a host name");
+    http_refused("['https://h/../x']", "expected a path");
+    http_refused("['https://h/x?q=1']", "expected a path");
+    http_refused("[{methods: [GET]}]", "`hosts`");
+    http_refused("[{hosts: [h], methods: [get]}]", "capitals");
+    http_refused("[{hosts: [h], ports: [70000]}]", "70000");
+    http_refused("[{hosts: [h], schemes: [ws]}]", "http or https");
+    http_refused("[{hosts: [h], pathes: [/]}]", "paths");
+    http_refused("[{hosts: [h], paths: [a]}]", "expected a path");
+    http_refused("[[h]]", "expected a map");
+}
+
+T(grants_for_http_are_read_in_both_forms)
+{
+    PARSE("plugins:\n  load:\n    - name: a\n      source: /a\n      grants:\n        http:\n"
+          "        - https://API.example.com:8443/v1/*\n"
+          "        - http://[::1]\n"
+          "        - {methods: [GET, POST], hosts: ['*.example.org'], ports: [80, 81], paths: [/a],"
+          " schemes: [http]}\n"
+          "        - {hosts: [h]}\n");
+    REQUIRE_OK(rc, err);
+    const otr_http_grants *all = &set->items[0]->http;
+    REQUIRE(all->n == 4);
+    CHECK_STR(all->items[0].hosts[0], "api.example.com");
+    CHECK_STR(all->items[0].paths[0], "/v1/*");
+    CHECK_INT(all->items[0].ports[0], 8443);
+    CHECK(all->items[0].https && !all->items[0].http && all->items[0].methods == NULL);
+    CHECK_STR(all->items[1].hosts[0], "[::1]");
+    CHECK(all->items[1].http && all->items[1].n_ports == 0 && all->items[1].paths == NULL);
+    CHECK_STR(all->items[2].methods[1], "POST");
+    CHECK_INT(all->items[2].ports[1], 81);
+    CHECK(all->items[2].http && !all->items[2].https);
+    CHECK(all->items[3].https && !all->items[3].http);
+}
+
 T(an_absent_section_is_an_empty_set)
 {
     PARSE("log: {level: info}\n");
