@@ -25,7 +25,8 @@ static const struct command {
     { "status", otr_cli_status, "is it fine, and if not, why" },
     { "plugins", otr_cli_plugins, "every plugin with its state and counters" },
     { "events", otr_cli_events, "the latest messages of the bus [--follow]" },
-    { "plugin", otr_cli_plugin, "inspect or call a plugin file, without an agent" },
+    { "plugin", otr_cli_plugin,
+      "inspect or call a plugin file; list, reload, disable … a running one" },
     { "version", version, "print the version" },
 };
 

@@ -9,6 +9,7 @@
 #ifndef OTR_CLI_CLI_H
 #define OTR_CLI_CLI_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Finds the command and runs it; returns the process's exit code. `started_ns`: monotonic. */
@@ -21,5 +22,7 @@ int otr_cli_plugin(int argc, char **argv);                   /* plugin inspect|c
 int otr_cli_status(int argc, char **argv);
 int otr_cli_plugins(int argc, char **argv);
 int otr_cli_events(int argc, char **argv);
+bool otr_cli_is_plugin_view(const char *word);  /* of `outrider plugin WORD` */
+int otr_cli_plugin_view(int argc, char **argv); /* argv[0] is that word */
 
 #endif

@@ -74,6 +74,13 @@ otr_code otr_admin_get_metrics(void *admin, const otr_http_request *req, otr_htt
 otr_code otr_admin_post_reload(void *admin, const otr_http_request *req, otr_http_reply *reply,
                                otr_err *err);
 
+/* admin_plugins.c */
+otr_code otr_admin_post_plugin(void *admin, const otr_http_request *req, otr_http_reply *reply,
+                               otr_err *err);
+/* `tail`: "NAME/dead-letters". */
+otr_code otr_admin_get_dead_letters(const otr_admin *a, const char *tail, otr_http_reply *reply,
+                                    otr_err *err);
+
 /* admin_page.c */
 void otr_admin_page_init(otr_admin *a);
 otr_code otr_admin_get_page(void *admin, const otr_http_request *req, otr_http_reply *reply,

@@ -119,6 +119,7 @@ static void write_counters(otr_jw *w, const otr_plugin_stats *s)
     otr_jw_u64(w, "restarts", s->restarts);
     otr_jw_u64(w, "published", s->published);
     otr_jw_u64(w, "publish_dropped", s->publish_dropped);
+    otr_jw_u64(w, "dead_letters", s->dead_letters);
     otr_jw_u64(w, "denials", s->denials);
     otr_jw_u64(w, "logs", s->logs);
     otr_jw_u64(w, "logs_dropped", s->logs_dropped);
@@ -218,6 +219,9 @@ otr_code otr_admin_get_plugin(void *admin, const otr_http_request *req, otr_http
                               otr_err *err)
 {
     const otr_admin *a = admin;
+    if (strchr(req->tail, '/') != NULL) {
+        return otr_admin_get_dead_letters(a, req->tail, reply, err);
+    }
     wanted x = { .name = req->tail };
     otr_jw_begin(&x.w, &reply->body, err);
     otr_plugin_host_each(a->services->plugins, write_if_wanted, &x);

@@ -226,12 +226,20 @@ static void job_done(void *arg, otr_code rc)
     job->cancellable = NULL;
     if (kind == OTR_JOB_PROCESS) {
         g->drain -= job->next < g->drain ? job->next : g->drain;
+        otr_guest_bury(g);
         otr_guest_job_release(job, job->next);
     }
     otr_guest_job_merge(job, &g->p->stats, g->p->host->spec.bus);
     if (g->stopping) {
         continue_stop(g, kind);
         return;
+    }
+    if (g->switched_off) {
+        g->switched_off = false;
+        if (kind != OTR_JOB_DROP) {
+            otr_guest_drop_then(g, false, true);
+            return;
+        }
     }
     take_result(g, kind, rc);
     otr_guest_pump(g);
@@ -252,7 +260,7 @@ void otr_guest_pump(otr_guest_plugin *g)
         return;
     }
     while (g->p->sub != NULL && g->job->n < OTR_GUEST_BATCH) {
-        otr_msg *msg = otr_sub_take(g->p->sub);
+        otr_msg *msg = g->n_again > 0 ? g->again[--g->n_again] : otr_sub_take(g->p->sub);
         if (msg == NULL) {
             break;
         }
@@ -301,6 +309,9 @@ static void end_patience(void *arg)
 static void guest_stop(otr_plugin *p, uint64_t deadline_ns)
 {
     otr_guest_plugin *g = guest_of(p);
+    if (g->stopping) {
+        return; /* removed, and now the whole host stops */
+    }
     g->stopping = true;
     uint64_t now = otr_now_ns();
     uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
@@ -331,6 +342,7 @@ static void guest_fini(otr_plugin *p)
     otr_manifest_free(g->fresh_manifest);
     otr_manifest_free(g->next);
     otr_manifest_free(g->previous);
+    otr_guest_forget_dead(g);
 }
 
 const otr_plugin_ops otr_guest_plugin_ops = {

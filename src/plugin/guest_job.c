@@ -186,6 +186,13 @@ static otr_code run_load(otr_guest_job *job, otr_err *err)
     return rc;
 }
 
+static void remember_failed(otr_guest_job *job, size_t index, const otr_err *err)
+{
+    if (job->n_failed < OTR_COUNT(job->failed)) {
+        job->failed[job->n_failed++] = (struct otr_guest_failed){ index, otr_strdup(err->msg) };
+    }
+}
+
 static void report_error(otr_guest_job *job, const otr_msg *msg, const otr_err *err)
 {
     uint64_t n = job->delta.errors;
@@ -209,6 +216,9 @@ static otr_code run_process(otr_strand *strand, otr_guest_job *job, otr_err *err
         }
         otr_hostcalls_begin(&job->hostcalls, msg);
         rc = call(job, "process", json, job->manifest->call_ns, err);
+        if (rc != OTR_OK) {
+            remember_failed(job, job->next - 1, err);
+        }
         if (rc != OTR_OK && otr_guest_dead(job->guest)) {
             return otr_wrap(err, rc, "message %s", msg->topic->name);
         }
@@ -278,9 +288,8 @@ static otr_code run_job(otr_strand *strand, void *arg)
 
 /* ---- the loop's side ---- */
 
-otr_code otr_guest_job_new(otr_loop *loop, otr_pool *pool, const char *name,
-                           const otr_manifest *manifest, otr_engine *engine, otr_guest_job **ret,
-                           otr_err *err)
+otr_code otr_guest_job_new(otr_loop *loop, otr_pool *pool, const char *name, otr_manifest *manifest,
+                           otr_engine *engine, otr_guest_job **ret, otr_err *err)
 {
     otr_guest_job *job = otr_zalloc(sizeof(*job));
     if (job == NULL) {
@@ -293,12 +302,20 @@ otr_code otr_guest_job_new(otr_loop *loop, otr_pool *pool, const char *name,
     }
     job->loop = loop;
     job->name = name;
-    job->manifest = manifest;
     job->engine = engine;
     otr_buf_init(&job->output, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
     otr_hostcalls_init(&job->hostcalls, name, manifest);
+    otr_guest_job_use(job, manifest);
     *ret = job;
     return OTR_OK;
+}
+
+void otr_guest_job_use(otr_guest_job *job, otr_manifest *manifest)
+{
+    otr_manifest *old = job->manifest;
+    job->manifest = otr_manifest_ref(manifest);
+    job->hostcalls.manifest = manifest;
+    otr_manifest_free(old);
 }
 
 void otr_guest_job_free(otr_guest_job *job)
@@ -314,6 +331,7 @@ void otr_guest_job_free(otr_guest_job *job)
     otr_contract_info_deinit(&job->info);
     otr_contract_free_list(job->topics);
     otr_buf_deinit(&job->output);
+    otr_manifest_free(job->manifest);
     otr_free(job);
 }
 
@@ -331,6 +349,10 @@ otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_d
 
 void otr_guest_job_release(otr_guest_job *job, size_t n)
 {
+    for (size_t i = 0; i < job->n_failed; i++) {
+        otr_free(job->failed[i].reason);
+    }
+    job->n_failed = 0;
     for (size_t i = 0; i < n; i++) {
         otr_msg_unref(job->batch[i]);
     }

@@ -34,7 +34,7 @@ typedef struct otr_guest_job {
     otr_strand *strand;
     void *owner; /* for the loop's half */
     const char *name;
-    const otr_manifest *manifest;
+    otr_manifest *manifest; /* a reference of its own */
     otr_engine *engine;
     otr_loop *loop;
     uint64_t deadline_ns; /* CLOSE: not later than this */
@@ -50,6 +50,13 @@ typedef struct otr_guest_job {
     otr_msg *batch[OTR_GUEST_BATCH];
     size_t n, next;
 
+    /* Messages of the batch that the guest did not handle, and why: the loop keeps them. */
+    struct otr_guest_failed {
+        size_t index; /* in `batch` */
+        char *reason; /* owned; NULL: no memory for it */
+    } failed[OTR_GUEST_BATCH];
+    size_t n_failed;
+
     /* Tells the loop which sandbox to cancel: set there by a post, so that the loop never reads
      * `guest` while a job runs. */
     otr_post announce;
@@ -60,11 +67,12 @@ typedef struct otr_guest_job {
     otr_plugin_stats delta; /* calls, errors, traps, …: added to the plugin's by the loop */
 } otr_guest_job;
 
-/* A job of its own strand, with nothing loaded. `name`, `manifest` and `engine` are borrowed. */
-otr_code otr_guest_job_new(otr_loop *loop, otr_pool *pool, const char *name,
-                           const otr_manifest *manifest, otr_engine *engine, otr_guest_job **ret,
-                           otr_err *err) OTR_MUST_CHECK;
-void otr_guest_job_free(otr_guest_job *job); /* while no job runs; NULL is fine */
+/* A job of its own strand, with nothing loaded. `name` and `engine` are borrowed. */
+otr_code otr_guest_job_new(otr_loop *loop, otr_pool *pool, const char *name, otr_manifest *manifest,
+                           otr_engine *engine, otr_guest_job **ret, otr_err *err) OTR_MUST_CHECK;
+void otr_guest_job_use(otr_guest_job *job,
+                       otr_manifest *manifest); /* takes a reference; while no job runs */
+void otr_guest_job_free(otr_guest_job *job);    /* while no job runs; NULL is fine */
 /* Queues `kind`; `done(job, rc)` follows on the loop. */
 otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_done_fn *done,
                               otr_err *err) OTR_MUST_CHECK;

@@ -17,6 +17,15 @@
 #include "plugin/guest_job.h"
 #include "plugin/internal.h"
 
+enum { OTR_DEAD_LETTERS = 32 };
+
+typedef struct otr_dead_letter {
+    otr_msg *msg; /* a reference */
+    char *reason; /* owned, or NULL */
+    uint64_t at_ns;
+    uint64_t number; /* counts up from 1 */
+} otr_dead_letter;
+
 typedef struct otr_guest_plugin {
     otr_plugin *p;
     otr_guest_job *job;   /* the one that works */
@@ -34,6 +43,11 @@ typedef struct otr_guest_plugin {
     bool stopping, closed;
     uint64_t stop_deadline_ns;
     bool load_after_drop, disable_after_drop;
+    bool switched_off; /* by an operator while a job ran: what it failed of does not count */
+    otr_dead_letter dead[OTR_DEAD_LETTERS]; /* a ring: the latest messages that failed */
+    uint64_t n_dead;                        /* ever */
+    otr_msg *again[OTR_DEAD_LETTERS];       /* to be replayed, before what the queue holds */
+    size_t n_again;
 } otr_guest_plugin;
 
 static inline bool otr_guest_busy(const otr_guest_plugin *g)
@@ -51,6 +65,11 @@ void otr_guest_drop_then(otr_guest_plugin *g, bool load_again, bool drop_code);
 /* The job's guest answered to info and subscriptions: subscribe and run. */
 otr_code otr_guest_adopt(otr_guest_plugin *g, otr_err *err) OTR_MUST_CHECK;
 void otr_guest_check_stopped(otr_guest_plugin *g);
+
+/* guest_dead.c */
+/* Keeps what the job just failed to process; before its batch is released. */
+void otr_guest_bury(otr_guest_plugin *g);
+void otr_guest_forget_dead(otr_guest_plugin *g);
 
 /* guest_swap.c */
 /* Takes up `next`, if it is its turn. True: a job was started or all is under way. */

@@ -48,7 +48,6 @@ void otr_guest_forget_fresh(otr_guest_plugin *g)
 {
     otr_guest_job *job = otr_steal(&g->fresh);
     if (job != NULL && job->kind == OTR_JOB_NONE) {
-        job->manifest = g->p->manifest; /* its own goes now */
         retire(g, job, OTR_JOB_DROP);
     }
     otr_manifest_free(g->fresh_manifest);
@@ -131,8 +130,6 @@ void otr_guest_exchange(otr_guest_plugin *g)
     if (!same_topics(p->patterns, wanted) || p->manifest->queue != old_manifest->queue) {
         otr_plugin_unsubscribe(p);
     }
-    old->manifest = p->manifest;
-    old->hostcalls.manifest = p->manifest;
     retire(g, old, OTR_JOB_CLOSE);
     otr_manifest_free(old_manifest);
     otr_err err = { 0 };
@@ -158,8 +155,7 @@ void otr_guest_reconfigured(otr_guest_plugin *g, otr_code rc)
                  g->job->err.msg);
     otr_manifest_free(g->p->manifest);
     g->p->manifest = old;
-    g->job->manifest = old;
-    g->job->hostcalls.manifest = old;
+    otr_guest_job_use(g->job, old);
     if (g->job->guest == NULL || otr_guest_dead(g->job->guest)) {
         otr_guest_fail(g, &g->job->err, false);
     } else {
@@ -170,8 +166,7 @@ void otr_guest_reconfigured(otr_guest_plugin *g, otr_code rc)
 static void use_manifest(otr_guest_plugin *g, otr_manifest *m)
 {
     g->p->manifest = m;
-    g->job->manifest = m;
-    g->job->hostcalls.manifest = m;
+    otr_guest_job_use(g->job, m);
     g->job->hostcalls.denial_logged = false;
 }
 
@@ -211,6 +206,37 @@ bool otr_guest_take_next(otr_guest_plugin *g)
     otr_plugin_set_state(p, OTR_PLUGIN_LOADING, "");
     otr_guest_drop_then(g, true, true);
     return true;
+}
+
+void otr_guest_plugin_reload(otr_plugin *p)
+{
+    otr_guest_plugin *g = otr_plugin_state(p);
+    g->next_is_new_code = true;
+    otr_guest_plugin_reconfigure(p, otr_manifest_ref(g->next != NULL ? g->next : p->manifest));
+}
+
+otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err)
+{
+    otr_guest_plugin *g = otr_plugin_state(p);
+    if (p->state_id == OTR_PLUGIN_DISABLED) {
+        return OTR_OK;
+    }
+    if (otr_guest_busy(g) && g->job->kind != OTR_JOB_PROCESS) {
+        return otr_fail(err, OTR_ESTATE, "plugin \"%s\" is %s: ask again in a moment", p->name,
+                        otr_plugin_state_name(p->state_id));
+    }
+    otr_timer_stop(g->timer);
+    otr_plugin_unsubscribe(p);
+    otr_plugin_set_state(p, OTR_PLUGIN_DISABLED, "switched off by an operator");
+    g->switched_off = true;
+    if (otr_guest_busy(g)) {
+        if (g->job->cancellable != NULL) {
+            otr_guest_cancel(g->job->cancellable);
+        }
+    } else {
+        otr_guest_drop_then(g, false, true);
+    }
+    return OTR_OK;
 }
 
 void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest)

@@ -38,6 +38,7 @@ typedef struct otr_plugin_stats {
     uint64_t publish_dropped; /* refused: grant, quota, malformed, no memory */
     uint64_t denials;         /* host operations that a grant did not cover */
     uint64_t logs, logs_dropped;
+    uint64_t dead_letters;                        /* messages that failed, ever */
     uint64_t call_ns;                             /* time in calls, all together */
     uint64_t time_counts[OTR_PLUGIN_BUCKETS + 1]; /* calls by duration */
     uint64_t memory_bytes;                        /* guest memory now */
@@ -85,6 +86,22 @@ otr_code otr_plugin_host_start(otr_plugin_host *host, const otr_config *cfg, otr
  * returned after all were asked. */
 otr_code otr_plugin_host_reload(otr_plugin_host *host, const otr_config *cfg, otr_err *err)
     OTR_MUST_CHECK;
+typedef enum otr_plugin_verb {
+    OTR_PLUGIN_RELOAD,  /* load the file anew beside the running one, then exchange them */
+    OTR_PLUGIN_DISABLE, /* off until enabled, reloaded or the configuration changes */
+    OTR_PLUGIN_ENABLE,  /* on again, with its failures forgotten */
+    OTR_PLUGIN_REPLAY,  /* its dead letters are processed again, oldest first */
+} otr_plugin_verb;
+
+/* What an operator asks of one guest. OTR_ENOTFOUND: no such plugin; OTR_EINVAL: it is compiled in;
+ * OTR_ESTATE: not in its present state. Under way when this returns. */
+otr_code otr_plugin_host_tell(otr_plugin_host *host, const char *name, otr_plugin_verb verb,
+                              otr_err *err) OTR_MUST_CHECK;
+/* Appends the messages that the guest failed to process, newest last, as a JSON array of
+ * {"number","time","reason","message":<envelope>}: the latest 32. */
+otr_code otr_plugin_host_dead_letters(const otr_plugin_host *host, const char *name, otr_buf *out,
+                                      otr_err *err) OTR_MUST_CHECK;
+
 /* Stops all in reverse order, then calls done(arg) on the loop, not later than deadline_ns. */
 void otr_plugin_host_stop(otr_plugin_host *host, uint64_t deadline_ns, otr_loop_fn *done,
                           void *arg);

@@ -114,3 +114,56 @@ otr_code otr_host_guests_apply(otr_plugin_host *host, otr_manifest_set *set, otr
     set->n = 0;
     return first;
 }
+
+/* ---- what an operator asks ---- */
+
+static otr_code find_guest(const otr_plugin_host *host, const char *name, otr_plugin **ret,
+                           otr_err *err)
+{
+    otr_plugin *p = find(host, name);
+    if (p == NULL) {
+        return otr_fail(err, OTR_ENOTFOUND, "there is no plugin \"%s\"", name);
+    }
+    if (p->manifest == NULL) {
+        return otr_fail(err, OTR_EINVAL, "\"%s\" is compiled in: this is for guests", name);
+    }
+    if (p->stopped || p->state_id == OTR_PLUGIN_STOPPING) {
+        return otr_fail(err, OTR_ESTATE, "plugin \"%s\" is stopping", name);
+    }
+    *ret = p;
+    return OTR_OK;
+}
+
+otr_code otr_plugin_host_tell(otr_plugin_host *host, const char *name, otr_plugin_verb verb,
+                              otr_err *err)
+{
+    otr_plugin *p;
+    otr_code rc = find_guest(host, name, &p, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    switch (verb) {
+    case OTR_PLUGIN_DISABLE:
+        return otr_guest_plugin_disable(p, err);
+    case OTR_PLUGIN_REPLAY:
+        return otr_guest_plugin_replay(p, err);
+    case OTR_PLUGIN_ENABLE:
+        if (p->state_id != OTR_PLUGIN_DISABLED) {
+            return otr_fail(err, OTR_ESTATE, "plugin \"%s\" is %s, not disabled", name,
+                            otr_plugin_state_name(p->state_id));
+        }
+        break;
+    case OTR_PLUGIN_RELOAD:
+        break;
+    }
+    otr_guest_plugin_reload(p);
+    return OTR_OK;
+}
+
+otr_code otr_plugin_host_dead_letters(const otr_plugin_host *host, const char *name, otr_buf *out,
+                                      otr_err *err)
+{
+    otr_plugin *p;
+    otr_code rc = find_guest(host, name, &p, err);
+    return rc == OTR_OK ? otr_guest_plugin_write_dead(p, out, err) : rc;
+}

@@ -68,6 +68,14 @@ otr_code otr_host_guests_apply(otr_plugin_host *host, otr_manifest_set *set, otr
     OTR_MUST_CHECK;
 /* guest.c: asks the running guest to take `manifest` (owned), which differs in `config:` only. */
 void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest);
+/* guest_swap.c: loads the file anew, also when it has not changed; off: ends it until it is
+ * switched on. */
+void otr_guest_plugin_reload(otr_plugin *p);
+otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err) OTR_MUST_CHECK;
+/* guest_dead.c */
+otr_code otr_guest_plugin_write_dead(const otr_plugin *p, otr_buf *out, otr_err *err)
+    OTR_MUST_CHECK;
+otr_code otr_guest_plugin_replay(otr_plugin *p, otr_err *err) OTR_MUST_CHECK;
 /* guest.c: its file is not the one that was loaded. */
 bool otr_guest_plugin_stale(otr_plugin *p);
 

@@ -377,3 +377,94 @@ T_NO_OOM(stop_while_a_new_version_loads_waits_for_it)
     REQUIRE_OK(otr_plugin_host_reload(f.host, f.cfg, &err), err);
     CHECK(stop(&f));
 }
+
+static bool is_disabled(const fixture *f)
+{
+    return strcmp(f->state, "disabled") == 0;
+}
+
+static bool wait_until(fixture *f, bool (*done)(const fixture *f))
+{
+    for (uint64_t end = otr_now_ns() + 20 * OTR_NS_PER_S; otr_now_ns() < end;) {
+        otr_plugin_host_each(f->host, look, f);
+        if (done(f)) {
+            return true;
+        }
+        otr_loop_step(f->loop, ROUND_MS);
+    }
+    return false;
+}
+
+T_NO_OOM(verbs_are_for_guests_that_exist)
+{
+    SETUP(GUEST(SAYING, ""), ENTRY);
+    REQUIRE(wait_state(&f, "running"));
+    REQUIRE(otr_plugin_host_tell(f.host, "nobody", OTR_PLUGIN_RELOAD, &err) == OTR_ENOTFOUND);
+    CHECK_HAS(err.msg, "nobody");
+    CHECK(otr_plugin_host_tell(f.host, "g", OTR_PLUGIN_ENABLE, &err) == OTR_ESTATE);
+}
+
+T_NO_OOM(a_disabled_guest_stays_off_until_it_is_enabled)
+{
+    SETUP(GUEST(SAYING, ""), ENTRY);
+    REQUIRE(wait_state(&f, "running"));
+    REQUIRE_OK(otr_plugin_host_tell(f.host, "g", OTR_PLUGIN_DISABLE, &err), err);
+    REQUIRE(wait_until(&f, is_disabled));
+    CHECK_HAS(f.reason, "operator");
+    publish(&f, 1);
+    otr_loop_step(f.loop, ROUND_MS);
+    CHECK_INT(f.heard, 0);
+    otr_code rc = OTR_ESTATE;
+    for (int i = 0; i < WAIT_ROUNDS && rc != OTR_OK; i++) {
+        rc = otr_plugin_host_tell(f.host, "g", OTR_PLUGIN_ENABLE, &err);
+        otr_loop_step(f.loop, ROUND_MS);
+    }
+    REQUIRE_OK(rc, err);
+    f.state[0] = '\0';
+    CHECK(publish_until(&f, was_heard));
+}
+
+T_NO_OOM(a_looping_guest_can_be_disabled_at_once)
+{
+    SETUP(GUEST("(loop $l (br $l)) (i32.const 0)", ""),
+          "{name: g, source: g.wat, limits: {call: 60s}}");
+    REQUIRE(wait_state(&f, "running"));
+    publish(&f, 1);
+    otr_loop_step(f.loop, ROUND_MS);
+    REQUIRE_OK(otr_plugin_host_tell(f.host, "g", OTR_PLUGIN_DISABLE, &err), err);
+    CHECK(wait_until(&f, is_disabled));
+    CHECK(stop(&f));
+}
+
+static bool has_dead_letter(const fixture *f)
+{
+    return f->seen.stats.dead_letters > 0;
+}
+
+/* Fails its first message with an error, then works. */
+#define FIRST_FAILS                                                                              \
+    "(if (result i32) (i32.eqz (global.get $n)) (then (global.set $n (i32.const 1)) (i32.const " \
+    "1))"                                                                                        \
+    " (else (call $say) (i32.const 0)))"
+
+T_NO_OOM(a_dead_letter_is_kept_with_its_reason_and_can_be_replayed)
+{
+    SETUP(GUEST(FIRST_FAILS, "(global $n (mut i32) (i32.const 0))"), ENTRY);
+    REQUIRE(wait_state(&f, "running"));
+    publish(&f, 1);
+    REQUIRE(wait_until(&f, has_dead_letter));
+    otr_buf out;
+    otr_buf_init(&out, 65536);
+    otr_code rc = otr_plugin_host_dead_letters(f.host, "g", &out, &err);
+    bool shown = rc == OTR_OK && strstr(otr_buf_text(&out), "\"topic\":\"in.x\"") != NULL;
+    otr_buf_deinit(&out);
+    CHECK(shown);
+    CHECK_INT(f.heard, 0);
+    REQUIRE_OK(otr_plugin_host_tell(f.host, "g", OTR_PLUGIN_REPLAY, &err), err);
+    CHECK(wait_heard(&f, 1));
+    otr_buf_init(&out, 65536);
+    rc = otr_plugin_host_dead_letters(f.host, "g", &out, &err);
+    bool empty = rc == OTR_OK && strcmp(otr_buf_text(&out), "[]") == 0;
+    otr_buf_deinit(&out);
+    CHECK(empty);
+}
