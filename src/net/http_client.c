@@ -339,10 +339,10 @@ static otr_code set_addresses(otr_http_client *c, const otr_http_url *url, otr_e
         to->sun_family = AF_UNIX;
         memcpy(to->sun_path, url->unix_path, n + 1);
         c->sizes[c->n_addresses++] = sizeof(*to);
-        snprintf(c->where, sizeof(c->where), "unix:%s", url->unix_path);
+        (void)snprintf(c->where, sizeof(c->where), "unix:%s", url->unix_path);
         return OTR_OK;
     }
-    snprintf(c->where, sizeof(c->where), "%s:%u", url->host, url->port);
+    (void)snprintf(c->where, sizeof(c->where), "%s:%u", url->host, url->port);
     if (strcmp(url->host, "localhost") == 0) {
         return add_address(c, "127.0.0.1", url->port) && add_address(c, "::1", url->port)
                    ? OTR_OK

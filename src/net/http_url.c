@@ -1,5 +1,4 @@
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "net/http_client.h"
 
 enum { URL_BYTES = 8192 };
