@@ -29,6 +29,7 @@ struct otr_abi_ops {
      * that means the same and runs faster, or leaves it empty and says in `why` (text) why this
      * one stays as it is. Fails only for want of memory. */
     otr_code (*rewrite)(otr_bytes wasm, otr_buf *ret, otr_buf *why, otr_err *err);
+    const char *rewriter; /* its name in the code cache; raise its number when its output changes */
 
     /* Asked when the manifest names no ABI. */
     bool (*match)(const otr_module_info *info);

@@ -472,6 +472,7 @@ const otr_abi_ops otr_abi_extism = {
     .state_size = sizeof(otr_extism),
     .kernel = &kernel,
     .rewrite = rewrite,
+    .rewriter = "extism-inline-1 of " OTR_VERSION,
     .match = match,
     .imports = otr_extism_imports,
     .check = check,

@@ -142,6 +142,13 @@ typedef struct otr_call {
     uint64_t deadline_ns; /* monotonic; 0: none */
 } otr_call;
 
+typedef struct otr_recipe { /* what is compiled in place of a file */
+    const char *name;       /* another one whenever make() would make something else */
+    /* Appends it to `ret`, or leaves that empty: the file itself. Fails only for want of memory. */
+    otr_code (*make)(const void *arg, otr_bytes wasm, otr_buf *ret, otr_err *err);
+    const void *arg;
+} otr_recipe;
+
 enum {
     OTR_MEM_GUEST = -1
 }; /* otr_memory_ref.link: the guest's own; else index into otr_spawn.links */
@@ -160,6 +167,10 @@ typedef struct otr_engine_ops {
     /* Binary or text (wat). Takes milliseconds to seconds: worker threads only. `wasm` may be
      * freed on return. The error says where the module is malformed. */
     otr_code (*compile)(otr_engine *e, otr_bytes wasm, otr_module **ret, otr_err *err);
+    /* Optional. As compile(), of what `recipe` makes of `wasm`; of `wasm` itself when that does not
+     * compile. Nothing is made or compiled when what came of it is in the cache. */
+    otr_code (*compile_made)(otr_engine *e, const otr_recipe *recipe, otr_bytes wasm,
+                             otr_module **ret, otr_err *err);
     const otr_module_info *(*inspect)(const otr_module *m); /* lives as long as m */
     void (*module_free)(otr_module *m);                     /* after its instances */
 

@@ -75,6 +75,7 @@ const otr_engine_ops otr_engine_wasmtime = {
     .close = close_engine,
     .open_components = open_components,
     .compile = otr_wasmtime_compile,
+    .compile_made = otr_wasmtime_compile_made,
     .inspect = otr_wasmtime_inspect,
     .module_free = otr_wasmtime_module_free,
     .spawn = otr_wasmtime_spawn,

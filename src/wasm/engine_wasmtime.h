@@ -119,6 +119,8 @@ wasm_engine_t *otr_wasmtime_new_engine(wt_engine *e, otr_err *err);
 
 /* _module.c */
 otr_code otr_wasmtime_compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_err *err);
+otr_code otr_wasmtime_compile_made(otr_engine *base, const otr_recipe *recipe, otr_bytes wasm,
+                                   otr_module **ret, otr_err *err);
 const otr_module_info *otr_wasmtime_inspect(const otr_module *m);
 void otr_wasmtime_module_free(otr_module *base);
 

@@ -1,8 +1,11 @@
+#include <malloc.h>
 #include <stdio.h>
 
 #include "base/limits.h"
 #include "base/log.h"
 #include "wasm/engine_wasmtime.h"
+
+enum { RECIPE_NAME_BYTES = 100 };
 
 /* By comparison: wasm_valtype_kind() aborts the process for v128 and most references. */
 static uint8_t type_of(const wasm_valtype_t *t)
@@ -239,25 +242,55 @@ static void to_cache(wt_engine *e, const char *key, const wasmtime_module_t *mod
     }
 }
 
-static otr_code obtain(wt_engine *e, otr_bytes wasm, wasmtime_module_t **ret, otr_err *err)
+static otr_code compile_made(wt_engine *e, const otr_recipe *recipe, otr_bytes wasm,
+                             wasmtime_module_t **ret, otr_err *err)
 {
-    char key[OTR_SHA256_HEX_BYTES];
-    if (e->cache == NULL) {
-        return compile_any(e, wasm, ret, err);
+    otr_buf made;
+    otr_err refused = { 0 };
+    otr_buf_init(&made, 2 * (size_t)OTR_LIMIT_PLUGIN_FILE_BYTES);
+    otr_code rc = recipe->make(recipe->arg, wasm, &made, err);
+    bool done = rc == OTR_OK && made.n > 0;
+    if (done && compile_any(e, otr_buf_bytes(&made), ret, &refused) != OTR_OK) {
+        otr_log_debug("what was made of a guest does not compile, using it as it is", "maker",
+                      recipe->name, "err", refused.msg);
+        done = false;
     }
-    (void)otr_codecache_key(e->settings, wasm, key);
-    *ret = from_cache(e, key);
-    if (*ret != NULL) {
-        return OTR_OK;
+    otr_buf_deinit(&made);
+    return rc == OTR_OK && !done ? compile_any(e, wasm, ret, err) : rc;
+}
+
+/* The compiler's heap is many megabytes, and free again until the next module. */
+static void give_back_memory(void)
+{
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+}
+
+static otr_code obtain(wt_engine *e, const otr_recipe *recipe, otr_bytes wasm,
+                       wasmtime_module_t **ret, otr_err *err)
+{
+    char key[OTR_SHA256_HEX_BYTES], settings[sizeof(e->settings) + RECIPE_NAME_BYTES];
+    if (e->cache != NULL) {
+        (void)snprintf(settings, sizeof(settings), "%s%s%s", e->settings, recipe != NULL ? " " : "",
+                       recipe != NULL ? recipe->name : "");
+        (void)otr_codecache_key(settings, wasm, key);
+        *ret = from_cache(e, key);
+        if (*ret != NULL) {
+            return OTR_OK;
+        }
     }
-    otr_code rc = compile_any(e, wasm, ret, err);
-    if (rc == OTR_OK) {
+    otr_code rc =
+        recipe != NULL ? compile_made(e, recipe, wasm, ret, err) : compile_any(e, wasm, ret, err);
+    if (rc == OTR_OK && e->cache != NULL) {
         to_cache(e, key, *ret);
     }
+    give_back_memory();
     return rc;
 }
 
-otr_code otr_wasmtime_compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_err *err)
+otr_code otr_wasmtime_compile_made(otr_engine *base, const otr_recipe *recipe, otr_bytes wasm,
+                                   otr_module **ret, otr_err *err)
 {
     wt_engine *e = (wt_engine *)base;
     wt_module *m = otr_zalloc(sizeof(*m));
@@ -269,7 +302,7 @@ otr_code otr_wasmtime_compile(otr_engine *base, otr_bytes wasm, otr_module **ret
         return otr_fail(err, OTR_EIO, "cannot make a lock");
     }
     m->base = (otr_module){ .ops = e->base.ops, .engine = base };
-    otr_code rc = obtain(e, wasm, &m->module, err);
+    otr_code rc = obtain(e, recipe, wasm, &m->module, err);
     if (rc == OTR_OK) {
         rc = fill_info(m, err);
     }
@@ -279,6 +312,11 @@ otr_code otr_wasmtime_compile(otr_engine *base, otr_bytes wasm, otr_module **ret
     }
     *ret = &m->base;
     return OTR_OK;
+}
+
+otr_code otr_wasmtime_compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_err *err)
+{
+    return otr_wasmtime_compile_made(base, NULL, wasm, ret, err);
 }
 
 const otr_module_info *otr_wasmtime_inspect(const otr_module *m)

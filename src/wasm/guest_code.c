@@ -5,7 +5,6 @@
 #include "base/alloc.h"
 #include "base/json.h"
 #include "base/limits.h"
-#include "base/log.h"
 
 enum { MISSING_BYTES = 65536, WHY_BYTES = 4096 };
 
@@ -121,40 +120,36 @@ static otr_code kernel_of(otr_engine *engine, const otr_abi_ops *abi, otr_module
     return OTR_OK;
 }
 
-/* Whatever `abi` can make faster, before it is compiled. The original serves when it cannot. */
-static otr_code compile_rewritten(otr_engine *engine, const otr_abi_ops *abi, otr_bytes wasm,
-                                  otr_module **ret, otr_err *err)
+static otr_code make_faster(const void *arg, otr_bytes wasm, otr_buf *ret, otr_err *err)
 {
-    otr_buf faster, why;
-    otr_err refused = { 0 };
-    otr_buf_init(&faster, 2 * (size_t)OTR_LIMIT_PLUGIN_FILE_BYTES);
+    const otr_abi_ops *abi = arg;
+    otr_buf why;
     otr_buf_init(&why, WHY_BYTES);
-    *ret = NULL;
-    otr_code rc = abi->rewrite(wasm, &faster, &why, err);
-    if (rc == OTR_OK && faster.n > 0 &&
-        engine->ops->compile(engine, otr_buf_bytes(&faster), ret, &refused) != OTR_OK) {
-        otr_log_debug("a rewritten guest does not compile, using it as it is", "err", refused.msg);
-        *ret = NULL;
-    }
-    otr_buf_deinit(&faster);
+    otr_code rc = abi->rewrite(wasm, ret, &why, err);
     otr_buf_deinit(&why);
     return rc;
+}
+
+/* The first ABI that can make its guests faster, of those that the file may speak. */
+static const otr_abi_ops *rewriter(const otr_abi_ops *wanted)
+{
+    for (size_t i = 0; i < OTR_COUNT(abis); i++) {
+        if (abis[i]->rewrite != NULL && (wanted == NULL || wanted == abis[i])) {
+            return abis[i];
+        }
+    }
+    return NULL;
 }
 
 static otr_code compile(otr_engine *engine, const otr_load_spec *spec, const otr_abi_ops *wanted,
                         otr_module **ret, otr_err *err)
 {
-    *ret = NULL;
-    bool core = !is_component(spec->wasm);
-    for (size_t i = 0; spec->rewrite && core && *ret == NULL && i < OTR_COUNT(abis); i++) {
-        if (abis[i]->rewrite != NULL && (wanted == NULL || wanted == abis[i])) {
-            otr_code rc = compile_rewritten(engine, abis[i], spec->wasm, ret, err);
-            if (rc != OTR_OK) {
-                return rc;
-            }
-        }
+    const otr_abi_ops *abi = spec->rewrite ? rewriter(wanted) : NULL;
+    if (abi == NULL || engine->ops->compile_made == NULL) {
+        return engine->ops->compile(engine, spec->wasm, ret, err);
     }
-    return *ret != NULL ? OTR_OK : engine->ops->compile(engine, spec->wasm, ret, err);
+    otr_recipe recipe = { .name = abi->rewriter, .make = make_faster, .arg = abi };
+    return engine->ops->compile_made(engine, &recipe, spec->wasm, ret, err);
 }
 
 static otr_code no_abi(const otr_module_info *info, otr_err *err)

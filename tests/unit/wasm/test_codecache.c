@@ -413,3 +413,72 @@ T(an_engine_works_without_a_cache_it_cannot_trust)
     CHECK_HAS(f.engine->cache_problem, p.dir);
     run_cached(&p);
 }
+
+/* ---- what is made of a file before it is compiled ---- */
+
+typedef struct cook {
+    const char *makes;
+    int *times;
+} cook;
+
+static otr_code make(const void *arg, otr_bytes wasm, otr_buf *ret, otr_err *err)
+{
+    const cook *c = arg;
+    (void)wasm;
+    ++*c->times;
+    return otr_buf_adds(ret, c->makes, err);
+}
+
+/* What f() of `answer`, cooked by `name`, returns to an engine that was just opened. */
+static void run_cooked(const place *p, const char *name, const cook *c, int32_t expected)
+{
+    static const otr_spawn plain = { .max_memory_bytes = 1024 * 1024 };
+    FIXTURE(f);
+    otr_err err = { 0 };
+    int32_t v = 0;
+    otr_recipe recipe = { .name = name, .make = make, .arg = c };
+    const otr_engine_ops *ops = otr_engine_find("wasmtime");
+    REQUIRE_OK(ops->open(p->dir, &f.engine, &err), err);
+    REQUIRE_OK(ops->compile_made(f.engine, &recipe, otr_bytes_of(answer), &f.module, &err), err);
+    REQUIRE_OK(ops->spawn(f.module, &plain, &f.inst, &err), err);
+    REQUIRE_OK(fixture_call(f.inst, "f", &v, 0, &err), err);
+    CHECK_INT(v, expected);
+}
+
+static const char seven[] = "(module (func (export \"f\") (result i32) (i32.const 7)))";
+
+T(a_module_runs_as_it_was_made)
+{
+    PLACE(p);
+    int times = 0;
+    const cook seven_cook = { seven, &times }, none = { "", &times }, bad = { "(module", &times };
+    run_cooked(&p, "seven", &seven_cook, 7);
+    run_cooked(&p, "none", &none, 42);
+    run_cooked(&p, "bad", &bad, 42);
+}
+
+/* A failed allocation may lose what was kept, so these count without. */
+T_NO_OOM(what_was_made_is_made_once)
+{
+    PLACE(p);
+    int times = 0;
+    const cook seven_cook = { seven, &times }, none = { "", &times }, bad = { "(module", &times };
+    const cook *cooks[] = { &seven_cook, &none, &bad };
+    static const char *const names[] = { "seven", "none", "bad" };
+    for (int i = 0; i < 6; i++) {
+        run_cooked(&p, names[i % 3], cooks[i % 3], i % 3 == 0 ? 7 : 42);
+        CHECK_INT(times, i < 3 ? i + 1 : 3);
+    }
+    CHECK_INT(files_in(p.dir), 3);
+}
+
+T_NO_OOM(another_maker_or_file_is_not_taken_for_it)
+{
+    PLACE(p);
+    int times = 0;
+    const cook seven_cook = { seven, &times };
+    run_cooked(&p, "maker-1", &seven_cook, 7);
+    run_cooked(&p, "maker-2", &seven_cook, 7);
+    CHECK_INT(times, 2);
+    CHECK_INT(files_in(p.dir), 2);
+}
