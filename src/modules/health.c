@@ -51,7 +51,7 @@ static void tell(otr_plugin *p, patient *who, otr_health status, const char *des
     event->description = text;
     who->told = true;
     who->status = status;
-    snprintf(who->description, sizeof(who->description), "%s", description);
+    (void)snprintf(who->description, sizeof(who->description), "%s", description);
     otr_log(status == OTR_HEALTH_HEALTHY ? OTR_LOG_INFO : OTR_LOG_WARN, "NGINX health changed",
             "instance", who->id, "status", otr_health_name(status), "description", description,
             (char *)NULL);
@@ -90,15 +90,15 @@ static void check(otr_plugin *p, patient *who, const otr_msg *cause)
     otr_health status = OTR_HEALTH_HEALTHY;
     if (!otr_proc_stat_read("/proc", who->pid, &st) || st.started_ticks != who->started_ticks) {
         status = OTR_HEALTH_UNHEALTHY;
-        snprintf(text, sizeof(text), "PID: %d is not running", (int)who->pid);
+        (void)snprintf(text, sizeof(text), "PID: %d is not running", (int)who->pid);
     } else if (state_name(st.state)[0] != '\0') {
         status = OTR_HEALTH_UNHEALTHY;
-        snprintf(text, sizeof(text), "PID: %d is unhealthy, status: %s", (int)who->pid,
-                 state_name(st.state));
+        (void)snprintf(text, sizeof(text), "PID: %d is unhealthy, status: %s", (int)who->pid,
+                       state_name(st.state));
     } else if (count_children(who) == 0) {
         status = OTR_HEALTH_DEGRADED;
-        snprintf(text, sizeof(text), "PID: %d, instance does not have enough children",
-                 (int)who->pid);
+        (void)snprintf(text, sizeof(text), "PID: %d, instance does not have enough children",
+                       (int)who->pid);
     }
     tell(p, who, status, text, cause);
 }
@@ -154,7 +154,7 @@ static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
     if (msg->topic == &otr_topic_instance_stopped) {
         if (who != NULL) {
             char text[DESCRIPTION_BYTES];
-            snprintf(text, sizeof(text), "instance %s not found", i->id);
+            (void)snprintf(text, sizeof(text), "instance %s not found", i->id);
             tell(p, who, OTR_HEALTH_UNHEALTHY, text, msg);
             remove_patient(s, who);
         }
