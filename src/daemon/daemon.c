@@ -8,7 +8,6 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/limits.h"
 #include "base/log.h"
 #include "bus/bus.h"
 #include "loop/loop.h"
