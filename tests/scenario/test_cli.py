@@ -148,3 +148,40 @@ def test_the_binary_called_nginx_agent_is_the_agent(folder):
     assert done.returncode == 0 and done.stdout.startswith(b"nginx-agent version v")
     done = subprocess.run([link, "--no-such-flag"], cwd=folder, capture_output=True, timeout=30)
     assert done.returncode == 1
+
+
+def test_an_operator_switches_a_plugin_off_and_on(folder, nginx, agents):
+    good = write_guest(folder, "good", extism_guest())
+    agent = agents(plugins=[entry(good)])
+    agent.wait_plugin("good", "running")
+    code, out, _ = cli("plugin", "show", "good", "--socket", agent.socket)
+    assert code == 0 and json.loads(out)["name"] == "good"
+    assert cli("plugin", "disable", "good", "--socket", agent.socket)[0] == 0
+    assert "operator" in agent.wait_plugin("good", "disabled")["reason"]
+    wait_for(lambda: cli("plugin", "enable", "good", "--socket", agent.socket)[0] == 0, "enabled")
+    agent.wait_plugin("good", "running")
+    assert cli("plugin", "reload", "good", "--socket", agent.socket)[0] == 0
+    code, _, err = cli("plugin", "reload", "nobody", "--socket", agent.socket)
+    assert code == 1 and "nobody" in err
+    code, _, err = cli("plugin", "reload", "metrics", "--socket", agent.socket)
+    assert code == 1 and "compiled in" in err
+
+
+def test_dead_letters_are_shown_and_replayed(folder, nginx, agents):
+    picky = write_guest(
+        folder,
+        "picky",
+        extism_guest(
+            topics=("nginx.instance.*", "nginx.metrics.sampled"),
+            process="""(global.set $count (i32.add (global.get $count) (i32.const 1)))
+                       (i32.lt_s (global.get $count) (i32.const 3))""",
+        ),
+    )
+    agent = agents(plugins=[entry(picky)])
+    wait_for(lambda: (agent.plugin("picky") or {}).get("dead_letters", 0) == 2, "two messages failed")
+    code, out, _ = cli("plugin", "dead-letters", "picky", "--socket", agent.socket)
+    letters = json.loads(out)
+    assert code == 0 and [x["number"] for x in letters] == [1, 2] and letters[0]["message"]["data"]
+    assert cli("plugin", "replay", "picky", "--socket", agent.socket)[0] == 0
+    wait_for(lambda: json.loads(cli("plugin", "dead-letters", "picky", "--socket", agent.socket)[1]) == [], "none left")
+    assert agent.plugin("picky")["errors"] == 2
