@@ -43,6 +43,7 @@
 #define OTR_LIMIT_PLUGIN_HTTP_BYTES        (16U * OTR_MIB) /* body of one answer to http.request */
 #define OTR_LIMIT_PLUGIN_HTTP_HEADER_BYTES (64U * 1024U)   /* all headers of it */
 #define OTR_LIMIT_PLUGIN_URL_BYTES         8192
+#define OTR_LIMIT_PLUGIN_SECRET_BYTES      65536
 #define OTR_LIMIT_PLUGIN_SIG_BYTES         16384 /* one signature or key file */
 #define OTR_LIMIT_PLUGIN_PUBLISH_CALL      1024  /* messages published in one guest call */
 

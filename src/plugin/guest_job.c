@@ -69,13 +69,15 @@ static otr_code spawn(otr_guest_job *job, otr_err *err)
         .name = job->name,
         .ops = &otr_hostcalls_ops,
         .host = &job->hostcalls,
+        .wasi = &job->manifest->wasi,
         .max_memory_bytes = job->manifest->memory_bytes,
         .max_vars_bytes = job->manifest->vars_bytes,
         .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
         .init_ms = (job->manifest->init_ns + OTR_NS_PER_MS - 1) / OTR_NS_PER_MS,
     };
     otr_hostcalls_begin(&job->hostcalls, NULL);
-    return otr_guest_new(job->code, &spec, &job->guest, err);
+    otr_code rc = otr_hostcalls_load(&job->hostcalls, err);
+    return rc == OTR_OK ? otr_guest_new(job->code, &spec, &job->guest, err) : rc;
 }
 
 /* ---- calls ---- */

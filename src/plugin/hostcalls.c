@@ -49,6 +49,7 @@ void otr_hostcalls_deinit(otr_hostcalls *hc)
         outgoing_free(out);
     }
     hc->bytes = 0;
+    otr_hostcalls_forget(hc);
     otr_kv_close(hc->kv);
     hc->kv = NULL;
     otr_guest_http_free(hc->http);

@@ -25,6 +25,11 @@ typedef struct otr_outgoing {
 
 typedef struct otr_guest_http otr_guest_http; /* see http.h */
 
+typedef struct otr_secret {
+    char *text; /* wiped when it goes */
+    size_t n;
+} otr_secret;
+
 typedef struct otr_hostcalls {
     const char *name; /* the plugin's */
     const otr_manifest *manifest;
@@ -35,6 +40,7 @@ typedef struct otr_hostcalls {
     otr_kv *kv;           /* opened by the first kv operation */
     otr_guest_http *http; /* opened by the first granted request */
     uint64_t began_ns;    /* monotonic: when the running call began; kept with a grant for http */
+    otr_secret secrets[OTR_SECRETS]; /* in the order of the manifest's; text NULL: not read */
     uint64_t denials, logs, logs_dropped, publish_dropped;
     uint64_t log_second; /* monotonic second of `log_count` */
     unsigned log_count;
@@ -50,6 +56,16 @@ void otr_hostcalls_init(otr_hostcalls *hc, const char *name, const otr_manifest 
 otr_code otr_hostcalls_deny(otr_hostcalls *hc, const char *what, const char *grant, otr_err *err);
 /* otr_host_ops.call: "kv.get" and so on; see hostcalls_ops.c. */
 otr_code otr_hostcalls_call(void *host, const char *op, otr_bytes in, otr_buf *out, otr_err *err)
+    OTR_MUST_CHECK;
+
+/* hostcalls_env.c: reads the granted secrets; a second call reads them anew. The error names the
+ * file, never what is in it. */
+otr_code otr_hostcalls_load(otr_hostcalls *hc, otr_err *err) OTR_MUST_CHECK;
+void otr_hostcalls_forget(otr_hostcalls *hc); /* wipes them */
+/* The operations env.get and secret.get. */
+otr_code otr_hostcalls_env(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
+    OTR_MUST_CHECK;
+otr_code otr_hostcalls_secret(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;
 
 /* A new call begins, caused by `cause` (borrowed until the call ends) or by nothing. */

@@ -8,7 +8,9 @@
  *     kv.list     prefix → ["key",…]                           grant: kv_bytes
  *     clock.now   nothing → {"unix_ns":…,"monotonic_ns":…}
  *     http.request  see http.h                                 grant: http
- *     random.bytes  count as text, 1 to 1024 → that many bytes
+ *     env.get     name → the value of the agent's variable     grant: env
+ *     secret.get  name → the content of its file, without the line break at the end   grant:
+ * secrets random.bytes  count as text, 1 to 1024 → that many bytes
  */
 #include <sodium.h>
 #include <string.h>
@@ -177,10 +179,16 @@ static const struct operation {
     otr_code (*grant)(otr_hostcalls *hc,
                       otr_err *err); /* Optional: checks and opens what it needs. */
 } operations[] = {
-    { "kv.get", kv_get, open_kv },          { "kv.set", kv_set, open_kv },
-    { "kv.put", kv_put, open_kv },          { "kv.delete", kv_delete, open_kv },
-    { "kv.list", kv_list, open_kv },        { "clock.now", clock_now, NULL },
-    { "random.bytes", random_bytes, NULL }, { "http.request", otr_hostcalls_http, NULL },
+    { "kv.get", kv_get, open_kv },
+    { "kv.set", kv_set, open_kv },
+    { "kv.put", kv_put, open_kv },
+    { "kv.delete", kv_delete, open_kv },
+    { "kv.list", kv_list, open_kv },
+    { "clock.now", clock_now, NULL },
+    { "random.bytes", random_bytes, NULL },
+    { "env.get", otr_hostcalls_env, NULL },
+    { "secret.get", otr_hostcalls_secret, NULL },
+    { "http.request", otr_hostcalls_http, NULL },
 };
 
 otr_code otr_hostcalls_call(void *host, const char *op, otr_bytes in, otr_buf *out, otr_err *err)

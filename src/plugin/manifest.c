@@ -49,6 +49,7 @@ void otr_manifest_free(otr_manifest *m)
     otr_manifest_free_list(m->subscribe);
     otr_manifest_free_list(m->publish);
     otr_http_grants_deinit(&m->http);
+    otr_manifest_free_grants(m);
     otr_free(m->identity);
     otr_free(m->store);
     otr_free(m);

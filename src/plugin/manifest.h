@@ -27,6 +27,7 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "plugin/http_grant.h"
+#include "wasm/engine.h"
 
 typedef enum otr_on_failure {
     OTR_ON_FAILURE_RESTART, /* a fresh instance after a back-off; disabled after too many failures
@@ -46,8 +47,10 @@ typedef struct otr_trust {
     char **keys; /* minisign public keys and paths of such; NULL-terminated, NULL: none */
 } otr_trust;
 
+enum { OTR_SECRETS = 16 }; /* of one plugin */
+
 typedef struct otr_manifest { /* one entry of `load:` */
-    unsigned more_owners; /* beside the first: otr_manifest_ref() */
+    unsigned more_owners;     /* beside the first: otr_manifest_ref() */
     char *name;
     char *source;         /* absolute path of the file */
     char *abi;            /* NULL: detect */
@@ -62,8 +65,13 @@ typedef struct otr_manifest { /* one entry of `load:` */
     char **subscribe;     /* patterns that replace the guest's own; NULL: the guest's own */
     char **publish;       /* granted topic patterns, NULL-terminated, never NULL */
     otr_http_grants http; /* granted requests */
-    char *store;          /* path of the kv database */
-    uint64_t kv_bytes;    /* granted; 0: none */
+    char **env_names;     /* granted variables of the agent's environment, or NULL */
+    char **env;           /* those of them that are set, as "NAME=value"; NULL-terminated or NULL */
+    char **secrets;       /* name, absolute path, …, NULL; or NULL */
+    otr_wasi wasi;        /* granted folders and `env`, for guests that import WASI */
+    struct otr_wasi_dir *dirs; /* those of `wasi`, with texts of their own */
+    char *store;               /* path of the kv database */
+    uint64_t kv_bytes;         /* granted; 0: none */
     uint64_t memory_bytes, vars_bytes;
     uint64_t call_ns, init_ns;
     size_t queue;

@@ -33,6 +33,7 @@ otr_code otr_manifest_resolve(const char *directory, char **path, otr_err *err) 
 
 /* manifest_grants.c */
 otr_code otr_manifest_grants(const otr_node *entry, otr_manifest *m, otr_err *err) OTR_MUST_CHECK;
+void otr_manifest_free_grants(otr_manifest *m); /* env, paths, secrets */
 
 /* manifest_trust.c: `plugins.trust`, then what it means for one entry. */
 otr_code otr_manifest_trust(const otr_node *root, const char *directory, otr_trust *ret,

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -194,4 +195,48 @@ T(random_bytes_are_bounded)
     CHECK(ask(&f, "random.bytes", "1025", answer, sizeof(answer), &err) == OTR_EINVAL);
     CHECK(ask(&f, "random.bytes", "-1", answer, sizeof(answer), &err) == OTR_EINVAL);
     CHECK(ask(&f, "random.bytes", "16", answer, sizeof(answer), &err) == OTR_OK);
+}
+
+T(variables_and_secrets_need_their_names_in_a_grant)
+{
+    SETUP;
+    char answer[64];
+    char *names[] = { "A", "UNSET", NULL }, *env[] = { "A=1=2", NULL };
+    CHECK(ask(&f, "env.get", "A", answer, sizeof(answer), &err) == OTR_EDENIED);
+    f.manifest.env_names = names;
+    f.manifest.env = env;
+    CHECK(ask(&f, "env.get", "HOME", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK(ask(&f, "env.get", "", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK_HAS(err.msg, "grants.env");
+    CHECK(ask(&f, "secret.get", "token", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK_HAS(err.msg, "grants.secrets");
+    CHECK_INT(f.hc.denials, 4);
+    CHECK(ask(&f, "env.get", "UNSET", answer, sizeof(answer), &err) == OTR_ENOTFOUND);
+    CHECK(ask(&f, "env.get", "A", answer, sizeof(answer), &err) == OTR_OK);
+    CHECK_STR(answer, "1=2");
+}
+
+T(a_secret_is_read_at_load_from_a_file_that_is_closed_to_others)
+{
+    SETUP;
+    char path[] = "/tmp/otr-secret-XXXXXX", answer[64], gone[] = "/nonexistent/token", name[] = "t";
+    char *secrets[] = { name, gone, NULL };
+    f.manifest.secrets = secrets;
+    CHECK(otr_hostcalls_load(&f.hc, &err) != OTR_OK);
+    CHECK_HAS(err.msg, gone);
+    CHECK(ask(&f, "secret.get", "t", answer, sizeof(answer), &err) == OTR_ESTATE);
+    int fd = mkstemp(path);
+    REQUIRE(fd >= 0);
+    CHECK_INT(write(fd, "hush\n", 5), 5);
+    secrets[1] = path;
+    CHECK_INT(fchmod(fd, 0644), 0);
+    CHECK(otr_hostcalls_load(&f.hc, &err) != OTR_OK);
+    CHECK_HAS(err.msg, "chmod");
+    CHECK(strstr(err.msg, "hush") == NULL);
+    CHECK_INT(fchmod(fd, 0640), 0);
+    close(fd);
+    CHECK_INT(otr_hostcalls_load(&f.hc, &err), OTR_OK);
+    unlink(path);
+    CHECK(ask(&f, "secret.get", "t", answer, sizeof(answer), &err) == OTR_OK);
+    CHECK_STR(answer, "hush");
 }

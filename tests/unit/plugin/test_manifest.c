@@ -153,6 +153,47 @@ T(grants_for_http_are_read_in_both_forms)
     CHECK(all->items[3].https && !all->items[3].http);
 }
 
+static void grant_refused(const char *grants, const char *part)
+{
+    char yaml[512];
+    (void)snprintf(yaml, sizeof(yaml), "plugins:\n" ONE ",\n       grants: {%s}}\n", grants);
+    refused(yaml, part);
+}
+
+T(grants_for_environment_folders_and_secrets_are_checked)
+{
+    grant_refused("env: HOME", "grants.env: expected a list");
+    grant_refused("env: ['A=B']", "name of a variable");
+    grant_refused("paths: /tmp", "grants.paths: expected a list");
+    grant_refused("paths: [/tmp]", "grants.paths: expected a map");
+    grant_refused("paths: [{guest: /x}]", "absolute");
+    grant_refused("paths: [{host: tmp}]", "absolute");
+    grant_refused("paths: [{host: /tmp, guest: ''}]", "empty");
+    grant_refused("paths: [{host: /tmp, write: perhaps}]", "write");
+    grant_refused("paths: [{host: /tmp, writ: true}]", "write");
+    grant_refused("secrets: [a]", "grants.secrets: expected a map");
+    grant_refused("secrets: {a: b}", "absolute");
+}
+
+T(grants_for_environment_folders_and_secrets_are_read)
+{
+    PARSE("plugins:\n  load:\n    - name: a\n      source: /a\n      grants:\n"
+          "        env: [PATH, OTR_TEST_NOT_SET]\n"
+          "        paths: [{host: /var/log}, {host: /tmp, guest: /t, write: true}]\n"
+          "        secrets: {token: /run/token}\n");
+    REQUIRE_OK(rc, err);
+    const otr_manifest *m = set->items[0];
+    CHECK_STR(m->env_names[1], "OTR_TEST_NOT_SET");
+    REQUIRE(m->wasi.env != NULL && m->wasi.env[0] != NULL);
+    CHECK_HAS(m->wasi.env[0], "PATH=");
+    CHECK(m->wasi.env[1] == NULL);
+    REQUIRE(m->wasi.n_dirs == 2);
+    CHECK_STR(m->wasi.dirs[0].guest, "/var/log");
+    CHECK(!m->wasi.dirs[0].writable && m->wasi.dirs[1].writable);
+    CHECK_STR(m->secrets[0], "token");
+    CHECK_STR(m->secrets[1], "/run/token");
+}
+
 T(an_absent_section_is_an_empty_set)
 {
     PARSE("log: {level: info}\n");
