@@ -3,6 +3,7 @@
  */
 #include "nginx/groups.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -48,6 +49,7 @@ static const record *record_of(const otr_survey *s, const otr_master *m)
 
 static bool belongs_to(const group *g, const otr_master *m, const record *was)
 {
+    assert(g->leader != NULL);
     bool related = g->leader->pid == m->ppid || (was != NULL && was == g->was);
     for (size_t i = 0; i < g->n_others; i++) {
         related |= g->others[i]->pid == m->ppid;

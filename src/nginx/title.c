@@ -21,14 +21,15 @@ static bool is_option(const char *word)
 /* The end of the value that begins at `at`: before the next word that is an option. */
 static const char *value_end(const char *at)
 {
-    const char *end = at;
-    for (;;) {
-        end += strcspn(end, " ");
-        if (*end == '\0' || is_option(end + strspn(end, " "))) {
-            return end;
+    const char *end = at + strcspn(at, " ");
+    while (*end != '\0') {
+        const char *next = end + strspn(end, " ");
+        if (*next == '\0' || is_option(next)) {
+            break;
         }
-        end += strspn(end, " ");
+        end = next + strcspn(next, " ");
     }
+    return end;
 }
 
 static otr_code replace(char **slot, const char *at, const char *end, otr_err *err)
