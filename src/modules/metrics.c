@@ -464,7 +464,7 @@ static otr_code compile(const char *const *texts, exclusions *e, otr_err *err)
         int rc = regcomp(pattern, texts[e->n], REG_EXTENDED | REG_NOSUB);
         if (rc != 0) {
             char why[120];
-            regerror(rc, pattern, why, sizeof(why));
+            (void)regerror(rc, pattern, why, sizeof(why));
             return otr_fail(err, OTR_EINVAL, "%s: \"%s\" is no regular expression: %s", exclude_key,
                             texts[e->n], why);
         }
