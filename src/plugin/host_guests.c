@@ -1,9 +1,7 @@
 /* Brings the running guests in line with the manifests of a configuration. */
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/clock.h"
-#include "base/limits.h"
 #include "base/log.h"
 #include "plugin/internal.h"
 

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -277,6 +276,7 @@ static size_t take_body(char *data, size_t size, size_t n, void *arg)
     return all;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): the library dictates the parameters. */
 static size_t take_header(char *data, size_t size, size_t n, void *arg)
 {
     request *r = arg;

@@ -4,7 +4,6 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
-#include "bus/bus.h"
 #include "plugin/manifest_read.h"
 #include "wasm/engine.h"
 #include "wasm/guest.h"
