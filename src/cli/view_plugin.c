@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/base.h"
 #include "cli/cli.h"
 #include "cli/view.h"
 #include "net/unix_http.h"
