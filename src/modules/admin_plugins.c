@@ -1,7 +1,6 @@
 /* What an operator asks of one plugin: POST /api/v1/plugins/NAME/VERB, and its dead letters. */
 #include <string.h>
 
-#include "base/alloc.h"
 #include "modules/admin.h"
 
 enum { NAME_BYTES = 65 };
