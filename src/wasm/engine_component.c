@@ -496,7 +496,7 @@ otr_code otr_component_invoke(otr_instance *base, const char *op, otr_bytes in,
 {
     wc_instance *i = (wc_instance *)base;
     wc_engine *e = (wc_engine *)base->module->engine;
-    const otr_component_func *func;
+    const otr_component_func *func = NULL;
     if (i->dead) {
         return otr_fail(err, OTR_ESTATE, "the instance ended by an earlier failure");
     }

@@ -19,7 +19,7 @@ otr_code otr_component_engine_open(otr_codecache *cache, otr_engine **ret, otr_e
 
 bool otr_component_has(const otr_module_info *info, const char *operation);
 /* Calls `op` of the lifecycle interface, or of the world itself. As otr_abi_ops.invoke. */
-otr_code otr_component_invoke(otr_instance *i, const char *op, otr_bytes in, uint64_t deadline_ns,
-                              otr_buf *out, otr_err *err) OTR_MUST_CHECK;
+otr_code otr_component_invoke(otr_instance *base, const char *op, otr_bytes in,
+                              uint64_t deadline_ns, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 
 #endif
