@@ -2,6 +2,8 @@
  * The module "prometheus": GET /metrics, and the series about the agent itself. They are read from
  * the bus, the plugin host and the kernel when somebody asks, never in between.
  */
+#include <stdio.h>
+
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -155,12 +157,24 @@ static const otr_family call_duration = { .name = "outrider.plugin.call.duration
                                           .labels = plugin_label,
                                           .buckets = otr_plugin_bucket_bounds };
 
+/* One of the metrics that a plugin made itself. The series of one name share the first's family. */
+typedef struct made {
+    otr_family family;
+    char *name;
+    char *keys[OTR_GUEST_METRIC_LABELS + 1];
+    otr_series *series;
+} made;
+
 typedef struct tracked { /* the series of one plugin */
     char *name;
     otr_series *stats[OTR_COUNT(plugin_metrics)];
     otr_series *running, *duration;
-    uint64_t dropped; /* when last seen */
-    uint64_t round;   /* of the collection that last saw it */
+    made **made; /* in the order of the plugin's table */
+    size_t n_made;
+    const otr_guest_metrics *made_of;
+    uint64_t made_born_ns; /* of that table: another may come to lie where it was */
+    uint64_t dropped;      /* when last seen */
+    uint64_t round;        /* of the collection that last saw it */
 } tracked;
 
 typedef struct prometheus {
@@ -173,8 +187,31 @@ typedef struct prometheus {
     bool complained;       /* a failure to make series was logged */
 } prometheus;
 
+static void made_free(made *one)
+{
+    for (size_t k = 0; k < OTR_GUEST_METRIC_LABELS; k++) {
+        otr_free(one->keys[k]);
+    }
+    otr_free(one->name);
+    otr_free(one);
+}
+
+static void unmake(tracked *t)
+{
+    for (size_t i = 0; i < t->n_made; i++) {
+        otr_series_drop(t->made[i]->series);
+    }
+    for (size_t i = 0; i < t->n_made; i++) { /* no family has a series any more */
+        made_free(t->made[i]);
+    }
+    otr_free(t->made);
+    t->made = NULL;
+    t->n_made = 0;
+}
+
 static void untrack(tracked *t)
 {
+    unmake(t);
     for (size_t i = 0; i < OTR_COUNT(t->stats); i++) {
         otr_series_drop(t->stats[i]);
     }
@@ -235,6 +272,89 @@ static otr_code track(prometheus *m, const char *name, tracked **ret, otr_err *e
     return OTR_OK;
 }
 
+static const otr_family *family_of(const tracked *t, const otr_guest_metric *from, made *own)
+{
+    for (size_t i = 0; i < t->n_made; i++) {
+        if (strcmp(t->made_of->items[i]->name, from->name) == 0) {
+            return &t->made[i]->family;
+        }
+    }
+    size_t cap = strlen("plugin..") + strlen(t->name) + strlen(from->name) + 1;
+    bool ok = (own->name = otr_alloc(cap)) != NULL;
+    for (size_t k = 0; ok && from->keys[k] != NULL; k++) {
+        ok = (own->keys[k] = otr_strdup(from->keys[k])) != NULL;
+    }
+    if (!ok) {
+        return NULL;
+    }
+    (void)snprintf(own->name, cap, "plugin.%s.%s", t->name, from->name);
+    own->family = (otr_family){
+        .name = own->name,
+        .unit = "",
+        .help = "Made by the plugin.",
+        .kind = from->kind == OTR_GUEST_COUNTER ? OTR_METRIC_COUNTER
+                : from->kind == OTR_GUEST_GAUGE ? OTR_METRIC_GAUGE
+                                                : OTR_METRIC_HISTOGRAM,
+        .labels = (const char *const *)own->keys,
+        .buckets = from->kind == OTR_GUEST_HISTOGRAM ? otr_guest_metric_bounds : NULL,
+    };
+    return &own->family;
+}
+
+/* Adds the next item of the plugin's table. False: no memory. */
+static bool make_next(prometheus *m, tracked *t)
+{
+    const otr_guest_metric *from = t->made_of->items[t->n_made];
+    made **grown = otr_realloc(t->made, (t->n_made + 1) * sizeof(made *));
+    if (grown == NULL) {
+        return false;
+    }
+    t->made = grown;
+    made *one = otr_zalloc(sizeof(*one));
+    if (one == NULL) {
+        return false;
+    }
+    const otr_family *family = family_of(t, from, one);
+    otr_err err = { 0 };
+    if (family == NULL) {
+        made_free(one);
+        return false;
+    }
+    if (otr_registry_series(m->services->metrics, family, (const char *const *)from->values,
+                            &one->series, &err) != OTR_OK &&
+        !m->complained) {
+        otr_log_warn("no metrics for a plugin", "plugin", t->name, "err", err.msg);
+        m->complained = true;
+    }
+    t->made[t->n_made++] = one;
+    return true;
+}
+
+static void collect_made(prometheus *m, tracked *t, const otr_guest_metrics *from)
+{
+    uint64_t born_ns = from != NULL ? from->born_ns : 0;
+    if (t->made_of != from || t->made_born_ns != born_ns) { /* another plugin of this name */
+        unmake(t);
+        t->made_of = from;
+        t->made_born_ns = born_ns;
+    }
+    bool room = true;
+    while (from != NULL && room && t->n_made < from->n) {
+        room = make_next(m, t);
+    }
+    for (size_t i = 0; i < t->n_made; i++) {
+        const otr_guest_metric *one = from->items[i];
+        if (t->made[i]->series == NULL) {
+            continue;
+        }
+        if (one->kind == OTR_GUEST_HISTOGRAM) {
+            otr_series_set_histogram(t->made[i]->series, one->counts, one->value);
+        } else {
+            otr_series_set(t->made[i]->series, one->value);
+        }
+    }
+}
+
 static bool collect_plugin(void *arg, const otr_plugin_view *view)
 {
     prometheus *m = arg;
@@ -253,6 +373,7 @@ static bool collect_plugin(void *arg, const otr_plugin_view *view)
     otr_series_set(t->running, view->state == OTR_PLUGIN_RUNNING ? 1 : 0);
     otr_series_set_histogram(t->duration, view->stats.time_counts,
                              (double)view->stats.call_ns / (double)OTR_NS_PER_S);
+    collect_made(m, t, view->stats.metrics);
     t->dropped = view->stats.queue.dropped;
     t->round = m->round;
     return true;

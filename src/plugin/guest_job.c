@@ -384,5 +384,14 @@ void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus)
     to->logs += hc->logs;
     to->logs_dropped += hc->logs_dropped;
     hc->publish_dropped = hc->denials = hc->logs = hc->logs_dropped = 0;
+    if (hc->metrics.changed && to->metrics == NULL) {
+        to->metrics = otr_zalloc(sizeof(*to->metrics)); /* or the next time */
+        if (to->metrics != NULL) {
+            to->metrics->born_ns = otr_now_ns();
+        }
+    }
+    if (to->metrics != NULL) {
+        otr_guest_metrics_merge(to->metrics, &hc->metrics, job->manifest->metrics);
+    }
     *d = (otr_plugin_stats){ .memory_bytes = d->memory_bytes };
 }

@@ -258,6 +258,10 @@ void otr_plugin_free(otr_plugin *p)
     }
     *(p->prev != NULL ? &p->prev->next : &host->first) = p->next;
     *(p->next != NULL ? &p->next->prev : &host->last) = p->prev;
+    if (p->stats.metrics != NULL) {
+        otr_guest_metrics_deinit(p->stats.metrics);
+        otr_free(p->stats.metrics);
+    }
     otr_manifest_free(p->manifest);
     otr_free(p->version);
     otr_free(p->state);

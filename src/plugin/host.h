@@ -10,6 +10,7 @@
 #define OTR_PLUGIN_HOST_H
 
 #include "loop/worker.h"
+#include "plugin/guest_metrics.h"
 #include "plugin/plugin.h"
 
 typedef struct otr_plugin_host otr_plugin_host;
@@ -44,6 +45,7 @@ typedef struct otr_plugin_stats {
     uint64_t memory_bytes;                        /* guest memory now */
     uint64_t memory_max_bytes;
     otr_sub_stats queue;
+    otr_guest_metrics *metrics; /* the plugin's own; NULL: none so far */
 } otr_plugin_stats;
 
 typedef struct otr_plugin_view { /* borrowed until the next turn of the loop */

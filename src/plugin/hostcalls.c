@@ -50,6 +50,7 @@ void otr_hostcalls_deinit(otr_hostcalls *hc)
     }
     hc->bytes = 0;
     otr_hostcalls_forget(hc);
+    otr_guest_metrics_deinit(&hc->metrics);
     otr_kv_close(hc->kv);
     hc->kv = NULL;
     otr_guest_http_free(hc->http);

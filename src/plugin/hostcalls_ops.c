@@ -8,6 +8,8 @@
  *     kv.list     prefix → ["key",…]                           grant: kv_bytes
  *     clock.now   nothing → {"unix_ns":…,"monotonic_ns":…}
  *     http.request  see http.h                                 grant: http
+ *     metric.counter, metric.gauge, metric.histogram
+ *                 {"name":…,"value":…,"labels":{…}} → nothing  grant: metrics
  *     env.get     name → the value of the agent's variable     grant: env
  *     secret.get  name → the content of its file, without the line break at the end   grant:
  * secrets random.bytes  count as text, 1 to 1024 → that many bytes
@@ -134,6 +136,32 @@ static otr_code kv_list(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *
     return rc == OTR_OK ? wrote : rc;
 }
 
+/* ---- metrics ---- */
+
+static otr_code check_metrics(otr_hostcalls *hc, otr_err *err)
+{
+    return hc->manifest->metrics > 0 ? OTR_OK : otr_hostcalls_deny(hc, "metric", "metrics", err);
+}
+
+static otr_code metric_counter(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
+{
+    (void)out;
+    return otr_guest_metrics_take(&hc->metrics, OTR_GUEST_COUNTER, in, hc->manifest->metrics, err);
+}
+
+static otr_code metric_gauge(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
+{
+    (void)out;
+    return otr_guest_metrics_take(&hc->metrics, OTR_GUEST_GAUGE, in, hc->manifest->metrics, err);
+}
+
+static otr_code metric_histogram(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
+{
+    (void)out;
+    return otr_guest_metrics_take(&hc->metrics, OTR_GUEST_HISTOGRAM, in, hc->manifest->metrics,
+                                  err);
+}
+
 /* ---- clock and randomness ---- */
 
 static otr_code clock_now(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
@@ -185,6 +213,9 @@ static const struct operation {
     { "kv.delete", kv_delete, open_kv },
     { "kv.list", kv_list, open_kv },
     { "clock.now", clock_now, NULL },
+    { "metric.counter", metric_counter, check_metrics },
+    { "metric.gauge", metric_gauge, check_metrics },
+    { "metric.histogram", metric_histogram, check_metrics },
     { "random.bytes", random_bytes, NULL },
     { "env.get", otr_hostcalls_env, NULL },
     { "secret.get", otr_hostcalls_secret, NULL },

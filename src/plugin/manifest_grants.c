@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 #include "plugin/manifest_read.h"
 
-enum { MAX_DIRS = 32 };
+enum { MAX_DIRS = 32, MAX_SERIES = 1000 };
 
 static otr_code read_publish(const otr_node *node, otr_manifest *m, otr_err *err)
 {
@@ -18,6 +18,14 @@ static otr_code read_publish(const otr_node *node, otr_manifest *m, otr_err *err
 static otr_code read_kv(const otr_node *node, otr_manifest *m, otr_err *err)
 {
     return otr_node_as_bytes(node, &m->kv_bytes, err);
+}
+
+static otr_code read_metrics(const otr_node *node, otr_manifest *m, otr_err *err)
+{
+    int64_t n = 0;
+    otr_code rc = otr_node_as_int(node, 1, MAX_SERIES, &n, err);
+    m->metrics = rc == OTR_OK ? (size_t)n : 0;
+    return rc;
 }
 
 static otr_code read_http(const otr_node *node, otr_manifest *m, otr_err *err)
@@ -159,11 +167,11 @@ void otr_manifest_free_grants(otr_manifest *m)
 
 otr_code otr_manifest_grants(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "publish", "kv_bytes", "http", "env",
-                                         "paths",   "secrets",  NULL };
-    static otr_code (*const readers[])(const otr_node *, otr_manifest *,
-                                       otr_err *) = { read_publish, read_kv,    read_http,
-                                                      read_env,     read_paths, read_secrets };
+    static const char *const known[] = { "publish", "kv_bytes", "http",    "metrics",
+                                         "env",     "paths",    "secrets", NULL };
+    static otr_code (*const readers[])(const otr_node *, otr_manifest *, otr_err *) = {
+        read_publish, read_kv, read_http, read_metrics, read_env, read_paths, read_secrets
+    };
     _Static_assert(OTR_COUNT(readers) + 1 == OTR_COUNT(known), "a reader for each key");
     const otr_node *grants = otr_node_get(entry, "grants");
     otr_code rc = OTR_OK;

@@ -240,3 +240,18 @@ T(a_secret_is_read_at_load_from_a_file_that_is_closed_to_others)
     CHECK(ask(&f, "secret.get", "t", answer, sizeof(answer), &err) == OTR_OK);
     CHECK_STR(answer, "hush");
 }
+
+T(metrics_need_a_grant_that_bounds_them)
+{
+    SETUP;
+    char answer[64];
+    static const char a[] = "{\"name\":\"a\",\"value\":1}", b[] = "{\"name\":\"b\",\"value\":1}";
+    CHECK(ask(&f, "metric.counter", a, answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK_HAS(err.msg, "grants.metrics");
+    CHECK_INT(f.hc.denials, 1);
+    f.manifest.metrics = 1;
+    CHECK(ask(&f, "metric.counter", a, answer, sizeof(answer), &err) == OTR_OK);
+    CHECK(ask(&f, "metric.gauge", b, answer, sizeof(answer), &err) == OTR_EQUOTA);
+    CHECK(ask(&f, "metric.histogram", "1", answer, sizeof(answer), &err) == OTR_EINVAL);
+    CHECK_INT(f.hc.metrics.n, 1);
+}

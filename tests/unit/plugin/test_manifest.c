@@ -171,6 +171,8 @@ T(grants_for_environment_folders_and_secrets_are_checked)
     grant_refused("paths: [{host: /tmp, guest: ''}]", "empty");
     grant_refused("paths: [{host: /tmp, write: perhaps}]", "write");
     grant_refused("paths: [{host: /tmp, writ: true}]", "write");
+    grant_refused("metrics: 0", "metrics");
+    grant_refused("metrics: 1001", "metrics");
     grant_refused("secrets: [a]", "grants.secrets: expected a map");
     grant_refused("secrets: {a: b}", "absolute");
 }

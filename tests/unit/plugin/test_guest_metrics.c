@@ -1,0 +1,90 @@
+#include "plugin/guest_metrics.h"
+#include "support/test.h"
+
+static otr_code take(otr_guest_metrics *m, otr_guest_metric_kind kind, const char *json,
+                     otr_err *err)
+{
+    return otr_guest_metrics_take(m, kind, otr_bytes_of(json), 3, err);
+}
+
+#define TABLE                                                               \
+    OTR_CLEANUP(otr_guest_metrics_deinit) otr_guest_metrics m = { .n = 0 }; \
+    otr_err err = { 0 }
+
+T(malformed_metrics_are_refused)
+{
+    TABLE;
+    static const char *const bad[] = {
+        "",
+        "[]",
+        "{\"name\":\"a\"}",
+        "{\"name\":\"A\",\"value\":1}",
+        "{\"name\":\"a.\",\"value\":1}",
+        "{\"name\":\"\",\"value\":1}",
+        "{\"name\":\"a\",\"value\":\"1\"}",
+        "{\"name\":\"a\",\"value\":-1}",
+        "{\"name\":\"a\",\"value\":1,\"labels\":{\"b\":1}}",
+        "{\"name\":\"a\",\"value\":1,\"labels\":{\"B-\":\"x\"}}",
+        "{\"name\":\"a\",\"value\":1,\"labels\":{\"a\":\"\",\"b\":\"\",\"c\":\"\",\"d\":\"\","
+        "\"e\":\"\",\"f\":\"\",\"g\":\"\",\"h\":\"\",\"i\":\"\"}}",
+    };
+    for (size_t i = 0; i < OTR_COUNT(bad); i++) {
+        CHECK_INT(take(&m, OTR_GUEST_COUNTER, bad[i], &err), OTR_EINVAL);
+    }
+    CHECK_INT(m.n, 0);
+}
+
+T(a_name_keeps_its_kind_and_its_labels)
+{
+    TABLE;
+    REQUIRE_OK(take(&m, OTR_GUEST_COUNTER, "{\"name\":\"a\",\"value\":1}", &err), err);
+    CHECK_INT(take(&m, OTR_GUEST_GAUGE, "{\"name\":\"a\",\"value\":1}", &err), OTR_EINVAL);
+    CHECK_INT(
+        take(&m, OTR_GUEST_COUNTER, "{\"name\":\"a\",\"value\":1,\"labels\":{\"k\":\"v\"}}", &err),
+        OTR_EINVAL);
+    CHECK_INT(m.n, 1);
+}
+
+T(series_are_bounded)
+{
+    TABLE;
+    REQUIRE_OK(take(&m, OTR_GUEST_GAUGE, "{\"name\":\"a\",\"value\":1}", &err), err);
+    REQUIRE_OK(take(&m, OTR_GUEST_GAUGE, "{\"name\":\"b\",\"value\":1}", &err), err);
+    REQUIRE_OK(take(&m, OTR_GUEST_GAUGE, "{\"name\":\"c\",\"value\":1}", &err), err);
+    CHECK_INT(take(&m, OTR_GUEST_GAUGE, "{\"name\":\"d\",\"value\":1}", &err), OTR_EQUOTA);
+    CHECK_INT(take(&m, OTR_GUEST_GAUGE, "{\"name\":\"a\",\"value\":2}", &err), OTR_OK);
+}
+
+T(labels_are_the_same_in_any_order)
+{
+    TABLE;
+    REQUIRE_OK(take(&m, OTR_GUEST_COUNTER,
+                    "{\"name\":\"a\",\"value\":1,\"labels\":{\"x\":\"1\",\"b\":\"2\"}}", &err),
+               err);
+    REQUIRE_OK(take(&m, OTR_GUEST_COUNTER,
+                    "{\"name\":\"a\",\"value\":2,\"labels\":{\"b\":\"2\",\"x\":\"1\"}}", &err),
+               err);
+    REQUIRE(m.n == 1);
+    CHECK_INT(m.items[0]->value, 3);
+    CHECK_STR(m.items[0]->keys[0], "b");
+}
+
+T(merging_adds_counters_once_and_takes_the_last_gauge)
+{
+    TABLE;
+    OTR_CLEANUP(otr_guest_metrics_deinit) otr_guest_metrics all = { .n = 0 };
+    REQUIRE_OK(take(&m, OTR_GUEST_COUNTER, "{\"name\":\"c\",\"value\":2}", &err), err);
+    REQUIRE_OK(take(&m, OTR_GUEST_GAUGE, "{\"name\":\"g\",\"value\":7}", &err), err);
+    REQUIRE_OK(take(&m, OTR_GUEST_HISTOGRAM, "{\"name\":\"h\",\"value\":0.2}", &err), err);
+    otr_guest_metrics_merge(&all, &m, 3);
+    otr_guest_metrics_merge(&all, &m, 3);
+    REQUIRE_OK(take(&m, OTR_GUEST_COUNTER, "{\"name\":\"c\",\"value\":1}", &err), err);
+    REQUIRE_OK(take(&m, OTR_GUEST_GAUGE, "{\"name\":\"g\",\"value\":5}", &err), err);
+    REQUIRE_OK(take(&m, OTR_GUEST_HISTOGRAM, "{\"name\":\"h\",\"value\":99}", &err), err);
+    otr_guest_metrics_merge(&all, &m, 3);
+    REQUIRE(all.n == 3);
+    CHECK_INT(all.items[0]->value, 3);
+    CHECK_INT(all.items[1]->value, 5);
+    CHECK_INT(all.items[2]->counts[7], 1);
+    CHECK_INT(all.items[2]->counts[OTR_GUEST_METRIC_BUCKETS], 1);
+}
