@@ -14,6 +14,7 @@
 #include "modules/modules.h"
 #include "modules/services.h"
 #include "modules/topics.h"
+#include "plugin/internal.h"
 #include "support/test.h"
 
 enum { PATIENCE_MS = 5000, OOM_PATIENCE_MS = 50, TEXT_BYTES = 1 << 20 };
@@ -505,4 +506,48 @@ T_NO_OOM(the_agents_own_metrics_are_served_and_promtool_accepts_them)
     REQUIRE(p != NULL);
     (void)fputs(strstr(text, "\r\n\r\n") + 4, p);
     CHECK_INT(pclose(p), 0);
+}
+
+static const char *export_now(rig *r, otr_buf *out, otr_err *err)
+{
+    otr_buf_clear(out);
+    return otr_registry_prometheus(r->services.metrics, out, err) == OTR_OK ? otr_buf_text(out)
+                                                                            : "";
+}
+
+static otr_guest_metrics *take_metric(otr_guest_metrics *m, otr_guest_metric_kind kind,
+                                      const char *json)
+{
+    otr_err err = { 0 };
+    CHECK_INT(otr_guest_metrics_take(m, kind, otr_bytes_of(json), 10, &err), OTR_OK);
+    return m;
+}
+
+T_NO_OOM(what_a_plugin_counts_is_exported_under_its_name_until_it_goes)
+{
+    RIG(r, err);
+    otr_buf out;
+    otr_buf_init(&out, OTR_LIMIT_METRIC_OUTPUT_BYTES);
+    otr_plugin *p = r.host->first;
+    otr_guest_metrics *m = otr_zalloc(sizeof(*m));
+    REQUIRE(m != NULL);
+    p->stats.metrics = m;
+    m->born_ns = 1;
+    take_metric(m, OTR_GUEST_COUNTER, "{\"name\":\"hits\",\"value\":2,\"labels\":{\"to\":\"a\"}}");
+    CHECK_HAS(export_now(&r, &out, &err), "plugin_prometheus_hits_total{to=\"a\"} 2");
+    take_metric(m, OTR_GUEST_COUNTER, "{\"name\":\"hits\",\"value\":3,\"labels\":{\"to\":\"b\"}}");
+    take_metric(m, OTR_GUEST_GAUGE, "{\"name\":\"level\",\"value\":-1.5}");
+    take_metric(m, OTR_GUEST_HISTOGRAM, "{\"name\":\"took\",\"value\":0.2}");
+    const char *text = export_now(&r, &out, &err);
+    CHECK_HAS(text, "plugin_prometheus_hits_total{to=\"b\"} 3");
+    CHECK_HAS(text, "plugin_prometheus_level -1.5");
+    CHECK_HAS(text, "plugin_prometheus_took_bucket{le=\"0.25\"} 1");
+    CHECK_HAS(text, "plugin_prometheus_took_sum 0.2");
+    otr_guest_metrics_deinit(m); /* another table in its place */
+    m->born_ns = 2;
+    take_metric(m, OTR_GUEST_GAUGE, "{\"name\":\"other\",\"value\":1}");
+    text = export_now(&r, &out, &err);
+    CHECK(strstr(text, "hits") == NULL);
+    CHECK_HAS(text, "plugin_prometheus_other 1");
+    otr_buf_deinit(&out);
 }
