@@ -1,6 +1,13 @@
 #include "wasm/engine.h"
 
-static const otr_engine_ops *const engines[] = { &otr_engine_wasmtime };
+#include "wasm/engine_wasmi.h"
+
+static const otr_engine_ops *const engines[] = {
+    &otr_engine_wasmtime,
+#ifdef OTR_HAVE_WASMI
+    &otr_engine_wasmi,
+#endif
+};
 
 const otr_engine_ops *otr_engine_find(const char *name)
 {
@@ -14,7 +21,7 @@ const otr_engine_ops *otr_engine_find(const char *name)
 
 const char *otr_engine_names(void)
 {
-    return "wasmtime";
+    return OTR_COUNT(engines) > 1 ? "wasmtime, wasmi" : "wasmtime";
 }
 
 const otr_extern_info *otr_module_export(const otr_module_info *info, const char *name)
