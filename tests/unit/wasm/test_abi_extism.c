@@ -962,7 +962,9 @@ static void traps_have_names(otr_guest *g, fake *host)
     (void)do0(P_load_u64);
     (void)do0(P_COUNT); /* unreachable */
     CHECK_INT(run(&program, g, &err), OTR_EGUEST);
+#ifndef ON_WASMI /* whose traps name no functions */
     CHECK_HAS(err.msg, "do < run");
+#endif
 }
 
 T(traps_name_the_guests_functions)

@@ -25,7 +25,7 @@ static void expect_bad_module(const char *bytes, size_t n, const char *text)
 T(an_unknown_engine_is_not_found)
 {
     CHECK(otr_engine_find("wasmer") == NULL);
-    CHECK_STR(otr_engine_names(), "wasmtime");
+    CHECK_HAS(otr_engine_names(), "wasmtime");
 }
 
 T(an_empty_file_is_refused)
@@ -206,7 +206,8 @@ T(a_failing_host_function_traps_with_its_text)
                              &with_host, &err),
                err);
     CHECK_INT(fixture_call(f.inst, "f", NULL, 0, &err), OTR_EGUEST);
-    CHECK_STR(err.msg, "the host says no at asks");
+    CHECK_HAS(err.msg, "the host says no");
+    CHECK_TRACE(err.msg, "no at asks");
     CHECK_INT(fixture_call(f.inst, "f", NULL, 0, &err), OTR_ESTATE);
 }
 
@@ -327,7 +328,7 @@ static void expect_trap(const char *body, const char *text)
     REQUIRE_OK(fixture_spawn(&f, wat, NULL, &err), err);
     CHECK_INT(fixture_call(f.inst, "f", NULL, 0, &err), OTR_EGUEST);
     CHECK_HAS(err.msg, text);
-    CHECK_HAS(err.msg, "at inner < outer");
+    CHECK_TRACE(err.msg, "at inner < outer");
     CHECK_INT(wasmtime()->exit_code(f.inst), -1);
 }
 
@@ -348,8 +349,9 @@ T(a_stack_overflow_is_a_trap)
     REQUIRE_OK(fixture_spawn(&f, "(module (func $deep (export \"f\") (call $deep)))", NULL, &err),
                err);
     CHECK_INT(fixture_call(f.inst, "f", NULL, 0, &err), OTR_EGUEST);
-    CHECK_HAS(err.msg, "call stack exhausted at deep < deep");
-    CHECK_HAS(err.msg, "< ..");
+    CHECK_HAS(err.msg, "call stack exhausted");
+    CHECK_TRACE(err.msg, "exhausted at deep < deep");
+    CHECK_TRACE(err.msg, "< ..");
 }
 
 T(a_trap_in_the_start_function_fails_the_spawn)
@@ -358,7 +360,7 @@ T(a_trap_in_the_start_function_fails_the_spawn)
     otr_err err = { 0 };
     otr_code rc = fixture_spawn(&f, "(module (func $boot unreachable) (start $boot))", NULL, &err);
     CHECK_INT(rc, OTR_EGUEST);
-    CHECK_HAS(err.msg, "at boot");
+    CHECK_TRACE(err.msg, "at boot");
     CHECK(f.inst == NULL);
 }
 
@@ -425,6 +427,10 @@ T(printing_from_outside_memory_is_refused)
 T_NO_OOM(
     a_guest_with_a_folder_prints_too) /* by a thread of Wasmtime's, which allocates as it likes */
 {
+#ifdef ON_WASMI
+    otr_test_skip("wasmi has no folders: see wasmi_says_who_has_folders");
+    return;
+#endif
     static const struct otr_wasi_dir dir = { "/tmp", "/data", false };
     static const otr_wasi granted = { .line = on_line, .dirs = &dir, .n_dirs = 1 };
 #ifdef __SANITIZE_THREAD__
@@ -511,6 +517,12 @@ T(a_guest_without_grants_sees_no_environment_and_no_folder)
     CHECK_INT(n, 8); /* EBADF */
 }
 
+#ifdef ON_WASMI
+enum { NO_FOLDER = OTR_EUNSUP };
+#else
+enum { NO_FOLDER = OTR_ENOTFOUND };
+#endif
+
 T(a_grant_that_cannot_be_given_fails_the_spawn)
 {
     static const char wat[] =
@@ -520,7 +532,7 @@ T(a_grant_that_cannot_be_given_fails_the_spawn)
     FIXTURE(f);
     otr_err err = { 0 };
     const otr_wasi bad_dir = { .dirs = &dir, .n_dirs = 1 }, bad_env = { .env = env };
-    CHECK_INT(spawn_wasi(&f, wat, &bad_dir, &err), OTR_ENOTFOUND);
+    CHECK_INT(spawn_wasi(&f, wat, &bad_dir, &err), NO_FOLDER);
     CHECK_HAS(err.msg, "/no/such/folder");
     fixture_deinit(&f);
     CHECK_INT(spawn_wasi(&f, wat, &bad_env, &err), OTR_EINVAL);

@@ -72,7 +72,8 @@ T(an_endless_loop_ends_at_its_deadline)
     uint64_t took = otr_now_ns() - begin;
     CHECK(took >= 20 * OTR_NS_PER_MS);
     CHECK(took < 2000 * OTR_NS_PER_MS);
-    CHECK_STR(err.msg, "the call ran past its deadline at spin");
+    CHECK_HAS(err.msg, "the call ran past its deadline");
+    CHECK_TRACE(err.msg, "deadline at spin");
     CHECK_INT(fixture_call(f.inst, "ok", NULL, in_ms(20), &err), OTR_ESTATE);
 }
 
@@ -112,7 +113,7 @@ T(time_in_a_host_call_counts)
                              &spec, &err),
                err);
     CHECK_INT(fixture_call(f.inst, "f", NULL, in_ms(5), &err), OTR_ETIMEOUT);
-    CHECK_HAS(err.msg, "deadline at sleeper");
+    CHECK_TRACE(err.msg, "deadline at sleeper");
 }
 
 T(no_host_function_is_entered_after_the_deadline)
@@ -290,7 +291,7 @@ T(a_guest_that_gives_up_for_want_of_memory_is_told_apart)
     REQUIRE_OK(fixture_spawn(&f, grows, NULL, &err), err);
     CHECK_INT(fixture_call(f.inst, "full", NULL, 0, &err), OTR_EQUOTA);
     CHECK_HAS(err.msg, "out of memory (limit 1024 KiB)");
-    CHECK_HAS(err.msg, "at panic");
+    CHECK_TRACE(err.msg, "at panic");
 }
 
 T(a_module_that_starts_above_its_limit_is_refused)
@@ -339,9 +340,14 @@ T(memories_that_together_pass_the_limit_end_the_guest)
                                 "  (drop (memory.grow (i32.const 12))) (loop (br 0))))",
                                 &spec, &err);
     if (rc == OTR_OK) {
+#ifdef ON_WASMI /* which denies the growth itself */
+        CHECK_INT(fixture_call(f.inst, "f", NULL, in_ms(20), &err), OTR_ETIMEOUT);
+        CHECK_INT(f.engine->ops->memory_bytes(f.inst), 14 * 65536);
+#else
         rc = fixture_call(f.inst, "f", NULL, in_ms(5000), &err);
         CHECK_INT(rc, OTR_EQUOTA);
         CHECK_HAS(err.msg, "memories together passed the limit at both");
+#endif
     }
     otr_instance *inst = f.inst;
     f.inst = NULL;
@@ -379,7 +385,11 @@ T_NO_OOM(ten_thousand_instances_come_and_go_without_growth) /* 10,000 times n wo
         before = i == 1000 ? resident_kib() : before;
     }
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef ON_WASMI /* whose memories are plain blocks: the whole quarantine */
+    const long allowed_kib = 320 * 1024;
+#else
     const long allowed_kib = 128 * 1024; /* freed blocks in quarantine, thread histories */
+#endif
 #else
     const long allowed_kib = 1024;
 #endif
