@@ -109,11 +109,9 @@ wasm_engine_t *otr_wasmtime_new_engine(wt_engine *e, otr_err *err)
     set_features(c);
     wasmtime_config_strategy_set(c, WASMTIME_STRATEGY_CRANELIFT);
     wasmtime_config_cranelift_opt_level_set(c, WASMTIME_OPT_LEVEL_SPEED);
-#ifndef __SANITIZE_THREAD__ /* it cannot see how Rust's threads order their accesses */
-    wasmtime_config_parallel_compilation_set(c, true);
-#else
+    /* Beside a proxy a compiler must not take every core; nor would its threads, one for each core,
+     * or their heaps ever go away. */
     wasmtime_config_parallel_compilation_set(c, false);
-#endif
     wasmtime_config_epoch_interruption_set(c, true);
     wasmtime_config_max_wasm_stack_set(c, STACK_BYTES);
     wasmtime_config_memory_init_cow_set(c, true);
