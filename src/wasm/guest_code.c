@@ -4,7 +4,6 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
-#include "base/limits.h"
 
 enum { MISSING_BYTES = 65536, WHY_BYTES = 4096 };
 
