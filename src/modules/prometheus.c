@@ -338,8 +338,11 @@ static void collect_made(prometheus *m, tracked *t, const otr_guest_metrics *fro
         t->made_of = from;
         t->made_born_ns = born_ns;
     }
+    if (from == NULL) {
+        return;
+    }
     bool room = true;
-    while (from != NULL && room && t->n_made < from->n) {
+    while (room && t->n_made < from->n) {
         room = make_next(m, t);
     }
     for (size_t i = 0; i < t->n_made; i++) {
