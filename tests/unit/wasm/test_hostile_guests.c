@@ -54,6 +54,11 @@ static otr_code attack(otr_engine *engine, const hostile *h, const char **phase,
     *phase = "load";
     otr_code rc =
         guest_file_load(&f, engine, file, strcmp(h->abi, "none") == 0 ? NULL : h->abi, err);
+#ifdef ON_WASMI /* which looks at tables and memories when they are made */
+    if (rc == OTR_OK && strcmp(h->phase, "load") == 0) {
+        return guest_file_start(&f, err);
+    }
+#endif
     if (rc != OTR_OK || strcmp(h->phase, "load") == 0) {
         return rc;
     }
