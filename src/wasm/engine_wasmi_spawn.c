@@ -1,8 +1,8 @@
-#include <stdio.h>
-
 #include "wasm/engine_wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
+
+#include <stdio.h>
 
 #include "base/clock.h"
 

@@ -1,10 +1,10 @@
 /* WASI's arguments, environment, clocks, random bytes, waiting and exit. */
-#include <sys/random.h>
-#include <time.h>
-
 #include "wasm/engine_wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
+
+#include <sys/random.h>
+#include <time.h>
 
 #include "base/clock.h"
 
