@@ -9,7 +9,7 @@
 #include "base/limits.h"
 #include "nginx/files.h"
 
-enum { WINDOW_BYTES = 1 << 18 };
+enum { WINDOW_BYTES = 1 << 16 };
 
 static const char version_lead[] = "nginx version: ";
 static const char configure_lead[] = "configure arguments:";

@@ -18,7 +18,7 @@
 #include "nginx/proc.h"
 #include "support/test.h"
 
-enum { PATIENCE_MS = 5000, OOM_PATIENCE_MS = 50 };
+enum { PATIENCE_MS = 5000, OOM_PATIENCE_MS = 30 };
 
 static const otr_key *const tables[] = { otr_agent_keys, NULL };
 
@@ -55,7 +55,7 @@ static void on_connection(void *arg, int events)
                      "HTTP/1.0 200 OK\r\n\r\nActive connections: 3 \nserver accepts handled "
                      "requests\n %u %u %u \nReading: 0 Writing: 1 Waiting: 2 \n",
                      r->requests, r->requests, r->requests);
-    CHECK(write(fd, text, (size_t)n) == n);
+    (void)!send(fd, text, (size_t)n, MSG_NOSIGNAL); /* the client may be gone */
     close(fd);
 }
 
@@ -293,7 +293,7 @@ T(status_that_cannot_be_read_leaves_a_sample_without_it)
     append(&r, "200 /\n503 /\n");
     unsigned before = r.samples;
     uint64_t lines = 0, ok = 0;
-    while (lines < 2 && reach(&r, &r.samples, before + 1)) {
+    for (int i = 0; i < 100 && lines < 2 && reach(&r, &r.samples, before + 1); i++) {
         before = r.samples;
         lines += r.sample.log_lines;
         ok += r.sample.responses[1];
