@@ -36,6 +36,7 @@ const otr_engine_ops otr_engine_wasmi = {
     .open = open_engine,
     .close = close_engine,
     .compile = otr_wasmi_engine_compile,
+    .compile_made = otr_wasmi_engine_compile_made,
     .inspect = otr_wasmi_engine_inspect,
     .module_free = otr_wasmi_engine_module_free,
     .spawn = otr_wasmi_engine_spawn,

@@ -76,6 +76,8 @@ extern const otr_engine_ops otr_engine_wasmi;
 
 /* _module.c */
 otr_code otr_wasmi_engine_compile(otr_engine *e, otr_bytes wasm, otr_module **ret, otr_err *err);
+otr_code otr_wasmi_engine_compile_made(otr_engine *e, const otr_recipe *recipe, otr_bytes wasm,
+                                       otr_module **ret, otr_err *err);
 const otr_module_info *otr_wasmi_engine_inspect(const otr_module *m);
 void otr_wasmi_engine_module_free(otr_module *m);
 

@@ -2,6 +2,7 @@
 
 #ifdef OTR_HAVE_WASMI
 
+#include "base/log.h"
 #include "wasm/engine_wat.h"
 
 typedef struct listing { /* of a module's imports and exports: counted first, then filled in */
@@ -163,6 +164,23 @@ otr_code otr_wasmi_engine_compile(otr_engine *base, otr_bytes wasm, otr_module *
     }
     *ret = &m->base;
     return OTR_OK;
+}
+
+otr_code otr_wasmi_engine_compile_made(otr_engine *e, const otr_recipe *recipe, otr_bytes wasm,
+                                       otr_module **ret, otr_err *err)
+{
+    otr_buf made;
+    otr_err refused = { 0 };
+    otr_buf_init(&made, 2 * (size_t)OTR_LIMIT_PLUGIN_FILE_BYTES);
+    otr_code rc = recipe->make(recipe->arg, wasm, &made, err);
+    bool done = rc == OTR_OK && made.n > 0;
+    if (done && otr_wasmi_engine_compile(e, otr_buf_bytes(&made), ret, &refused) != OTR_OK) {
+        otr_log_debug("what was made of a guest does not compile, using it as it is", "maker",
+                      recipe->name, "err", refused.msg);
+        done = false;
+    }
+    otr_buf_deinit(&made);
+    return rc == OTR_OK && !done ? otr_wasmi_engine_compile(e, wasm, ret, err) : rc;
 }
 
 const otr_module_info *otr_wasmi_engine_inspect(const otr_module *m)
