@@ -131,6 +131,9 @@ static inline void nginx_deinit(real_nginx *n)
 {
     if (n->running) {
         nginx_end(nginx_pid(n, "nginx.pid"), SIGTERM);
+        if (access(tree_path(&n->t, "nginx.pid.oldbin"), F_OK) == 0) { /* an upgrade that failed */
+            nginx_end(nginx_pid(n, "nginx.pid.oldbin"), SIGTERM);
+        }
     }
     tree_deinit(&n->t);
 }
