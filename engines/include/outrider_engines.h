@@ -33,13 +33,15 @@ typedef struct otr_slice { /* borrowed */
     size_t n;
 } otr_slice;
 
-/* Receives bytes: an answer, or the text of an error. Called at most once a call. */
+/* Receives bytes: an answer, or the text of an error. When a call fails after it has answered, both
+ * come: the last counts. */
 typedef void otr_sink(void *arg, const uint8_t *p, size_t n);
 
 typedef struct otr_component_host {
     void *user;
     /* A host operation with up to two inputs: its answer, or the text of its error, goes to `sink`.
-     * 0: ok, 1: no such thing, 2: an error. On the thread of the call. */
+     * 0: ok, 1: no such thing, 2: an error. On the thread of the call. "print": a is the byte 1 or
+     * 2 (standard output or error), b what the guest writes there. */
     int32_t (*call)(void *user, otr_slice op, otr_slice a, otr_slice b, otr_sink *sink, void *arg);
     /* Not 0: the guest is to be stopped. Asked at each tick and behind each host operation. */
     int32_t (*overdue)(void *user);
@@ -61,7 +63,8 @@ otr_component *otr_component_compile(const otr_components *cs, otr_slice wasm, o
 int32_t otr_component_save(const otr_component *c, otr_sink *sink, void *arg);
 otr_component *otr_component_restore(const otr_components *cs, otr_slice code, otr_sink *sink,
                                      void *arg);
-/* Lines "import NAME", "export NAME", "export INTERFACE#NAME". */
+/* Lines "import NAME", "export NAME", "export INTERFACE#NAME", and "missing TEXT" when an import is
+ * not offered: it then cannot be spawned. */
 void otr_component_describe(const otr_components *cs, const otr_component *c, otr_sink *sink,
                             void *arg);
 void otr_component_free(otr_component *c);

@@ -69,12 +69,14 @@ typedef struct catch
     otr_buf *out;
     otr_err *err;
     otr_code rc;
+    size_t at; /* where the last bytes begin */
 }
 catch;
 
 static void on_bytes(void *arg, const uint8_t *p, size_t n)
 {
     catch *c = arg;
+    c->at = c->out->n;
     c->rc = otr_buf_add(c->out, (otr_bytes){ p, n }, c->err);
 }
 
@@ -111,7 +113,7 @@ otr_code otr_component_engine_open(otr_codecache *cache, otr_engine **ret, otr_e
 {
     otr_buf why;
     otr_buf_init(&why, TEXT_BYTES);
-    catch c = { &why, err, OTR_OK };
+    catch c = { &why, err, OTR_OK, 0 };
     wc_engine *e = otr_zalloc(sizeof(*e));
     otr_code rc = e != NULL ? OTR_OK : otr_fail_nomem(err);
     if (rc == OTR_OK && (e->components = otr_components_open(on_bytes, &c)) == NULL) {
@@ -217,7 +219,7 @@ static otr_component *restore(wc_engine *e, const char *key)
     otr_buf_init(&code, OTR_LIMIT_WASM_CODE_BYTES);
     otr_buf_init(&why, TEXT_BYTES);
     otr_err err = { 0 };
-    catch c = { &why, &err, OTR_OK };
+    catch c = { &why, &err, OTR_OK, 0 };
     otr_component *found = NULL;
     if (otr_codecache_get(e->cache, key, &code, &err) == OTR_OK) {
         found = otr_component_restore(e->components, slice_of(otr_buf_bytes(&code)), on_bytes, &c);
@@ -232,7 +234,7 @@ static void save(wc_engine *e, const char *key, const otr_component *component)
     otr_buf code;
     otr_buf_init(&code, OTR_LIMIT_WASM_CODE_BYTES);
     otr_err err = { 0 };
-    catch c = { &code, &err, OTR_OK };
+    catch c = { &code, &err, OTR_OK, 0 };
     otr_code rc = otr_component_save(component, on_bytes, &c) == 0 ? c.rc : OTR_EIO;
     rc = rc == OTR_OK ? otr_codecache_put(e->cache, key, otr_buf_bytes(&code), &err) : rc;
     if (rc != OTR_OK) {
@@ -253,7 +255,7 @@ static otr_component *obtain(wc_engine *e, otr_bytes wasm, otr_err *err)
     }
     otr_buf why;
     otr_buf_init(&why, TEXT_BYTES);
-    catch c = { &why, err, OTR_OK };
+    catch c = { &why, err, OTR_OK, 0 };
     component = otr_component_compile(e->components, slice_of(wasm), on_bytes, &c);
     if (component == NULL) {
         (void)fail_text(&why, OTR_EINVAL, "not a valid component", err);
@@ -277,7 +279,7 @@ static otr_code compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_
     otr_buf text;
     otr_buf_init(&text, TEXT_BYTES);
     if (rc == OTR_OK) {
-        catch c = { &text, err, OTR_OK };
+        catch c = { &text, err, OTR_OK, 0 };
         otr_component_describe(e->components, m->component, on_bytes, &c);
         rc = c.rc == OTR_OK ? read_names(m, &text, err) : c.rc;
     }
@@ -401,7 +403,7 @@ static otr_code instantiate(wc_instance *i, const wc_module *m, const otr_spawn 
     otr_component_host host = { i, host_call, overdue };
     otr_buf why;
     otr_buf_init(&why, TEXT_BYTES);
-    catch c = { &why, err, OTR_OK };
+    catch c = { &why, err, OTR_OK, 0 };
     i->deadline_ns = spec->start_deadline_ns != 0 ? spec->start_deadline_ns : UINT64_MAX;
     otr_code rc = otr_ticker_enter(&e->ticker, &i->watch, err);
     if (rc == OTR_OK) {
@@ -474,10 +476,9 @@ static otr_code find(wc_instance *i, const char *op, const otr_component_func **
 }
 
 /* What ended the call, as an error; the text came in place of an answer. */
-static otr_code ended(wc_instance *i, int32_t status, size_t before, const otr_buf *out,
-                      otr_err *err)
+static otr_code ended(wc_instance *i, int32_t status, const catch *c, otr_err *err)
 {
-    const char *text = otr_buf_text(out) + (out->n > before ? before : out->n);
+    const char *text = otr_buf_text(c->out) + c->at;
     char reason[REASON_BYTES];
     otr_wasmtime_shorten(otr_bytes_of(text), reason, sizeof(reason));
     i->dead = status != OTR_COMPONENT_ERROR;
@@ -508,8 +509,7 @@ otr_code otr_component_invoke(otr_instance *base, const char *op, otr_bytes in,
     if (rc != OTR_OK) {
         return rc;
     }
-    size_t before = out->n;
-    catch c = { out, err, OTR_OK };
+    catch c = { out, err, OTR_OK, out->n };
     i->deadline_ns = deadline_ns != 0 ? deadline_ns : UINT64_MAX;
     int32_t status = otr_component_call(i->inner, func, slice_of(in), on_bytes, &c);
     otr_ticker_leave(&i->watch);
@@ -519,7 +519,7 @@ otr_code otr_component_invoke(otr_instance *base, const char *op, otr_bytes in,
                               out->max_bytes)
                    : c.rc;
     }
-    return ended(i, status, before, out, err);
+    return ended(i, status, &c, err);
 }
 
 static uint64_t memory_bytes(otr_instance *i)
