@@ -75,25 +75,25 @@ typedef struct wi_instance {
 extern const otr_engine_ops otr_engine_wasmi;
 
 /* _module.c */
-otr_code otr_wasmi_engine_compile(otr_engine *e, otr_bytes wasm, otr_module **ret, otr_err *err);
+otr_code otr_wasmi_engine_compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_err *err);
 otr_code otr_wasmi_engine_compile_made(otr_engine *e, const otr_recipe *recipe, otr_bytes wasm,
                                        otr_module **ret, otr_err *err);
 const otr_module_info *otr_wasmi_engine_inspect(const otr_module *m);
-void otr_wasmi_engine_module_free(otr_module *m);
+void otr_wasmi_engine_module_free(otr_module *base);
 
 /* _spawn.c */
-otr_code otr_wasmi_engine_spawn(otr_module *m, const otr_spawn *spec, otr_instance **ret,
+otr_code otr_wasmi_engine_spawn(otr_module *base, const otr_spawn *spec, otr_instance **ret,
                                 otr_err *err);
-void otr_wasmi_engine_instance_free(otr_instance *i);
+void otr_wasmi_engine_instance_free(otr_instance *base);
 
 /* _call.c */
-const otr_func *otr_wasmi_engine_func(otr_instance *i, int link, const char *name);
-otr_code otr_wasmi_engine_call(otr_instance *i, const otr_call *call, otr_err *err);
-otr_code otr_wasmi_engine_memory(otr_instance *i, int link, uint64_t at, uint64_t len,
+const otr_func *otr_wasmi_engine_func(otr_instance *base, int link, const char *name);
+otr_code otr_wasmi_engine_call(otr_instance *base, const otr_call *call, otr_err *err);
+otr_code otr_wasmi_engine_memory(otr_instance *base, int link, uint64_t at, uint64_t len,
                                  uint8_t **ret, otr_err *err);
-uint64_t otr_wasmi_engine_memory_bytes(otr_instance *i);
-void otr_wasmi_engine_interrupt(otr_instance *i);
-int otr_wasmi_engine_exit_code(const otr_instance *i);
+uint64_t otr_wasmi_engine_memory_bytes(otr_instance *base);
+void otr_wasmi_engine_interrupt(otr_instance *base);
+int otr_wasmi_engine_exit_code(const otr_instance *base);
 int32_t otr_wasmi_host_call(void *user, const void *data, otr_wasmi_val *vals);
 int32_t otr_wasmi_overdue(void *user);
 /* An otr_sink for an otr_buf. */

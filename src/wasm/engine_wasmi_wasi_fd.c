@@ -16,7 +16,10 @@ static void give_line(wi_instance *i, int fd)
 static void take_text(wi_instance *i, int fd, const uint8_t *p, size_t n)
 {
     wi_line *l = &i->lines[fd - 1];
-    if (i->line != NULL && l->text == NULL) {
+    if (i->line == NULL) {
+        return;
+    }
+    if (l->text == NULL) {
         l->text = otr_alloc(OTR_LIMIT_PLUGIN_LOG_BYTES);
     }
     if (l->text == NULL) {
@@ -37,7 +40,7 @@ static void take_text(wi_instance *i, int fd, const uint8_t *p, size_t n)
 void otr_wasmi_flush_lines(wi_instance *i)
 {
     for (int fd = 1; fd <= 2; fd++) {
-        if (i->lines[fd - 1].n > 0) {
+        if (i->line != NULL && i->lines[fd - 1].n > 0) {
             give_line(i, fd);
         }
     }
