@@ -278,8 +278,8 @@ static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
     otr_guest_plugin *g = guest_of(p);
     otr_plugin_host *host = p->host;
     g->p = p;
-    otr_code rc = otr_guest_job_new(host->spec.loop, host->pool, p->name, p->manifest, host->engine,
-                                    &g->job, err);
+    otr_code rc = otr_guest_job_new(host->spec.loop, host->pool, p->name, p->manifest,
+                                    otr_plugin_host_engine(host, p->manifest), &g->job, err);
     if (rc != OTR_OK) {
         return rc;
     }

@@ -85,8 +85,8 @@ static bool load_beside(otr_guest_plugin *g, otr_manifest *m)
 {
     otr_plugin *p = g->p;
     otr_err err = { 0 };
-    otr_code rc = otr_guest_job_new(p->host->spec.loop, p->host->pool, p->name, m, p->host->engine,
-                                    &g->fresh, &err);
+    otr_code rc = otr_guest_job_new(p->host->spec.loop, p->host->pool, p->name, m,
+                                    otr_plugin_host_engine(p->host, m), &g->fresh, &err);
     if (rc == OTR_OK) {
         g->fresh->owner = g;
         rc = otr_guest_job_submit(g->fresh, OTR_JOB_LOAD, fresh_loaded, &err);
@@ -199,6 +199,7 @@ bool otr_guest_take_next(otr_guest_plugin *g)
     }
     otr_manifest_free(p->manifest);
     use_manifest(g, m);
+    g->job->engine = otr_plugin_host_engine(p->host, m); /* its code is dropped before it loads */
     g->failures = 0;
     otr_timer_stop(g->timer);
     otr_plugin_unsubscribe(p);

@@ -342,8 +342,10 @@ void otr_plugin_host_free(otr_plugin_host *host)
     otr_loop_defer_cancel(&host->stop_check);
     otr_loop_defer_cancel(&host->sweep);
     otr_timer_free(host->deadline);
-    if (host->engine != NULL) {
-        host->engine->ops->close(host->engine);
+    for (size_t i = 0; i < OTR_HOST_ENGINES; i++) {
+        if (host->engines[i] != NULL) {
+            host->engines[i]->ops->close(host->engines[i]);
+        }
     }
     otr_free(host);
 }

@@ -7,12 +7,37 @@
 
 enum { REMOVE_MS = 2000 };
 
-static otr_code open_engine(otr_plugin_host *host, const otr_manifest_set *set, otr_err *err)
+/* Where the engine of this name is, or will be. */
+static otr_engine *const *slot_of(const otr_plugin_host *host, const char *name)
 {
-    if (host->engine != NULL || set->n == 0) {
-        return OTR_OK;
+    size_t i = 0;
+    while (i < OTR_HOST_ENGINES - 1 && host->engines[i] != NULL &&
+           strcmp(host->engines[i]->ops->name, name) != 0) {
+        i++;
     }
-    return otr_engine_find("wasmtime")->open(set->cache_dir, &host->engine, err);
+    return &host->engines[i];
+}
+
+otr_engine *otr_plugin_host_engine(const otr_plugin_host *host, const otr_manifest *m)
+{
+    return *slot_of(host, m->engine);
+}
+
+static otr_code open_engines(otr_plugin_host *host, const otr_manifest_set *set, otr_err *err)
+{
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && i < set->n; i++) {
+        const otr_manifest *m = set->items[i];
+        size_t at = (size_t)(slot_of(host, m->engine) - host->engines);
+        if (host->engines[at] == NULL) {
+            rc = otr_engine_find(m->engine)->open(set->cache_dir, &host->engines[at], err);
+            if (rc == OTR_OK && host->engines[at]->cache_problem != NULL) {
+                otr_log_warn("compiled plugins are not cached", "engine", m->engine, "err",
+                             host->engines[at]->cache_problem);
+            }
+        }
+    }
+    return rc;
 }
 
 static otr_plugin *find(const otr_plugin_host *host, const char *name)
@@ -97,7 +122,7 @@ static otr_code apply_one(otr_plugin_host *host, otr_manifest *m, otr_err *err)
 
 otr_code otr_host_guests_apply(otr_plugin_host *host, otr_manifest_set *set, otr_err *err)
 {
-    otr_code first = open_engine(host, set, err);
+    otr_code first = open_engines(host, set, err);
     if (first != OTR_OK) {
         return first;
     }

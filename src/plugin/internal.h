@@ -33,11 +33,13 @@ struct otr_plugin {
     struct otr_plugin *next, *prev;
 };
 
+enum { OTR_HOST_ENGINES = 2 };
+
 struct otr_plugin_host {
     otr_plugin_host_spec spec;
     otr_plugin *first, *last;
-    otr_pool *pool;     /* borrowed: guests' jobs */
-    otr_engine *engine; /* opened with the first guest */
+    otr_pool *pool;                        /* borrowed: guests' jobs */
+    otr_engine *engines[OTR_HOST_ENGINES]; /* each opened with the first guest that names it */
     otr_timer *deadline;
     otr_loop_fn *stop_done;
     void *stop_arg;
@@ -48,6 +50,9 @@ struct otr_plugin_host {
 };
 
 extern const otr_plugin_ops otr_guest_plugin_ops;
+
+/* The open engine that `m` names. */
+otr_engine *otr_plugin_host_engine(const otr_plugin_host *host, const otr_manifest *m);
 
 void otr_plugin_set_state(otr_plugin *p, otr_plugin_state_id state, const char *reason);
 /* Subscribes `p` to `patterns` (copied), in place of what it was subscribed to. */

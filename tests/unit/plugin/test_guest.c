@@ -10,6 +10,7 @@
 #include "loop/worker.h"
 #include "plugin/host.h"
 #include "support/test.h"
+#include "wasm/engine.h"
 
 static const otr_key *const tables[] = { otr_agent_keys, NULL };
 
@@ -246,6 +247,22 @@ T_NO_OOM(a_guest_past_its_deadline_is_stopped)
     REQUIRE(wait_state(&f, "disabled"));
     CHECK_INT(f.seen.stats.timeouts, 1);
     CHECK_HAS(f.reason, "process");
+}
+
+T_NO_OOM(a_guest_runs_on_the_engine_it_names)
+{
+    if (otr_engine_find("wasmi") == NULL) {
+        otr_test_skip("these engines were built without wasmi");
+        return;
+    }
+    SETUP(GUEST("(loop $l (br $l)) (i32.const 0)", ""),
+          "{name: g, source: g.wat, engine: wasmi, on_failure: disable, limits: {call: 30ms}}");
+    REQUIRE(wait_state(&f, "running"));
+    CHECK_STR(f.seen.engine, "wasmi");
+    publish(&f, 1);
+    REQUIRE(wait_state(&f, "disabled"));
+    CHECK_HAS(f.reason, "past its deadline");
+    CHECK(strstr(f.reason, "deadline at") == NULL); /* wasmi names no functions */
 }
 
 T_NO_OOM(stop_ends_a_guest_that_loops_long_before_its_deadline)
