@@ -260,7 +260,7 @@ fn link(cs: &Components, component: Component) -> Code {
 
 fn open(pooling: bool) -> Result<Components> {
     let mut c = Config::new();
-    c.wasm_component_model(true).epoch_interruption(true).concurrency_support(false).max_wasm_stack(1 << 20);
+    c.wasm_component_model(true).epoch_interruption(true).concurrency_support(false).parallel_compilation(false).max_wasm_stack(1 << 20);
     if pooling {
         let mut p = PoolingAllocationConfig::default();
         // 1,000 instances of up to two memories, some spare for those being replaced.
