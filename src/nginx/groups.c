@@ -47,10 +47,22 @@ static const record *record_of(const otr_survey *s, const otr_master *m)
     return NULL;
 }
 
+/* Started alike on this host: a newcomer beside a known one shares pid file and ports, so it is an
+ * upgrade. The old master may have gone, and left the new one to init, before a scan saw them as
+ * parent and child.
+ */
+static bool same_start(const otr_master *a, const otr_master *b)
+{
+    return !a->zombie && !b->zombie && a->root[0] == '\0' && b->root[0] == '\0' &&
+           strcmp(a->binary, b->binary) == 0 && strcmp(a->cwd, b->cwd) == 0 &&
+           strcmp(a->prefix_arg, b->prefix_arg) == 0 && strcmp(a->config_arg, b->config_arg) == 0;
+}
+
 static bool belongs_to(const group *g, const otr_master *m, const record *was)
 {
     assert(g->leader != NULL);
-    bool related = g->leader->pid == m->ppid || (was != NULL && was == g->was);
+    bool related =
+        g->leader->pid == m->ppid || (was != NULL && was == g->was) || same_start(g->leader, m);
     for (size_t i = 0; i < g->n_others; i++) {
         related |= g->others[i]->pid == m->ppid;
     }

@@ -229,6 +229,8 @@ T(two_instances_have_two_ids)
     snprintf(args, sizeof(args), "-p /srv -c %s", h.conf);
     add_master(&h, 20, 1, 2, args, "21 ");
     add_worker(&h, 21, 20);
+    /* The same again, in other words: started alike it would be an upgrade. */
+    snprintf(args, sizeof(args), "-p /srv/ -c %s", h.conf);
     add_master(&h, 30, 1, 3, args, "31 ");
     add_worker(&h, 31, 30);
     const otr_found *f;
