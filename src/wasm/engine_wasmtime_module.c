@@ -262,8 +262,12 @@ static otr_code compile_made(wt_engine *e, const otr_recipe *recipe, otr_bytes w
 /* The compiler's heap is many megabytes, and free again until the next module. */
 static void give_back_memory(void)
 {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    /* A sanitizer brings its own heap: glibc's is then not even initialised, and is so twice at
+     * once when two threads come here first. */
 #ifdef __GLIBC__
     (void)malloc_trim(0);
+#endif
 #endif
 }
 
