@@ -166,14 +166,14 @@ class Agent:
         self.conf.write_text(text if text is not None else yaml.safe_dump(self.settings))
 
     def start(self, wait=True):
-        env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:handle_segv=0:allow_user_segv_handler=1", **self.env}
+        env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1", **self.env}
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
             [BINARY, "run", "--config", str(self.conf), *self.flags], stdout=self.log, stderr=self.log, env=env
         )
         if wait:
             wait_for(lambda: self.ended() or "msg=ready" in self.text(), "the agent is ready")
-            assert not self.ended(), self.text()
+            assert not self.ended(), f"exit code {self.process.returncode}\n{self.text()}"
 
     def text(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -247,7 +247,7 @@ class Agent:
 
 def cli(*args, stdin=None, timeout=60):
     """Runs the command line; returns (exit code, stdout bytes, stderr text)."""
-    env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1:handle_segv=0:allow_user_segv_handler=1"}
+    env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1"}
     done = subprocess.run([BINARY, *map(str, args)], input=stdin, capture_output=True, timeout=timeout, env=env)
     return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
