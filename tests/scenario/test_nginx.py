@@ -81,11 +81,14 @@ def test_an_upgrade_in_place_keeps_one_instance(nginx, agents):
     wait_for(lambda: nginx.pid() not in (None, old), "new master wrote its pid")
     new = nginx.pid()
     wait_for(lambda: nginx.answers(), "answers during the upgrade")
-    assert len([i for i in agent.instances() if i["config"] == str(nginx.conf)]) == 1
     os.kill(old, signal.SIGQUIT)
-    after = wait_for(lambda: instance_by_pid(agent, new), "new master is the instance")
-    assert after["id"] == before["id"]
-    assert len([i for i in agent.instances() if i["config"] == str(nginx.conf)]) == 1
+
+    def settled():
+        """One instance, and the new master stands for it."""
+        return [i["pid"] for i in agent.instances() if i["config"] == str(nginx.conf)] == [new]
+
+    assert before["pid"] == old
+    wait_for(settled, lambda: agent.instances())
 
 
 def test_without_nginx_the_agent_waits_and_then_finds_it(folder, agents):
