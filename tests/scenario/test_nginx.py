@@ -87,8 +87,8 @@ def test_an_upgrade_in_place_keeps_one_instance(nginx, agents):
         """One instance, and the new master stands for it."""
         return [i["pid"] for i in agent.instances() if i["config"] == str(nginx.conf)] == [new]
 
-    assert before["pid"] == old
     wait_for(settled, lambda: agent.instances())
+    assert instance_by_pid(agent, new)["id"] == before["id"]
 
 
 def test_without_nginx_the_agent_waits_and_then_finds_it(folder, agents):
