@@ -218,6 +218,7 @@ static otr_code make_parts(otr_daemon *d, otr_err *err)
         .loop = d->loop,
         .bus = d->bus,
         .pool = d->pool,
+        .program = "/proc/self/exe",
         .services = s,
         .changed = plugin_changed,
         .ready = ready,

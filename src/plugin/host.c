@@ -347,6 +347,7 @@ void otr_plugin_host_free(otr_plugin_host *host)
             host->engines[i]->ops->close(host->engines[i]);
         }
     }
+    otr_plugin_compiler_free(host->compiler);
     otr_free(host);
 }
 
@@ -474,6 +475,9 @@ static void past_deadline(void *arg)
 void otr_plugin_host_stop(otr_plugin_host *host, uint64_t deadline_ns, otr_loop_fn *done, void *arg)
 {
     host->stopping = true;
+    if (host->compiler != NULL) {
+        otr_plugin_compiler_stop(host->compiler);
+    }
     host->stop_done = done;
     host->stop_arg = arg;
     uint64_t now = otr_now_ns();

@@ -64,6 +64,9 @@ typedef struct otr_plugin_host_spec {
     otr_loop *loop;
     otr_bus *bus;
     otr_pool *pool; /* workers for guests; outlives the host */
+    /* The program whose `plugin compile` compiles guests, in a process for each. Optional: NULL
+     * compiles in this process. */
+    const char *program;
     void *services;
     /* A plugin changed state. Optional. */
     void (*changed)(void *arg, const otr_plugin_view *view);

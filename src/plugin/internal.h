@@ -8,6 +8,7 @@
 
 #include "base/digest.h"
 #include "loop/worker.h"
+#include "plugin/compiler.h"
 #include "plugin/host.h"
 #include "plugin/manifest.h"
 #include "wasm/engine.h"
@@ -40,6 +41,7 @@ struct otr_plugin_host {
     otr_plugin *first, *last;
     otr_pool *pool;                        /* borrowed: guests' jobs */
     otr_engine *engines[OTR_HOST_ENGINES]; /* each opened with the first guest that names it */
+    otr_plugin_compiler *compiler;         /* of all engines, or NULL */
     otr_timer *deadline;
     otr_loop_fn *stop_done;
     void *stop_arg;

@@ -352,21 +352,11 @@ static otr_code below_lib_dir(const otr_config *cfg, const char *name, char **re
     return rc;
 }
 
-static otr_code read_section(const otr_config *cfg, const otr_node *root, otr_manifest_set *set,
-                             otr_err *err)
+/* Where things are that the section does not place. */
+static otr_code fill_places(const otr_config *cfg, otr_manifest_set *set, char **directory,
+                            otr_err *err)
 {
-    static const char *const known[] = { "directory", "cache", "store", "trust", "load", NULL };
-    otr_trust trust = { .require = OTR_TRUST_NONE };
-    OTR_CLEANUP(otr_freep) char *directory = NULL;
-    otr_code rc = otr_manifest_kind(root, OTR_NODE_MAP, "plugins", err);
-    rc = rc == OTR_OK ? otr_node_only(root, known, err) : rc;
-    const text_key texts[] = { { "directory", &directory },
-                               { "cache", &set->cache_dir },
-                               { "store", &set->store } };
-    rc = rc == OTR_OK ? read_texts(root, texts, OTR_COUNT(texts), err) : rc;
-    if (rc == OTR_OK && directory == NULL) {
-        rc = default_directory(cfg, &directory, err);
-    }
+    otr_code rc = *directory == NULL ? default_directory(cfg, directory, err) : OTR_OK;
     if (rc == OTR_OK && set->cache_dir == NULL) {
         rc = below_lib_dir(cfg, "wasm-cache", &set->cache_dir, err);
     }
@@ -376,7 +366,25 @@ static otr_code read_section(const otr_config *cfg, const otr_node *root, otr_ma
     if (rc == OTR_OK && (set->cache_dir[0] == '\0' || strcmp(set->cache_dir, "off") == 0)) {
         otr_freep(&set->cache_dir);
     }
+    return rc;
+}
+
+static otr_code read_section(const otr_config *cfg, const otr_node *root, otr_manifest_set *set,
+                             otr_err *err)
+{
+    static const char *const known[] = { "directory", "cache", "compile_limit", "store", "trust",
+                                         "load",      NULL };
+    otr_trust trust = { .require = OTR_TRUST_NONE };
+    OTR_CLEANUP(otr_freep) char *directory = NULL;
+    otr_code rc = otr_manifest_kind(root, OTR_NODE_MAP, "plugins", err);
+    rc = rc == OTR_OK ? otr_node_only(root, known, err) : rc;
+    const text_key texts[] = { { "directory", &directory },
+                               { "cache", &set->cache_dir },
+                               { "store", &set->store } };
+    rc = rc == OTR_OK ? read_texts(root, texts, OTR_COUNT(texts), err) : rc;
+    rc = rc == OTR_OK ? fill_places(cfg, set, &directory, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_trust(root, directory, &trust, err) : rc;
+    rc = rc == OTR_OK ? read_duration(root, "compile_limit", &set->compile_ns, err) : rc;
     const otr_node *load = otr_node_get(root, "load");
     rc = rc == OTR_OK && load != NULL ? read_load(load, directory, &trust, set, err) : rc;
     otr_manifest_free_list(trust.keys);
@@ -389,6 +397,7 @@ otr_code otr_manifest_parse(const otr_config *cfg, otr_manifest_set **ret, otr_e
     if (set == NULL) {
         return otr_fail_nomem(err);
     }
+    set->compile_ns = UINT64_C(1000000) * OTR_LIMIT_WASM_COMPILE_MS;
     const otr_node *root = otr_config_tree(cfg, "plugins");
     if (root != NULL) {
         otr_code rc = read_section(cfg, root, set, err);

@@ -82,8 +82,9 @@ typedef struct otr_manifest { /* one entry of `load:` */
 } otr_manifest;
 
 typedef struct otr_manifest_set {
-    char *cache_dir; /* NULL: none */
-    char *store;     /* path of the kv database */
+    char *cache_dir;     /* NULL: none */
+    char *store;         /* path of the kv database */
+    uint64_t compile_ns; /* most that one compilation may take */
     otr_manifest **items;
     size_t n;
 } otr_manifest_set;
