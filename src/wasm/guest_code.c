@@ -292,9 +292,16 @@ otr_code otr_guest_compile(otr_engine *engine, const otr_load_spec *spec, otr_er
     return rc;
 }
 
+otr_guest_code *otr_guest_code_ref(otr_guest_code *code)
+{
+    (void)atomic_fetch_add_explicit(&code->more_owners, 1, memory_order_relaxed);
+    return code;
+}
+
 void otr_guest_code_free(otr_guest_code *code)
 {
-    if (code != NULL) {
+    if (code != NULL &&
+        atomic_fetch_sub_explicit(&code->more_owners, 1, memory_order_acq_rel) == 0) {
         if (code->module != NULL) {
             code->module->ops->module_free(code->module);
         }
