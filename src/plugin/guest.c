@@ -10,6 +10,7 @@
 enum {
     BACKOFF_FIRST_MS = 100,
     BACKOFF_MOST_MS = 30000,
+    UNREACHED_MOST = 10,
     FAILURES_MOST = 5, /* within FAILURE_WINDOW_NS: then it is disabled */
 };
 #define FAILURE_WINDOW_NS (UINT64_C(60) * OTR_NS_PER_S)
@@ -82,6 +83,17 @@ void otr_guest_fail(otr_guest_plugin *g, const otr_err *err, bool permanent)
     otr_guest_drop_then(g, true, false);
 }
 
+/* The server that has the file did not answer: no fault of the plugin, so there is no last try. */
+static void wait_for_source(otr_guest_plugin *g, const otr_err *err)
+{
+    otr_log_warn("source of plugin cannot be reached, trying again", "plugin", g->p->name, "err",
+                 err->msg);
+    g->unreached += g->unreached < UNREACHED_MOST;
+    otr_plugin_set_state(g->p, OTR_PLUGIN_BACKOFF, err->msg);
+    otr_plugin_settle(g->p);
+    otr_guest_drop_then(g, true, true);
+}
+
 static void load(otr_guest_plugin *g)
 {
     if (g->p->state_id != OTR_PLUGIN_LOADING) {
@@ -101,7 +113,8 @@ static void start_again(void *arg)
 
 static void begin_backoff(otr_guest_plugin *g)
 {
-    uint64_t wait = (uint64_t)BACKOFF_FIRST_MS << (g->failures > 0 ? g->failures - 1 : 0);
+    unsigned times = g->failures + g->unreached;
+    uint64_t wait = (uint64_t)BACKOFF_FIRST_MS << (times > 0 ? times - 1 : 0);
     otr_timer_start(g->timer, wait < BACKOFF_MOST_MS ? wait : BACKOFF_MOST_MS, 0);
 }
 
@@ -120,6 +133,7 @@ otr_code otr_guest_adopt(otr_guest_plugin *g, otr_err *err)
     p->version = otr_strdup(g->job->info.version);
     p->abi = otr_abi_name(otr_guest_code_abi(g->job->code));
     (void)snprintf(p->sha256, sizeof(p->sha256), "%s", otr_guest_code_sha256(g->job->code));
+    g->unreached = 0;
     if (p->patterns == NULL) {
         char *const *wanted =
             p->manifest->subscribe != NULL ? p->manifest->subscribe : g->job->topics;
@@ -142,7 +156,9 @@ static void load_done(otr_guest_plugin *g, otr_code rc)
     if (rc == OTR_OK) {
         rc = otr_guest_adopt(g, &g->job->err);
     }
-    if (rc != OTR_OK) {
+    if (rc != OTR_OK && g->job->unreached) {
+        wait_for_source(g, &g->job->err);
+    } else if (rc != OTR_OK) {
         otr_guest_fail(g, &g->job->err, permanent);
     }
 }
@@ -297,12 +313,8 @@ static otr_code guest_start(otr_plugin *p, otr_err *err)
 static void end_patience(void *arg)
 {
     const otr_guest_plugin *g = arg;
-    const otr_guest_job *jobs[] = { g->job, g->fresh };
-    for (size_t i = 0; i < OTR_COUNT(jobs); i++) {
-        if (jobs[i] != NULL && jobs[i]->kind != OTR_JOB_NONE && jobs[i]->cancellable != NULL) {
-            otr_guest_cancel(jobs[i]->cancellable);
-        }
-    }
+    otr_guest_job_cancel(g->job);
+    otr_guest_job_cancel(g->fresh);
 }
 
 static void guest_stop(otr_plugin *p, uint64_t deadline_ns)

@@ -33,9 +33,10 @@ typedef struct otr_guest_plugin {
     otr_manifest *fresh_manifest;
     bool fresh_ready; /* it is loaded: exchange when `drain` messages are done */
     size_t drain;
-    unsigned retiring; /* old jobs that still close */
-    otr_timer *timer;  /* back-off, or the end of patience when stopping */
-    unsigned failures; /* in the window */
+    unsigned retiring;  /* old jobs that still close */
+    otr_timer *timer;   /* back-off, or the end of patience when stopping */
+    unsigned failures;  /* in the window */
+    unsigned unreached; /* attempts in a row that did not reach the server with the file */
     uint64_t window_ns;
     otr_manifest *next;     /* a changed manifest that waits for its turn */
     bool next_is_new_code;  /* it needs the file to be loaded anew */

@@ -230,9 +230,7 @@ otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err)
     otr_plugin_set_state(p, OTR_PLUGIN_DISABLED, "switched off by an operator");
     g->switched_off = true;
     if (otr_guest_busy(g)) {
-        if (g->job->cancellable != NULL) {
-            otr_guest_cancel(g->job->cancellable);
-        }
+        otr_guest_job_cancel(g->job);
     } else {
         otr_guest_drop_then(g, false, true);
     }

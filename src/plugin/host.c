@@ -93,7 +93,7 @@ static void fill_view(const otr_plugin *p, otr_plugin_view *view)
                                       : OTR_VERSION,
         .abi = p->abi != NULL ? p->abi : "",
         .engine = guest ? p->manifest->engine : "",
-        .source = guest ? p->manifest->source : "",
+        .source = guest ? p->manifest->label : "",
         .sha256 = p->sha256,
         .state = p->state_id,
         .reason = p->reason,
