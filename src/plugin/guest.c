@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "plugin/guest_plugin.h"
+#include "plugin/watch.h"
 
 enum {
     BACKOFF_FIRST_MS = 100,
@@ -146,6 +147,7 @@ otr_code otr_guest_adopt(otr_guest_plugin *g, otr_err *err)
                  p->version != NULL ? p->version : "", "abi", p->abi, "engine",
                  p->manifest->engine);
     otr_plugin_set_state(p, OTR_PLUGIN_RUNNING, "");
+    otr_source_watch_update(p->host); /* a new manifest may name another file */
     otr_plugin_settle(p);
     return OTR_OK;
 }

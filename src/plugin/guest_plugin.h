@@ -44,6 +44,7 @@ typedef struct otr_guest_plugin {
     bool stopping, closed;
     uint64_t stop_deadline_ns;
     bool load_after_drop, disable_after_drop;
+    bool off;          /* an operator wants it off: a changed file does not switch it on */
     bool switched_off; /* by an operator while a job ran: what it failed of does not count */
     otr_dead_letter dead[OTR_DEAD_LETTERS]; /* a ring: the latest messages that failed */
     uint64_t n_dead;                        /* ever */

@@ -219,6 +219,7 @@ otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err)
 {
     otr_guest_plugin *g = otr_plugin_state(p);
     if (p->state_id == OTR_PLUGIN_DISABLED) {
+        g->off = true;
         return OTR_OK;
     }
     if (otr_guest_busy(g) && g->job->kind != OTR_JOB_PROCESS) {
@@ -228,6 +229,7 @@ otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err)
     otr_timer_stop(g->timer);
     otr_plugin_unsubscribe(p);
     otr_plugin_set_state(p, OTR_PLUGIN_DISABLED, "switched off by an operator");
+    g->off = true;
     g->switched_off = true;
     if (otr_guest_busy(g)) {
         otr_guest_job_cancel(g->job);
@@ -245,7 +247,14 @@ void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest)
                           otr_guest_plugin_stale(p) || p->state_id == OTR_PLUGIN_DISABLED;
     otr_manifest_free(g->next);
     g->next = manifest;
+    g->off = false;
     otr_guest_pump(g);
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
 bool otr_guest_plugin_stale(otr_plugin *p)
@@ -256,7 +265,17 @@ bool otr_guest_plugin_stale(otr_plugin *p)
     if (g->job->kind == OTR_JOB_LOAD || then->st_ino == 0 || stat(p->manifest->source, &now) != 0) {
         return false;
     }
-    return now.st_dev != then->st_dev || now.st_ino != then->st_ino ||
-           now.st_size != then->st_size || now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
-           now.st_mtim.tv_nsec != then->st_mtim.tv_nsec;
+    return !same_file(&now, then);
+}
+
+otr_file_state otr_guest_plugin_compare(const otr_plugin *p, const struct stat *now)
+{
+    const otr_guest_plugin *g = p->state;
+    if (g->off || g->stopping) {
+        return OTR_FILE_SAME;
+    }
+    if (g->job->kind == OTR_JOB_LOAD || g->fresh != NULL || g->next != NULL) {
+        return OTR_FILE_BUSY;
+    }
+    return same_file(now, &g->job->file) ? OTR_FILE_SAME : OTR_FILE_OTHER;
 }

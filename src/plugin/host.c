@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "plugin/internal.h"
+#include "plugin/watch.h"
 
 enum { TURN_MESSAGES = 64 };
 
@@ -339,6 +340,7 @@ void otr_plugin_host_free(otr_plugin_host *host)
     while (host->last != NULL) {
         otr_plugin_free(host->last);
     }
+    otr_source_watch_free(host->watches);
     otr_loop_defer_cancel(&host->stop_check);
     otr_loop_defer_cancel(&host->sweep);
     otr_timer_free(host->deadline);
@@ -474,6 +476,7 @@ static void past_deadline(void *arg)
 void otr_plugin_host_stop(otr_plugin_host *host, uint64_t deadline_ns, otr_loop_fn *done, void *arg)
 {
     host->stopping = true;
+    otr_source_watch_free(otr_steal(&host->watches));
     host->stop_done = done;
     host->stop_arg = arg;
     uint64_t now = otr_now_ns();
