@@ -1,49 +1,29 @@
 #include "plugin/guest_job.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "plugin/internal.h"
-#include "plugin/trust.h"
+#include "plugin/source.h"
 
 enum { SLICE_NS = 2000000 }; /* a batch hands its results to the loop at least this often */
 
 /* ---- load ---- */
 
-static otr_code read_source(otr_guest_job *job, otr_buf *out, otr_err *err)
-{
-    const char *path = job->manifest->source;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        return otr_fail_sys(err, errno, "cannot open %s (source of the plugin at %s)", path,
-                            job->manifest->where);
-    }
-    otr_code rc = OTR_OK;
-    if (fstat(fd, &job->file) != 0) {
-        rc = otr_fail_sys(err, errno, "cannot stat %s", path);
-    } else if (!S_ISREG(job->file.st_mode)) {
-        rc = otr_fail(err, OTR_EINVAL, "%s is not a regular file", path);
-    } else {
-        rc = otr_buf_read_fd(out, fd, err);
-        rc = rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", path);
-    }
-    close(fd);
-    return rc;
-}
-
 static otr_code load_code(otr_guest_job *job, otr_err *err)
 {
     otr_buf file;
+    otr_source source = otr_source_of(job->manifest);
+    otr_source_info info;
+    source.ended = &job->hostcalls.ended;
     otr_buf_init(&file, OTR_LIMIT_PLUGIN_FILE_BYTES);
-    otr_code rc = read_source(job, &file, err);
-    rc = rc == OTR_OK ? otr_trust_check(job->manifest, otr_buf_bytes(&file), err) : rc;
+    otr_code rc = otr_source_read(&source, &file, &info, err);
+    job->file = info.file;
+    job->unreached = info.unreached;
     if (rc == OTR_OK) {
         otr_load_spec spec = {
             .name = job->name,
@@ -171,7 +151,7 @@ static otr_code ask_init(otr_guest_job *job, otr_err *err)
 
 static otr_code run_load(otr_guest_job *job, otr_err *err)
 {
-    job->permanent = false;
+    job->permanent = job->unreached = false;
     otr_code rc = job->code == NULL ? load_code(job, err) : OTR_OK;
     if (rc == OTR_OK) {
         rc = spawn(job, err);
@@ -185,7 +165,7 @@ static otr_code run_load(otr_guest_job *job, otr_err *err)
     /* Traps, time-outs and memory may be the moment's fault; all else will be the same next time.
      */
     job->permanent = rc != OTR_OK && rc != OTR_EGUEST && rc != OTR_ETIMEOUT && rc != OTR_EQUOTA &&
-                     rc != OTR_ENOMEM;
+                     rc != OTR_ENOMEM && !job->unreached;
     return rc;
 }
 
@@ -380,12 +360,24 @@ otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_d
                               otr_err *err)
 {
     job->kind = kind;
+    atomic_store(&job->hostcalls.ended, false);
     job->cancellable = kind == OTR_JOB_LOAD || kind == OTR_JOB_DROP ? NULL : job->guest;
     otr_code rc = otr_worker_submit(job->strand, run_job, done, job, err);
     if (rc != OTR_OK) {
         job->kind = OTR_JOB_NONE;
     }
     return rc;
+}
+
+void otr_guest_job_cancel(otr_guest_job *job)
+{
+    if (job == NULL || job->kind == OTR_JOB_NONE) {
+        return;
+    }
+    atomic_store(&job->hostcalls.ended, true);
+    if (job->cancellable != NULL) {
+        otr_guest_cancel(job->cancellable);
+    }
 }
 
 void otr_guest_job_release(otr_guest_job *job, size_t n)

@@ -77,6 +77,7 @@ typedef struct otr_guest_job {
 
     otr_err err;            /* of the job, when its result is not OTR_OK */
     bool permanent;         /* LOAD: trying again cannot help */
+    bool unreached;         /* LOAD: the server that has the file did not answer */
     otr_plugin_stats delta; /* calls, errors, traps, …: added to the plugin's by the loop */
 } otr_guest_job;
 
@@ -92,6 +93,10 @@ otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_d
 /* Takes the code that `from` has loaded. Both idle, or `from` at work. */
 void otr_guest_job_share(otr_guest_job *job, const otr_guest_job *from);
 /* Drops the first `n` messages of the batch; their calls are the caller's. */
+/* Ends what the running job does: the guest's call, a request, a download. Nothing runs: nothing.
+ */
+void otr_guest_job_cancel(otr_guest_job *job);
+/* Drops the first `n` messages of the batch. */
 void otr_guest_job_release(otr_guest_job *job, size_t n);
 /* Adds what the job counted to `to`, all but its memory, publishes its outbox, and starts counting
  * anew. */

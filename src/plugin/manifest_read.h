@@ -47,6 +47,7 @@ otr_code otr_manifest_duration(const otr_node *map, const char *key, uint64_t *s
 /* manifest_trust.c: `plugins.trust`, then what it means for one entry. */
 otr_code otr_manifest_trust(const otr_node *root, const char *directory, otr_trust *ret,
                             otr_err *err) OTR_MUST_CHECK;
+void otr_manifest_trust_deinit(otr_trust *trust);
 otr_code otr_manifest_demand(const otr_node *entry, const otr_trust *trust, otr_manifest *m,
                              otr_err *err) OTR_MUST_CHECK;
 

@@ -78,6 +78,37 @@ T(trust_that_cannot_be_met_is_refused_with_place)
     refused("plugins:\n" ONE ", signature: a.sig}\n", "no key to check it");
 }
 
+#define SHA   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define FETCH "plugins:\n  load:\n    - {name: a, source: \"https://h/p.wasm\""
+
+T(a_remote_source_needs_https_and_somebody_who_vouches)
+{
+    refused("plugins:\n  load:\n    - {name: a, source: \"http://h/p\"}\n", "use https://");
+    refused("plugins:\n  load:\n    - {name: a, source: \"ftp://h/p\"}\n", ":3:");
+    refused("plugins:\n  load:\n    - {name: a, source: \"https://u:p@h/p\"}\n", "password");
+    refused(FETCH "}\n", "needs `sha256`");
+    refused(FETCH "}\n", ":3:");
+    refused("plugins: {downloads: [a]}\n", "downloads");
+    refused("plugins: {download_timeout: 0s}\n", "longer than 0");
+    refused("plugins: {watch: maybe}\n", "watch");
+    refused("plugins:\n  trust:\n    revoked: [abc]\n", "plugins.trust.revoked");
+}
+
+T(a_remote_source_is_signed_or_pinned)
+{
+    PARSE("lib_dir: /lib/x\nplugins:\n  trust: {keys: [" KEY "], ca: /ca.pem}\n"
+          "  load:\n    - {name: a, source: \"https://h/p.wasm?token=x\"}\n"
+          "    - {name: b, source: \"https://h/q\", sha256: " SHA "}\n");
+    REQUIRE_OK(rc, err);
+    const otr_manifest *a = set->items[0], *b = set->items[1];
+    CHECK_STR(a->source, "https://h/p.wasm?token=x");
+    CHECK_STR(a->label, "https://h/p.wasm");
+    CHECK_STR(a->signature, "https://h/p.wasm.minisig?token=x");
+    CHECK_STR(a->ca, "/ca.pem");
+    CHECK_STR(a->downloads, "/lib/x/plugins");
+    CHECK(a->signed_needed && !b->signed_needed && a->watch);
+}
+
 T(trust_is_read_and_a_signature_stands_beside_its_source)
 {
     PARSE("plugins:\n  directory: /lib/p\n"
