@@ -254,9 +254,9 @@ static otr_code read_subscribe(const otr_node *entry, otr_manifest *m, otr_err *
 static otr_code read_entry(const otr_node *entry, const char *directory, const otr_trust *trust,
                            otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "name",   "source",    "abi",        "engine",
-                                         "sha256", "signature", "config",     "subscribe",
-                                         "grants", "limits",    "on_failure", NULL };
+    static const char *const known[] = { "name",       "source",   "abi",       "engine", "sha256",
+                                         "signature",  "config",   "subscribe", "grants", "limits",
+                                         "on_failure", "encoding", NULL };
     static const char *const outcomes[] = { "restart", "disable", NULL };
     const text_key texts[] = { { "name", &m->name },     { "source", &m->source },
                                { "abi", &m->abi },       { "engine", &m->engine },
@@ -271,6 +271,10 @@ static otr_code read_entry(const otr_node *entry, const char *directory, const o
     rc = rc == OTR_OK ? otr_manifest_grants(entry, m, err) : rc;
     rc = rc == OTR_OK ? read_limits(entry, m, err) : rc;
     rc = rc == OTR_OK ? read_subscribe(entry, m, err) : rc;
+    size_t encoding = 0;
+    rc = rc == OTR_OK ? otr_manifest_choice(entry, "encoding", otr_encoding_names, &encoding, err)
+                      : rc;
+    m->encoding = (otr_encoding)encoding;
     size_t outcome = 0;
     rc = rc == OTR_OK ? otr_manifest_choice(entry, "on_failure", outcomes, &outcome, err) : rc;
     m->on_failure = (otr_on_failure)outcome;
