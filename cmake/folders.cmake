@@ -5,7 +5,7 @@ set(OTR_DEPS_loop dep_uv)
 set(OTR_DEPS_wasm dep_engines)
 set(OTR_DEPS_net dep_uv dep_microhttpd dep_http_parser)
 set(OTR_DEPS_nginx dep_uv)
-set(OTR_DEPS_plugin dep_sqlite dep_sodium dep_curl)
+set(OTR_DEPS_plugin dep_sqlite dep_sodium dep_curl dep_protobuf)
 
 # src/<folder>/<x>.wat becomes the header "<folder>/<x>.wat.h" with the array otr_<x>_wat.
 function(otr_embed target folder)

@@ -34,6 +34,10 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
         };
         rc = otr_guest_load(job->engine, &spec, &job->code, err);
     }
+    if (rc == OTR_OK) {
+        rc = otr_encoding_check(job->manifest->encoding,
+                                otr_abi_name(otr_guest_code_abi(job->code)), err);
+    }
     otr_buf_deinit(&file);
     return rc;
 }
@@ -48,14 +52,15 @@ static otr_code spawn(otr_guest_job *job, otr_err *err)
 {
     otr_guest_spec spec = {
         .name = job->name,
-        .ops = &otr_hostcalls_ops,
-        .host = &job->hostcalls,
         .wasi = &job->manifest->wasi,
         .max_memory_bytes = job->manifest->memory_bytes,
         .max_vars_bytes = job->manifest->vars_bytes,
         .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
         .init_ms = (job->manifest->init_ns + OTR_NS_PER_MS - 1) / OTR_NS_PER_MS,
     };
+    job->encoded =
+        (otr_encoded_host){ job->manifest->encoding, &otr_hostcalls_ops, &job->hostcalls };
+    otr_encoding_host(&job->encoded, &spec);
     otr_hostcalls_begin(&job->hostcalls, NULL);
     otr_code rc = otr_hostcalls_load(&job->hostcalls, err);
     return rc == OTR_OK ? otr_guest_new(job->code, &spec, &job->guest, err) : rc;
@@ -103,26 +108,48 @@ bool otr_guest_job_has(const otr_guest_job *job, unsigned has, const char *opera
     return otr_guest_code_has(job->code, operation);
 }
 
+/* What the guest just answered to `op`, as JSON. */
+static otr_code answer(otr_guest_job *job, const char *op, otr_bytes *ret, otr_err *err)
+{
+    return otr_encoding_answer(job->manifest->encoding, op, otr_buf_bytes(&job->output),
+                               &job->scratch, ret, err);
+}
+
+/* Hands `config:` to `op`. */
+static otr_code configure(otr_guest_job *job, const char *op, otr_err *err)
+{
+    otr_bytes in;
+    otr_hostcalls_begin(&job->hostcalls, NULL);
+    otr_code rc =
+        otr_encoding_input(job->manifest->encoding, op, otr_bytes_of(job->manifest->config_json),
+                           &job->scratch, &in, err);
+    return rc == OTR_OK ? call(job, op, in, job->manifest->init_ns, err) : rc;
+}
+
 static otr_code ask_info(otr_guest_job *job, otr_err *err)
 {
     otr_hostcalls_begin(&job->hostcalls, NULL);
+    otr_bytes json;
     otr_code rc = call(job, "info", (otr_bytes){ NULL, 0 }, job->manifest->init_ns, err);
+    rc = rc == OTR_OK ? answer(job, "info", &json, err) : rc;
     if (rc != OTR_OK) {
         return rc;
     }
     otr_contract_info_deinit(&job->info);
-    return otr_contract_read_info(otr_buf_bytes(&job->output), &job->info, err);
+    return otr_contract_read_info(json, &job->info, err);
 }
 
 static otr_code ask_topics(otr_guest_job *job, otr_err *err)
 {
     otr_hostcalls_begin(&job->hostcalls, NULL);
+    otr_bytes json;
     otr_code rc = call(job, "subscriptions", (otr_bytes){ NULL, 0 }, job->manifest->init_ns, err);
+    rc = rc == OTR_OK ? answer(job, "subscriptions", &json, err) : rc;
     if (rc != OTR_OK) {
         return rc;
     }
     otr_contract_topics topics = { NULL, NULL };
-    rc = otr_contract_read_topics(otr_buf_bytes(&job->output), &topics, err);
+    rc = otr_contract_read_topics(json, &topics, err);
     if (rc == OTR_OK) {
         otr_contract_topics_deinit(&job->topics);
         job->topics = topics;
@@ -137,9 +164,7 @@ static otr_code ask_init(otr_guest_job *job, otr_err *err)
     if (!otr_guest_job_has(job, OTR_HAS_INIT, "init")) {
         return OTR_OK;
     }
-    otr_hostcalls_begin(&job->hostcalls, NULL);
-    otr_code rc =
-        call(job, "init", otr_bytes_of(job->manifest->config_json), job->manifest->init_ns, err);
+    otr_code rc = configure(job, "init", err);
     bool sure = (job->info.operations & OTR_HAS_LIST) != 0 ||
                 strcmp(otr_abi_name(otr_guest_code_abi(job->code)), "wapc") != 0;
     if (rc == OTR_EINVAL && !sure && job->manifest->config_pairs[0] == NULL) {
@@ -191,7 +216,9 @@ static void take_answer(otr_guest_job *job, otr_code rc, const otr_err *err)
     otr_err why = { 0 };
     job->answer.given = true;
     if (rc == OTR_OK) {
-        rc = otr_contract_read_verdict(otr_buf_bytes(&job->output), &job->answer.said, &why);
+        otr_bytes json;
+        rc = answer(job, "process", &json, &why);
+        rc = rc == OTR_OK ? otr_contract_read_verdict(json, &job->answer.said, &why) : rc;
         err = &why;
         job->delta.errors += rc != OTR_OK;
     }
@@ -203,18 +230,18 @@ static void take_answer(otr_guest_job *job, otr_code rc, const otr_err *err)
 
 static otr_code process_one(otr_guest_job *job, const otr_guest_item *item, otr_err *err)
 {
-    otr_bytes json;
-    otr_code rc = otr_msg_json(item->msg, &json, err);
+    otr_bytes in;
+    otr_code rc = otr_encoding_message(job->manifest->encoding, item->msg, &in, err);
     bool made = rc == OTR_OK;
     if (made) {
         otr_hostcalls_begin(&job->hostcalls, item->msg);
-        rc = call(job, "process", json, job->manifest->call_ns, err);
+        rc = call(job, "process", in, job->manifest->call_ns, err);
     } else {
         job->delta.errors++;
     }
     if (item->deadline_ns != 0) {
         take_answer(job, rc, err); /* a question that failed is answered, not kept */
-    } else if (rc != OTR_OK && made) {
+    } else if (rc != OTR_OK) {
         remember_failed(job, (size_t)(item - job->batch), err);
     }
     if (rc != OTR_OK && made && otr_guest_dead(job->guest)) {
@@ -275,9 +302,7 @@ static otr_code run_kind(otr_strand *strand, otr_guest_job *job)
     case OTR_JOB_PROCESS:
         return run_process(strand, job, &job->err);
     case OTR_JOB_RECONFIGURE:
-        otr_hostcalls_begin(&job->hostcalls, NULL);
-        return call(job, "reconfigure", otr_bytes_of(job->manifest->config_json),
-                    job->manifest->init_ns, &job->err);
+        return configure(job, "reconfigure", &job->err);
     case OTR_JOB_CLOSE:
         return run_close(job, &job->err);
     case OTR_JOB_DROP:
@@ -319,6 +344,7 @@ otr_code otr_guest_job_new(otr_loop *loop, otr_pool *pool, const char *name, otr
     job->name = name;
     job->engine = engine;
     otr_buf_init(&job->output, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
+    otr_buf_init(&job->scratch, OTR_LIMIT_JSON_BYTES);
     otr_hostcalls_init(&job->hostcalls, name, manifest);
     otr_guest_job_use(job, manifest);
     *ret = job;
@@ -352,6 +378,7 @@ void otr_guest_job_free(otr_guest_job *job)
     otr_contract_info_deinit(&job->info);
     otr_contract_topics_deinit(&job->topics);
     otr_buf_deinit(&job->output);
+    otr_buf_deinit(&job->scratch);
     otr_manifest_free(job->manifest);
     otr_free(job);
 }

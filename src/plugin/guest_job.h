@@ -13,6 +13,7 @@
 
 #include "loop/worker.h"
 #include "plugin/contract.h"
+#include "plugin/encoding.h"
 #include "plugin/host.h"
 #include "plugin/hostcalls.h"
 #include "plugin/manifest.h"
@@ -52,7 +53,9 @@ typedef struct otr_guest_job {
     otr_contract_info info;
     otr_contract_topics topics; /* what the guest subscribes to */
     otr_hostcalls hostcalls;
+    otr_encoded_host encoded; /* `hostcalls` in the guest's encoding */
     otr_buf output;
+    otr_buf scratch; /* input or answer on its way between the guest's encoding and JSON */
     otr_guest_item batch[OTR_GUEST_BATCH];
     size_t n, next;
 

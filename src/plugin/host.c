@@ -98,6 +98,7 @@ static void fill_view(const otr_plugin *p, otr_plugin_view *view)
         .engine = guest ? p->manifest->engine : "",
         .source = guest ? p->manifest->label : "",
         .sha256 = p->sha256,
+        .encoding = guest ? otr_encoding_names[p->manifest->encoding] : "",
         .state = p->state_id,
         .reason = p->reason,
         .state_since_ns = p->state_since_ns,

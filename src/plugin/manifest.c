@@ -266,10 +266,11 @@ static otr_code read_subscribe(const otr_node *entry, otr_manifest *m, otr_err *
 static otr_code read_entry(const otr_node *entry, const char *directory, const otr_trust *trust,
                            otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "name",       "source",    "abi",       "engine",
-                                         "sha256",     "signature", "config",    "subscribe",
-                                         "grants",     "limits",    "hooks",     "after",
-                                         "on_failure", "restart",   "instances", NULL };
+    static const char *const known[] = { "name",     "source",     "abi",     "engine",
+                                         "sha256",   "signature",  "config",  "subscribe",
+                                         "grants",   "limits",     "hooks",   "after",
+                                         "encoding", "on_failure", "restart", "instances",
+                                         NULL };
     const text_key texts[] = { { "name", &m->name },     { "source", &m->source },
                                { "abi", &m->abi },       { "engine", &m->engine },
                                { "sha256", &m->sha256 }, { "signature", &m->signature } };
@@ -284,6 +285,10 @@ static otr_code read_entry(const otr_node *entry, const char *directory, const o
     rc = rc == OTR_OK ? read_limits(entry, m, err) : rc;
     rc = rc == OTR_OK ? read_subscribe(entry, m, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_life(entry, m, err) : rc;
+    size_t encoding = 0;
+    rc = rc == OTR_OK ? otr_manifest_choice(entry, "encoding", otr_encoding_names, &encoding, err)
+                      : rc;
+    m->encoding = (otr_encoding)encoding;
     rc = rc == OTR_OK ? resolve_source(directory, m, err) : rc;
     rc = rc == OTR_OK ? read_identity(entry, m, err) : rc;
     char where[OTR_MANIFEST_WHERE];

@@ -29,6 +29,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "config/config.h"
+#include "plugin/encoding.h"
 #include "plugin/http_grant.h"
 #include "wasm/engine.h"
 
@@ -65,10 +66,11 @@ enum { OTR_SECRETS = 16 }; /* of one plugin */
 typedef struct otr_manifest { /* one entry of `load:` */
     unsigned more_owners;     /* beside the first: otr_manifest_ref() */
     char *name;
-    char *source;         /* absolute path of the file, or https:// URL */
-    char *label;          /* `source` for people: without a query, which may hold a token */
-    char *abi;            /* NULL: detect */
-    char *engine;         /* "wasmtime" */
+    char *source; /* absolute path of the file, or https:// URL */
+    char *label;  /* `source` for people: without a query, which may hold a token */
+    char *abi;    /* NULL: detect */
+    char *engine; /* "wasmtime" */
+    otr_encoding encoding;
     char *sha256;         /* 64 hex digits, or NULL */
     char *signature;      /* path or https:// URL of the .minisig file */
     bool signed_needed;   /* refuse the file without a good signature */

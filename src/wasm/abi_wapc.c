@@ -150,6 +150,9 @@ static otr_code not_offered(otr_err *err)
 
 static otr_code publish(const otr_guest *g, otr_bytes in, otr_err *err)
 {
+    if (g->spec.ops->publish_message != NULL) {
+        return g->spec.ops->publish_message(g->spec.host, in, err);
+    }
     OTR_CLEANUP(otr_json_freep) otr_json *doc = NULL;
     otr_code rc = otr_json_parse(in, &doc, err);
     if (rc != OTR_OK) {
