@@ -263,6 +263,14 @@ static otr_code read_subscribe(const otr_node *entry, otr_manifest *m, otr_err *
     return node != NULL ? otr_manifest_patterns(node, "subscribe", &m->subscribe, err) : OTR_OK;
 }
 
+static otr_code read_encoding(const otr_node *entry, otr_manifest *m, otr_err *err)
+{
+    size_t encoding = 0;
+    otr_code rc = otr_manifest_choice(entry, "encoding", otr_encoding_names, &encoding, err);
+    m->encoding = (otr_encoding)encoding;
+    return rc;
+}
+
 static otr_code read_entry(const otr_node *entry, const char *directory, const otr_trust *trust,
                            otr_manifest *m, otr_err *err)
 {
@@ -285,10 +293,7 @@ static otr_code read_entry(const otr_node *entry, const char *directory, const o
     rc = rc == OTR_OK ? read_limits(entry, m, err) : rc;
     rc = rc == OTR_OK ? read_subscribe(entry, m, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_life(entry, m, err) : rc;
-    size_t encoding = 0;
-    rc = rc == OTR_OK ? otr_manifest_choice(entry, "encoding", otr_encoding_names, &encoding, err)
-                      : rc;
-    m->encoding = (otr_encoding)encoding;
+    rc = rc == OTR_OK ? read_encoding(entry, m, err) : rc;
     rc = rc == OTR_OK ? resolve_source(directory, m, err) : rc;
     rc = rc == OTR_OK ? read_identity(entry, m, err) : rc;
     char where[OTR_MANIFEST_WHERE];
