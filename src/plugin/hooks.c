@@ -203,8 +203,9 @@ static void past_deadline(void *arg)
 {
     otr_hook *h = arg;
     char why[64];
-    (void)snprintf(why, sizeof(why), "no answer within %llu ms",
-                   (unsigned long long)((h->deadline_ns - h->begun_ns) / OTR_NS_PER_MS));
+    (void)snprintf(
+        why, sizeof(why), "no answer within %llu ms",
+        (unsigned long long)((h->deadline_ns - h->begun_ns + OTR_NS_PER_MS / 2) / OTR_NS_PER_MS));
     give_up(h, OTR_HOOK_TIMED_OUT, why);
     check_open(h);
 }
