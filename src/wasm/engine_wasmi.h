@@ -57,6 +57,7 @@ typedef struct wi_instance {
     otr_wasmi_store *store;
     uint64_t deadline_ns; /* of the innermost call; UINT64_MAX: none */
     _Atomic bool interrupted;
+    const _Atomic bool *cancel; /* the owner's; NULL: none */
     bool dead;
     unsigned depth;              /* calls in flight: a host function may call back in */
     const wi_module *modules[9]; /* of the parts */

@@ -55,7 +55,8 @@ const otr_func *otr_wasmi_engine_func(otr_instance *base, int link, const char *
 int32_t otr_wasmi_overdue(void *user)
 {
     wi_instance *i = user;
-    if (atomic_load_explicit(&i->interrupted, memory_order_relaxed)) {
+    if (atomic_load_explicit(&i->interrupted, memory_order_relaxed) ||
+        (i->cancel != NULL && atomic_load_explicit(i->cancel, memory_order_relaxed))) {
         i->end = WI_END_INTERRUPT;
     } else if (i->deadline_ns != UINT64_MAX && otr_now_ns() >= i->deadline_ns) {
         i->end = WI_END_DEADLINE;
@@ -71,7 +72,10 @@ int32_t otr_wasmi_host_call(void *user, const void *data, otr_wasmi_val *vals)
     err.code = OTR_OK;
     err.sys = 0;
     err.msg[0] = '\0';
+    const otr_import *outer = i->base.import;
+    i->base.import = import;
     otr_code rc = import->fn(i->base.user, &i->base, (otr_val *)vals, &err);
+    i->base.import = outer;
     if (OTR_UNLIKELY(rc != OTR_OK || i->dead)) {
         if (i->end == WI_END_NONE) { /* else a nested call failed first and said why */
             i->end = WI_END_HOST;
