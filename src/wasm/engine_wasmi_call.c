@@ -2,6 +2,8 @@
 
 #ifdef OTR_HAVE_WASMI
 
+#include <stdio.h>
+
 #include "base/clock.h"
 
 _Static_assert(sizeof(otr_val) == sizeof(otr_wasmi_val), "values cross unchanged");
@@ -116,6 +118,19 @@ static otr_code trapped(wi_instance *i, int32_t status, const char *text, otr_er
     return otr_fail(err, OTR_EGUEST, "%s", text);
 }
 
+/* The interpreter keeps no trace: all that is known is which export was called. */
+static otr_code failed_in(wi_instance *i, int32_t status, const otr_buf *text, const otr_func *func,
+                          otr_err *err)
+{
+    bool trap = i->end == WI_END_NONE;
+    otr_code rc = otr_wasmi_failed(i, status, otr_buf_text(text), err);
+    if (trap && err != NULL && i->depth == 0) {
+        size_t n = strlen(err->msg);
+        (void)snprintf(err->msg + n, sizeof(err->msg) - n, " in %s", func->name);
+    }
+    return rc;
+}
+
 otr_code otr_wasmi_failed(wi_instance *i, int32_t status, const char *text, otr_err *err)
 {
     wi_end end = i->end;
@@ -174,8 +189,7 @@ otr_code otr_wasmi_engine_call(otr_instance *base, const otr_call *call, otr_err
     if (i->depth == 0 && (i->lines[0].n | i->lines[1].n) != 0) {
         otr_wasmi_flush_lines(i);
     }
-    otr_code rc =
-        status == OTR_WASMI_OK ? OTR_OK : otr_wasmi_failed(i, status, otr_buf_text(&text), err);
+    otr_code rc = status == OTR_WASMI_OK ? OTR_OK : failed_in(i, status, &text, call->func, err);
     otr_buf_deinit(&text);
     return rc;
 }
