@@ -77,6 +77,7 @@ static otr_code components_of(otr_engine *engine, otr_engine **ret, otr_err *err
         if (rc != OTR_OK) {
             return rc;
         }
+        found->compiler = engine->compiler;
         if (!atomic_compare_exchange_strong(&engine->components, &none, found)) {
             found->ops->close(found);
             found = none;
@@ -238,8 +239,8 @@ static otr_code check(const otr_guest_code *code, const char *const *operations,
     return rc;
 }
 
-otr_code otr_guest_compile(otr_engine *engine, const otr_load_spec *spec, otr_guest_code *code,
-                           otr_err *err)
+otr_code otr_guest_compile_all(otr_engine *engine, const otr_load_spec *spec, otr_guest_code *code,
+                               otr_err *err)
 {
     if (spec->abi != NULL && otr_abi_find(spec->abi) == NULL) {
         return otr_guest_pick_abi(code, spec->abi, NULL, err);
@@ -269,7 +270,7 @@ otr_code otr_guest_complete(const otr_load_spec *spec, otr_guest_code *code, otr
 static otr_code load(otr_engine *engine, const otr_load_spec *spec, otr_guest_code *code,
                      otr_err *err)
 {
-    otr_code rc = otr_guest_compile(engine, spec, code, err);
+    otr_code rc = otr_guest_compile_all(engine, spec, code, err);
     if (rc == OTR_OK) {
         rc = otr_guest_pick_abi(code, spec->abi, &code->abi, err);
     }
@@ -294,6 +295,28 @@ otr_code otr_guest_load(otr_engine *engine, const otr_load_spec *spec, otr_guest
     return OTR_OK;
 }
 
+otr_code otr_guest_compile(otr_engine *engine, const otr_load_spec *spec, otr_err *err)
+{
+    otr_guest_code *code = otr_zalloc(sizeof(*code));
+    otr_module *kernel;
+    if (code == NULL) {
+        return otr_fail_nomem(err);
+    }
+    otr_code rc = otr_guest_compile_all(engine, spec, code, err);
+    if (rc == OTR_OK) {
+        const otr_abi_ops *abi = spec->abi != NULL ? otr_abi_find(spec->abi) : detect(code);
+        rc = abi != NULL ? kernel_of(code->module->engine, abi, &kernel, err) : OTR_OK;
+    }
+    otr_guest_code_free(code);
+    return rc;
+}
+
+otr_guest_code *otr_guest_code_ref(otr_guest_code *code)
+{
+    (void)atomic_fetch_add_explicit(&code->more_owners, 1, memory_order_relaxed);
+    return code;
+}
+
 void otr_guest_code_deinit(otr_guest_code *code)
 {
     if (code->module != NULL) {
@@ -306,7 +329,8 @@ void otr_guest_code_deinit(otr_guest_code *code)
 
 void otr_guest_code_free(otr_guest_code *code)
 {
-    if (code != NULL) {
+    if (code != NULL &&
+        atomic_fetch_sub_explicit(&code->more_owners, 1, memory_order_acq_rel) == 0) {
         otr_guest_code_deinit(code);
         otr_free(code);
     }

@@ -31,6 +31,7 @@ struct otr_guest_code {
     size_t n_functions;
     otr_extism_manifest *manifest; /* that the file was; NULL: it was a module */
     char sha256[OTR_SHA256_HEX_BYTES];
+    _Atomic unsigned more_owners; /* beside the first */
 };
 
 /* The ABI that `info` speaks by its imports and exports, or NULL. */
@@ -42,8 +43,8 @@ const otr_module_info *otr_module_info_of(const otr_module *m); /* NULL gives NU
 
 /* guest_code.c: loading in its steps, for guest_inspect.c. Compiles the guest and the modules
  * linked to it; which ABI they speak; then all that the ABI brings. */
-otr_code otr_guest_compile(otr_engine *engine, const otr_load_spec *spec, otr_guest_code *code,
-                           otr_err *err) OTR_MUST_CHECK;
+otr_code otr_guest_compile_all(otr_engine *engine, const otr_load_spec *spec, otr_guest_code *code,
+                               otr_err *err) OTR_MUST_CHECK;
 otr_code otr_guest_pick_abi(const otr_guest_code *code, const char *name, const otr_abi_ops **ret,
                             otr_err *err) OTR_MUST_CHECK;
 otr_code otr_guest_complete(const otr_load_spec *spec, otr_guest_code *code, otr_err *err)

@@ -109,7 +109,7 @@ otr_code otr_guest_inspect(otr_engine *engine, const otr_load_spec *spec, otr_bu
         return otr_fail_nomem(err);
     }
     otr_buf_init(&r->missing, MISSING_BYTES);
-    otr_code rc = otr_guest_compile(engine, &plain, &r->code, err);
+    otr_code rc = otr_guest_compile_all(engine, &plain, &r->code, err);
     if (rc != OTR_OK) {
         rc = otr_wrap(err, rc, "%s", spec->name);
     } else {
