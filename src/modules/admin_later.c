@@ -116,8 +116,10 @@ static otr_code read_deadline(const otr_http_request *req, uint64_t *ret, otr_er
     const char *text = otr_http_query(req, "deadline_ms");
     unsigned long ms = HOOK_MS;
     if (text != NULL) {
-        size_t n = strspn(text, "0123456789");
-        ms = n > 0 && n <= MS_DIGITS && text[n] == '\0' ? strtoul(text, NULL, 10) : 0;
+        char *end = NULL;
+        bool digits = text[0] >= '1' && text[0] <= '9' && strlen(text) <= MS_DIGITS;
+        ms = digits ? strtoul(text, &end, 10) : 0;
+        ms = end != NULL && *end == '\0' ? ms : 0;
     }
     if (ms == 0 || ms > OTR_LIMIT_HOOK_MS) {
         return otr_fail(err, OTR_EINVAL, "deadline_ms: expected 1 to %d", OTR_LIMIT_HOOK_MS);

@@ -178,3 +178,25 @@ def test_plugins_come_up_in_order_and_a_ring_is_refused(folder, agents):
     agent.write_config()
     status, body = reload(agent)
     assert status == 400 and "ring" in body["error"]["message"] and str(agent.conf) in body["error"]["message"]
+
+
+def test_the_example_guard_keeps_foreign_plugins_out(folder, agents):
+    wasm = support.BUILD / "plugins" / "config-guard.wasm"
+    inside = folder / "plugins"
+    inside.mkdir()
+    (inside / "guard.wasm").write_bytes(wasm.read_bytes())
+    guard = entry(inside / "guard.wasm", config={"directory": str(inside)}, on_failure="fail-closed")
+    agent = agents(plugins=[guard])
+    agent.wait_plugin("guard", "running")
+    assert reload(agent)[0] == 200
+    for path in (folder / "extra.wat", inside / ".." / "extra.wat"):
+        write_guest(folder, "extra", extism_guest())
+        agent.settings["plugins"]["load"] = [guard, entry(path)]
+        agent.write_config()
+        status, body = reload(agent)
+        assert status == 403 and f"plugin extra does not lie in {inside}/" in body["error"]["message"]
+    write_guest(inside, "extra", extism_guest())
+    agent.settings["plugins"]["load"] = [guard, entry(inside / "extra.wat")]
+    agent.write_config()
+    assert reload(agent)[0] == 200
+    agent.wait_plugin("extra", "running")
