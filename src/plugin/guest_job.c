@@ -42,10 +42,16 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
     return rc;
 }
 
+/* The load may be over by now, or even the job: its end and this come in any order. */
 static void announce(void *arg)
 {
     otr_guest_job *job = arg;
-    job->cancellable = job->kind != OTR_JOB_NONE ? job->guest : NULL;
+    job->announcing = false;
+    if (job->freed) {
+        otr_guest_job_free(job);
+    } else if (job->kind == OTR_JOB_LOAD) {
+        job->cancellable = job->announced;
+    }
 }
 
 static otr_code spawn(otr_guest_job *job, otr_err *err)
@@ -182,6 +188,8 @@ static otr_code run_load(otr_guest_job *job, otr_err *err)
         rc = spawn(job, err);
     }
     if (rc == OTR_OK) {
+        job->announced = job->guest;
+        job->announcing = true;
         otr_loop_post(job->loop, &job->announce, announce, job);
         rc = ask_info(job, err);
     }
@@ -368,6 +376,10 @@ void otr_guest_job_share(otr_guest_job *job, const otr_guest_job *from)
 void otr_guest_job_free(otr_guest_job *job)
 {
     if (job == NULL) {
+        return;
+    }
+    if (job->announcing) {
+        job->freed = true;
         return;
     }
     otr_strand_free(job->strand);

@@ -76,6 +76,9 @@ typedef struct otr_guest_job {
     /* Tells the loop which sandbox to cancel: set there by a post, so that the loop never reads
      * `guest` while a job runs. */
     otr_post announce;
+    otr_guest *announced; /* written by the worker before the post */
+    bool announcing;      /* the post is under way: set before it, cleared by it */
+    bool freed;           /* by the loop, while the post was under way */
     otr_guest *cancellable;
 
     otr_err err;            /* of the job, when its result is not OTR_OK */

@@ -1,8 +1,6 @@
 /* Changing a guest: new settings in place, a new version beside the old one. */
 #include <string.h>
 
-#include "base/alloc.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "plugin/guest_plugin.h"
 

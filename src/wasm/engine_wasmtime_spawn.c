@@ -12,9 +12,7 @@ void otr_wasmtime_instance_free(otr_instance *base)
     if (i == NULL) {
         return;
     }
-    if (i->watch.next != NULL) {
-        otr_ticker_remove(&i->engine->ticker, &i->watch);
-    }
+    otr_ticker_remove(&i->engine->ticker, &i->watch);
     if (i->store != NULL) {
         wasmtime_store_delete(i->store);
     }
