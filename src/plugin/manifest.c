@@ -245,10 +245,16 @@ static otr_code read_texts(const otr_node *map, const text_key *texts, size_t n,
     return rc;
 }
 
-static otr_code read_subscribe(const otr_node *entry, otr_manifest *m, otr_err *err)
+/* Which messages it gets, and what they look like. */
+static otr_code read_messages(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
+    size_t encoding = 0;
+    otr_code rc = otr_manifest_choice(entry, "encoding", otr_encoding_names, &encoding, err);
+    m->encoding = (otr_encoding)encoding;
     const otr_node *node = otr_node_get(entry, "subscribe");
-    return node != NULL ? otr_manifest_patterns(node, "subscribe", &m->subscribe, err) : OTR_OK;
+    return rc == OTR_OK && node != NULL
+               ? otr_manifest_patterns(node, "subscribe", &m->subscribe, err)
+               : rc;
 }
 
 static otr_code read_entry(const otr_node *entry, const char *directory, const otr_trust *trust,
@@ -270,11 +276,7 @@ static otr_code read_entry(const otr_node *entry, const char *directory, const o
     rc = rc == OTR_OK ? read_config(entry, m, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_grants(entry, m, err) : rc;
     rc = rc == OTR_OK ? read_limits(entry, m, err) : rc;
-    rc = rc == OTR_OK ? read_subscribe(entry, m, err) : rc;
-    size_t encoding = 0;
-    rc = rc == OTR_OK ? otr_manifest_choice(entry, "encoding", otr_encoding_names, &encoding, err)
-                      : rc;
-    m->encoding = (otr_encoding)encoding;
+    rc = rc == OTR_OK ? read_messages(entry, m, err) : rc;
     size_t outcome = 0;
     rc = rc == OTR_OK ? otr_manifest_choice(entry, "on_failure", outcomes, &outcome, err) : rc;
     m->on_failure = (otr_on_failure)outcome;
