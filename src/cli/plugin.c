@@ -83,17 +83,6 @@ static bool read_ms(const char *text, uint64_t *ret)
     return errno == 0 && end != text && *end == '\0' && n > 0 && n <= 3600000;
 }
 
-static bool read_encoding(const char *text, otr_encoding *ret)
-{
-    for (unsigned i = 0; otr_encoding_names[i] != NULL; i++) {
-        if (strcmp(text, otr_encoding_names[i]) == 0) {
-            *ret = (otr_encoding)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Takes the option at argv[*i], with its value when it has one. */
 static bool take_option(options *o, int argc, char **argv, int *i)
 {
@@ -123,7 +112,7 @@ static bool take_option(options *o, int argc, char **argv, int *i)
     } else if (strcmp(name, "--config") == 0) {
         return add_pair(o, value);
     } else if (strcmp(name, "--encoding") == 0) {
-        return read_encoding(value, &o->encoding);
+        return otr_encoding_find(value, &o->encoding);
     } else if (strcmp(name, "--timeout") == 0) {
         return read_ms(value, &o->timeout_ms);
     } else {

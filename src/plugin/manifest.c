@@ -257,13 +257,13 @@ static otr_code read_texts(const otr_node *map, const text_key *texts, size_t n,
     return rc;
 }
 
-/* Which messages it gets, and how they are written. */
+/* Which messages it gets, and what they look like. */
 static otr_code read_messages(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
-    const otr_node *node = otr_node_get(entry, "subscribe");
     size_t encoding = 0;
     otr_code rc = otr_manifest_choice(entry, "encoding", otr_encoding_names, &encoding, err);
     m->encoding = (otr_encoding)encoding;
+    const otr_node *node = otr_node_get(entry, "subscribe");
     return rc == OTR_OK && node != NULL
                ? otr_manifest_patterns(node, "subscribe", &m->subscribe, err)
                : rc;

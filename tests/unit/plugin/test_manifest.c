@@ -56,6 +56,7 @@ T(wrong_entries_are_refused_with_place_and_key)
     refused("plugins:\n  load:\n    - {name: a, source: x, sha256: abc}\n", "64");
     refused("plugins:\n  load:\n    - {name: a, source: x, on_failure: explode}\n",
             "restart, disable");
+    refused("plugins:\n  load:\n    - {name: a, source: x, encoding: xml}\n", "json, protobuf");
     refused("plugins:\n  load:\n    - {name: a, source: x, limits: {call: 0s}}\n", "longer than 0");
     refused("plugins:\n  load:\n    - {name: a, source: x, limits: {queue: 0}}\n", "queue");
     refused("plugins:\n  load:\n    - {name: a, source: x, grants: {publish: ['B']}}\n", "publish");
@@ -247,6 +248,7 @@ T(an_entry_has_defaults_and_denies_everything)
     CHECK(m->publish[0] == NULL);
     CHECK_STR(m->config_json, "{}");
     CHECK_INT(m->on_failure, OTR_ON_FAILURE_RESTART);
+    CHECK_INT(m->encoding, OTR_ENCODING_JSON);
     CHECK_INT(m->memory_bytes, 64 << 20);
     CHECK(set->cache_dir != NULL);
 }
@@ -263,7 +265,8 @@ T(an_entry_is_read_whole)
           "      subscribe: [nginx.*]\n"
           "      grants: {publish: [alert.*, b]}\n"
           "      limits: {memory: 4MiB, call: 50ms, init: 2s, queue: 9}\n"
-          "      on_failure: disable\n");
+          "      on_failure: disable\n"
+          "      encoding: protobuf\n");
     REQUIRE_OK(rc, err);
     const otr_manifest *m = set->items[0];
     CHECK(set->cache_dir == NULL);
@@ -278,6 +281,7 @@ T(an_entry_is_read_whole)
     CHECK_INT(m->call_ns, 50000000);
     CHECK_INT(m->queue, 9);
     CHECK_INT(m->on_failure, OTR_ON_FAILURE_DISABLE);
+    CHECK_INT(m->encoding, OTR_ENCODING_PROTOBUF);
 }
 
 T(identity_leaves_out_the_config_only)
