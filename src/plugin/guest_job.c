@@ -52,7 +52,7 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
             .operations = otr_contract_required,
             .rewrite = true,
         };
-        rc = otr_guest_load(job->engine, &spec, &job->code, err);
+        rc = otr_guest_parts_load(job->manifest, job->engine, &spec, &job->parts, &job->code, err);
     }
     otr_buf_deinit(&file);
     return rc;
@@ -66,18 +66,22 @@ static void announce(void *arg)
 
 static otr_code spawn(otr_guest_job *job, otr_err *err)
 {
+    const otr_extism_manifest *brought = otr_guest_code_manifest(job->code);
     otr_guest_spec spec = {
         .name = job->name,
         .ops = &otr_hostcalls_ops,
         .host = &job->hostcalls,
-        .wasi = &job->manifest->wasi,
+        .wasi = &job->wasi.wasi,
         .max_memory_bytes = job->manifest->memory_bytes,
         .max_vars_bytes = job->manifest->vars_bytes,
         .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
         .init_ms = (job->manifest->init_ns + OTR_NS_PER_MS - 1) / OTR_NS_PER_MS,
+        .zeroing = job->manifest->zeroing,
     };
+    job->hostcalls.allowed_hosts = brought != NULL ? brought->allowed_hosts : NULL;
     otr_hostcalls_begin(&job->hostcalls, NULL);
     otr_code rc = otr_hostcalls_load(&job->hostcalls, err);
+    rc = rc == OTR_OK ? otr_guest_wasi_fill(job->manifest, job->code, &job->wasi, err) : rc;
     return rc == OTR_OK ? otr_guest_new(job->code, &spec, &job->guest, err) : rc;
 }
 
@@ -150,6 +154,19 @@ static otr_code ask_topics(otr_guest_job *job, otr_err *err)
     return rc;
 }
 
+/* Hands over the settings: the configuration's, and those of the file's own manifest below. */
+static otr_code configure(otr_guest_job *job, const char *op, otr_err *err)
+{
+    otr_buf config;
+    otr_buf_init(&config, OTR_LIMIT_CONFIG_BYTES);
+    otr_code rc =
+        otr_guest_code_config(job->code, otr_bytes_of(job->manifest->config_json), &config, err);
+    otr_hostcalls_begin(&job->hostcalls, NULL);
+    rc = rc == OTR_OK ? call(job, op, otr_buf_bytes(&config), job->manifest->init_ns, err) : rc;
+    otr_buf_deinit(&config);
+    return rc;
+}
+
 /* A waPC guest cannot be asked whether it has init(): without settings there is nothing to hand
  * over, so only then its refusal is no failure. */
 static otr_code ask_init(otr_guest_job *job, otr_err *err)
@@ -157,9 +174,7 @@ static otr_code ask_init(otr_guest_job *job, otr_err *err)
     if (!otr_guest_job_has(job, OTR_HAS_INIT, "init")) {
         return OTR_OK;
     }
-    otr_hostcalls_begin(&job->hostcalls, NULL);
-    otr_code rc =
-        call(job, "init", otr_bytes_of(job->manifest->config_json), job->manifest->init_ns, err);
+    otr_code rc = configure(job, "init", err);
     bool sure = (job->info.operations & OTR_HAS_LIST) != 0 ||
                 strcmp(otr_abi_name(otr_guest_code_abi(job->code)), "wapc") != 0;
     if (rc == OTR_EINVAL && !sure && job->manifest->config_pairs[0] == NULL) {
@@ -295,9 +310,7 @@ static otr_code run_kind(otr_strand *strand, otr_guest_job *job)
     case OTR_JOB_PROCESS:
         return run_process(strand, job, &job->err);
     case OTR_JOB_RECONFIGURE:
-        otr_hostcalls_begin(&job->hostcalls, NULL);
-        return call(job, "reconfigure", otr_bytes_of(job->manifest->config_json),
-                    job->manifest->init_ns, &job->err);
+        return configure(job, "reconfigure", &job->err);
     case OTR_JOB_CLOSE:
         return run_close(job, &job->err);
     case OTR_JOB_DROP:
@@ -372,6 +385,8 @@ void otr_guest_job_free(otr_guest_job *job)
     otr_contract_info_deinit(&job->info);
     otr_contract_topics_deinit(&job->topics);
     otr_buf_deinit(&job->output);
+    otr_guest_parts_deinit(&job->parts);
+    otr_guest_wasi_deinit(&job->wasi);
     otr_manifest_free(job->manifest);
     otr_free(job);
 }

@@ -28,6 +28,7 @@
 #include "config/config.h"
 #include "plugin/http_grant.h"
 #include "wasm/engine.h"
+#include "wasm/guest.h"
 
 typedef enum otr_on_failure {
     OTR_ON_FAILURE_RESTART, /* a fresh instance after a back-off; disabled after too many failures
@@ -57,13 +58,20 @@ typedef struct otr_trust {
 
 enum { OTR_SECRETS = 16 }; /* of one plugin */
 
+typedef struct otr_module_file { /* one entry of `modules:` */
+    char *name, *source;         /* absolute path */
+    char *sha256;                /* 64 hex digits, or NULL */
+} otr_module_file;
+
 typedef struct otr_manifest { /* one entry of `load:` */
     unsigned more_owners;     /* beside the first: otr_manifest_ref() */
     char *name;
-    char *source;         /* absolute path of the file */
-    char *abi;            /* NULL: detect */
-    char *engine;         /* "wasmtime" */
-    char *sha256;         /* 64 hex digits, or NULL */
+    char *source;             /* absolute path of the file */
+    char *abi;                /* NULL: detect */
+    char *engine;             /* "wasmtime" */
+    char *sha256;             /* 64 hex digits, or NULL */
+    otr_module_file *modules; /* linked to it by name (Extism) */
+    size_t n_modules;
     char *signature;      /* path of the .minisig file */
     bool signed_needed;   /* refuse the file without a good signature */
     char **trust_keys;    /* as otr_trust.keys; never NULL */
@@ -85,6 +93,7 @@ typedef struct otr_manifest { /* one entry of `load:` */
     uint64_t kv_bytes;         /* granted; 0: none */
     uint64_t memory_bytes, vars_bytes;
     uint64_t call_ns, init_ns;
+    otr_zeroing zeroing;
     size_t queue;
     otr_on_failure on_failure;
     otr_restart restart;
