@@ -289,6 +289,9 @@ bool otr_guest_plugin_stale(otr_plugin *p)
     }
     const struct stat *then = &seats->items[0]->job->file;
     struct stat now;
+    if (otr_guest_parts_changed(&seats->items[0]->job->parts)) {
+        return true;
+    }
     if (then->st_ino == 0 || stat(p->manifest->source, &now) != 0) {
         return false;
     }
