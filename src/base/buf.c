@@ -81,6 +81,14 @@ void otr_buf_grew(otr_buf *buf, size_t written)
 otr_code otr_buf_add(otr_buf *buf, otr_bytes bytes, otr_err *err)
 {
     uint8_t *at;
+    if (OTR_LIKELY(bytes.n > 0 && buf->cap > buf->n && bytes.n < buf->cap - buf->n &&
+                   buf->n + bytes.n <= buf->max_bytes)) {
+        at = buf->p + buf->n;
+        memcpy(at, bytes.p, bytes.n);
+        at[bytes.n] = 0;
+        buf->n += bytes.n;
+        return OTR_OK;
+    }
     otr_code rc = otr_buf_reserve(buf, bytes.n, &at, err);
     if (rc != OTR_OK) {
         return rc;

@@ -217,7 +217,8 @@ struct otr_module {
 struct otr_instance {
     const otr_engine_ops *ops;
     otr_module *module;
-    void *user; /* otr_spawn.user */
+    void *user;  /* otr_spawn.user */
+    bool steady; /* memories never move: a window from memory() holds as long as the instance */
 };
 
 #endif
