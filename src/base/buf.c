@@ -50,6 +50,7 @@ static otr_code grow(otr_buf *buf, size_t need, otr_err *err)
     if (p == NULL) {
         return otr_fail_nomem(err);
     }
+    otr_alloc_large(p, cap);
     buf->p = p;
     buf->cap = cap;
     return OTR_OK;

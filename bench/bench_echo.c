@@ -1,7 +1,7 @@
 /*
- * One call of an Extism guest that echoes its input.
+ * One call of an Extism or waPC guest that echoes its input.
  *
- *     bench_extism GUEST.wasm BYTES [kernel|rewritten [zero|keep]]
+ *     bench_echo GUEST.wasm BYTES [kernel|rewritten [zero|keep]]
  *
  * Prints the best time of a call with the answer in our own memory. Its length is looked at each
  * time, its bytes once a round, outside of what is timed: echo_host.c does the same. `kernel`: the
@@ -20,7 +20,7 @@ enum { ROUNDS = 200, MAX_FILE = 1 << 20 };
 static void check(otr_code rc, const otr_err *err)
 {
     if (rc != OTR_OK) {
-        (void)fprintf(stderr, "bench_extism: %s\n", err->msg);
+        (void)fprintf(stderr, "bench_echo: %s\n", err->msg);
         exit(1);
     }
 }
@@ -93,7 +93,7 @@ static uint64_t measure(otr_guest *guest, otr_bytes in, uint64_t calls)
         }
         uint64_t took = otr_now_ns() - started;
         if (!good || (in.n > 0 && memcmp(out.p, in.p, in.n) != 0)) {
-            (void)fprintf(stderr, "bench_extism: wrong answer\n");
+            (void)fprintf(stderr, "bench_echo: wrong answer\n");
             exit(1);
         }
         best = took < best ? took : best;
@@ -106,7 +106,7 @@ int main(int argc, char **argv)
 {
     if (argc < 3) {
         (void)fprintf(stderr,
-                      "usage: bench_extism GUEST.wasm BYTES [kernel|rewritten [zero|keep]]\n");
+                      "usage: bench_echo GUEST.wasm BYTES [kernel|rewritten [zero|keep]]\n");
         return 2;
     }
     size_t n = (size_t)strtoull(argv[2], NULL, 10);
@@ -116,10 +116,11 @@ int main(int argc, char **argv)
     if (in == NULL) {
         return 1;
     }
+    otr_alloc_large(in, n);
     for (size_t i = 0; i < n; i++) {
         in[i] = (uint8_t)(i * 7);
     }
-    uint64_t calls = 1 + 1000000 / (n + 500);
+    uint64_t calls = 1 + 4000000 / (n + 1000);
     otr_guest *guest = start(argv[1], rewrite, zeroing);
     (void)printf("%.1f ns\n", (double)measure(guest, (otr_bytes){ in, n }, calls) / (double)calls);
     otr_guest_free(guest);
