@@ -240,6 +240,7 @@ struct otr_instance {
     otr_module *module;
     void *user;               /* otr_spawn.user */
     const otr_import *import; /* the running host function's, when that one has data */
+    bool steady; /* memories never move: a window from memory() holds as long as the instance */
 };
 
 #endif
