@@ -14,6 +14,9 @@
  * agent.config.reloaded    otr_reload_event      daemon     admin, guests
  * agent.plugin.changed     otr_plugin_event      daemon     admin, guests
  *
+ * The first two and the fourth are facts: who subscribes later hears them, until the instance
+ * stops.
+ *
  * Thread: any; payloads are read-only.
  */
 #ifndef OTR_MODULES_TOPICS_H
@@ -76,6 +79,10 @@ typedef struct otr_plugin_event {
     const char *state; /* a static string */
     char *reason;      /* "" when there is nothing to say */
 } otr_plugin_event;
+
+/* otr_about_fn: the instance's id */
+const char *otr_instance_event_id(const void *payload);
+const char *otr_health_event_id(const void *payload);
 
 extern const otr_topic otr_topic_instance_started;
 extern const otr_topic otr_topic_instance_changed;

@@ -143,6 +143,7 @@ otr_code otr_guest_adopt(otr_guest_plugin *g, otr_err *err)
             return rc;
         }
     }
+    otr_guest_recall(g);
     otr_log_info("plugin running", "plugin", p->name, "version",
                  p->version != NULL ? p->version : "", "abi", p->abi, "engine",
                  p->manifest->engine);
@@ -264,6 +265,15 @@ static void job_done(void *arg, otr_code rc)
 
 /* ---- work ---- */
 
+static otr_msg *next_message(otr_guest_plugin *g)
+{
+    otr_msg *fact = otr_guest_next_fact(g);
+    if (fact != NULL) {
+        return fact;
+    }
+    return g->n_again > 0 ? g->again[--g->n_again] : otr_sub_take(g->p->sub);
+}
+
 void otr_guest_pump(otr_guest_plugin *g)
 {
     if (otr_guest_busy(g) || g->stopping || otr_guest_take_next(g)) {
@@ -277,7 +287,7 @@ void otr_guest_pump(otr_guest_plugin *g)
         return;
     }
     while (g->p->sub != NULL && g->job->n < OTR_GUEST_BATCH) {
-        otr_msg *msg = g->n_again > 0 ? g->again[--g->n_again] : otr_sub_take(g->p->sub);
+        otr_msg *msg = next_message(g);
         if (msg == NULL) {
             break;
         }
@@ -302,6 +312,7 @@ static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
         return rc;
     }
     g->job->owner = g;
+    g->job->bus = host->spec.bus;
     return otr_timer_new(host->spec.loop, start_again, g, &g->timer, err);
 }
 
@@ -356,6 +367,7 @@ static void guest_fini(otr_plugin *p)
     otr_manifest_free(g->next);
     otr_manifest_free(g->previous);
     otr_guest_forget_dead(g);
+    (void)otr_facts_unref(g->facts);
 }
 
 const otr_plugin_ops otr_guest_plugin_ops = {

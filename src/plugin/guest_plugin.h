@@ -50,6 +50,8 @@ typedef struct otr_guest_plugin {
     uint64_t n_dead;                        /* ever */
     otr_msg *again[OTR_DEAD_LETTERS];       /* to be replayed, before what the queue holds */
     size_t n_again;
+    otr_facts *facts; /* what a fresh sandbox is still to hear; a reference, or NULL: all heard */
+    size_t next_fact;
 } otr_guest_plugin;
 
 static inline bool otr_guest_busy(const otr_guest_plugin *g)
@@ -72,6 +74,11 @@ void otr_guest_check_stopped(otr_guest_plugin *g);
 /* Keeps what the job just failed to process; before its batch is released. */
 void otr_guest_bury(otr_guest_plugin *g);
 void otr_guest_forget_dead(otr_guest_plugin *g);
+
+/* guest_facts.c */
+/* The sandbox is a fresh one: it will hear the facts before what the queue holds. */
+void otr_guest_recall(otr_guest_plugin *g);
+otr_msg *otr_guest_next_fact(otr_guest_plugin *g); /* the caller's reference; NULL: heard all */
 
 /* guest_swap.c */
 /* Takes up `next`, if it is its turn. True: a job was started or all is under way. */

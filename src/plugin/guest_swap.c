@@ -89,6 +89,7 @@ static bool load_beside(otr_guest_plugin *g, otr_manifest *m)
                                     otr_plugin_host_engine(p->host, m), &g->fresh, &err);
     if (rc == OTR_OK) {
         g->fresh->owner = g;
+        g->fresh->bus = p->host->spec.bus;
         rc = otr_guest_job_submit(g->fresh, OTR_JOB_LOAD, fresh_loaded, &err);
     }
     if (rc != OTR_OK) {
