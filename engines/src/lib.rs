@@ -6,6 +6,7 @@ mod component;
 mod debug;
 mod interpreter;
 mod rewrite;
+mod services;
 
 use std::ffi::{c_char, c_int};
 
