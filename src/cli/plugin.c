@@ -45,6 +45,7 @@ static int usage(FILE *to, int rc)
     (void)fprintf(
         to,
         "Usage: outrider plugin inspect FILE [--json] [--abi A] [--engine E]\n"
+        "       outrider plugin compile FILE --cache DIR [--abi A] [--engine E] [--no-rewrite]\n"
         "       outrider plugin call FILE OPERATION [--input TEXT|@FILE|-] [--config K=V]…\n"
         "                       [--abi A] [--engine E] [--wasi] [--timeout MS] [--no-rewrite]\n\n"
         "call prints the raw output bytes. Exit: 0 ok, 1 the guest failed, 2 it could not be "
@@ -349,6 +350,9 @@ int otr_cli_plugin(int argc, char **argv)
     }
     if (argc >= 2 && strcmp(argv[1], "call") == 0) {
         return call(argc - 1, argv + 1);
+    }
+    if (argc >= 2 && strcmp(argv[1], "compile") == 0) {
+        return otr_cli_plugin_compile(argc - 1, argv + 1);
     }
     if (argc >= 2 && otr_cli_is_plugin_view(argv[1])) {
         return otr_cli_plugin_view(argc - 1, argv + 1);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -140,10 +141,10 @@ static otr_code ask_topics(otr_guest_job *job, otr_err *err)
     if (rc != OTR_OK) {
         return rc;
     }
-    char **topics = NULL;
+    otr_contract_topics topics = { NULL, NULL };
     rc = otr_contract_read_topics(otr_buf_bytes(&job->output), &topics, err);
     if (rc == OTR_OK) {
-        otr_contract_free_list(job->topics);
+        otr_contract_topics_deinit(&job->topics);
         job->topics = topics;
     }
     return rc;
@@ -204,30 +205,61 @@ static void report_error(otr_guest_job *job, const otr_msg *msg, const otr_err *
     }
 }
 
+/* What a question came to. */
+static void take_answer(otr_guest_job *job, otr_code rc, const otr_err *err)
+{
+    otr_err why = { 0 };
+    job->answer.given = true;
+    if (rc == OTR_OK) {
+        rc = otr_contract_read_verdict(otr_buf_bytes(&job->output), &job->answer.said, &why);
+        err = &why;
+        job->delta.errors += rc != OTR_OK;
+    }
+    job->answer.usable = rc == OTR_OK;
+    if (rc != OTR_OK) {
+        (void)snprintf(job->answer.said.message, sizeof(job->answer.said.message), "%s", err->msg);
+    }
+}
+
+static otr_code process_one(otr_guest_job *job, const otr_guest_item *item, otr_err *err)
+{
+    otr_bytes json;
+    otr_code rc = otr_msg_json(item->msg, &json, err);
+    bool made = rc == OTR_OK;
+    if (made) {
+        otr_hostcalls_begin(&job->hostcalls, item->msg);
+        rc = call(job, "process", json, job->manifest->call_ns, err);
+    } else {
+        job->delta.errors++;
+    }
+    if (item->deadline_ns != 0) {
+        take_answer(job, rc, err); /* a question that failed is answered, not kept */
+    } else if (rc != OTR_OK && made) {
+        remember_failed(job, (size_t)(item - job->batch), err);
+    }
+    if (rc != OTR_OK && made && otr_guest_dead(job->guest)) {
+        return otr_wrap(err, rc, "message %s", item->msg->topic->name);
+    }
+    if (rc != OTR_OK) {
+        report_error(job, item->msg, err);
+    }
+    return OTR_OK;
+}
+
 static otr_code run_process(otr_strand *strand, otr_guest_job *job, otr_err *err)
 {
-    uint64_t end = otr_now_ns() + SLICE_NS;
-    while (job->next < job->n && !otr_worker_should_stop(strand)) {
-        const otr_msg *msg = job->batch[job->next++];
-        otr_bytes json;
-        otr_code rc = otr_msg_json(msg, &json, err);
+    uint64_t now = otr_now_ns(), end = now + SLICE_NS;
+    while (job->next < job->n && !job->answer.given && !otr_worker_should_stop(strand)) {
+        const otr_guest_item *item = &job->batch[job->next++];
+        if (item->deadline_ns != 0 && now >= item->deadline_ns) {
+            continue; /* its asker has gone */
+        }
+        otr_code rc = process_one(job, item, err);
         if (rc != OTR_OK) {
-            job->delta.errors++;
-            report_error(job, msg, err);
-            continue;
+            return rc;
         }
-        otr_hostcalls_begin(&job->hostcalls, msg);
-        rc = call(job, "process", json, job->manifest->call_ns, err);
-        if (rc != OTR_OK) {
-            remember_failed(job, job->next - 1, err);
-        }
-        if (rc != OTR_OK && otr_guest_dead(job->guest)) {
-            return otr_wrap(err, rc, "message %s", msg->topic->name);
-        }
-        if (rc != OTR_OK) {
-            report_error(job, msg, err);
-        }
-        if (otr_now_ns() >= end) {
+        now = otr_now_ns();
+        if (now >= end) {
             break;
         }
     }
@@ -281,6 +313,7 @@ static otr_code run_job(otr_strand *strand, void *arg)
 {
     otr_guest_job *job = arg;
     job->err = (otr_err){ .code = OTR_OK };
+    job->answer.given = false;
     otr_code rc = run_kind(strand, job);
     otr_hostcalls_begin(&job->hostcalls, NULL);
     job->delta.memory_bytes =
@@ -320,6 +353,12 @@ void otr_guest_job_use(otr_guest_job *job, otr_manifest *manifest)
     otr_manifest_free(old);
 }
 
+void otr_guest_job_share(otr_guest_job *job, const otr_guest_job *from)
+{
+    job->code = otr_guest_code_ref(from->code);
+    job->file = from->file;
+}
+
 void otr_guest_job_free(otr_guest_job *job)
 {
     if (job == NULL) {
@@ -331,7 +370,7 @@ void otr_guest_job_free(otr_guest_job *job)
     otr_guest_job_release(job, job->n);
     otr_hostcalls_deinit(&job->hostcalls);
     otr_contract_info_deinit(&job->info);
-    otr_contract_free_list(job->topics);
+    otr_contract_topics_deinit(&job->topics);
     otr_buf_deinit(&job->output);
     otr_manifest_free(job->manifest);
     otr_free(job);
@@ -356,7 +395,7 @@ void otr_guest_job_release(otr_guest_job *job, size_t n)
     }
     job->n_failed = 0;
     for (size_t i = 0; i < n; i++) {
-        otr_msg_unref(job->batch[i]);
+        otr_msg_unref(job->batch[i].msg);
     }
     memmove(job->batch, job->batch + n, (job->n - n) * sizeof(job->batch[0]));
     job->n -= n;
@@ -376,9 +415,6 @@ void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus)
     for (size_t i = 0; i < OTR_COUNT(to->time_counts); i++) {
         to->time_counts[i] += d->time_counts[i];
     }
-    to->memory_bytes = d->memory_bytes;
-    to->memory_max_bytes =
-        d->memory_bytes > to->memory_max_bytes ? d->memory_bytes : to->memory_max_bytes;
     to->publish_dropped += hc->publish_dropped;
     to->denials += hc->denials;
     to->logs += hc->logs;

@@ -33,7 +33,15 @@ typedef enum otr_on_failure {
     OTR_ON_FAILURE_RESTART, /* a fresh instance after a back-off; disabled after too many failures
                              */
     OTR_ON_FAILURE_DISABLE, /* off at the first failure */
+    OTR_ON_FAILURE_CLOSED,  /* as RESTART, and a hook it does not answer is denied */
 } otr_on_failure;
+
+typedef struct otr_restart { /* `restart:` */
+    uint64_t backoff_ns;     /* after the first failure; doubled with each */
+    uint64_t backoff_max_ns;
+    unsigned failures;  /* so many within the window: quarantine */
+    uint64_t window_ns; /* begins with the first failure */
+} otr_restart;
 
 /* What a plugin file must have before it is compiled. */
 typedef enum otr_trust_require {
@@ -63,6 +71,8 @@ typedef struct otr_manifest { /* one entry of `load:` */
     char *config_json;    /* `config:` as one JSON object */
     char **config_pairs;  /* key, text, …, NULL: scalars as written, the rest as JSON */
     char **subscribe;     /* patterns that replace the guest's own; NULL: the guest's own */
+    char **hooks;         /* patterns that replace the guest's own hooks; NULL: the guest's own */
+    char **after;         /* names of plugins that come up before it, or NULL */
     char **publish;       /* granted topic patterns, NULL-terminated, never NULL */
     otr_http_grants http; /* granted requests */
     size_t metrics;       /* granted series; 0: none */
@@ -77,13 +87,16 @@ typedef struct otr_manifest { /* one entry of `load:` */
     uint64_t call_ns, init_ns;
     size_t queue;
     otr_on_failure on_failure;
-    char *identity; /* the entry without `config:` as JSON: when it differs, the plugin is loaded
-                       anew */
+    otr_restart restart;
+    size_t instances; /* sandboxes that share its queue */
+    char *identity;   /* the entry without `config:` as JSON: when it differs, the plugin is loaded
+                         anew */
 } otr_manifest;
 
 typedef struct otr_manifest_set {
-    char *cache_dir; /* NULL: none */
-    char *store;     /* path of the kv database */
+    char *cache_dir;     /* NULL: none */
+    char *store;         /* path of the kv database */
+    uint64_t compile_ns; /* most that one compilation may take */
     otr_manifest **items;
     size_t n;
 } otr_manifest_set;

@@ -199,17 +199,33 @@ const char *otr_engine_names(void);                      /* "wasmtime, wasmi": f
 
 extern const otr_engine_ops otr_engine_wasmtime;
 
+/* Compiles in another process, which puts the code into the same cache. Any thread.
+ * OTR_EUNSUP: it could not be tried, so compile here; any other failure is the compilation's own.
+ */
+typedef struct otr_compiler {
+    /* `recipe`: the name of what is made of `wasm` first, NULL: nothing. */
+    otr_code (*fill)(void *arg, const char *engine, otr_bytes wasm, const char *recipe,
+                     otr_err *err);
+    void *arg;
+} otr_compiler;
+
 enum { OTR_ENGINE_KERNELS = 4 };
 
 /* Every engine object begins with this, so that callers need not carry the vtable along. */
 struct otr_engine {
     const otr_engine_ops *ops;
     const char *cache_problem; /* why `cache_dir` is not used, for the owner to log; or NULL */
+    /* Optional, set by the owner after open(): asked for what the cache lacks. Borrowed. */
+    const otr_compiler *compiler;
     /* Kernel modules of the ABIs (abi.h), compiled when first needed; close() frees them. */
     _Atomic(otr_module *) kernels[OTR_ENGINE_KERNELS];
     /* What runs components beside this engine, opened with the first one; close() closes it. */
     _Atomic(otr_engine *) components;
 };
+/* Has `e`'s compiler fill the cache; OTR_EUNSUP when there is none. */
+otr_code otr_engine_compile_elsewhere(const otr_engine *e, otr_bytes wasm, const char *recipe,
+                                      otr_err *err) OTR_MUST_CHECK;
+
 struct otr_module {
     const otr_engine_ops *ops;
     otr_engine *engine;

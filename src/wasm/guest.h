@@ -49,7 +49,14 @@ typedef struct otr_load_spec {
  * import. The error lists all that is missing and what there is. Worker threads only. */
 otr_code otr_guest_load(otr_engine *engine, const otr_load_spec *spec, otr_guest_code **ret,
                         otr_err *err) OTR_MUST_CHECK;
-void otr_guest_code_free(otr_guest_code *code); /* after its guests; NULL is fine */
+/* Compiles the file, and what its ABI links with it, into the engine's cache; checks no more than
+ * that it is a module. `name` and `operations` are not used. */
+otr_code otr_guest_compile(otr_engine *engine, const otr_load_spec *spec, otr_err *err)
+    OTR_MUST_CHECK;
+/* One owner more. Any thread that holds one of its owners. */
+otr_guest_code *otr_guest_code_ref(otr_guest_code *code);
+/* One owner less; the last one after its guests. NULL is fine. */
+void otr_guest_code_free(otr_guest_code *code);
 const otr_module_info *otr_guest_code_info(const otr_guest_code *code);
 const otr_abi_ops *otr_guest_code_abi(const otr_guest_code *code);
 const char *otr_guest_code_sha256(const otr_guest_code *code);

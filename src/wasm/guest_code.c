@@ -78,6 +78,7 @@ static otr_code components_of(otr_engine *engine, otr_engine **ret, otr_err *err
         if (rc != OTR_OK) {
             return rc;
         }
+        found->compiler = engine->compiler;
         if (!atomic_compare_exchange_strong(&engine->components, &none, found)) {
             found->ops->close(found);
             found = none;
@@ -276,9 +277,31 @@ otr_code otr_guest_load(otr_engine *engine, const otr_load_spec *spec, otr_guest
     return OTR_OK;
 }
 
+otr_code otr_guest_compile(otr_engine *engine, const otr_load_spec *spec, otr_err *err)
+{
+    const otr_abi_ops *wanted;
+    otr_module *module = NULL, *kernel;
+    otr_code rc = wanted_abi(spec, &wanted, err);
+    rc = rc == OTR_OK ? engine_for(engine, spec->wasm, &engine, err) : rc;
+    rc = rc == OTR_OK ? compile(engine, spec, wanted, &module, err) : rc;
+    if (rc == OTR_OK) {
+        const otr_abi_ops *abi = wanted != NULL ? wanted : otr_abi_detect(info_of(module));
+        rc = abi != NULL ? kernel_of(engine, abi, &kernel, err) : OTR_OK;
+        engine->ops->module_free(module);
+    }
+    return rc;
+}
+
+otr_guest_code *otr_guest_code_ref(otr_guest_code *code)
+{
+    (void)atomic_fetch_add_explicit(&code->more_owners, 1, memory_order_relaxed);
+    return code;
+}
+
 void otr_guest_code_free(otr_guest_code *code)
 {
-    if (code != NULL) {
+    if (code != NULL &&
+        atomic_fetch_sub_explicit(&code->more_owners, 1, memory_order_acq_rel) == 0) {
         if (code->module != NULL) {
             code->module->ops->module_free(code->module);
         }

@@ -14,6 +14,7 @@ struct otr_guest_code {
     otr_module *module;
     otr_module *kernel; /* belongs to the engine; NULL: the ABI has none */
     char sha256[OTR_SHA256_HEX_BYTES];
+    _Atomic unsigned more_owners; /* beside the first */
 };
 
 /* The ABI that `info` speaks by its imports and exports, or NULL. */
