@@ -38,6 +38,8 @@ typedef struct otr_hostcalls {
     otr_outgoing *first, **last;
     unsigned in_call;     /* messages published by the running call */
     size_t bytes;         /* payload bytes in the outbox */
+    uint64_t publish_ns;  /* monotonic: when limits.publish would have made good for all so far */
+    uint64_t looked_ns;   /* monotonic: the last look at the clock for it */
     otr_kv *kv;           /* opened by the first kv operation */
     otr_guest_http *http; /* opened by the first granted request */
     uint64_t began_ns;    /* monotonic: when the running call began; kept with a grant for http */

@@ -86,6 +86,7 @@ typedef struct otr_manifest { /* one entry of `load:` */
     uint64_t memory_bytes, vars_bytes;
     uint64_t call_ns, init_ns;
     size_t queue;
+    unsigned publish_per_s; /* 0: without bound */
     otr_on_failure on_failure;
     otr_restart restart;
     size_t instances; /* sandboxes that share its queue */

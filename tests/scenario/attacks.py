@@ -75,6 +75,7 @@ def attackers(hostile, names, drip, copies=COPIES):
                     "metrics": 10,
                     "http": [f"http://127.0.0.1:{drip.port}/*"],
                 },
+                restart={"failures": 1000, "backoff": "10ms", "backoff_max": "10ms"},
                 config={"url": f"http://127.0.0.1:{drip.port}/drip"},
             )
         )

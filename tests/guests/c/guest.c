@@ -13,9 +13,15 @@ OG_INFO("c-extism", "1.0.0")
 
 OG_SUBSCRIBE("test.ping")
 
+static int take_config(void)
+{
+    og_str in = og_input();
+    return og_json_valid(in) && in.at[0] == '{' ? OG_OK : og_fail("config: not a JSON object");
+}
+
 OG_OPERATION(init)
 {
-    return og_json_valid(og_input()) ? OG_OK : og_fail("config: not JSON");
+    return take_config();
 }
 
 OG_OPERATION(process)
@@ -26,7 +32,7 @@ OG_OPERATION(process)
 
 OG_OPERATION(reconfigure)
 {
-    return og_json_valid(og_input()) ? OG_OK : og_fail("config: not JSON");
+    return take_config();
 }
 
 OG_OPERATION(close)

@@ -39,7 +39,7 @@ PRELUDE = r"""
     (call $output_set (local.get $to) (i64.extend_i32_u (local.get $len)))
     (i32.const 0))
   (func (export "info") (result i32) (call $answer (i32.const 1024) (i32.const 46)))
-  (func (export "subscriptions") (result i32) (call $answer (i32.const 1280) (i32.const 52)))
+  (func (export "subscriptions") (result i32) (call $answer (i32.const 1280) (i32.const 51)))
   (func (export "process") (result i32) (i32.const 0))
 """
 
@@ -83,7 +83,7 @@ COMPONENT = {
       (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16))
     (func $ok (result i32) (i64.store (i32.const 16) (i64.const 0)) (i32.store (i32.const 24) (i32.const 0)) (i32.const 16))
     (func (export "info") (result i32) (call $text (i32.const 1024) (i32.const 46)))
-    (func (export "subscriptions") (result i32) (call $text (i32.const 1280) (i32.const 52)))
+    (func (export "subscriptions") (result i32) (call $text (i32.const 1280) (i32.const 51)))
 """,
     ";;@lift": r"""
   (core instance $i (instantiate $m (with "libc" (instance $libc)) (with "host" (instance

@@ -31,7 +31,6 @@ typedef struct granted {
     otr_err err;
 } granted;
 
-static char *granted_nothing[] = { NULL };
 static char granted_topic[] = "test.*", granted_k[] = "k", granted_v[] = "v", granted_url[] = "url";
 static char granted_host[] = "127.0.0.1", granted_token[] = "token";
 static char granted_colour[] = "COLOUR", granted_set[] = "COLOUR=bl\xC3\xA5";

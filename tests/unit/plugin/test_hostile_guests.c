@@ -19,9 +19,9 @@ static otr_code judge(granted *f, const char *operation, otr_err *err)
         return rc;
     }
     if (strcmp(operation, "subscriptions") == 0) {
-        char **topics = NULL;
+        otr_contract_topics topics = { NULL };
         otr_code rc = otr_contract_read_topics(otr_buf_bytes(&f->guest.out), &topics, err);
-        otr_contract_free_list(topics);
+        otr_contract_topics_deinit(&topics);
         return rc;
     }
     return OTR_OK;
@@ -113,14 +113,27 @@ static void run_one(otr_engine *engine, const hostile *h)
     {
         OTR_CLEANUP(granted_deinit) granted f = { .engine = NULL };
         REQUIRE_OK(granted_init(&f, CALL_MS * OTR_NS_PER_MS, &err), err);
+        otr_log_set_level((otr_log_level)(OTR_LOG_ERROR + 1)); /* they say much */
         f.guest.memory_bytes = 0;
         f.engine = engine;
         check_one(&f, h);
         f.engine = NULL;
     }
     if (otr_alloc_live() != blocks) {
-        (void)otr_test_check_str("nothing stays behind", h->file, __FILE__, __LINE__);
+        (void)otr_test_check(false, __FILE__, __LINE__, h->file);
     }
+}
+
+/* What the components of an engine share is made with the first of them. */
+static void make_shared(otr_engine *engine)
+{
+    static const char component[] = "(component)";
+    const otr_load_spec spec = { .name = "first", .wasm = otr_bytes_of(component) };
+    otr_buf text;
+    otr_err err;
+    otr_buf_init(&text, OTR_MIB);
+    CHECK(otr_guest_inspect(engine, &spec, &text, &err) != OTR_OK || text.n > 0);
+    otr_buf_deinit(&text);
 }
 
 T_NO_OOM(every_hostile_guest_meets_its_limit_with_every_grant)
@@ -132,6 +145,10 @@ T_NO_OOM(every_hostile_guest_meets_its_limit_with_every_grant)
     REQUIRE_OK(open_engine(&engine, &err), err);
     REQUIRE_OK(otr_buf_read_file(&index, OTR_BINARY_DIR "/tests/guests/hostile/index.txt", &err),
                err);
+    GUEST_FILE(good); /* before them, so that what all guests share is made */
+    REQUIRE_OK(guest_file_load(&good, engine, "tests/guests/c-extism.wasm", NULL, &err), err);
+    REQUIRE_OK(guest_file_start(&good, &err), err);
+    make_shared(engine);
     const char *at = otr_buf_text(&index);
     hostile h;
     unsigned seen = 0;
@@ -146,10 +163,6 @@ T_NO_OOM(every_hostile_guest_meets_its_limit_with_every_grant)
     }
     CHECK(seen >= 200);
     CHECK_STR(at, "");
-
-    GUEST_FILE(good);
-    REQUIRE_OK(guest_file_load(&good, engine, "tests/guests/c-extism.wasm", NULL, &err), err);
-    REQUIRE_OK(guest_file_start(&good, &err), err);
     REQUIRE_OK(guest_file_ask(&good, "echo", "alive", CALL_MS, &err), err);
     CHECK_STR(otr_buf_text(&good.out), "alive");
 }

@@ -6,9 +6,12 @@ import * as kv from 'outrider:plugin/kv@1.0.0';
 import { call } from 'outrider:plugin/host@1.0.0';
 
 const INFO = 2;
-const bytes = (text) => Uint8Array.from(text, (c) => c.charCodeAt(0));
 
-// QuickJS has no TextDecoder.
+// QuickJS has neither TextEncoder nor TextDecoder.
+function bytes(text) {
+  const parts = encodeURIComponent(text).match(/%..|./g) ?? [];
+  return Uint8Array.from(parts, (c) => (c.length > 1 ? parseInt(c.slice(1), 16) : c.charCodeAt(0)));
+}
 function text(list) {
   let escaped = '';
   for (const byte of list) escaped += '%' + byte.toString(16).padStart(2, '0');

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-wit_bindgen::generate!({ world: "guest", path: "../wit" });
+wit_bindgen::generate!({ world: "guest", path: "../wit", generate_all });
 
 const INFO: u8 = 2;
 
