@@ -55,7 +55,7 @@ def rss_kb(pid):
 
 
 def plugin(api):
-    return next(p for p in api.ask("GET", "/api/v1/plugins")["plugins"] if p["name"] == "reloaded")
+    return next(p for p in api.ask("GET", "/api/v1/plugins") if p["name"] == "reloaded")
 
 
 def reload_many(bench, source, count, out):

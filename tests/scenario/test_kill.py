@@ -15,6 +15,13 @@ def guests(names):
     return [entry((GUESTS / f"{n}.wasm").resolve(), name=n) for n in names if (GUESTS / f"{n}.wasm").exists()]
 
 
+def kill(agent):
+    """kill -9; the next start() then waits for its own line in the log."""
+    agent.process.kill()
+    agent.process.wait()
+    agent.log_path.unlink()
+
+
 def test_two_agents_fill_one_code_cache_at_once(agents, folder):
     cache = folder / "shared"
     both = [agents(start=False, plugins=guests(MANY)) for _ in range(2)]
@@ -23,6 +30,7 @@ def test_two_agents_fill_one_code_cache_at_once(agents, folder):
         agent.write_config()
         agent.start(wait=False)
     for agent in both:
+        wait_for(lambda a=agent: "msg=ready" in a.text(), "it is ready", seconds=120)
         for plugin in guests(MANY):
             agent.wait_plugin(plugin["name"], "running", seconds=120)
     kept = sorted(p.name for p in cache.iterdir())
@@ -42,9 +50,9 @@ def test_kill_9_while_compiling_leaves_a_usable_cache(agents):
     for _ in range(10):
         agent.start(wait=False)
         time.sleep(dice.uniform(0.02, 0.6))
-        agent.process.kill()
-        agent.process.wait()
-    agent.start()
+        kill(agent)
+    agent.start(wait=False)
+    wait_for(lambda: "msg=ready" in agent.text(), "it is ready", seconds=120)
     for plugin in guests(MANY):
         agent.wait_plugin(plugin["name"], "running", seconds=120)
 
@@ -67,8 +75,7 @@ def test_kill_9_while_a_plugin_writes_leaves_a_sound_store(nginx, agents, folder
         agent.start()
         wait_for(lambda: agent.plugin("writer")["timeouts"] > 0, "it has written until its deadline")
         time.sleep(dice.uniform(0, 0.3))
-        agent.process.kill()
-        agent.process.wait()
+        kill(agent)
         with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             kept = database.execute("SELECT count(*), sum(length(key) + length(value)) FROM kv").fetchone()

@@ -27,11 +27,11 @@ static otr_code judge(granted *f, const char *operation, otr_err *err)
     return OTR_OK;
 }
 
-static otr_code ask(granted *f, const char *operation, otr_err *err)
+static otr_code ask(granted *f, const char *operation, uint64_t ms, otr_err *err)
 {
     bool early = strcmp(operation, "info") == 0 || strcmp(operation, "subscriptions") == 0;
     otr_hostcalls_begin(&f->hc, NULL);
-    otr_code rc = guest_file_ask(&f->guest, operation, early ? "" : "{\"data\":{}}", CALL_MS, err);
+    otr_code rc = guest_file_ask(&f->guest, operation, early ? "" : "{\"data\":{}}", ms, err);
     return rc == OTR_OK ? judge(f, operation, err) : rc;
 }
 
@@ -63,7 +63,7 @@ static otr_code attack(granted *f, const hostile *h, const char **phase, otr_err
         bool has = otr_guest_code_has(f->guest.code, operations[i]);
         if (hostile_one || (has && i != 2 && i != 4)) {
             *phase = operations[i];
-            rc = ask(f, operations[i], err);
+            rc = ask(f, operations[i], hostile_ms(h, CALL_MS), err);
         }
         if (hostile_one) {
             break;
@@ -100,7 +100,7 @@ static void check_one(granted *f, const hostile *h)
     bool expected = strcmp(h->phase, "any") == 0 ||
                     (strstr(h->expect, hostile_code(rc)) != NULL && strcmp(phase, h->phase) == 0);
     (void)otr_test_check(expected, __FILE__, __LINE__, what);
-    uint64_t most = CALL_MS + (strcmp(phase, "load") == 0 ? COMPILE_MS : SLACK_MS);
+    uint64_t most = hostile_ms(h, CALL_MS) + (strcmp(phase, "load") == 0 ? COMPILE_MS : SLACK_MS);
     (void)otr_test_check(ms < most, __FILE__, __LINE__, what);
     check_bounds(f);
 }

@@ -49,7 +49,8 @@ static otr_code attack(otr_engine *engine, const hostile *h, const char **phase,
             continue;
         }
         *phase = operations[i];
-        rc = guest_file_ask(&f, operations[i], i < 2 ? "" : "{\"data\":{}}", CALL_MS, err);
+        rc = guest_file_ask(&f, operations[i], i < 2 ? "" : "{\"data\":{}}", hostile_ms(h, CALL_MS),
+                            err);
         if (hostile_one) {
             break;
         }
@@ -71,7 +72,7 @@ static void check_one(otr_engine *engine, const hostile *h)
     bool expected = judged_by_plugin_layer(h) ||
                     (strstr(h->expect, hostile_code(rc)) != NULL && strcmp(phase, h->phase) == 0);
     (void)otr_test_check(expected, __FILE__, __LINE__, what);
-    uint64_t most = CALL_MS + (strcmp(phase, "load") == 0 ? COMPILE_MS : SLACK_MS);
+    uint64_t most = hostile_ms(h, CALL_MS) + (strcmp(phase, "load") == 0 ? COMPILE_MS : SLACK_MS);
     (void)otr_test_check(ms < most, __FILE__, __LINE__, what);
 }
 

@@ -8,7 +8,7 @@
 
 #include "unit/wasm/guest_files.h"
 
-enum { CALL_MS = 100, SEED = 20260801, NIGHTLY = 10000, DAILY = 300, HOUR_S = 3600 };
+enum { CALL_MS = 100, SEED = 20260801, NIGHTLY = 10000, DAILY = 200, HOUR_S = 3600 };
 
 /* Their share of all mutations: the small ones compile in milliseconds, Go takes a second. */
 static const struct source {
@@ -147,8 +147,10 @@ T_NO_OOM(a_mutated_guest_is_refused_or_contained)
             continue;
         }
 #endif
-        unsigned runs = (total * sources[i].share + 999) / 1000;
-        mutate_source(engine, &sources[i], runs, &t);
+        unsigned runs = total * sources[i].share / 1000; /* none of Go by day */
+        if (runs > 0) {
+            mutate_source(engine, &sources[i], runs, &t);
+        }
         done += runs;
     }
     printf("# %u mutations: %u refused, %u loaded, %u started, %u answered\n", done, t.refused,
