@@ -86,17 +86,20 @@ struct otr_guest_plugin {
     bool fresh_ready; /* they are loaded: exchange when `drain` messages are done */
     size_t drain;
     otr_guest_seat *leaving;
-    size_t down;       /* seats in back-off, as the plugin's reason says */
-    otr_timer *timer;  /* the end of patience when stopping */
-    unsigned failures; /* in the window */
+    size_t down;        /* seats in back-off, as the plugin's reason says */
+    otr_timer *timer;   /* the end of patience when stopping */
+    unsigned failures;  /* in the window */
+    unsigned unreached; /* attempts in a row that did not reach the server with the file */
     uint64_t window_ns;
     otr_manifest *next;     /* a changed manifest that waits for its turn */
     bool next_is_new_code;  /* it needs the file to be loaded anew */
     otr_manifest *changing; /* settings that the seats are being asked to take, or NULL */
     bool refused;           /* one did not: the others go back */
     otr_err refusal;
-    bool adopted; /* subscribed as the version at work wants */
-    bool waiting; /* for the plugins in `after:` */
+    struct stat tried; /* the file of the latest load, also of one that failed */
+    bool adopted;      /* subscribed as the version at work wants */
+    bool waiting;      /* for the plugins in `after:` */
+    bool off;          /* an operator wants it off: a changed file does not switch it on */
     bool stopping;
     uint64_t stop_deadline_ns;
     otr_hook_call *first_call, **last_call; /* questions that wait */

@@ -54,6 +54,7 @@ typedef struct wc_instance {
     otr_component_instance *inner;
     wc_func *funcs;
     otr_component_host_fn *host_call;
+    const _Atomic bool *cancel; /* the owner's; NULL: none */
     void (*line)(void *user, int fd, otr_bytes text);
     wc_print prints[2];
     uint64_t max_memory_bytes;
@@ -323,6 +324,7 @@ static int32_t overdue(void *user)
 {
     wc_instance *i = user;
     return atomic_load_explicit(&i->interrupted, memory_order_relaxed) ||
+           (i->cancel != NULL && atomic_load_explicit(i->cancel, memory_order_relaxed)) ||
            otr_now_ns() >= i->deadline_ns;
 }
 
@@ -432,6 +434,7 @@ static otr_code spawn(otr_module *base, const otr_spawn *spec, otr_instance **re
         return otr_fail_nomem(err);
     }
     i->base = (otr_instance){ .ops = base->ops, .module = base, .user = spec->user };
+    i->cancel = spec->cancel;
     i->host_call = spec->component_call;
     i->line = spec->wasi != NULL ? spec->wasi->line : NULL;
     i->max_memory_bytes = spec->max_memory_bytes;
@@ -448,7 +451,7 @@ static otr_code spawn(otr_module *base, const otr_spawn *spec, otr_instance **re
 static otr_code find(wc_instance *i, const char *op, const otr_component_func **ret, otr_err *err)
 {
     for (const wc_func *f = i->funcs; f != NULL; f = f->next) {
-        if (strcmp(f->name, op) == 0) {
+        if (otr_same_text(f->name, op)) {
             *ret = f->handle;
             return OTR_OK;
         }

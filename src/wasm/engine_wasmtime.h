@@ -70,6 +70,7 @@ typedef struct wt_part {
     bool owns_memory; /* not one it imports and exports again */
     uint8_t *base;    /* of a memory that stays, and what is known of its size: it never shrinks */
     uint64_t known_bytes;
+    uint64_t large_bytes; /* how much of it was asked to lie in large pages */
 } wt_part;
 
 typedef struct wt_inbox wt_inbox;
@@ -98,6 +99,7 @@ typedef struct wt_instance {
     wasmtime_context_t *context;
     uint64_t deadline_ns; /* of the innermost call; UINT64_MAX: none */
     _Atomic bool interrupted;
+    const _Atomic bool *cancel; /* the owner's; NULL: none */
     bool dead;
     bool starting;  /* parts[n_parts] is being made: its start section may call the host */
     unsigned depth; /* calls in flight: a host function may call back in */
