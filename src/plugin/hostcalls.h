@@ -38,8 +38,10 @@ typedef struct otr_hostcalls {
     const otr_manifest *manifest;
     const otr_msg *cause; /* message in process, or NULL */
     otr_outgoing *first, **last;
-    unsigned in_call;           /* messages published by the running call */
-    size_t bytes;               /* payload bytes in the outbox */
+    unsigned in_call;    /* messages published by the running call */
+    size_t bytes;        /* payload bytes in the outbox */
+    uint64_t publish_ns; /* monotonic: when limits.publish would have made good for all so far */
+    uint64_t looked_ns;  /* monotonic: the last look at the clock for it */
     char *const *allowed_hosts; /* the file's own manifest's, beside the grants; NULL: any */
     otr_facts *facts;           /* a reference; of the running job, with a grant for instances */
     otr_kv *kv;                 /* opened by the first kv operation */

@@ -119,14 +119,23 @@ static otr_code read_bytes(const otr_node *map, const char *key, uint64_t *slot,
     return node != NULL ? otr_node_as_bytes(node, slot, err) : OTR_OK;
 }
 
+static otr_code read_count(const otr_node *map, const char *key, int64_t most, int64_t *slot,
+                           otr_err *err)
+{
+    const otr_node *node = otr_node_get(map, key);
+    return node != NULL ? otr_node_as_int(node, 1, most, slot, err) : OTR_OK;
+}
+
 static otr_code read_limits(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "memory", "vars", "zero", "call", "init", "queue", NULL };
+    static const char *const known[] = { "memory", "vars",  "zero",    "call",
+                                         "init",   "queue", "publish", NULL };
     m->memory_bytes = OTR_LIMIT_PLUGIN_MEMORY_BYTES;
     m->vars_bytes = OTR_LIMIT_PLUGIN_VARS_BYTES;
     m->call_ns = UINT64_C(1000000) * OTR_LIMIT_PLUGIN_CALL_MS;
     m->init_ns = UINT64_C(1000000) * OTR_LIMIT_PLUGIN_INIT_MS;
     m->queue = OTR_LIMIT_PLUGIN_QUEUE;
+    m->publish_per_s = OTR_LIMIT_PLUGIN_PUBLISH_S;
     const otr_node *limits = otr_node_get(entry, "limits");
     if (limits == NULL) {
         return OTR_OK;
@@ -138,12 +147,13 @@ static otr_code read_limits(const otr_node *entry, otr_manifest *m, otr_err *err
     rc = rc == OTR_OK ? otr_manifest_zeroing(limits, m, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_duration(limits, "call", &m->call_ns, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_duration(limits, "init", &m->init_ns, err) : rc;
-    const otr_node *queue = otr_node_get(limits, "queue");
-    if (rc == OTR_OK && queue != NULL) {
-        int64_t n = 0;
-        rc = otr_node_as_int(queue, 1, OTR_LIMIT_BUS_QUEUE, &n, err);
-        m->queue = rc == OTR_OK ? (size_t)n : m->queue;
-    }
+    int64_t queue = (int64_t)m->queue, publish = m->publish_per_s;
+    rc = rc == OTR_OK ? read_count(limits, "queue", OTR_LIMIT_BUS_QUEUE, &queue, err) : rc;
+    rc = rc == OTR_OK
+             ? read_count(limits, "publish", OTR_LIMIT_PLUGIN_PUBLISH_MOST_S, &publish, err)
+             : rc;
+    m->queue = (size_t)queue;
+    m->publish_per_s = (unsigned)publish;
     return rc;
 }
 

@@ -109,6 +109,7 @@ typedef struct otr_manifest { /* one entry of `load:` */
     uint64_t call_ns, init_ns;
     otr_zeroing zeroing;
     size_t queue;
+    unsigned publish_per_s; /* 0: without bound */
     otr_on_failure on_failure;
     otr_restart restart;
     size_t instances; /* sandboxes that share its queue */

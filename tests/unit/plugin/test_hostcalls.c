@@ -100,6 +100,24 @@ T(messages_of_one_call_are_bounded)
     CHECK(publish(&f, "alert.x", "1", &err) == OTR_OK);
 }
 
+T(messages_a_second_are_bounded_beside_those_of_one_call)
+{
+    SETUP;
+    unsigned sent = 0, calls = 0;
+    f.manifest.publish_per_s = 10;
+    for (calls = 0; calls < 10; calls++) {
+        otr_hostcalls_begin(&f.hc, NULL);
+        for (unsigned i = 0; i < OTR_LIMIT_PLUGIN_PUBLISH_CALL; i++) {
+            sent += publish(&f, "alert.x", "1", &err) == OTR_OK;
+        }
+    }
+    CHECK(sent >= OTR_LIMIT_PLUGIN_PUBLISH_CALL);
+    CHECK(sent < 2 * OTR_LIMIT_PLUGIN_PUBLISH_CALL); /* that would take over 100 seconds */
+    CHECK_INT(f.hc.publish_dropped, calls * OTR_LIMIT_PLUGIN_PUBLISH_CALL - sent);
+    CHECK(publish(&f, "alert.x", "1", &err) == OTR_EQUOTA);
+    CHECK_HAS(err.msg, "limits.publish");
+}
+
 T(published_messages_reach_the_bus_in_order)
 {
     SETUP;
@@ -299,7 +317,7 @@ T(the_list_of_instances_has_each_once_and_as_it_is)
 {
     SETUP;
     char answer[256];
-    f.manifest.instances = true;
+    f.manifest.see_instances = true;
     REQUIRE_OK(ask(&f, "instances.list", "", answer, sizeof(answer), &err), err);
     CHECK_STR(answer, "[]");
     REQUIRE_OK(note(&f, &started, OTR_FACT_BEGINS, "a", &err), err);

@@ -59,6 +59,7 @@ T(wrong_entries_are_refused_with_place_and_key)
     refused("plugins:\n  load:\n    - {name: a, source: x, encoding: xml}\n", "json, protobuf");
     refused("plugins:\n  load:\n    - {name: a, source: x, limits: {call: 0s}}\n", "longer than 0");
     refused("plugins:\n  load:\n    - {name: a, source: x, limits: {queue: 0}}\n", "queue");
+    refused("plugins:\n  load:\n    - {name: a, source: x, limits: {publish: 0}}\n", "publish");
     refused("plugins:\n  load:\n    - {name: a, source: x, grants: {publish: ['B']}}\n", "publish");
     refused("plugins:\n  load:\n    - {name: a, source: x}\n    - {name: a, source: y}\n", "taken");
 }
