@@ -94,6 +94,18 @@ static void close_slot(wf_slot *s)
     *s = (wf_slot){ .kind = WF_FREE };
 }
 
+otr_code otr_wasi_open_folder(const struct otr_wasi_dir *dir, int *ret_fd, otr_err *err)
+{
+    int fd = open(dir->host, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        int sys = errno;
+        otr_code rc = otr_fail_sys(err, sys, "folder %s cannot be opened for the guest", dir->host);
+        return sys == ENOENT ? OTR_ENOTFOUND : rc;
+    }
+    *ret_fd = fd;
+    return OTR_OK;
+}
+
 static otr_code add_folder(otr_wasi_files *f, const struct otr_wasi_dir *dir, otr_err *err)
 {
     uint32_t number = 0;
@@ -103,12 +115,11 @@ static otr_code add_folder(otr_wasi_files *f, const struct otr_wasi_dir *dir, ot
         otr_free(name);
         return otr_fail_nomem(err);
     }
-    int fd = open(dir->host, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        int sys = errno;
+    int fd = -1;
+    otr_code rc = otr_wasi_open_folder(dir, &fd, err);
+    if (rc != OTR_OK) {
         otr_free(name);
-        otr_code rc = otr_fail_sys(err, sys, "folder %s cannot be opened for the guest", dir->host);
-        return sys == ENOENT ? OTR_ENOTFOUND : rc;
+        return rc;
     }
     *s = (wf_slot){
         .kind = WF_DIR, .fd = fd, .list_fd = -1, .preopen = name, .may_change = dir->writable
@@ -233,93 +244,62 @@ static otr_code run(otr_instance *inst, otr_val *vals, wf_function *fn)
     return OTR_OK;
 }
 
-#define BIND(name)                                                                    \
+#define I 0 /* OTR_WASM_I32 */
+#define L 1 /* OTR_WASM_I64 */
+#define FUNCTIONS(X)                                \
+    X(fd_advise, I, L, L, I)                        \
+    X(fd_allocate, I, L, L)                         \
+    X(fd_close, I)                                  \
+    X(fd_datasync, I)                               \
+    X(fd_fdstat_get, I, I)                          \
+    X(fd_fdstat_set_flags, I, I)                    \
+    X(fd_fdstat_set_rights, I, L, L)                \
+    X(fd_filestat_get, I, I)                        \
+    X(fd_filestat_set_size, I, L)                   \
+    X(fd_filestat_set_times, I, L, L, I)            \
+    X(fd_pread, I, I, I, L, I)                      \
+    X(fd_prestat_dir_name, I, I, I)                 \
+    X(fd_prestat_get, I, I)                         \
+    X(fd_pwrite, I, I, I, L, I)                     \
+    X(fd_read, I, I, I, I)                          \
+    X(fd_readdir, I, I, I, L, I)                    \
+    X(fd_renumber, I, I)                            \
+    X(fd_seek, I, L, I, I)                          \
+    X(fd_sync, I)                                   \
+    X(fd_tell, I, I)                                \
+    X(fd_write, I, I, I, I)                         \
+    X(path_create_directory, I, I, I)               \
+    X(path_filestat_get, I, I, I, I, I)             \
+    X(path_filestat_set_times, I, I, I, I, L, L, I) \
+    X(path_link, I, I, I, I, I, I, I)               \
+    X(path_open, I, I, I, I, I, L, L, I, I)         \
+    X(path_readlink, I, I, I, I, I, I)              \
+    X(path_remove_directory, I, I, I)               \
+    X(path_rename, I, I, I, I, I, I)                \
+    X(path_symlink, I, I, I, I, I)                  \
+    X(path_unlink_file, I, I, I)
+
+#define BIND(name, ...)                                                               \
     static otr_code name(void *user, otr_instance *inst, otr_val *vals, otr_err *err) \
     {                                                                                 \
         (void)user;                                                                   \
         (void)err;                                                                    \
         return run(inst, vals, otr_wf_##name);                                        \
     }
+FUNCTIONS(BIND)
 
-BIND(fd_advise)
-BIND(fd_allocate)
-BIND(fd_close)
-BIND(fd_datasync)
-BIND(fd_fdstat_get)
-BIND(fd_fdstat_set_flags)
-BIND(fd_fdstat_set_rights)
-BIND(fd_filestat_get)
-BIND(fd_filestat_set_size)
-BIND(fd_filestat_set_times)
-BIND(fd_pread)
-BIND(fd_prestat_dir_name)
-BIND(fd_prestat_get)
-BIND(fd_pwrite)
-BIND(fd_read)
-BIND(fd_readdir)
-BIND(fd_renumber)
-BIND(fd_seek)
-BIND(fd_sync)
-BIND(fd_tell)
-BIND(fd_write)
-BIND(path_create_directory)
-BIND(path_filestat_get)
-BIND(path_filestat_set_times)
-BIND(path_link)
-BIND(path_open)
-BIND(path_readlink)
-BIND(path_remove_directory)
-BIND(path_rename)
-BIND(path_symlink)
-BIND(path_unlink_file)
+#define ENTRY(name_, ...)                                    \
+    { .module = "wasi_snapshot_preview1",                    \
+      .name = #name_,                                        \
+      .sig = { .n_args = sizeof((uint8_t[]){ __VA_ARGS__ }), \
+               .n_results = 1,                               \
+               .args = { __VA_ARGS__ } },                    \
+      .fn = name_ },
 
-#define I 0 /* OTR_WASM_I32 */
-#define L 1 /* OTR_WASM_I64 */
-#define FN(name_, ...)                                         \
-    {                                                          \
-        .module = "wasi_snapshot_preview1",                    \
-        .name = #name_,                                        \
-        .sig = { .n_args = sizeof((uint8_t[]){ __VA_ARGS__ }), \
-                 .n_results = 1,                               \
-                 .args = { __VA_ARGS__ } },                    \
-        .fn = name_,                                           \
-    }
+static const otr_import functions[] = { FUNCTIONS(ENTRY) };
 
 const otr_import *otr_wasi_files_functions(size_t *ret_n)
 {
-    static const otr_import all[] = {
-        FN(fd_advise, I, L, L, I),
-        FN(fd_allocate, I, L, L),
-        FN(fd_close, I),
-        FN(fd_datasync, I),
-        FN(fd_fdstat_get, I, I),
-        FN(fd_fdstat_set_flags, I, I),
-        FN(fd_fdstat_set_rights, I, L, L),
-        FN(fd_filestat_get, I, I),
-        FN(fd_filestat_set_size, I, L),
-        FN(fd_filestat_set_times, I, L, L, I),
-        FN(fd_pread, I, I, I, L, I),
-        FN(fd_prestat_dir_name, I, I, I),
-        FN(fd_prestat_get, I, I),
-        FN(fd_pwrite, I, I, I, L, I),
-        FN(fd_read, I, I, I, I),
-        FN(fd_readdir, I, I, I, L, I),
-        FN(fd_renumber, I, I),
-        FN(fd_seek, I, L, I, I),
-        FN(fd_sync, I),
-        FN(fd_tell, I, I),
-        FN(fd_write, I, I, I, I),
-        FN(path_create_directory, I, I, I),
-        FN(path_filestat_get, I, I, I, I, I),
-        FN(path_filestat_set_times, I, I, I, I, L, L, I),
-        FN(path_link, I, I, I, I, I, I, I),
-        FN(path_open, I, I, I, I, I, L, L, I, I),
-        FN(path_readlink, I, I, I, I, I, I),
-        FN(path_remove_directory, I, I, I),
-        FN(path_rename, I, I, I, I, I, I),
-        FN(path_symlink, I, I, I, I, I),
-        FN(path_unlink_file, I, I, I),
-    };
-    *ret_n = OTR_COUNT(all);
-    return all;
+    *ret_n = OTR_COUNT(functions);
+    return functions;
 }

@@ -240,7 +240,7 @@ static int list_all(folders *s, int fd, uint32_t room, uint8_t seen[SEEN_BYTES])
             (void)snprintf(name, sizeof(name), "%.*s", (int)len,
                            (const char *)s->memory + AT_BYTES + at + 24);
             if (name[0] == 'f' && name[1] != 'i') {
-                seen[atoi(name + 1)]++;
+                seen[strtoul(name + 1, NULL, 10) % SEEN_BYTES]++;
             }
             cookie = got(s, AT_BYTES + at, 8);
             at += 24 + len;

@@ -114,11 +114,11 @@ static inline const struct wasi_function *wasi_function(const char *name)
     return f;
 }
 
-static inline const char *wat_types(const char *args, char *out)
+static inline const char *wat_types(const char *args, char out[64])
 {
     size_t n = 0;
     for (; *args != '\0'; args++) {
-        n += (size_t)sprintf(out + n, " %s", *args == 'i' ? "i32" : "i64");
+        n += (size_t)snprintf(out + n, 64 - n, " %s", *args == 'i' ? "i32" : "i64");
     }
     return out;
 }
