@@ -29,6 +29,9 @@ typedef struct otr_wasi_engine { /* what the engine lends */
     void (*print)(otr_instance *inst, int fd, const uint8_t *p, size_t n);
 } otr_wasi_engine;
 
+/* A descriptor that stands for the folder. The error names it. */
+otr_code otr_wasi_open_folder(const struct otr_wasi_dir *dir, int *ret_fd,
+                              otr_err *err) OTR_MUST_CHECK;
 /* Opens the folders of `wasi`; `engine` is borrowed for good. The error names the folder. */
 otr_code otr_wasi_files_open(const otr_wasi *wasi, const otr_wasi_engine *engine,
                              otr_wasi_files **ret, otr_err *err) OTR_MUST_CHECK;
