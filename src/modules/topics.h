@@ -14,6 +14,15 @@
  * agent.config.reloaded    otr_reload_event      daemon     admin, guests
  * agent.plugin.changed     otr_plugin_event      daemon     admin, guests
  *
+ * Hooks are questions: guests that subscribe with "kind":"hook" answer them with a verdict, see
+ * plugin/hooks.h. They are not published, and nobody but the agent can ask them.
+ *
+ * hook                     data                                asked by
+ * agent.config.validate    {"file","generation","plugins":[{"name","source","instances"}]}
+ *                                                              daemon: before it takes a
+ * configuration that it was told to read anew; a denial keeps the old one nginx.config.validate
+ * what the asker gives                operators: outrider plugin ask
+ *
  * Thread: any; payloads are read-only.
  */
 #ifndef OTR_MODULES_TOPICS_H
@@ -84,5 +93,9 @@ extern const otr_topic otr_topic_health_changed;
 extern const otr_topic otr_topic_metrics_sampled;
 extern const otr_topic otr_topic_config_reloaded;
 extern const otr_topic otr_topic_plugin_changed;
+
+/* Declared, so that no guest publishes under them. */
+extern const otr_topic otr_topic_config_validate;
+extern const otr_topic otr_topic_nginx_validate;
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -17,6 +18,8 @@
 #include "base/log.h"
 
 enum {
+    AT_ONCE = 2,  /* compilations, beside a proxy that needs the processors itself */
+    TURN_MS = 5,  /* how often one that waits looks whether it is its turn */
     LOOK_MS = 50, /* how often a running compilation looks whether it is still wanted */
     SAID_BYTES = 4096,
     EXIT_REFUSED = 1, /* as in src/cli/plugin_compile.c */
@@ -27,6 +30,7 @@ struct otr_plugin_compiler {
     otr_compiler base;
     char *program, *cache_dir;
     _Atomic uint64_t limit_ns;
+    _Atomic unsigned running;
     _Atomic bool stop;
 };
 
@@ -195,13 +199,33 @@ static otr_code judge(child *c, int status, otr_err *err)
                     WTERMSIG(status));
 }
 
-static otr_code fill(void *arg, const char *engine, otr_bytes wasm, const char *recipe,
-                     otr_err *err)
+static bool take_turn(otr_plugin_compiler *c)
 {
-    const otr_plugin_compiler *compiler = arg;
-    if (atomic_load(&compiler->stop)) {
-        return otr_fail(err, OTR_ESTATE, "the agent stops: not compiled");
+    unsigned n = atomic_load(&c->running);
+    while (n < AT_ONCE) {
+        if (atomic_compare_exchange_weak(&c->running, &n, n + 1)) {
+            return true;
+        }
     }
+    return false;
+}
+
+/* False: the agent stops. */
+static bool wait_turn(otr_plugin_compiler *c)
+{
+    const struct timespec nap = { .tv_nsec = TURN_MS * 1000000 };
+    while (!atomic_load(&c->stop)) {
+        if (take_turn(c)) {
+            return true;
+        }
+        (void)nanosleep(&nap, NULL);
+    }
+    return false;
+}
+
+static otr_code compile(const otr_plugin_compiler *compiler, const char *engine, otr_bytes wasm,
+                        const char *recipe, otr_err *err)
+{
     child c = { .compiler = compiler,
                 .deadline_ns = otr_now_ns() + atomic_load(&compiler->limit_ns) };
     otr_code rc = start(&c, engine, wasm, recipe, err);
@@ -219,6 +243,18 @@ static otr_code fill(void *arg, const char *engine, otr_bytes wasm, const char *
     return rc;
 }
 
+static otr_code fill(void *arg, const char *engine, otr_bytes wasm, const char *recipe,
+                     otr_err *err)
+{
+    otr_plugin_compiler *compiler = arg;
+    if (!wait_turn(compiler)) {
+        return otr_fail(err, OTR_ESTATE, "the agent stops: not compiled");
+    }
+    otr_code rc = compile(compiler, engine, wasm, recipe, err);
+    (void)atomic_fetch_sub(&compiler->running, 1);
+    return rc;
+}
+
 /* ---- life ---- */
 
 otr_code otr_plugin_compiler_new(const otr_plugin_compiler_spec *spec, otr_plugin_compiler **ret,
@@ -230,6 +266,7 @@ otr_code otr_plugin_compiler_new(const otr_plugin_compiler_spec *spec, otr_plugi
     }
     c->base = (otr_compiler){ fill, c };
     atomic_init(&c->limit_ns, spec->limit_ns);
+    atomic_init(&c->running, 0);
     atomic_init(&c->stop, false);
     c->program = otr_strdup(spec->program);
     c->cache_dir = otr_strdup(spec->cache_dir);

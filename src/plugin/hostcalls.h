@@ -10,6 +10,8 @@
 #ifndef OTR_PLUGIN_HOSTCALLS_H
 #define OTR_PLUGIN_HOSTCALLS_H
 
+#include <stdatomic.h>
+
 #include "bus/bus.h"
 #include "bus/msg.h"
 #include "plugin/guest_metrics.h"
@@ -40,6 +42,7 @@ typedef struct otr_hostcalls {
     size_t bytes;         /* payload bytes in the outbox */
     otr_kv *kv;           /* opened by the first kv operation */
     otr_guest_http *http; /* opened by the first granted request */
+    atomic_bool ended;    /* set on the loop: nobody waits for the running job any more */
     uint64_t began_ns;    /* monotonic: when the running call began; kept with a grant for http */
     otr_secret secrets[OTR_SECRETS]; /* in the order of the manifest's; text NULL: not read */
     otr_guest_metrics metrics;       /* what the loop has not merged yet, and all names so far */

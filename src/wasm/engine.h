@@ -92,6 +92,7 @@ typedef struct otr_import {
     const char *module, *name;
     otr_sig sig;
     otr_host_fn *fn;
+    const void *data; /* what fn finds as inst->import->data; NULL: it does not look */
 } otr_import;
 
 typedef struct otr_wasi {    /* WASI preview 1; NULL in otr_spawn: not linked */
@@ -109,7 +110,8 @@ typedef struct otr_wasi {    /* WASI preview 1; NULL in otr_spawn: not linked */
     void (*line)(void *user, int fd, otr_bytes text);
 } otr_wasi;
 
-typedef struct otr_link { /* a module that is instantiated first, under one or more names */
+/* A module that is instantiated first, under one or more names. */
+typedef struct otr_link {
     otr_module *module;
     const char *as[3]; /* import module names it satisfies, NULL-terminated */
 } otr_link;
@@ -131,6 +133,9 @@ typedef struct otr_spawn {
     uint64_t start_deadline_ns; /* monotonic; for start functions of modules. 0: none */
     void *user;                 /* passed to each host function */
     otr_component_host_fn *component_call; /* components only */
+    /* Optional. Set by any thread at any time: what the instance runs ends as by interrupt(), also
+     * while it is being made. Outlives the instance. */
+    const _Atomic bool *cancel;
 } otr_spawn;
 
 typedef struct otr_func
@@ -234,6 +239,7 @@ struct otr_instance {
     const otr_engine_ops *ops;
     otr_module *module;
     void *user;                   /* otr_spawn.user */
+    const otr_import *import;     /* the running host function's, when that one has data */
     struct otr_wasi_files *files; /* wasi_files.h; NULL: no folder was granted */
 };
 

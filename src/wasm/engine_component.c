@@ -56,6 +56,7 @@ typedef struct wc_instance {
     otr_component_instance *inner;
     wc_func *funcs;
     otr_component_host_fn *host_call;
+    const _Atomic bool *cancel; /* the owner's; NULL: none */
     void (*line)(void *user, int fd, otr_bytes text);
     wc_print prints[2];
     uint64_t max_memory_bytes;
@@ -325,6 +326,7 @@ static int32_t overdue(void *user)
 {
     wc_instance *i = user;
     return atomic_load_explicit(&i->interrupted, memory_order_relaxed) ||
+           (i->cancel != NULL && atomic_load_explicit(i->cancel, memory_order_relaxed)) ||
            otr_now_ns() >= i->deadline_ns;
 }
 
@@ -466,6 +468,7 @@ static otr_code spawn(otr_module *base, const otr_spawn *spec, otr_instance **re
         return otr_fail_nomem(err);
     }
     i->base = (otr_instance){ .ops = base->ops, .module = base, .user = spec->user };
+    i->cancel = spec->cancel;
     i->host_call = spec->component_call;
     i->line = spec->wasi != NULL ? spec->wasi->line : NULL;
     i->max_memory_bytes = spec->max_memory_bytes;

@@ -94,7 +94,7 @@ const otr_import *otr_wasmi_wasi_find(const otr_wasi *wasi, const char *name)
 static bool memory(otr_instance *inst, uint8_t **ret, size_t *ret_bytes)
 {
     const wi_instance *i = (const wi_instance *)inst;
-    *ret = otr_wasmi_memory(i->store, i->n_parts - 1, ret_bytes);
+    *ret = otr_wasmi_memory(i->store, SIZE_MAX, ret_bytes); /* of the part that calls */
     return *ret != NULL;
 }
 

@@ -115,8 +115,10 @@ static inline otr_code guest_file_load(guest_file *f, otr_engine *engine, const 
 
 static inline otr_code guest_file_start(guest_file *f, otr_err *err)
 {
-    static const otr_host_ops ops = { guest_file_publish, guest_file_config, guest_file_call,
-                                      guest_file_log };
+    static const otr_host_ops ops = { .publish = guest_file_publish,
+                                      .config = guest_file_config,
+                                      .call = guest_file_call,
+                                      .log = guest_file_log };
     const otr_guest_spec spec = { .name = "test",
                                   .ops = &ops,
                                   .host = f,

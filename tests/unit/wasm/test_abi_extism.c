@@ -81,7 +81,9 @@ static void log_line(void *host, int level, otr_bytes text)
                    text.n > 0 ? (const char *)text.p : "");
 }
 
-static const otr_host_ops host_ops = { publish, config, call, log_line };
+static const otr_host_ops host_ops = {
+    .publish = publish, .config = config, .call = call, .log = log_line
+};
 
 /* ---- guests; compiled before the tests, so that failing allocations meet the adapter only ---- */
 
