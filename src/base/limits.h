@@ -70,6 +70,9 @@
 #define OTR_LIMIT_WASM_COMPILE_MS  120000            /* default of plugins.compile_limit */
 #define OTR_LIMIT_WASM_CODE_BYTES  (1024U * OTR_MIB) /* one compiled artefact */
 #define OTR_LIMIT_WASM_CACHE_BYTES (512U * OTR_MIB)  /* all artefacts of a cache folder */
+#define OTR_LIMIT_WASI_FDS         128               /* descriptors of one instance */
+#define OTR_LIMIT_WASI_IO_BYTES    OTR_MIB           /* of one read, write or listing */
+#define OTR_LIMIT_WASI_PRINT_BYTES 65536             /* of one write to the log */
 
 #define OTR_LIMIT_KV_KEY_BYTES 512
 #define OTR_LIMIT_KV_BYTES     OTR_MIB /* default of `grants.kv_bytes` once kv is granted */
