@@ -138,7 +138,7 @@ const char *otr_extism_manifest_config(const otr_extism_manifest *m, const char 
 }
 
 /* Linear but for the last star, to which it goes back: no pattern is slow. */
-static bool glob(const char *pattern, const char *text)
+static bool fits(const char *pattern, const char *text)
 {
     const char *star = NULL, *from = NULL;
     while (*text != '\0') {
@@ -164,7 +164,7 @@ static bool glob(const char *pattern, const char *text)
 bool otr_extism_host_allowed(char *const *list, const char *host)
 {
     for (; *list != NULL; list++) {
-        if (glob(*list, host)) {
+        if (fits(*list, host)) {
             return true;
         }
     }
