@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/plugin_args.h"
 #include "cli/plugin_host.h"
+#include "plugin/encoding.h"
 #include "wasm/engine.h"
 #include "wasm/guest_file.h"
 
@@ -37,6 +38,7 @@ typedef struct options {
     const char *module_files[MAX_MODULES];
     size_t n_modules;
     uint64_t timeout_ms;
+    otr_encoding encoding;
     bool json, rewrite;
 } options;
 
@@ -55,7 +57,8 @@ static int usage(FILE *to, int rc)
         "       outrider plugin compile FILE --cache DIR [--abi A] [--engine E] [--no-rewrite]\n"
         "       outrider plugin call FILE OPERATION [--input TEXT|@FILE|-] [--config K=V]…\n"
         "                       [--abi A] [--engine E] [--wasi] [--timeout MS] [--no-rewrite]\n"
-        "                       [--args i32:1,f64:0.5] [--module NAME=FILE]…\n\n"
+        "                       [--args i32:1,f64:0.5] [--module NAME=FILE]…\n"
+        "                       [--encoding json|protobuf]\n\n"
         "call prints the raw output bytes. Exit: 0 ok, 1 the guest failed, 2 it could not be "
         "asked.\n"
         "What the guest publishes and logs is shown on standard error.\n\n"
@@ -132,6 +135,8 @@ static bool take_option(options *o, int argc, char **argv, int *i)
         return add_module(o, value);
     } else if (strcmp(name, "--config") == 0) {
         return add_pair(o, value);
+    } else if (strcmp(name, "--encoding") == 0) {
+        return otr_encoding_find(value, &o->encoding);
     } else if (strcmp(name, "--timeout") == 0) {
         return read_ms(value, &o->timeout_ms);
     } else {
@@ -204,6 +209,7 @@ typedef struct session {
     otr_guest_code *code;
     otr_guest *guest;
     otr_buf wasm, in, out, cache;
+    otr_buf scratch; /* input or output in the other encoding */
     otr_buf modules[MAX_MODULES];
     char folder[FOLDER_BYTES]; /* of the file: where an Extism manifest's paths begin */
 } session;
@@ -233,6 +239,7 @@ static otr_code open_session(session *s, options *o, otr_err *err)
     otr_buf_init(&s->in, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
     otr_buf_init(&s->out, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
     otr_buf_init(&s->cache, 4096);
+    otr_buf_init(&s->scratch, OTR_LIMIT_JSON_BYTES);
     const otr_engine_ops *ops = otr_engine_find(o->engine);
     if (ops == NULL) {
         return otr_fail(err, OTR_EUNSUP, "engine \"%s\" is not built in; there are: %s", o->engine,
@@ -258,6 +265,7 @@ static void close_session(session *s)
     otr_buf_deinit(&s->in);
     otr_buf_deinit(&s->out);
     otr_buf_deinit(&s->cache);
+    otr_buf_deinit(&s->scratch);
     for (size_t i = 0; i < MAX_MODULES; i++) {
         otr_buf_deinit(&s->modules[i]);
     }
@@ -296,11 +304,64 @@ static otr_code call_typed(session *s, const options *o, uint64_t deadline_ns, o
     return rc;
 }
 
-static int call_guest(session *s, const options *o, otr_err *err)
+/* Asks the operation and leaves the answer in `s->out`, JSON where the contract knows what it is.
+ */
+static otr_code call_operation(session *s, const options *o, otr_bytes in, uint64_t deadline_ns,
+                               otr_err *err)
+{
+    otr_bytes answer;
+    otr_code rc = otr_guest_call(s->guest, o->operation, in, deadline_ns, &s->out, err);
+    bool verdict = strcmp(o->operation, "process") == 0;
+    if (rc != OTR_OK || (verdict && s->out.n == 0)) {
+        return rc;
+    }
+    rc = otr_encoding_answer(o->encoding, o->operation, otr_buf_bytes(&s->out), &s->scratch,
+                             &answer, err);
+    if (rc == OTR_OK && answer.p != s->out.p) {
+        otr_buf_clear(&s->out);
+        rc = otr_buf_add(&s->out, answer, err);
+    }
+    return rc;
+}
+
+static otr_code ask_guest(session *s, const options *o, otr_bytes in, otr_err *err)
+{
+    otr_cli_guest_host cli = { .pairs = o->pairs };
+    otr_encoded_host host = { o->encoding, &otr_cli_guest_host_ops, &cli };
+    otr_guest_spec guest = {
+        .name = o->file,
+        .max_memory_bytes = OTR_LIMIT_PLUGIN_MEMORY_BYTES,
+        .max_vars_bytes = OTR_LIMIT_PLUGIN_VARS_BYTES,
+        .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
+        .init_ms = o->timeout_ms,
+    };
+    otr_encoding_host(&host, &guest);
+    otr_code rc = otr_guest_new(s->code, &guest, &s->guest, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    uint64_t deadline = otr_now_ns() + o->timeout_ms * OTR_NS_PER_MS;
+    return o->args != NULL ? call_typed(s, o, deadline, err)
+                           : call_operation(s, o, in, deadline, err);
+}
+
+static otr_code load_guest(session *s, const options *o, otr_bytes *ret_in, otr_err *err)
 {
     otr_load_spec spec = load_spec(s, o);
     const otr_extism_source source = source_of(s, o);
     otr_code rc = otr_guest_load_file(s->engine, &spec, &source, &s->code, err);
+    if (rc == OTR_OK) {
+        rc = otr_encoding_check(o->encoding, otr_abi_name(otr_guest_code_abi(s->code)), err);
+    }
+    return rc == OTR_OK ? otr_encoding_input(o->encoding, o->operation, otr_buf_bytes(&s->in),
+                                             &s->scratch, ret_in, err)
+                        : rc;
+}
+
+static int call_guest(session *s, const options *o, otr_err *err)
+{
+    otr_bytes in;
+    otr_code rc = load_guest(s, o, &in, err);
     if (rc != OTR_OK) {
         return EXIT_HOST;
     }
@@ -315,23 +376,7 @@ static int call_guest(session *s, const options *o, otr_err *err)
                        o->file, o->operation);
         return EXIT_HOST;
     }
-    otr_cli_guest_host host = { .pairs = o->pairs };
-    otr_guest_spec guest = {
-        .name = o->file,
-        .ops = &otr_cli_guest_host_ops,
-        .host = &host,
-        .max_memory_bytes = OTR_LIMIT_PLUGIN_MEMORY_BYTES,
-        .max_vars_bytes = OTR_LIMIT_PLUGIN_VARS_BYTES,
-        .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
-        .init_ms = o->timeout_ms,
-    };
-    rc = otr_guest_new(s->code, &guest, &s->guest, err);
-    if (rc == OTR_OK) {
-        uint64_t deadline = otr_now_ns() + o->timeout_ms * OTR_NS_PER_MS;
-        rc = o->args != NULL ? call_typed(s, o, deadline, err)
-                             : otr_guest_call(s->guest, o->operation, otr_buf_bytes(&s->in),
-                                              deadline, &s->out, err);
-    }
+    rc = ask_guest(s, o, in, err);
     return rc == OTR_OK ? 0 : rc == OTR_ENOTFOUND ? EXIT_HOST : EXIT_GUEST;
 }
 

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "plugin/internal.h"
+#include "plugin/watch.h"
 
 enum { REMOVE_MS = 2000 };
 
@@ -169,6 +170,7 @@ otr_code otr_host_guests_apply(otr_plugin_host *host, otr_manifest_set *set, otr
             (void)!p->ops->start(p, &own); /* a guest's failures come later */
         }
     }
+    otr_source_watch_update(host);
     return first;
 }
 

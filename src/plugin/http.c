@@ -311,6 +311,17 @@ static size_t take_header(char *data, size_t size, size_t n, void *arg)
     return size * n;
 }
 
+/* Asked at least once a second by libcurl. */
+static int progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+{
+    const request *r = arg;
+    (void)a;
+    (void)b;
+    (void)c;
+    (void)d;
+    return atomic_load(&r->hc->ended) ? 1 : 0;
+}
+
 static otr_code left_ms(const request *r, long *ret, otr_err *err)
 {
     uint64_t end = r->hc->began_ns + r->hc->manifest->call_ns;
@@ -359,6 +370,9 @@ static CURLcode set_options(request *r, long ms)
     SET(CURLOPT_HEADERFUNCTION, take_header);
     SET(CURLOPT_HEADERDATA, r);
     SET(CURLOPT_HTTPHEADER, r->headers);
+    SET(CURLOPT_NOPROGRESS, 0L);
+    SET(CURLOPT_XFERINFOFUNCTION, progress);
+    SET(CURLOPT_XFERINFODATA, r);
 #undef SET
     return bad == CURLE_OK ? set_body(r) : bad;
 }
@@ -374,6 +388,9 @@ static otr_code explain(request *r, CURLcode bad, otr_err *err)
     if (r->too_large) {
         return otr_fail(err, OTR_EQUOTA, "http.request: the answer of %s is larger than %u bytes",
                         r->host, OTR_LIMIT_PLUGIN_HTTP_BYTES);
+    }
+    if (bad == CURLE_ABORTED_BY_CALLBACK && atomic_load(&r->hc->ended)) {
+        return otr_fail(err, OTR_ETIMEOUT, "http.request to %s: the call was cancelled", r->host);
     }
     return otr_fail(err, bad == CURLE_OPERATION_TIMEDOUT ? OTR_ETIMEOUT : OTR_EIO,
                     "http.request to %s: %s", r->host, r->curl->easy_strerror(bad));

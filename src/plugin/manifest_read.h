@@ -55,6 +55,7 @@ bool otr_manifest_sha256_ok(const char *text);
 /* manifest_trust.c: `plugins.trust`, then what it means for one entry. */
 otr_code otr_manifest_trust(const otr_node *root, const char *directory, otr_trust *ret,
                             otr_err *err) OTR_MUST_CHECK;
+void otr_manifest_trust_deinit(otr_trust *trust);
 otr_code otr_manifest_demand(const otr_node *entry, const otr_trust *trust, otr_manifest *m,
                              otr_err *err) OTR_MUST_CHECK;
 

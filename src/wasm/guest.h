@@ -32,6 +32,9 @@ typedef struct otr_host_ops {
     /* Any other operation: "<namespace>.<operation>", for example "kv.get". */
     otr_code (*call)(void *host, const char *op, otr_bytes in, otr_buf *out, otr_err *err);
     void (*log)(void *host, int level, otr_bytes text); /* level: otr_log_level, or -1 for trace */
+    /* Optional. waPC's question to bus.publish as it is, topic and data in one: for encodings that
+     * only the owner knows. NULL: it is JSON, and `publish` is called. */
+    otr_code (*publish_message)(void *host, otr_bytes message, otr_err *err);
 } otr_host_ops;
 
 /* Which ABI a module speaks, from its imports and exports. */

@@ -56,8 +56,10 @@ T(wrong_entries_are_refused_with_place_and_key)
     refused("plugins:\n  load:\n    - {name: a, source: x, sha256: abc}\n", "64");
     refused("plugins:\n  load:\n    - {name: a, source: x, on_failure: explode}\n",
             "restart, disable");
+    refused("plugins:\n  load:\n    - {name: a, source: x, encoding: xml}\n", "json, protobuf");
     refused("plugins:\n  load:\n    - {name: a, source: x, limits: {call: 0s}}\n", "longer than 0");
     refused("plugins:\n  load:\n    - {name: a, source: x, limits: {queue: 0}}\n", "queue");
+    refused("plugins:\n  load:\n    - {name: a, source: x, limits: {publish: 0}}\n", "publish");
     refused("plugins:\n  load:\n    - {name: a, source: x, grants: {publish: ['B']}}\n", "publish");
     refused("plugins:\n  load:\n    - {name: a, source: x}\n    - {name: a, source: y}\n", "taken");
 }
@@ -76,6 +78,37 @@ T(trust_that_cannot_be_met_is_refused_with_place)
     refused("plugins:\n  trust: {require: signature, keys: []}\n", "`keys`");
     refused("plugins:\n  trust: {require: digest}\n" ONE "}\n", "`sha256` or `signature`");
     refused("plugins:\n" ONE ", signature: a.sig}\n", "no key to check it");
+}
+
+#define SHA   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define FETCH "plugins:\n  load:\n    - {name: a, source: \"https://h/p.wasm\""
+
+T(a_remote_source_needs_https_and_somebody_who_vouches)
+{
+    refused("plugins:\n  load:\n    - {name: a, source: \"http://h/p\"}\n", "use https://");
+    refused("plugins:\n  load:\n    - {name: a, source: \"ftp://h/p\"}\n", ":3:");
+    refused("plugins:\n  load:\n    - {name: a, source: \"https://u:p@h/p\"}\n", "password");
+    refused(FETCH "}\n", "needs `sha256`");
+    refused(FETCH "}\n", ":3:");
+    refused("plugins: {downloads: [a]}\n", "downloads");
+    refused("plugins: {download_timeout: 0s}\n", "longer than 0");
+    refused("plugins: {watch: maybe}\n", "watch");
+    refused("plugins:\n  trust:\n    revoked: [abc]\n", "plugins.trust.revoked");
+}
+
+T(a_remote_source_is_signed_or_pinned)
+{
+    PARSE("lib_dir: /lib/x\nplugins:\n  trust: {keys: [" KEY "], ca: /ca.pem}\n"
+          "  load:\n    - {name: a, source: \"https://h/p.wasm?token=x\"}\n"
+          "    - {name: b, source: \"https://h/q\", sha256: " SHA "}\n");
+    REQUIRE_OK(rc, err);
+    const otr_manifest *a = set->items[0], *b = set->items[1];
+    CHECK_STR(a->source, "https://h/p.wasm?token=x");
+    CHECK_STR(a->label, "https://h/p.wasm");
+    CHECK_STR(a->signature, "https://h/p.wasm.minisig?token=x");
+    CHECK_STR(a->ca, "/ca.pem");
+    CHECK_STR(a->downloads, "/lib/x/plugins");
+    CHECK(a->signed_needed && !b->signed_needed && a->watch);
 }
 
 T(trust_is_read_and_a_signature_stands_beside_its_source)
@@ -216,6 +249,7 @@ T(an_entry_has_defaults_and_denies_everything)
     CHECK(m->publish[0] == NULL);
     CHECK_STR(m->config_json, "{}");
     CHECK_INT(m->on_failure, OTR_ON_FAILURE_RESTART);
+    CHECK_INT(m->encoding, OTR_ENCODING_JSON);
     CHECK_INT(m->memory_bytes, 64 << 20);
     CHECK(set->cache_dir != NULL);
 }
@@ -232,7 +266,8 @@ T(an_entry_is_read_whole)
           "      subscribe: [nginx.*]\n"
           "      grants: {publish: [alert.*, b]}\n"
           "      limits: {memory: 4MiB, call: 50ms, init: 2s, queue: 9}\n"
-          "      on_failure: disable\n");
+          "      on_failure: disable\n"
+          "      encoding: protobuf\n");
     REQUIRE_OK(rc, err);
     const otr_manifest *m = set->items[0];
     CHECK(set->cache_dir == NULL);
@@ -247,6 +282,7 @@ T(an_entry_is_read_whole)
     CHECK_INT(m->call_ns, 50000000);
     CHECK_INT(m->queue, 9);
     CHECK_INT(m->on_failure, OTR_ON_FAILURE_DISABLE);
+    CHECK_INT(m->encoding, OTR_ENCODING_PROTOBUF);
 }
 
 T(identity_leaves_out_the_config_only)
