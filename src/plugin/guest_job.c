@@ -32,7 +32,8 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
             .operations = otr_contract_required,
             .rewrite = true,
         };
-        rc = otr_guest_parts_load(job->manifest, job->engine, &spec, &job->parts, &job->code, err);
+        rc = otr_guest_parts_load(&source, job->engine, &spec, &job->parts, &job->code, err);
+        job->unreached = job->parts.unreached;
     }
     if (rc == OTR_OK) {
         rc = otr_encoding_check(job->manifest->encoding,

@@ -306,6 +306,25 @@ T(an_error_of_the_guest_is_told_and_it_lives_on)
     CHECK(!otr_guest_dead(w.guest));
 }
 
+/* The length of the input is the result; an error and a response come with each. */
+T(only_result_1_is_success_whatever_the_guest_said_beside_it)
+{
+    WAPC_GUEST(w);
+    otr_err err = { 0 };
+    REQUIRE_OK(wapc_load(&w,
+                         IMPORTS "(data (i32.const 0) \"oops\")" CALL
+                                 "(call $error (i32.const 0) (i32.const 4))"
+                                 " (call $resp (i32.const 1) (i32.const 2)) (local.get 1)))",
+                         &err),
+               err);
+    REQUIRE_OK(otr_guest_call(w.guest, "x", otr_bytes_of("1"), 0, &w.out, &err), err);
+    CHECK_STR(otr_buf_text(&w.out), "op");
+    CHECK_INT(otr_guest_call(w.guest, "x", otr_bytes_of("22"), 0, &w.out, &err), OTR_EINVAL);
+    CHECK_STR(err.msg, "oops");
+    CHECK_INT(otr_guest_call(w.guest, "x", otr_bytes_of(""), 0, &w.out, &err), OTR_EINVAL);
+    CHECK_STR(otr_buf_text(&w.out), "op");
+}
+
 T(a_response_above_the_limit_is_an_error_not_the_end)
 {
     WAPC_GUEST(w);
