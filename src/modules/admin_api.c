@@ -149,6 +149,7 @@ static void write_plugin(otr_jw *w, const otr_plugin_view *v)
     otr_jw_str(w, "version", v->version);
     otr_jw_str(w, "abi", v->abi);
     otr_jw_str(w, "engine", v->engine);
+    otr_jw_str(w, "encoding", v->encoding);
     otr_jw_str(w, "source", v->source);
     otr_jw_str(w, "sha256", v->sha256);
     otr_jw_str(w, "state", otr_plugin_state_name(v->state));

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "plugin/guest_plugin.h"
+#include "plugin/watch.h"
 
 /* ---- state ---- */
 
@@ -160,6 +161,8 @@ otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *
     otr_code rc = copy_hooks(p, hooks, err);
     rc = rc == OTR_OK ? subscribe(g, wanted, err) : rc;
     g->adopted = rc == OTR_OK;
+    g->unreached = 0;
+    otr_source_watch_update(p->host); /* a new manifest may name another file */
     return rc;
 }
 
@@ -176,9 +179,7 @@ static void end_patience(void *arg)
 {
     const otr_guest_plugin *g = arg;
     for (const otr_guest_seat *s = g->leaving; s != NULL; s = s->next_leaving) {
-        if (otr_seat_busy(s) && s->job->cancellable != NULL) {
-            otr_guest_cancel(s->job->cancellable);
-        }
+        otr_guest_job_cancel(s->job);
     }
 }
 
@@ -265,6 +266,7 @@ static void guest_fini(otr_plugin *p)
     otr_manifest_free(g->next);
     otr_manifest_free(g->changing);
     otr_guest_forget_dead(g);
+    (void)otr_facts_unref(g->facts);
 }
 
 const otr_plugin_ops otr_guest_plugin_ops = {

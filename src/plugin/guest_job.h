@@ -13,6 +13,8 @@
 
 #include "loop/worker.h"
 #include "plugin/contract.h"
+#include "plugin/encoding.h"
+#include "plugin/guest_modules.h"
 #include "plugin/host.h"
 #include "plugin/hostcalls.h"
 #include "plugin/manifest.h"
@@ -43,16 +45,21 @@ typedef struct otr_guest_job {
     otr_manifest *manifest; /* a reference of its own */
     otr_engine *engine;
     otr_loop *loop;
+    const otr_bus *bus;   /* for the loop's half, which hands over its facts; NULL: none */
     uint64_t deadline_ns; /* CLOSE: not later than this */
     bool drop_code;
 
     otr_guest_code *code;
     otr_guest *guest;
     struct stat file; /* of the file that `code` came from */
+    otr_guest_parts parts;
+    otr_guest_wasi wasi; /* of `guest` */
     otr_contract_info info;
     otr_contract_topics topics; /* what the guest subscribes to */
     otr_hostcalls hostcalls;
+    otr_encoded_host encoded; /* `hostcalls` in the guest's encoding */
     otr_buf output;
+    otr_buf scratch; /* input or answer on its way between the guest's encoding and JSON */
     otr_guest_item batch[OTR_GUEST_BATCH];
     size_t n, next;
 
@@ -80,6 +87,7 @@ typedef struct otr_guest_job {
 
     otr_err err;            /* of the job, when its result is not OTR_OK */
     bool permanent;         /* LOAD: trying again cannot help */
+    bool unreached;         /* LOAD: the server that has the file did not answer */
     otr_plugin_stats delta; /* calls, errors, traps, …: added to the plugin's by the loop */
 } otr_guest_job;
 
@@ -95,6 +103,10 @@ otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_d
 /* Takes the code that `from` has loaded. Both idle, or `from` at work. */
 void otr_guest_job_share(otr_guest_job *job, const otr_guest_job *from);
 /* Drops the first `n` messages of the batch; their calls are the caller's. */
+/* Ends what the running job does: the guest's call, a request, a download. Nothing runs: nothing.
+ */
+void otr_guest_job_cancel(otr_guest_job *job);
+/* Drops the first `n` messages of the batch. */
 void otr_guest_job_release(otr_guest_job *job, size_t n);
 /* Adds what the job counted to `to`, all but its memory, publishes its outbox, and starts counting
  * anew. */

@@ -86,17 +86,20 @@ struct otr_guest_plugin {
     bool fresh_ready; /* they are loaded: exchange when `drain` messages are done */
     size_t drain;
     otr_guest_seat *leaving;
-    size_t down;       /* seats in back-off, as the plugin's reason says */
-    otr_timer *timer;  /* the end of patience when stopping */
-    unsigned failures; /* in the window */
+    size_t down;        /* seats in back-off, as the plugin's reason says */
+    otr_timer *timer;   /* the end of patience when stopping */
+    unsigned failures;  /* in the window */
+    unsigned unreached; /* attempts in a row that did not reach the server with the file */
     uint64_t window_ns;
     otr_manifest *next;     /* a changed manifest that waits for its turn */
     bool next_is_new_code;  /* it needs the file to be loaded anew */
     otr_manifest *changing; /* settings that the seats are being asked to take, or NULL */
     bool refused;           /* one did not: the others go back */
     otr_err refusal;
-    bool adopted; /* subscribed as the version at work wants */
-    bool waiting; /* for the plugins in `after:` */
+    struct stat tried; /* the file of the latest load, also of one that failed */
+    bool adopted;      /* subscribed as the version at work wants */
+    bool waiting;      /* for the plugins in `after:` */
+    bool off;          /* an operator wants it off: a changed file does not switch it on */
     bool stopping;
     uint64_t stop_deadline_ns;
     otr_hook_call *first_call, **last_call; /* questions that wait */
@@ -105,6 +108,8 @@ struct otr_guest_plugin {
     uint64_t n_dead;                        /* ever */
     otr_msg *again[OTR_DEAD_LETTERS];       /* to be replayed, before what the queue holds */
     size_t n_again;
+    otr_facts *facts; /* what fresh sandboxes are still to hear; a reference, or NULL: all heard */
+    size_t next_fact;
 };
 
 static inline otr_guest_plugin *otr_guest_of(otr_plugin *p)
@@ -169,6 +174,11 @@ void otr_guest_bury(otr_guest_plugin *g, otr_guest_job *job);
 /* Keeps what is left of the batch, which nobody will process. */
 void otr_guest_bury_rest(otr_guest_plugin *g, const otr_guest_job *job, const char *reason);
 void otr_guest_forget_dead(otr_guest_plugin *g);
+
+/* guest_facts.c */
+/* There are fresh sandboxes: one of them will hear each fact, before what the queue holds. */
+void otr_guest_recall(otr_guest_plugin *g);
+otr_msg *otr_guest_next_fact(otr_guest_plugin *g); /* the caller's reference; NULL: heard all */
 
 /* guest_swap.c */
 /* Takes up `next`, if it is its turn. */

@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "plugin/guest_plugin.h"
 
+enum { UNREACHED_MOST = 10 };
+
 static void job_done(void *arg, otr_code rc);
 static void start_again(void *arg);
 
@@ -31,6 +33,7 @@ static otr_code seat_new(otr_guest_plugin *g, otr_manifest *m, otr_guest_seat **
                                     otr_plugin_host_engine(host, m), &s->job, err);
     if (rc == OTR_OK) {
         s->job->owner = s;
+        s->job->bus = host->spec.bus;
         rc = otr_timer_new(host->spec.loop, start_again, s, &s->timer, err);
     }
     if (rc != OTR_OK) {
@@ -133,8 +136,8 @@ void otr_seats_leave(otr_seats *seats, bool close_wanted, bool finish_batch)
         otr_guest_seat *s = gone.items[i];
         if (!otr_seat_busy(s)) {
             leave_on(s);
-        } else if (!close_wanted && s->job->cancellable != NULL) {
-            otr_guest_cancel(s->job->cancellable);
+        } else if (!close_wanted) {
+            otr_guest_job_cancel(s->job);
         }
     }
     otr_free(gone.items);
@@ -226,11 +229,33 @@ static uint64_t backoff_ms(const otr_guest_plugin *g)
 {
     const otr_restart *r = &g->p->manifest->restart;
     uint64_t wait = r->backoff_ns;
-    for (unsigned i = 1; i < g->failures && wait < r->backoff_max_ns; i++) {
+    for (unsigned i = 1; i < g->failures + g->unreached && wait < r->backoff_max_ns; i++) {
         wait *= 2;
     }
     wait = wait < r->backoff_max_ns ? wait : r->backoff_max_ns;
     return (wait + OTR_NS_PER_MS - 1) / OTR_NS_PER_MS;
+}
+
+static void back_off(otr_guest_seat *s, const otr_err *err, bool drop_code)
+{
+    s->failure = *err;
+    s->state = OTR_SEAT_BACKOFF;
+    s->take_settings = false;
+    s->wait_ms = backoff_ms(s->g);
+    s->job->drop_code = drop_code;
+    if (otr_seat_run(s, OTR_JOB_DROP)) {
+        otr_guest_derive(s->g);
+    }
+}
+
+/* The server that has the file did not answer: no fault of the plugin, so there is no last try. */
+static void wait_for_source(otr_guest_seat *s, const otr_err *err)
+{
+    otr_guest_plugin *g = s->g;
+    otr_log_warn("source of plugin cannot be reached, trying again", "plugin", g->p->name, "err",
+                 err->msg);
+    g->unreached += g->unreached < UNREACHED_MOST;
+    back_off(s, err, true);
 }
 
 void otr_seat_fail(otr_guest_seat *s, const otr_err *err)
@@ -245,14 +270,7 @@ void otr_seat_fail(otr_guest_seat *s, const otr_err *err)
     }
     otr_log_warn("plugin failed, starting a fresh instance", "plugin", g->p->name, "instance",
                  OTR_U64(s->number), "failures", OTR_U64(failures), "err", err->msg);
-    s->failure = *err;
-    s->state = OTR_SEAT_BACKOFF;
-    s->take_settings = false;
-    s->wait_ms = backoff_ms(g);
-    s->job->drop_code = false;
-    if (otr_seat_run(s, OTR_JOB_DROP)) {
-        otr_guest_derive(g);
-    }
+    back_off(s, err, false);
 }
 
 static void start_again(void *arg)
@@ -275,11 +293,17 @@ static void load_done(otr_guest_seat *s, otr_code rc)
 {
     otr_guest_plugin *g = s->g;
     bool permanent = rc != OTR_OK ? s->job->permanent : true;
+    bool fresh = !g->adopted || g->seats.n == 1;
     if (rc == OTR_OK && !g->adopted) {
         rc = otr_guest_adopt(g, s, &s->job->err);
     }
     if (rc == OTR_OK) {
         s->state = OTR_SEAT_RUNNING;
+        if (fresh) {
+            otr_guest_recall(g);
+        }
+    } else if (s->job->unreached) {
+        wait_for_source(s, &s->job->err);
     } else if (permanent) {
         otr_err why = s->job->err; /* the job that it stands in goes */
         otr_log_error("plugin disabled", "plugin", g->p->name, "reason", why.msg);
@@ -353,6 +377,8 @@ static void job_done(void *arg, otr_code rc)
     s->has_code = kind == OTR_JOB_LOAD || kind == OTR_JOB_DROP ? job->code != NULL : s->has_code;
     if (kind == OTR_JOB_PROCESS) {
         processed(s);
+    } else if (kind == OTR_JOB_LOAD) {
+        g->tried = job->file;
     }
     otr_guest_job_merge(job, &g->p->stats, g->p->host->spec.bus);
     switch (s->role) {

@@ -104,6 +104,7 @@ void otr_guest_try_exchange(otr_guest_plugin *g)
         otr_guest_disable(g, err.msg, false);
         return;
     }
+    otr_guest_recall(g);
     p->running = g->seats.n;
     otr_log_info("plugin running", "plugin", p->name, "version",
                  p->version != NULL ? p->version : "", "abi", p->abi, "engine",
@@ -267,6 +268,7 @@ otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err)
         p->manifest = otr_steal(&g->next);
         g->next_is_new_code = false;
     }
+    g->off = true;
     if (p->state_id != OTR_PLUGIN_DISABLED) {
         otr_guest_disable(g, "switched off by an operator", false);
     }
@@ -281,7 +283,14 @@ void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest)
                           otr_guest_plugin_stale(p) || p->state_id == OTR_PLUGIN_DISABLED;
     otr_manifest_free(g->next);
     g->next = manifest;
+    g->off = false;
     otr_guest_pump(g);
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
 bool otr_guest_plugin_stale(otr_plugin *p)
@@ -293,10 +302,28 @@ bool otr_guest_plugin_stale(otr_plugin *p)
     }
     const struct stat *then = &seats->items[0]->job->file;
     struct stat now;
+    if (otr_guest_parts_changed(&seats->items[0]->job->parts)) {
+        return true;
+    }
     if (then->st_ino == 0 || stat(p->manifest->source, &now) != 0) {
         return false;
     }
-    return now.st_dev != then->st_dev || now.st_ino != then->st_ino ||
-           now.st_size != then->st_size || now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
-           now.st_mtim.tv_nsec != then->st_mtim.tv_nsec;
+    return !same_file(&now, then);
+}
+
+otr_file_state otr_guest_plugin_compare(const otr_plugin *p, const struct stat *now)
+{
+    const otr_guest_plugin *g = p->state;
+    if (g->off || g->stopping) {
+        return OTR_FILE_SAME;
+    }
+    if (g->fresh.n > 0 || g->next != NULL) {
+        return OTR_FILE_BUSY;
+    }
+    for (size_t i = 0; i < g->seats.n; i++) {
+        if (g->seats.items[i]->job->kind == OTR_JOB_LOAD) {
+            return OTR_FILE_BUSY;
+        }
+    }
+    return same_file(now, &g->tried) ? OTR_FILE_SAME : OTR_FILE_OTHER;
 }

@@ -11,6 +11,7 @@
 #include "plugin/contract.h"
 #include "plugin/hook_call.h"
 #include "plugin/internal.h"
+#include "plugin/watch.h"
 
 enum { TURN_MESSAGES = 64 };
 
@@ -95,8 +96,9 @@ static void fill_view(const otr_plugin *p, otr_plugin_view *view)
                                       : OTR_VERSION,
         .abi = p->abi != NULL ? p->abi : "",
         .engine = guest ? p->manifest->engine : "",
-        .source = guest ? p->manifest->source : "",
+        .source = guest ? p->manifest->label : "",
         .sha256 = p->sha256,
+        .encoding = guest ? otr_encoding_names[p->manifest->encoding] : "",
         .state = p->state_id,
         .reason = p->reason,
         .state_since_ns = p->state_since_ns,
@@ -357,6 +359,7 @@ void otr_plugin_host_free(otr_plugin_host *host)
     while (host->last != NULL) {
         otr_plugin_free(host->last);
     }
+    otr_source_watch_free(host->watches);
     otr_loop_defer_cancel(&host->stop_check);
     otr_loop_defer_cancel(&host->sweep);
     otr_timer_free(host->deadline);
@@ -365,6 +368,7 @@ void otr_plugin_host_free(otr_plugin_host *host)
             host->engines[i]->ops->close(host->engines[i]);
         }
     }
+    otr_plugin_compiler_free(host->compiler);
     otr_free(host);
 }
 
@@ -494,6 +498,10 @@ static void past_deadline(void *arg)
 void otr_plugin_host_stop(otr_plugin_host *host, uint64_t deadline_ns, otr_loop_fn *done, void *arg)
 {
     host->stopping = true;
+    if (host->compiler != NULL) {
+        otr_plugin_compiler_stop(host->compiler);
+    }
+    otr_source_watch_free(otr_steal(&host->watches));
     host->stop_done = done;
     host->stop_arg = arg;
     uint64_t now = otr_now_ns();

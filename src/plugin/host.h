@@ -56,6 +56,7 @@ typedef struct otr_plugin_view { /* borrowed until the next turn of the loop */
     const char *kind;                           /* "module" or "guest" */
     const char *version;                        /* guests: from info; modules: the agent's */
     const char *abi, *engine, *source, *sha256; /* guests; "" for modules */
+    const char *encoding;                       /* guests: "json" …; "" for modules */
     otr_plugin_state_id state;
     const char *reason;            /* of backoff or disabled; "" otherwise */
     uint64_t state_since_ns;       /* monotonic */
@@ -70,6 +71,9 @@ typedef struct otr_plugin_host_spec {
     otr_loop *loop;
     otr_bus *bus;
     otr_pool *pool; /* workers for guests; outlives the host */
+    /* The program whose `plugin compile` compiles guests, in a process for each. Optional: NULL
+     * compiles in this process. */
+    const char *program;
     void *services;
     /* A plugin changed state. Optional. */
     void (*changed)(void *arg, const otr_plugin_view *view);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "plugin/internal.h"
+#include "plugin/watch.h"
 
 enum { REMOVE_MS = 2000 };
 
@@ -23,14 +24,30 @@ otr_engine *otr_plugin_host_engine(const otr_plugin_host *host, const otr_manife
     return *slot_of(host, m->engine);
 }
 
+static otr_code open_compiler(otr_plugin_host *host, const otr_manifest_set *set, otr_err *err)
+{
+    if (host->spec.program == NULL || set->cache_dir == NULL || set->n == 0) {
+        return OTR_OK;
+    }
+    if (host->compiler != NULL) {
+        otr_plugin_compiler_limit(host->compiler, set->compile_ns);
+        return OTR_OK;
+    }
+    otr_plugin_compiler_spec spec = { host->spec.program, set->cache_dir, set->compile_ns };
+    return otr_plugin_compiler_new(&spec, &host->compiler, err);
+}
+
 static otr_code open_engines(otr_plugin_host *host, const otr_manifest_set *set, otr_err *err)
 {
-    otr_code rc = OTR_OK;
+    otr_code rc = open_compiler(host, set, err);
     for (size_t i = 0; rc == OTR_OK && i < set->n; i++) {
         const otr_manifest *m = set->items[i];
         size_t at = (size_t)(slot_of(host, m->engine) - host->engines);
         if (host->engines[at] == NULL) {
             rc = otr_engine_find(m->engine)->open(set->cache_dir, &host->engines[at], err);
+            if (rc == OTR_OK && host->compiler != NULL) {
+                host->engines[at]->compiler = otr_plugin_compiler_base(host->compiler);
+            }
             if (rc == OTR_OK && host->engines[at]->cache_problem != NULL) {
                 otr_log_warn("compiled plugins are not cached", "engine", m->engine, "err",
                              host->engines[at]->cache_problem);
@@ -153,6 +170,7 @@ otr_code otr_host_guests_apply(otr_plugin_host *host, otr_manifest_set *set, otr
             (void)!p->ops->start(p, &own); /* a guest's failures come later */
         }
     }
+    otr_source_watch_update(host);
     return first;
 }
 

@@ -6,8 +6,11 @@
 #ifndef OTR_PLUGIN_INTERNAL_H
 #define OTR_PLUGIN_INTERNAL_H
 
+#include <sys/stat.h>
+
 #include "base/digest.h"
 #include "loop/worker.h"
+#include "plugin/compiler.h"
 #include "plugin/host.h"
 #include "plugin/manifest.h"
 #include "wasm/engine.h"
@@ -36,16 +39,22 @@ struct otr_plugin {
     uint64_t stop_deadline_ns;
     otr_manifest *manifest; /* guests; owned */
     bool inited, settled, stopped;
+    bool watch_pending; /* watch.c: its file may have changed */
+    struct stat watch_last;
     struct otr_plugin *next, *prev;
 };
 
 enum { OTR_HOST_ENGINES = 2 };
+
+typedef struct otr_source_watch otr_source_watch; /* see watch.h */
 
 struct otr_plugin_host {
     otr_plugin_host_spec spec;
     otr_plugin *first, *last;
     otr_pool *pool;                        /* borrowed: guests' jobs */
     otr_engine *engines[OTR_HOST_ENGINES]; /* each opened with the first guest that names it */
+    otr_plugin_compiler *compiler;         /* of all engines, or NULL */
+    otr_source_watch *watches;             /* owned; a list */
     otr_timer *deadline;
     otr_loop_fn *stop_done;
     void *stop_arg;
@@ -102,5 +111,12 @@ otr_code otr_guest_plugin_write_dead(const otr_plugin *p, otr_buf *out, otr_err 
 otr_code otr_guest_plugin_replay(otr_plugin *p, otr_err *err) OTR_MUST_CHECK;
 /* guest_swap.c: its file is not the one that was loaded. */
 bool otr_guest_plugin_stale(otr_plugin *p);
+
+typedef enum otr_file_state {
+    OTR_FILE_SAME,  /* it was loaded already, or is not to be loaded: an operator switched it off */
+    OTR_FILE_OTHER, /* than the one that was loaded, if any was */
+    OTR_FILE_BUSY,  /* a load is under way: ask again */
+} otr_file_state;
+otr_file_state otr_guest_plugin_compare(const otr_plugin *p, const struct stat *now);
 
 #endif

@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "wasm/abi.h"
+#include "wasm/guest_user.h"
 
 enum {
     NAME_BYTES = 128,       /* binding, namespace and operation, each */
@@ -21,7 +22,9 @@ enum {
 };
 
 typedef struct wapc {
-    const otr_func *call;
+    const otr_func *call;          /* NULL before attach() */
+    uint8_t *base;                 /* of the guest's memory, where that stays where it is … */
+    uint64_t seen_bytes;           /* … and how much of it is known to be there */
     otr_bytes op, in;              /* of the running call */
     otr_buf *out;                  /* of the running call, or NULL: where the response goes */
     size_t out_before;             /* its length when the call began */
@@ -40,12 +43,25 @@ static uint32_t arg(const otr_val *vals, unsigned i)
 static otr_code window(otr_instance *inst, const char *what, uint32_t at, uint32_t len,
                        uint8_t **ret, otr_err *err)
 {
+    wapc *x = ((otr_guest *)inst->user)->state;
+    uint64_t end = (uint64_t)at + len;
     if (len == 0) {
         *ret = NULL;
         return OTR_OK;
     }
+    if (OTR_LIKELY(end <= x->seen_bytes)) {
+        *ret = x->base + at;
+        return OTR_OK;
+    }
     otr_code rc = inst->ops->memory(inst, OTR_MEM_GUEST, at, len, ret, err);
-    return OTR_LIKELY(rc == OTR_OK) ? OTR_OK : otr_wrap(err, rc, "%s", what);
+    if (OTR_UNLIKELY(rc != OTR_OK)) {
+        return otr_wrap(err, rc, "%s", what);
+    }
+    if (inst->steady && x->call != NULL) { /* before attach() it may be a linked module's memory */
+        x->base = *ret - at;
+        x->seen_bytes = end;
+    }
+    return OTR_OK;
 }
 
 static otr_code give(otr_instance *inst, const char *what, uint32_t at, otr_bytes bytes,
@@ -150,6 +166,9 @@ static otr_code not_offered(otr_err *err)
 
 static otr_code publish(const otr_guest *g, otr_bytes in, otr_err *err)
 {
+    if (g->spec.ops->publish_message != NULL) {
+        return g->spec.ops->publish_message(g->spec.host, in, err);
+    }
     OTR_CLEANUP(otr_json_freep) otr_json *doc = NULL;
     otr_code rc = otr_json_parse(in, &doc, err);
     if (rc != OTR_OK) {
@@ -210,13 +229,38 @@ static otr_code log_line(const otr_guest *g, const char *level, otr_bytes in, ot
                     level);
 }
 
+static bool fits(const char *wanted, const char *name)
+{
+    return wanted == NULL || strcmp(wanted, name) == 0;
+}
+
+/* The embedder's, in their order. */
+static otr_code ask_embedder(otr_guest *g, otr_instance *inst, const request *r, otr_buf *out,
+                             otr_err *err)
+{
+    for (size_t i = 0; i < g->spec.n_operations; i++) {
+        const otr_user_operation *o = &g->spec.operations[i];
+        if (fits(o->binding, r->binding) && fits(o->space, r->space) && fits(o->name, r->op)) {
+            const otr_user_call call = { .guest = g,
+                                         .inst = inst,
+                                         .host = g->spec.host,
+                                         .user = o->user,
+                                         .context = g->context,
+                                         .binding = r->binding,
+                                         .space = r->space,
+                                         .name = r->op };
+            return o->fn(&call, r->in, out, err);
+        }
+    }
+    return otr_fail(err, OTR_ENOTFOUND,
+                    "no operation \"%s\" in namespace \"%s\" of binding \"%s\"; the host's own "
+                    "binding is \"outrider\"",
+                    r->op, r->space, r->binding);
+}
+
 static otr_code dispatch(const otr_guest *g, const request *r, otr_buf *out, otr_err *err)
 {
     char name[2 * NAME_BYTES];
-    if (strcmp(r->binding, "outrider") != 0) {
-        return otr_fail(err, OTR_ENOTFOUND, "no binding \"%s\"; the host's is \"outrider\"",
-                        r->binding);
-    }
     if (strcmp(r->space, "bus") == 0 && strcmp(r->op, "publish") == 0) {
         return publish(g, r->in, err);
     }
@@ -305,7 +349,9 @@ static otr_code host_call(void *user, otr_instance *inst, otr_val *vals, otr_err
         rc = otr_fail(&failure, OTR_EQUOTA, "a payload of %zu bytes; the limit is %u", r.in.n,
                       OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
     } else {
-        rc = dispatch(g, &r, &x->host_response, &failure);
+        rc = strcmp(r.binding, "outrider") == 0
+                 ? dispatch(g, &r, &x->host_response, &failure)
+                 : ask_embedder(g, inst, &r, &x->host_response, &failure);
     }
     if (rc != OTR_OK) {
         otr_buf_clear(&x->host_response);
@@ -346,9 +392,9 @@ static otr_code host_error(void *user, otr_instance *inst, otr_val *vals, otr_er
     return give(inst, "__host_error", arg(vals, 0), otr_bytes_of(x->host_error), err);
 }
 
-#define WAPC(name, n_in, n_out, fn)                                                \
-    {                                                                              \
-        "wapc", name, { .n_args = (n_in), .n_results = (n_out) }, fn /* all i32 */ \
+#define WAPC(name, n_in, n_out, fn)                                                  \
+    {                                                                                \
+        "wapc", name, { .n_args = (n_in), .n_results = (n_out) }, fn, NULL /* i32 */ \
     }
 
 static const otr_import all_imports[] = {
@@ -482,8 +528,33 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
     otr_code rc = g->inst->ops->call(g->inst, &call, err);
     x->op = x->in = (otr_bytes){ NULL, 0 };
     x->out = NULL;
-    drop_response(x);
+    if (x->host_response.cap > 0) {
+        drop_response(x);
+    }
     return rc == OTR_OK ? answer(x, op, vals[0].i32, err) : rc;
+}
+
+/* ---- functions of any type: guest_typed.c makes the call ---- */
+
+static otr_code begin(otr_guest *g, const otr_guest_ask *ask, otr_err *err)
+{
+    wapc *x = g->state;
+    (void)err;
+    x->op = otr_bytes_of(ask->op);
+    x->in = ask->in;
+    x->out = NULL; /* nobody waits for an answer in bytes */
+    x->error[0] = '\0';
+    return OTR_OK;
+}
+
+static otr_code finish(otr_guest *g, const otr_guest_ask *ask, otr_buf *out, otr_err *err)
+{
+    wapc *x = g->state;
+    (void)ask;
+    (void)out;
+    x->op = x->in = (otr_bytes){ NULL, 0 };
+    drop_response(x);
+    return x->error[0] == '\0' ? OTR_OK : otr_fail(err, OTR_EINVAL, "%s", x->error);
 }
 
 const otr_abi_ops otr_abi_wapc = {
@@ -496,5 +567,7 @@ const otr_abi_ops otr_abi_wapc = {
     .has = has,
     .attach = attach,
     .invoke = invoke,
+    .begin = begin,
+    .finish = finish,
     .detach = detach,
 };
