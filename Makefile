@@ -37,6 +37,13 @@ bench: ## Measure the release build beside its peers
 	@tools/build release
 	@exec bench/run
 
+# make fuzz SECONDS=600 FUZZ="wasm_extism base_json": longer, and only these.
+FUZZ ?=
+.PHONY: fuzz
+fuzz: ## Every parser and the Extism rewriter under libFuzzer, SECONDS each (60)
+	@tools/deps build fuzz
+	@tools/fuzz "$(or $(SECONDS),60)" $(FUZZ)
+
 .PHONY: lint
 lint: ## Formatting, clang-tidy, layers, sizes, banned calls, spelling, scripts, man pages
 	@tools/deps build test lint

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/plugin_host.h"
+#include "plugin/encoding.h"
 #include "wasm/engine.h"
 #include "wasm/guest.h"
 
@@ -30,6 +31,7 @@ typedef struct options {
     const char *pairs[2 * MAX_PAIRS + 1];
     size_t n_pairs;
     uint64_t timeout_ms;
+    otr_encoding encoding;
     bool json, rewrite;
 } options;
 
@@ -45,8 +47,10 @@ static int usage(FILE *to, int rc)
     (void)fprintf(
         to,
         "Usage: outrider plugin inspect FILE [--json] [--abi A] [--engine E]\n"
+        "       outrider plugin compile FILE --cache DIR [--abi A] [--engine E] [--no-rewrite]\n"
         "       outrider plugin call FILE OPERATION [--input TEXT|@FILE|-] [--config K=V]…\n"
-        "                       [--abi A] [--engine E] [--wasi] [--timeout MS] [--no-rewrite]\n\n"
+        "                       [--abi A] [--engine E] [--wasi] [--timeout MS] [--no-rewrite]\n"
+        "                       [--encoding json|protobuf]\n\n"
         "call prints the raw output bytes. Exit: 0 ok, 1 the guest failed, 2 it could not be "
         "asked.\n"
         "What the guest publishes and logs is shown on standard error.\n\n"
@@ -79,6 +83,17 @@ static bool read_ms(const char *text, uint64_t *ret)
     return errno == 0 && end != text && *end == '\0' && n > 0 && n <= 3600000;
 }
 
+static bool read_encoding(const char *text, otr_encoding *ret)
+{
+    for (unsigned i = 0; otr_encoding_names[i] != NULL; i++) {
+        if (strcmp(text, otr_encoding_names[i]) == 0) {
+            *ret = (otr_encoding)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Takes the option at argv[*i], with its value when it has one. */
 static bool take_option(options *o, int argc, char **argv, int *i)
 {
@@ -107,6 +122,8 @@ static bool take_option(options *o, int argc, char **argv, int *i)
         o->input = value;
     } else if (strcmp(name, "--config") == 0) {
         return add_pair(o, value);
+    } else if (strcmp(name, "--encoding") == 0) {
+        return read_encoding(value, &o->encoding);
     } else if (strcmp(name, "--timeout") == 0) {
         return read_ms(value, &o->timeout_ms);
     } else {
@@ -179,6 +196,7 @@ typedef struct session {
     otr_guest_code *code;
     otr_guest *guest;
     otr_buf wasm, in, out, cache;
+    otr_buf scratch; /* input or output in the other encoding */
 } session;
 
 static otr_code open_session(session *s, const options *o, otr_err *err)
@@ -187,6 +205,7 @@ static otr_code open_session(session *s, const options *o, otr_err *err)
     otr_buf_init(&s->in, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
     otr_buf_init(&s->out, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
     otr_buf_init(&s->cache, 4096);
+    otr_buf_init(&s->scratch, OTR_LIMIT_JSON_BYTES);
     const otr_engine_ops *ops = otr_engine_find(o->engine);
     if (ops == NULL) {
         return otr_fail(err, OTR_EUNSUP, "engine \"%s\" is not built in; there are: %s", o->engine,
@@ -211,6 +230,7 @@ static void close_session(session *s)
     otr_buf_deinit(&s->in);
     otr_buf_deinit(&s->out);
     otr_buf_deinit(&s->cache);
+    otr_buf_deinit(&s->scratch);
 }
 
 static otr_load_spec load_spec(const session *s, const options *o)
@@ -222,10 +242,51 @@ static otr_load_spec load_spec(const session *s, const options *o)
 
 /* ---- call ---- */
 
+/* Calls the guest with `in` and leaves its answer in `s->out`, JSON where the contract knows what
+ * it is. */
+static otr_code ask_guest(session *s, const options *o, otr_bytes in, otr_err *err)
+{
+    otr_bytes answer;
+    otr_cli_guest_host cli = { .pairs = o->pairs };
+    otr_encoded_host host = { o->encoding, &otr_cli_guest_host_ops, &cli };
+    otr_guest_spec guest = {
+        .name = o->file,
+        .max_memory_bytes = OTR_LIMIT_PLUGIN_MEMORY_BYTES,
+        .max_vars_bytes = OTR_LIMIT_PLUGIN_VARS_BYTES,
+        .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
+        .init_ms = o->timeout_ms,
+    };
+    otr_encoding_host(&host, &guest);
+    otr_code rc = otr_guest_new(s->code, &guest, &s->guest, err);
+    if (rc == OTR_OK) {
+        uint64_t deadline = otr_now_ns() + o->timeout_ms * OTR_NS_PER_MS;
+        rc = otr_guest_call(s->guest, o->operation, in, deadline, &s->out, err);
+    }
+    bool verdict = strcmp(o->operation, "process") == 0;
+    if (rc != OTR_OK || (verdict && s->out.n == 0)) {
+        return rc;
+    }
+    rc = otr_encoding_answer(o->encoding, o->operation, otr_buf_bytes(&s->out), &s->scratch,
+                             &answer, err);
+    if (rc == OTR_OK && answer.p != s->out.p) {
+        otr_buf_clear(&s->out);
+        rc = otr_buf_add(&s->out, answer, err);
+    }
+    return rc;
+}
+
 static int call_guest(session *s, const options *o, otr_err *err)
 {
+    otr_bytes in;
     otr_load_spec spec = load_spec(s, o);
     otr_code rc = otr_guest_load(s->engine, &spec, &s->code, err);
+    if (rc == OTR_OK) {
+        rc = otr_encoding_check(o->encoding, otr_abi_name(otr_guest_code_abi(s->code)), err);
+    }
+    if (rc == OTR_OK) {
+        rc = otr_encoding_input(o->encoding, o->operation, otr_buf_bytes(&s->in), &s->scratch, &in,
+                                err);
+    }
     if (rc != OTR_OK) {
         return EXIT_HOST;
     }
@@ -235,22 +296,7 @@ static int call_guest(session *s, const options *o, otr_err *err)
                        o->file, o->operation);
         return EXIT_HOST;
     }
-    otr_cli_guest_host host = { .pairs = o->pairs };
-    otr_guest_spec guest = {
-        .name = o->file,
-        .ops = &otr_cli_guest_host_ops,
-        .host = &host,
-        .max_memory_bytes = OTR_LIMIT_PLUGIN_MEMORY_BYTES,
-        .max_vars_bytes = OTR_LIMIT_PLUGIN_VARS_BYTES,
-        .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
-        .init_ms = o->timeout_ms,
-    };
-    rc = otr_guest_new(s->code, &guest, &s->guest, err);
-    if (rc == OTR_OK) {
-        uint64_t deadline = otr_now_ns() + o->timeout_ms * OTR_NS_PER_MS;
-        rc = otr_guest_call(s->guest, o->operation, otr_buf_bytes(&s->in), deadline, &s->out, err);
-    }
-    return rc == OTR_OK ? 0 : EXIT_GUEST;
+    return ask_guest(s, o, in, err) == OTR_OK ? 0 : EXIT_GUEST;
 }
 
 static int call(int argc, char **argv)
@@ -349,6 +395,9 @@ int otr_cli_plugin(int argc, char **argv)
     }
     if (argc >= 2 && strcmp(argv[1], "call") == 0) {
         return call(argc - 1, argv + 1);
+    }
+    if (argc >= 2 && strcmp(argv[1], "compile") == 0) {
+        return otr_cli_plugin_compile(argc - 1, argv + 1);
     }
     if (argc >= 2 && otr_cli_is_plugin_view(argv[1])) {
         return otr_cli_plugin_view(argc - 1, argv + 1);

@@ -198,9 +198,11 @@ static otr_code make_parts(otr_daemon *d, otr_err *err)
 {
     otr_services *s = &d->services;
     unsigned workers = (unsigned)otr_config_int(d->cfg, "outrider.workers");
+    unsigned most = (unsigned)otr_config_int(d->cfg, "outrider.workers_max");
     otr_code rc = otr_loop_new(&d->loop, err);
     rc = rc == OTR_OK ? otr_bus_new(d->loop, &d->bus, err) : rc;
     rc = rc == OTR_OK ? otr_pool_new(d->loop, workers, &d->pool, err) : rc;
+    rc = rc == OTR_OK ? otr_pool_grow(d->pool, most, err) : rc;
     rc = rc == OTR_OK ? otr_registry_new(&s->metrics, err) : rc;
     rc = rc == OTR_OK ? otr_http_routes_new(&s->admin_routes, err) : rc;
     rc = rc == OTR_OK ? otr_http_routes_new(&s->status_routes, err) : rc;
@@ -218,6 +220,7 @@ static otr_code make_parts(otr_daemon *d, otr_err *err)
         .loop = d->loop,
         .bus = d->bus,
         .pool = d->pool,
+        .program = "/proc/self/exe",
         .services = s,
         .changed = plugin_changed,
         .ready = ready,

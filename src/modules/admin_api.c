@@ -121,6 +121,13 @@ static void write_counters(otr_jw *w, const otr_plugin_stats *s)
     otr_jw_u64(w, "publish_dropped", s->publish_dropped);
     otr_jw_u64(w, "dead_letters", s->dead_letters);
     otr_jw_u64(w, "denials", s->denials);
+    otr_jw_obj(w, "denials_by");
+    for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
+        if (s->denials_by[i] > 0) {
+            otr_jw_u64(w, otr_denial_kind(i), s->denials_by[i]);
+        }
+    }
+    otr_jw_obj_end(w);
     otr_jw_u64(w, "logs", s->logs);
     otr_jw_u64(w, "logs_dropped", s->logs_dropped);
     otr_jw_f64(w, "call_seconds", (double)s->call_ns / (double)OTR_NS_PER_S);
@@ -137,6 +144,7 @@ static void write_plugin(otr_jw *w, const otr_plugin_view *v)
     otr_jw_str(w, "version", v->version);
     otr_jw_str(w, "abi", v->abi);
     otr_jw_str(w, "engine", v->engine);
+    otr_jw_str(w, "encoding", v->encoding);
     otr_jw_str(w, "source", v->source);
     otr_jw_str(w, "sha256", v->sha256);
     otr_jw_str(w, "state", otr_plugin_state_name(v->state));

@@ -2,6 +2,8 @@
  * What a fresh sandbox hears first: the facts that the bus keeps (bus/facts.h) on topics that the
  * guest subscribes to. A sandbox that was replaced, after a trap or by a new version, lost what it
  * knew, so it hears them, too. Left out is what it will hear anyway and what it failed of before.
+ * Of a plugin's several instances one hears a fact, as with every message, when the plugin comes
+ * up.
  */
 #include "plugin/guest_plugin.h"
 
@@ -15,14 +17,23 @@ static bool wanted(const otr_plugin *p, const char *topic)
     return false;
 }
 
-static bool among(otr_msg *const *list, size_t n, const otr_msg *msg)
+/* In the hands of a seat, or about to be: then it will be heard. */
+static bool taken(const otr_guest_plugin *g, const otr_msg *msg)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (list[i] == msg) {
+    for (size_t i = 0; i < g->seats.n; i++) {
+        const otr_guest_job *job = g->seats.items[i]->job;
+        for (size_t k = 0; k < job->n; k++) {
+            if (job->batch[k].msg == msg) {
+                return true;
+            }
+        }
+    }
+    for (size_t i = 0; i < g->n_again; i++) {
+        if (g->again[i] == msg) {
             return true;
         }
     }
-    return false;
+    return g->p->sub != NULL && otr_sub_holds(g->p->sub, msg);
 }
 
 /* A message that ends each sandbox that takes it would otherwise come back with each. */
@@ -49,10 +60,7 @@ otr_msg *otr_guest_next_fact(otr_guest_plugin *g)
 {
     while (g->facts != NULL && g->next_fact < g->facts->n) {
         const otr_msg *msg = g->facts->items[g->next_fact++].msg;
-        bool comes_anyway = (g->p->sub != NULL && otr_sub_holds(g->p->sub, msg)) ||
-                            among(g->job->batch, g->job->n, msg) ||
-                            among(g->again, g->n_again, msg);
-        if (wanted(g->p, msg->topic->name) && !comes_anyway && !failed_before(g, msg)) {
+        if (wanted(g->p, msg->topic->name) && !taken(g, msg) && !failed_before(g, msg)) {
             return otr_msg_ref(msg);
         }
     }

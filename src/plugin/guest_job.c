@@ -1,5 +1,6 @@
 #include "plugin/guest_job.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -33,6 +34,10 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
         };
         rc = otr_guest_load(job->engine, &spec, &job->code, err);
     }
+    if (rc == OTR_OK) {
+        rc = otr_encoding_check(job->manifest->encoding,
+                                otr_abi_name(otr_guest_code_abi(job->code)), err);
+    }
     otr_buf_deinit(&file);
     return rc;
 }
@@ -47,14 +52,15 @@ static otr_code spawn(otr_guest_job *job, otr_err *err)
 {
     otr_guest_spec spec = {
         .name = job->name,
-        .ops = &otr_hostcalls_ops,
-        .host = &job->hostcalls,
         .wasi = &job->manifest->wasi,
         .max_memory_bytes = job->manifest->memory_bytes,
         .max_vars_bytes = job->manifest->vars_bytes,
         .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
         .init_ms = (job->manifest->init_ns + OTR_NS_PER_MS - 1) / OTR_NS_PER_MS,
     };
+    job->encoded =
+        (otr_encoded_host){ job->manifest->encoding, &otr_hostcalls_ops, &job->hostcalls };
+    otr_encoding_host(&job->encoded, &spec);
     otr_hostcalls_begin(&job->hostcalls, NULL);
     otr_code rc = otr_hostcalls_load(&job->hostcalls, err);
     return rc == OTR_OK ? otr_guest_new(job->code, &spec, &job->guest, err) : rc;
@@ -102,28 +108,50 @@ bool otr_guest_job_has(const otr_guest_job *job, unsigned has, const char *opera
     return otr_guest_code_has(job->code, operation);
 }
 
+/* What the guest just answered to `op`, as JSON. */
+static otr_code answer(otr_guest_job *job, const char *op, otr_bytes *ret, otr_err *err)
+{
+    return otr_encoding_answer(job->manifest->encoding, op, otr_buf_bytes(&job->output),
+                               &job->scratch, ret, err);
+}
+
+/* Hands `config:` to `op`. */
+static otr_code configure(otr_guest_job *job, const char *op, otr_err *err)
+{
+    otr_bytes in;
+    otr_hostcalls_begin(&job->hostcalls, NULL);
+    otr_code rc =
+        otr_encoding_input(job->manifest->encoding, op, otr_bytes_of(job->manifest->config_json),
+                           &job->scratch, &in, err);
+    return rc == OTR_OK ? call(job, op, in, job->manifest->init_ns, err) : rc;
+}
+
 static otr_code ask_info(otr_guest_job *job, otr_err *err)
 {
     otr_hostcalls_begin(&job->hostcalls, NULL);
+    otr_bytes json;
     otr_code rc = call(job, "info", (otr_bytes){ NULL, 0 }, job->manifest->init_ns, err);
+    rc = rc == OTR_OK ? answer(job, "info", &json, err) : rc;
     if (rc != OTR_OK) {
         return rc;
     }
     otr_contract_info_deinit(&job->info);
-    return otr_contract_read_info(otr_buf_bytes(&job->output), &job->info, err);
+    return otr_contract_read_info(json, &job->info, err);
 }
 
 static otr_code ask_topics(otr_guest_job *job, otr_err *err)
 {
     otr_hostcalls_begin(&job->hostcalls, NULL);
+    otr_bytes json;
     otr_code rc = call(job, "subscriptions", (otr_bytes){ NULL, 0 }, job->manifest->init_ns, err);
+    rc = rc == OTR_OK ? answer(job, "subscriptions", &json, err) : rc;
     if (rc != OTR_OK) {
         return rc;
     }
-    char **topics = NULL;
-    rc = otr_contract_read_topics(otr_buf_bytes(&job->output), &topics, err);
+    otr_contract_topics topics = { NULL, NULL };
+    rc = otr_contract_read_topics(json, &topics, err);
     if (rc == OTR_OK) {
-        otr_contract_free_list(job->topics);
+        otr_contract_topics_deinit(&job->topics);
         job->topics = topics;
     }
     return rc;
@@ -136,9 +164,7 @@ static otr_code ask_init(otr_guest_job *job, otr_err *err)
     if (!otr_guest_job_has(job, OTR_HAS_INIT, "init")) {
         return OTR_OK;
     }
-    otr_hostcalls_begin(&job->hostcalls, NULL);
-    otr_code rc =
-        call(job, "init", otr_bytes_of(job->manifest->config_json), job->manifest->init_ns, err);
+    otr_code rc = configure(job, "init", err);
     bool sure = (job->info.operations & OTR_HAS_LIST) != 0 ||
                 strcmp(otr_abi_name(otr_guest_code_abi(job->code)), "wapc") != 0;
     if (rc == OTR_EINVAL && !sure && job->manifest->config_pairs[0] == NULL) {
@@ -184,30 +210,63 @@ static void report_error(otr_guest_job *job, const otr_msg *msg, const otr_err *
     }
 }
 
+/* What a question came to. */
+static void take_answer(otr_guest_job *job, otr_code rc, const otr_err *err)
+{
+    otr_err why = { 0 };
+    job->answer.given = true;
+    if (rc == OTR_OK) {
+        otr_bytes json;
+        rc = answer(job, "process", &json, &why);
+        rc = rc == OTR_OK ? otr_contract_read_verdict(json, &job->answer.said, &why) : rc;
+        err = &why;
+        job->delta.errors += rc != OTR_OK;
+    }
+    job->answer.usable = rc == OTR_OK;
+    if (rc != OTR_OK) {
+        (void)snprintf(job->answer.said.message, sizeof(job->answer.said.message), "%s", err->msg);
+    }
+}
+
+static otr_code process_one(otr_guest_job *job, const otr_guest_item *item, otr_err *err)
+{
+    otr_bytes in;
+    otr_code rc = otr_encoding_message(job->manifest->encoding, item->msg, &in, err);
+    bool made = rc == OTR_OK;
+    if (made) {
+        otr_hostcalls_begin(&job->hostcalls, item->msg);
+        rc = call(job, "process", in, job->manifest->call_ns, err);
+    } else {
+        job->delta.errors++;
+    }
+    if (item->deadline_ns != 0) {
+        take_answer(job, rc, err); /* a question that failed is answered, not kept */
+    } else if (rc != OTR_OK) {
+        remember_failed(job, (size_t)(item - job->batch), err);
+    }
+    if (rc != OTR_OK && made && otr_guest_dead(job->guest)) {
+        return otr_wrap(err, rc, "message %s", item->msg->topic->name);
+    }
+    if (rc != OTR_OK) {
+        report_error(job, item->msg, err);
+    }
+    return OTR_OK;
+}
+
 static otr_code run_process(otr_strand *strand, otr_guest_job *job, otr_err *err)
 {
-    uint64_t end = otr_now_ns() + SLICE_NS;
-    while (job->next < job->n && !otr_worker_should_stop(strand)) {
-        const otr_msg *msg = job->batch[job->next++];
-        otr_bytes json;
-        otr_code rc = otr_msg_json(msg, &json, err);
+    uint64_t now = otr_now_ns(), end = now + SLICE_NS;
+    while (job->next < job->n && !job->answer.given && !otr_worker_should_stop(strand)) {
+        const otr_guest_item *item = &job->batch[job->next++];
+        if (item->deadline_ns != 0 && now >= item->deadline_ns) {
+            continue; /* its asker has gone */
+        }
+        otr_code rc = process_one(job, item, err);
         if (rc != OTR_OK) {
-            job->delta.errors++;
-            report_error(job, msg, err);
-            continue;
+            return rc;
         }
-        otr_hostcalls_begin(&job->hostcalls, msg);
-        rc = call(job, "process", json, job->manifest->call_ns, err);
-        if (rc != OTR_OK) {
-            remember_failed(job, job->next - 1, err);
-        }
-        if (rc != OTR_OK && otr_guest_dead(job->guest)) {
-            return otr_wrap(err, rc, "message %s", msg->topic->name);
-        }
-        if (rc != OTR_OK) {
-            report_error(job, msg, err);
-        }
-        if (otr_now_ns() >= end) {
+        now = otr_now_ns();
+        if (now >= end) {
             break;
         }
     }
@@ -243,9 +302,7 @@ static otr_code run_kind(otr_strand *strand, otr_guest_job *job)
     case OTR_JOB_PROCESS:
         return run_process(strand, job, &job->err);
     case OTR_JOB_RECONFIGURE:
-        otr_hostcalls_begin(&job->hostcalls, NULL);
-        return call(job, "reconfigure", otr_bytes_of(job->manifest->config_json),
-                    job->manifest->init_ns, &job->err);
+        return configure(job, "reconfigure", &job->err);
     case OTR_JOB_CLOSE:
         return run_close(job, &job->err);
     case OTR_JOB_DROP:
@@ -261,6 +318,7 @@ static otr_code run_job(otr_strand *strand, void *arg)
 {
     otr_guest_job *job = arg;
     job->err = (otr_err){ .code = OTR_OK };
+    job->answer.given = false;
     otr_code rc = run_kind(strand, job);
     otr_hostcalls_begin(&job->hostcalls, NULL);
     job->delta.memory_bytes =
@@ -286,6 +344,7 @@ otr_code otr_guest_job_new(otr_loop *loop, otr_pool *pool, const char *name, otr
     job->name = name;
     job->engine = engine;
     otr_buf_init(&job->output, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
+    otr_buf_init(&job->scratch, OTR_LIMIT_JSON_BYTES);
     otr_hostcalls_init(&job->hostcalls, name, manifest);
     otr_guest_job_use(job, manifest);
     *ret = job;
@@ -300,6 +359,12 @@ void otr_guest_job_use(otr_guest_job *job, otr_manifest *manifest)
     otr_manifest_free(old);
 }
 
+void otr_guest_job_share(otr_guest_job *job, const otr_guest_job *from)
+{
+    job->code = otr_guest_code_ref(from->code);
+    job->file = from->file;
+}
+
 void otr_guest_job_free(otr_guest_job *job)
 {
     if (job == NULL) {
@@ -311,8 +376,9 @@ void otr_guest_job_free(otr_guest_job *job)
     otr_guest_job_release(job, job->n);
     otr_hostcalls_deinit(&job->hostcalls);
     otr_contract_info_deinit(&job->info);
-    otr_contract_free_list(job->topics);
+    otr_contract_topics_deinit(&job->topics);
     otr_buf_deinit(&job->output);
+    otr_buf_deinit(&job->scratch);
     otr_manifest_free(job->manifest);
     otr_free(job);
 }
@@ -323,7 +389,7 @@ otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_d
     job->kind = kind;
     atomic_store(&job->hostcalls.ended, false);
     job->hostcalls.facts = otr_facts_unref(job->hostcalls.facts);
-    if (job->bus != NULL && job->manifest->instances) {
+    if (job->bus != NULL && job->manifest->nginx_instances) {
         job->hostcalls.facts = otr_bus_facts(job->bus);
     }
     job->cancellable = kind == OTR_JOB_LOAD || kind == OTR_JOB_DROP ? NULL : job->guest;
@@ -352,7 +418,7 @@ void otr_guest_job_release(otr_guest_job *job, size_t n)
     }
     job->n_failed = 0;
     for (size_t i = 0; i < n; i++) {
-        otr_msg_unref(job->batch[i]);
+        otr_msg_unref(job->batch[i].msg);
     }
     memmove(job->batch, job->batch + n, (job->n - n) * sizeof(job->batch[0]));
     job->n -= n;
@@ -372,14 +438,15 @@ void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus)
     for (size_t i = 0; i < OTR_COUNT(to->time_counts); i++) {
         to->time_counts[i] += d->time_counts[i];
     }
-    to->memory_bytes = d->memory_bytes;
-    to->memory_max_bytes =
-        d->memory_bytes > to->memory_max_bytes ? d->memory_bytes : to->memory_max_bytes;
     to->publish_dropped += hc->publish_dropped;
-    to->denials += hc->denials;
+    for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
+        to->denials += hc->denials[i];
+        to->denials_by[i] += hc->denials[i];
+        hc->denials[i] = 0;
+    }
     to->logs += hc->logs;
     to->logs_dropped += hc->logs_dropped;
-    hc->publish_dropped = hc->denials = hc->logs = hc->logs_dropped = 0;
+    hc->publish_dropped = hc->logs = hc->logs_dropped = 0;
     if (hc->metrics.changed && to->metrics == NULL) {
         to->metrics = otr_zalloc(sizeof(*to->metrics)); /* or the next time */
         if (to->metrics != NULL) {

@@ -14,6 +14,7 @@
 
 #include "bus/bus.h"
 #include "bus/msg.h"
+#include "plugin/denials.h"
 #include "plugin/guest_metrics.h"
 #include "plugin/kv.h"
 #include "plugin/manifest.h"
@@ -45,9 +46,10 @@ typedef struct otr_hostcalls {
     otr_guest_http *http; /* opened by the first granted request */
     atomic_bool ended;    /* set on the loop: nobody waits for the running job any more */
     uint64_t began_ns;    /* monotonic: when the running call began; kept with a grant for http */
-    otr_secret secrets[OTR_SECRETS]; /* in the order of the manifest's; text NULL: not read */
-    otr_guest_metrics metrics;       /* what the loop has not merged yet, and all names so far */
-    uint64_t denials, logs, logs_dropped, publish_dropped;
+    otr_secret secrets[OTR_SECRETS];    /* in the order of the manifest's; text NULL: not read */
+    otr_guest_metrics metrics;          /* what the loop has not merged yet, and all names so far */
+    uint64_t denials[OTR_DENIAL_KINDS]; /* by kind */
+    uint64_t logs, logs_dropped, publish_dropped;
     uint64_t log_second; /* monotonic second of `log_count` */
     unsigned log_count;
     unsigned denial_logged; /* bit by kind of grant */

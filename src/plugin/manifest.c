@@ -51,6 +51,7 @@ void otr_manifest_free(otr_manifest *m)
     otr_free(m->config_json);
     otr_manifest_free_list(m->config_pairs);
     otr_manifest_free_list(m->subscribe);
+    otr_manifest_free_life(m);
     otr_manifest_free_list(m->publish);
     otr_http_grants_deinit(&m->http);
     otr_manifest_free_grants(m);
@@ -111,19 +112,6 @@ static otr_code read_config(const otr_node *entry, otr_manifest *m, otr_err *err
     return rc;
 }
 
-static otr_code read_duration(const otr_node *map, const char *key, uint64_t *slot, otr_err *err)
-{
-    const otr_node *node = otr_node_get(map, key);
-    if (node == NULL) {
-        return OTR_OK;
-    }
-    otr_code rc = otr_node_as_duration_ns(node, slot, err);
-    if (rc == OTR_OK && *slot == 0) {
-        return otr_manifest_bad(node, OTR_EINVAL, "a time limit must be longer than 0", err);
-    }
-    return rc;
-}
-
 static otr_code read_bytes(const otr_node *map, const char *key, uint64_t *slot, otr_err *err)
 {
     const otr_node *node = otr_node_get(map, key);
@@ -146,8 +134,8 @@ static otr_code read_limits(const otr_node *entry, otr_manifest *m, otr_err *err
     rc = rc == OTR_OK ? otr_node_only(limits, known, err) : rc;
     rc = rc == OTR_OK ? read_bytes(limits, "memory", &m->memory_bytes, err) : rc;
     rc = rc == OTR_OK ? read_bytes(limits, "vars", &m->vars_bytes, err) : rc;
-    rc = rc == OTR_OK ? read_duration(limits, "call", &m->call_ns, err) : rc;
-    rc = rc == OTR_OK ? read_duration(limits, "init", &m->init_ns, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_duration(limits, "call", &m->call_ns, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_duration(limits, "init", &m->init_ns, err) : rc;
     const otr_node *queue = otr_node_get(limits, "queue");
     if (rc == OTR_OK && queue != NULL) {
         int64_t n = 0;
@@ -275,13 +263,22 @@ static otr_code read_subscribe(const otr_node *entry, otr_manifest *m, otr_err *
     return node != NULL ? otr_manifest_patterns(node, "subscribe", &m->subscribe, err) : OTR_OK;
 }
 
+static otr_code read_encoding(const otr_node *entry, otr_manifest *m, otr_err *err)
+{
+    size_t encoding = 0;
+    otr_code rc = otr_manifest_choice(entry, "encoding", otr_encoding_names, &encoding, err);
+    m->encoding = (otr_encoding)encoding;
+    return rc;
+}
+
 static otr_code read_entry(const otr_node *entry, const char *directory, const otr_trust *trust,
                            otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "name",   "source",    "abi",        "engine",
-                                         "sha256", "signature", "config",     "subscribe",
-                                         "grants", "limits",    "on_failure", NULL };
-    static const char *const outcomes[] = { "restart", "disable", NULL };
+    static const char *const known[] = { "name",     "source",     "abi",     "engine",
+                                         "sha256",   "signature",  "config",  "subscribe",
+                                         "grants",   "limits",     "hooks",   "after",
+                                         "encoding", "on_failure", "restart", "instances",
+                                         NULL };
     const text_key texts[] = { { "name", &m->name },     { "source", &m->source },
                                { "abi", &m->abi },       { "engine", &m->engine },
                                { "sha256", &m->sha256 }, { "signature", &m->signature } };
@@ -295,9 +292,8 @@ static otr_code read_entry(const otr_node *entry, const char *directory, const o
     rc = rc == OTR_OK ? otr_manifest_grants(entry, m, err) : rc;
     rc = rc == OTR_OK ? read_limits(entry, m, err) : rc;
     rc = rc == OTR_OK ? read_subscribe(entry, m, err) : rc;
-    size_t outcome = 0;
-    rc = rc == OTR_OK ? otr_manifest_choice(entry, "on_failure", outcomes, &outcome, err) : rc;
-    m->on_failure = (otr_on_failure)outcome;
+    rc = rc == OTR_OK ? otr_manifest_life(entry, m, err) : rc;
+    rc = rc == OTR_OK ? read_encoding(entry, m, err) : rc;
     rc = rc == OTR_OK ? resolve_source(directory, m, err) : rc;
     rc = rc == OTR_OK ? read_identity(entry, m, err) : rc;
     char where[OTR_MANIFEST_WHERE];
@@ -360,7 +356,7 @@ static otr_code read_load(const otr_node *load, const char *directory, const otr
         }
         set->items[set->n++] = m;
     }
-    return OTR_OK;
+    return rc == OTR_OK ? otr_manifest_check_order(set, err) : rc;
 }
 
 static otr_code default_directory(const otr_config *cfg, char **ret, otr_err *err)
@@ -392,36 +388,11 @@ static void off_is_none(char **slot)
     }
 }
 
-static otr_code read_switches(const otr_node *root, otr_manifest_set *set, otr_err *err)
+/* Where things are that the section does not place. */
+static otr_code fill_places(const otr_config *cfg, otr_manifest_set *set, char **directory,
+                            otr_err *err)
 {
-    off_is_none(&set->cache_dir);
-    off_is_none(&set->downloads);
-    set->fetch_ns = UINT64_C(1000000) * OTR_LIMIT_PLUGIN_FETCH_MS;
-    set->watch = true;
-    const otr_node *watch = otr_node_get(root, "watch");
-    otr_code rc = read_duration(root, "download_timeout", &set->fetch_ns, err);
-    return rc == OTR_OK && watch != NULL ? otr_node_as_bool(watch, &set->watch, err) : rc;
-}
-
-static otr_code read_section(const otr_config *cfg, const otr_node *root, otr_manifest_set *set,
-                             otr_err *err)
-{
-    static const char *const known[] = {
-        "directory", "cache", "store", "downloads", "download_timeout",
-        "watch",     "trust", "load",  NULL
-    };
-    otr_trust trust = { .require = OTR_TRUST_NONE };
-    OTR_CLEANUP(otr_freep) char *directory = NULL;
-    otr_code rc = otr_manifest_kind(root, OTR_NODE_MAP, "plugins", err);
-    rc = rc == OTR_OK ? otr_node_only(root, known, err) : rc;
-    const text_key texts[] = { { "directory", &directory },
-                               { "cache", &set->cache_dir },
-                               { "store", &set->store },
-                               { "downloads", &set->downloads } };
-    rc = rc == OTR_OK ? read_texts(root, texts, OTR_COUNT(texts), err) : rc;
-    if (rc == OTR_OK && directory == NULL) {
-        rc = default_directory(cfg, &directory, err);
-    }
+    otr_code rc = *directory == NULL ? default_directory(cfg, directory, err) : OTR_OK;
     if (rc == OTR_OK && set->cache_dir == NULL) {
         rc = below_lib_dir(cfg, "wasm-cache", &set->cache_dir, err);
     }
@@ -431,6 +402,40 @@ static otr_code read_section(const otr_config *cfg, const otr_node *root, otr_ma
     if (rc == OTR_OK && set->downloads == NULL) {
         rc = below_lib_dir(cfg, "plugins", &set->downloads, err);
     }
+    if (rc == OTR_OK) {
+        off_is_none(&set->cache_dir);
+        off_is_none(&set->downloads);
+    }
+    return rc;
+}
+
+static otr_code read_switches(const otr_node *root, otr_manifest_set *set, otr_err *err)
+{
+    set->fetch_ns = UINT64_C(1000000) * OTR_LIMIT_PLUGIN_FETCH_MS;
+    set->watch = true;
+    const otr_node *watch = otr_node_get(root, "watch");
+    otr_code rc = otr_manifest_duration(root, "download_timeout", &set->fetch_ns, err);
+    rc = rc == OTR_OK ? otr_manifest_duration(root, "compile_limit", &set->compile_ns, err) : rc;
+    return rc == OTR_OK && watch != NULL ? otr_node_as_bool(watch, &set->watch, err) : rc;
+}
+
+static otr_code read_section(const otr_config *cfg, const otr_node *root, otr_manifest_set *set,
+                             otr_err *err)
+{
+    static const char *const known[] = { "directory", "cache",     "compile_limit",
+                                         "store",     "downloads", "download_timeout",
+                                         "watch",     "trust",     "load",
+                                         NULL };
+    otr_trust trust = { .require = OTR_TRUST_NONE };
+    OTR_CLEANUP(otr_freep) char *directory = NULL;
+    otr_code rc = otr_manifest_kind(root, OTR_NODE_MAP, "plugins", err);
+    rc = rc == OTR_OK ? otr_node_only(root, known, err) : rc;
+    const text_key texts[] = { { "directory", &directory },
+                               { "cache", &set->cache_dir },
+                               { "store", &set->store },
+                               { "downloads", &set->downloads } };
+    rc = rc == OTR_OK ? read_texts(root, texts, OTR_COUNT(texts), err) : rc;
+    rc = rc == OTR_OK ? fill_places(cfg, set, &directory, err) : rc;
     rc = rc == OTR_OK ? read_switches(root, set, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_trust(root, directory, &trust, err) : rc;
     const otr_node *load = otr_node_get(root, "load");
@@ -445,6 +450,7 @@ otr_code otr_manifest_parse(const otr_config *cfg, otr_manifest_set **ret, otr_e
     if (set == NULL) {
         return otr_fail_nomem(err);
     }
+    set->compile_ns = UINT64_C(1000000) * OTR_LIMIT_WASM_COMPILE_MS;
     const otr_node *root = otr_config_tree(cfg, "plugins");
     if (root != NULL) {
         otr_code rc = read_section(cfg, root, set, err);

@@ -29,6 +29,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "config/config.h"
+#include "plugin/encoding.h"
 #include "plugin/http_grant.h"
 #include "wasm/engine.h"
 
@@ -36,7 +37,15 @@ typedef enum otr_on_failure {
     OTR_ON_FAILURE_RESTART, /* a fresh instance after a back-off; disabled after too many failures
                              */
     OTR_ON_FAILURE_DISABLE, /* off at the first failure */
+    OTR_ON_FAILURE_CLOSED,  /* as RESTART, and a hook it does not answer is denied */
 } otr_on_failure;
+
+typedef struct otr_restart { /* `restart:` */
+    uint64_t backoff_ns;     /* after the first failure; doubled with each */
+    uint64_t backoff_max_ns;
+    unsigned failures;  /* so many within the window: quarantine */
+    uint64_t window_ns; /* begins with the first failure */
+} otr_restart;
 
 /* What a plugin file must have before it is compiled. */
 typedef enum otr_trust_require {
@@ -57,10 +66,11 @@ enum { OTR_SECRETS = 16 }; /* of one plugin */
 typedef struct otr_manifest { /* one entry of `load:` */
     unsigned more_owners;     /* beside the first: otr_manifest_ref() */
     char *name;
-    char *source;         /* absolute path of the file, or https:// URL */
-    char *label;          /* `source` for people: without a query, which may hold a token */
-    char *abi;            /* NULL: detect */
-    char *engine;         /* "wasmtime" */
+    char *source; /* absolute path of the file, or https:// URL */
+    char *label;  /* `source` for people: without a query, which may hold a token */
+    char *abi;    /* NULL: detect */
+    char *engine; /* "wasmtime" */
+    otr_encoding encoding;
     char *sha256;         /* 64 hex digits, or NULL */
     char *signature;      /* path or https:// URL of the .minisig file */
     bool signed_needed;   /* refuse the file without a good signature */
@@ -74,9 +84,11 @@ typedef struct otr_manifest { /* one entry of `load:` */
     char *config_json;    /* `config:` as one JSON object */
     char **config_pairs;  /* key, text, …, NULL: scalars as written, the rest as JSON */
     char **subscribe;     /* patterns that replace the guest's own; NULL: the guest's own */
+    char **hooks;         /* patterns that replace the guest's own hooks; NULL: the guest's own */
+    char **after;         /* names of plugins that come up before it, or NULL */
     char **publish;       /* granted topic patterns, NULL-terminated, never NULL */
     otr_http_grants http; /* granted requests */
-    bool instances;       /* granted: the list of NGINX instances */
+    bool nginx_instances; /* granted: the list of NGINX instances */
     size_t metrics;       /* granted series; 0: none */
     char **env_names;     /* granted variables of the agent's environment, or NULL */
     char **env;           /* those of them that are set, as "NAME=value"; NULL-terminated or NULL */
@@ -89,14 +101,17 @@ typedef struct otr_manifest { /* one entry of `load:` */
     uint64_t call_ns, init_ns;
     size_t queue;
     otr_on_failure on_failure;
-    char *identity; /* the entry without `config:` as JSON: when it differs, the plugin is loaded
-                       anew */
+    otr_restart restart;
+    size_t instances; /* sandboxes that share its queue */
+    char *identity;   /* the entry without `config:` as JSON: when it differs, the plugin is loaded
+                         anew */
 } otr_manifest;
 
 typedef struct otr_manifest_set {
-    char *cache_dir; /* NULL: none */
-    char *store;     /* path of the kv database */
-    char *downloads; /* folder of fetched files; NULL: none are kept */
+    char *cache_dir;     /* NULL: none */
+    char *store;         /* path of the kv database */
+    uint64_t compile_ns; /* most that one compilation may take */
+    char *downloads;     /* folder of fetched files; NULL: none are kept */
     uint64_t fetch_ns;
     bool watch;
     otr_manifest **items;

@@ -35,6 +35,15 @@ otr_code otr_manifest_resolve(const char *directory, char **path, otr_err *err) 
 otr_code otr_manifest_grants(const otr_node *entry, otr_manifest *m, otr_err *err) OTR_MUST_CHECK;
 void otr_manifest_free_grants(otr_manifest *m); /* env, paths, secrets */
 
+/* manifest_life.c: `on_failure`, `restart`, `instances`, `hooks`, `after`. */
+otr_code otr_manifest_life(const otr_node *entry, otr_manifest *m, otr_err *err) OTR_MUST_CHECK;
+void otr_manifest_free_life(otr_manifest *m);
+/* Every name in `after` is an entry, and there is an order in which all can come up. */
+otr_code otr_manifest_check_order(const otr_manifest_set *set, otr_err *err) OTR_MUST_CHECK;
+/* Leaves `*slot` alone when `map` has no `key`; 0 is refused. */
+otr_code otr_manifest_duration(const otr_node *map, const char *key, uint64_t *slot, otr_err *err)
+    OTR_MUST_CHECK;
+
 /* manifest_trust.c: `plugins.trust`, then what it means for one entry. */
 otr_code otr_manifest_trust(const otr_node *root, const char *directory, otr_trust *ret,
                             otr_err *err) OTR_MUST_CHECK;

@@ -466,6 +466,27 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
     return collect(g, op, operation.answers ? vals[0].i32 : 0, out, err);
 }
 
+/* ---- functions of any type: guest_typed.c makes the call ---- */
+
+static otr_code begin(otr_guest *g, const otr_guest_ask *ask, otr_err *err)
+{
+    otr_extism *x = g->state;
+    if (x->used_up) {
+        return otr_fail(err, OTR_ESTATE, "the instance was used up by _start");
+    }
+    otr_code rc = reset(g, ask->in, ask->deadline_ns, err);
+    if (rc == OTR_OK) {
+        x->deadline_ns = ask->deadline_ns;
+        x->used_up = strcmp(ask->op, "_start") == 0;
+    }
+    return rc;
+}
+
+static otr_code finish(otr_guest *g, const otr_guest_ask *ask, otr_buf *out, otr_err *err)
+{
+    return collect(g, ask->op, 0, out, err);
+}
+
 const otr_abi_ops otr_abi_extism = {
     .name = "extism",
     .needs = OTR_WASM_CORE,
@@ -479,5 +500,7 @@ const otr_abi_ops otr_abi_extism = {
     .has = has,
     .attach = attach,
     .invoke = invoke,
+    .begin = begin,
+    .finish = finish,
     .detach = detach,
 };

@@ -54,6 +54,7 @@ typedef struct wc_instance {
     otr_component_instance *inner;
     wc_func *funcs;
     otr_component_host_fn *host_call;
+    const _Atomic bool *cancel; /* the owner's; NULL: none */
     void (*line)(void *user, int fd, otr_bytes text);
     wc_print prints[2];
     uint64_t max_memory_bytes;
@@ -243,27 +244,33 @@ static void save(wc_engine *e, const char *key, const otr_component *component)
     otr_buf_deinit(&code);
 }
 
-static otr_component *obtain(wc_engine *e, otr_bytes wasm, otr_err *err)
+static otr_code obtain(wc_engine *e, otr_bytes wasm, otr_component **ret, otr_err *err)
 {
+    otr_code rc = OTR_OK;
     char key[OTR_SHA256_HEX_BYTES] = "";
     otr_component *component = NULL;
     if (e->cache != NULL) {
         component = restore(e, otr_codecache_key(settings, wasm, key));
+        if (component == NULL) {
+            rc = otr_engine_compile_elsewhere(&e->base, wasm, NULL, err);
+            component = rc == OTR_OK ? restore(e, key) : NULL;
+        }
     }
-    if (component != NULL) {
-        return component;
+    if (component != NULL || (rc != OTR_OK && rc != OTR_EUNSUP)) {
+        *ret = component;
+        return rc;
     }
     otr_buf why;
     otr_buf_init(&why, TEXT_BYTES);
     catch c = { &why, err, OTR_OK, 0 };
     component = otr_component_compile(e->components, slice_of(wasm), on_bytes, &c);
-    if (component == NULL) {
-        (void)fail_text(&why, OTR_EINVAL, "not a valid component", err);
-    } else if (e->cache != NULL) {
+    rc = component != NULL ? OTR_OK : fail_text(&why, OTR_EINVAL, "not a valid component", err);
+    if (rc == OTR_OK && e->cache != NULL) {
         save(e, key, component);
     }
     otr_buf_deinit(&why);
-    return component;
+    *ret = component;
+    return rc;
 }
 
 static otr_code compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_err *err)
@@ -274,8 +281,7 @@ static otr_code compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_
         return otr_fail_nomem(err);
     }
     m->base = (otr_module){ .ops = base->ops, .engine = base };
-    m->component = obtain(e, wasm, err);
-    otr_code rc = m->component != NULL ? OTR_OK : OTR_EINVAL;
+    otr_code rc = obtain(e, wasm, &m->component, err);
     otr_buf text;
     otr_buf_init(&text, TEXT_BYTES);
     if (rc == OTR_OK) {
@@ -318,6 +324,7 @@ static int32_t overdue(void *user)
 {
     wc_instance *i = user;
     return atomic_load_explicit(&i->interrupted, memory_order_relaxed) ||
+           (i->cancel != NULL && atomic_load_explicit(i->cancel, memory_order_relaxed)) ||
            otr_now_ns() >= i->deadline_ns;
 }
 
@@ -427,6 +434,7 @@ static otr_code spawn(otr_module *base, const otr_spawn *spec, otr_instance **re
         return otr_fail_nomem(err);
     }
     i->base = (otr_instance){ .ops = base->ops, .module = base, .user = spec->user };
+    i->cancel = spec->cancel;
     i->host_call = spec->component_call;
     i->line = spec->wasi != NULL ? spec->wasi->line : NULL;
     i->max_memory_bytes = spec->max_memory_bytes;

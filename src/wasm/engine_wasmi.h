@@ -57,6 +57,7 @@ typedef struct wi_instance {
     otr_wasmi_store *store;
     uint64_t deadline_ns; /* of the innermost call; UINT64_MAX: none */
     _Atomic bool interrupted;
+    const _Atomic bool *cancel; /* the owner's; NULL: none */
     bool dead;
     unsigned depth;              /* calls in flight: a host function may call back in */
     const wi_module *modules[9]; /* of the parts */
@@ -125,12 +126,14 @@ enum { /* WASI's errno */
        WASI_SPIPE = 70,
 };
 
-/* `len` bytes at `at` of the guest's memory; NULL when they are not all inside. */
+/* `len` bytes at `at` of the memory of the part that called the host; NULL when they are not all
+ * inside. */
 static inline uint8_t *wi_at(otr_instance *inst, int32_t at, uint64_t len)
 {
-    uint8_t *p = NULL;
+    size_t size = 0;
+    uint8_t *p = otr_wasmi_memory(((wi_instance *)inst)->store, SIZE_MAX, &size);
     uint64_t from = (uint32_t)at;
-    return otr_wasmi_engine_memory(inst, OTR_MEM_GUEST, from, len, &p, NULL) == OTR_OK ? p : NULL;
+    return p != NULL && from <= size && len <= size - from ? p + from : NULL;
 }
 
 static inline uint64_t wi_load(const uint8_t *p, unsigned bytes)

@@ -39,6 +39,7 @@ static otr_code new_instance(wi_module *m, const otr_spawn *spec, wi_instance **
     i->base = (otr_instance){ .ops = m->base.ops, .module = &m->base, .user = spec->user };
     i->deadline_ns = spec->start_deadline_ns != 0 ? spec->start_deadline_ns : UINT64_MAX;
     i->exit_code = -1;
+    i->cancel = spec->cancel;
     i->max_memory_bytes = spec->max_memory_bytes;
     i->born_ns = otr_now_ns();
     const otr_wasmi_host host = {

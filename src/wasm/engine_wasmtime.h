@@ -98,6 +98,7 @@ typedef struct wt_instance {
     wasmtime_context_t *context;
     uint64_t deadline_ns; /* of the innermost call; UINT64_MAX: none */
     _Atomic bool interrupted;
+    const _Atomic bool *cancel; /* the owner's; NULL: none */
     bool dead;
     bool starting;  /* parts[n_parts] is being made: its start section may call the host */
     unsigned depth; /* calls in flight: a host function may call back in */

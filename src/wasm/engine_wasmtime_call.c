@@ -166,7 +166,7 @@ wasmtime_error_t *otr_wasmtime_epoch(wasmtime_context_t *context, void *data, ui
 {
     (void)context;
     wt_instance *i = data;
-    if (interrupted(i)) {
+    if (interrupted(i) || (i->cancel != NULL && atomic_load(i->cancel))) {
         i->end = WT_END_INTERRUPT;
     } else if (i->deadline_ns != UINT64_MAX && otr_now_ns() >= i->deadline_ns) {
         i->end = WT_END_DEADLINE;

@@ -39,6 +39,7 @@ static otr_code new_instance(wt_module *m, const otr_spawn *spec, wt_instance **
     i->engine = e;
     i->deadline_ns = UINT64_MAX;
     i->exit_code = -1;
+    i->cancel = spec->cancel;
     i->max_memory_bytes = spec->max_memory_bytes;
     i->born_ns = otr_now_ns();
     i->parts = otr_calloc(spec->n_links + 1, sizeof(*i->parts));

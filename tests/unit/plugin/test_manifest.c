@@ -289,3 +289,86 @@ T(identity_leaves_out_the_config_only)
     CHECK(strcmp(set->items[0]->identity, set->items[1]->identity) != 0); /* the names differ */
     CHECK(strstr(set->items[0]->identity, "k") == NULL);
 }
+
+#define LOAD(entries) "plugins:\n  load:\n" entries
+
+T(how_a_plugin_lives_has_defaults)
+{
+    PARSE(LOAD("    - {name: a, source: a.wasm}\n"));
+    REQUIRE_OK(rc, err);
+    const otr_manifest *m = set->items[0];
+    CHECK_INT(m->instances, 1);
+    CHECK_INT(m->on_failure, OTR_ON_FAILURE_RESTART);
+    CHECK_INT(m->restart.backoff_ns, 100000000);
+    CHECK_INT(m->restart.backoff_max_ns, 30000000000);
+    CHECK_INT(m->restart.failures, 5);
+    CHECK_INT(m->restart.window_ns, 60000000000);
+    CHECK(m->hooks == NULL && m->after == NULL);
+}
+
+T(how_a_plugin_lives_is_read)
+{
+    PARSE(LOAD("    - {name: b, source: b.wasm}\n"
+               "    - name: a\n"
+               "      source: a.wasm\n"
+               "      instances: 4\n"
+               "      on_failure: fail-closed\n"
+               "      restart: {backoff: 1s, backoff_max: 2s, failures: 9, window: 5m}\n"
+               "      hooks: [nginx.config.validate]\n"
+               "      after: [b]\n"));
+    REQUIRE_OK(rc, err);
+    const otr_manifest *m = set->items[1];
+    CHECK_INT(m->instances, 4);
+    CHECK_INT(m->on_failure, OTR_ON_FAILURE_CLOSED);
+    CHECK_INT(m->restart.backoff_ns, 1000000000);
+    CHECK_INT(m->restart.backoff_max_ns, 2000000000);
+    CHECK_INT(m->restart.failures, 9);
+    CHECK_INT(m->restart.window_ns, 300000000000);
+    CHECK_STR(m->hooks[0], "nginx.config.validate");
+    CHECK_STR(m->after[0], "b");
+}
+
+T(a_mistake_in_how_a_plugin_lives_names_its_line)
+{
+    static const char *const bad[][2] = {
+        { "      instances: 0\n", ":5:" },
+        { "      instances: 65\n", ":5:" },
+        { "      on_failure: explode\n", "fail-closed" },
+        { "      restart: {failures: 0}\n", ":5:" },
+        { "      restart: {backoff: 0s}\n", "longer than 0" },
+        { "      restart: {backoff: 2s, backoff_max: 1s}\n", "backoff_max" },
+        { "      restart: {pause: 2s}\n", "pause" },
+        { "      hooks: [\"A B\"]\n", "hooks" },
+        { "      after: b\n", "after" },
+        { "      after: [c]\n", "no plugin \"c\"" },
+        { "      after: [a]\n", "after itself" },
+    };
+    for (size_t i = 0; i < OTR_COUNT(bad); i++) {
+        char yaml[512];
+        (void)snprintf(yaml, sizeof(yaml), LOAD("    - name: a\n      source: a.wasm\n%s"),
+                       bad[i][0]);
+        PARSE(yaml);
+        CHECK(rc != OTR_OK);
+        CHECK_HAS(err.msg, bad[i][1]);
+    }
+}
+
+T(plugins_that_wait_for_each_other_are_refused_with_their_names)
+{
+    PARSE(LOAD("    - {name: a, source: a.wasm, after: [b]}\n"
+               "    - {name: b, source: b.wasm, after: [c]}\n"
+               "    - {name: c, source: c.wasm, after: [b]}\n"
+               "    - {name: d, source: d.wasm}\n"));
+    REQUIRE(rc == OTR_EINVAL);
+    CHECK_HAS(err.msg, ":3:");
+    CHECK_HAS(err.msg, "\"a\"");
+    CHECK_HAS(err.msg, "\"b\"");
+}
+
+T(an_entry_may_come_after_one_that_is_listed_later)
+{
+    PARSE(LOAD("    - {name: a, source: a.wasm, after: [b, c]}\n"
+               "    - {name: b, source: b.wasm, after: [c]}\n"
+               "    - {name: c, source: c.wasm}\n"));
+    REQUIRE_OK(rc, err);
+}

@@ -357,7 +357,9 @@ T(a_failed_host_call_is_told_to_the_guest)
     otr_err err = { 0 };
     REQUIRE_OK(wapc_load(&w, asks, &err), err);
     CHECK_INT(ask(&w, "other", "bus", "publish", ""), OTR_EINVAL);
-    CHECK_STR(otr_buf_text(&w.out), "no binding \"other\"; the host's is \"outrider\"");
+    CHECK_STR(otr_buf_text(&w.out),
+              "no operation \"publish\" in namespace \"bus\" of binding \"other\"; the host's own "
+              "binding is \"outrider\"");
     CHECK_INT(ask(&w, "outrider", "bus", "publish", "{\"topic\":\"denied\",\"data\":1}"),
               OTR_EINVAL);
     CHECK_STR(otr_buf_text(&w.out), "no grant");

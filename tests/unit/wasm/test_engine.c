@@ -129,8 +129,8 @@ static otr_code refuse(void *user, otr_instance *inst, otr_val *vals, otr_err *e
 }
 
 static const otr_import host[] = {
-    { "env", "add_one", { .n_args = 1, .n_results = 1 }, add_one },
-    { "env", "refuse", { .n_args = 0, .n_results = 0 }, refuse },
+    { "env", "add_one", { .n_args = 1, .n_results = 1 }, add_one, NULL },
+    { "env", "refuse", { .n_args = 0, .n_results = 0 }, refuse, NULL },
 };
 
 static const otr_spawn with_host = {
