@@ -125,6 +125,15 @@ static otr_code read_checked(const otr_node *map, const char *key, check_fn *che
     return rc == OTR_OK && node != NULL ? check(node, *ret, err) : rc;
 }
 
+static otr_code read_ca(const otr_node *map, otr_http_grant *g, otr_err *err)
+{
+    otr_code rc = otr_manifest_text(map, "ca", &g->ca, err);
+    return rc == OTR_OK && g->ca != NULL && g->ca[0] != '/'
+               ? bad_value(otr_node_get(map, "ca"), g->ca, "expected the absolute path of a file",
+                           err)
+               : rc;
+}
+
 static otr_code read_long(const otr_node *map, otr_http_grant *g, otr_err *err)
 {
     static const char *const known[] = {
@@ -139,11 +148,7 @@ static otr_code read_long(const otr_node *map, otr_http_grant *g, otr_err *err)
     rc = rc == OTR_OK ? check_hosts(node, g->hosts, err) : rc;
     rc = rc == OTR_OK ? read_checked(map, "methods", check_methods, &g->methods, err) : rc;
     rc = rc == OTR_OK ? read_checked(map, "paths", check_paths, &g->paths, err) : rc;
-    rc = rc == OTR_OK ? otr_manifest_text(map, "ca", &g->ca, err) : rc;
-    if (rc == OTR_OK && g->ca != NULL && g->ca[0] != '/') {
-        return bad_value(otr_node_get(map, "ca"), g->ca, "expected the absolute path of a file",
-                         err);
-    }
+    rc = rc == OTR_OK ? read_ca(map, g, err) : rc;
     if (rc == OTR_OK && (node = otr_node_get(map, "ports")) != NULL) {
         rc = read_ports(node, g, err);
     }
