@@ -47,7 +47,8 @@ endfunction()
 # Wasm traps are signals that end in a long jump, after which the thread sanitizer believes itself inside a handler
 # and reports each malloc.
 if(OTR_SANITIZE MATCHES thread)
-  set(OTR_TEST_ENVIRONMENT ENVIRONMENT "TSAN_OPTIONS=report_signal_unsafe=0:$ENV{TSAN_OPTIONS}")
+  set(OTR_TEST_ENVIRONMENT ENVIRONMENT 
+    "TSAN_OPTIONS=report_signal_unsafe=0:suppressions=${CMAKE_SOURCE_DIR}/tests/support/tsan.supp:$ENV{TSAN_OPTIONS}")
 endif()
 
 # tests/unit/<folder>/test_<x>.c → executable test_<folder>_<x>, run plainly (label unit) and under failing

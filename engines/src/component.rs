@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
-use crate::services;
+use crate::{files, services};
 use wasmtime_c_api::wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext};
 use wasmtime_c_api::wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, ComponentType, Func, HasData, Instance, InstancePre, Lift, Linker,
@@ -279,6 +279,7 @@ fn open(pooling: bool) -> Result<Components> {
     let mut linker = Linker::new(&engine);
     define(&mut linker)?;
     linker.allow_shadowing(true);
+    files::define(&mut linker)?;
     poll::add_to_linker::<State, Waits<'static>>(&mut linker, |s| Waits { host: s.host, table: &mut s.table })?;
     Ok(Components { engine, linker })
 }
@@ -407,10 +408,20 @@ pub struct Running {
     component: Component,
 }
 
-fn spawn(cs: &Components, c: &Code, host: Host, max_memory: usize) -> Result<Running> {
+/// What an instance is given.
+#[repr(C)]
+pub struct Spec {
+    host: Host,
+    max_memory: usize,
+    grants: files::Grants,
+}
+
+unsafe fn spawn(cs: &Components, c: &Code, spec: &Spec) -> Result<Running> {
+    let (host, max_memory) = (spec.host, spec.max_memory);
     let pre = c.ready.as_ref().map_err(|text| Error::msg(text.clone()))?;
     let mut wasi = WasiCtxBuilder::new();
     wasi.stdout(Printer { host, fd: 1 }).stderr(Printer { host, fd: 2 }).allow_tcp(false).allow_udp(false);
+    files::grant(&mut wasi, &spec.grants)?;
     let wasi = wasi.build();
     let state = State { host, wasi, table: ResourceTable::new(), memory: 0, max_memory, denied: false };
     let mut store = Store::new(&cs.engine, state);
@@ -427,9 +438,9 @@ fn spawn(cs: &Components, c: &Code, host: Host, max_memory: usize) -> Result<Run
 
 #[no_mangle]
 pub unsafe extern "C" fn otr_component_spawn(
-    cs: &Components, c: &Code, host: &Host, max_memory: usize, sink: Sink, arg: *mut c_void,
+    cs: &Components, c: &Code, spec: &Spec, sink: Sink, arg: *mut c_void,
 ) -> *mut Running {
-    done(spawn(cs, c, *host, max_memory), sink, arg)
+    done(spawn(cs, c, spec), sink, arg)
 }
 
 #[no_mangle]

@@ -4,6 +4,7 @@ extern crate wasmtime_c_api as _;
 
 mod component;
 mod debug;
+mod files;
 mod interpreter;
 mod rewrite;
 mod services;

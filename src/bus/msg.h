@@ -55,7 +55,7 @@ otr_code otr_msg_data(const otr_msg *msg, otr_bytes *ret, otr_err *err) OTR_MUST
 typedef otr_code otr_msg_encode_fn(const otr_msg *msg, otr_buf *out, otr_err *err);
 /* The same as otr_msg_json() in that encoding. There is room for one: every caller of the process
  * passes the same function. */
-otr_code otr_msg_encoded(const otr_msg *msg, otr_msg_encode_fn *encode, otr_bytes *ret,
-                         otr_err *err) OTR_MUST_CHECK;
+otr_code otr_msg_encoded(const otr_msg *msg, otr_msg_encode_fn *fn, otr_bytes *ret, otr_err *err)
+    OTR_MUST_CHECK;
 
 #endif

@@ -186,3 +186,8 @@ static otr_code encode_plugin(const void *payload, otr_buf *out, otr_err *err)
 
 const otr_topic otr_topic_plugin_changed = { "agent.plugin.changed", 1, drop_plugin,
                                              encode_plugin };
+
+/* ---- hooks ---- */
+
+const otr_topic otr_topic_config_validate = { "agent.config.validate", 1, NULL, NULL };
+const otr_topic otr_topic_nginx_validate = { "nginx.config.validate", 1, NULL, NULL };

@@ -17,6 +17,14 @@
  * The first two and the fourth are facts: who subscribes later hears them, until the instance
  * stops.
  *
+ * Hooks are questions: guests that subscribe with "kind":"hook" answer them with a verdict, see
+ * plugin/hooks.h. They are not published, and nobody but the agent can ask them.
+ *
+ * agent.config.validate    {"file","generation","plugins":[{"name","source","instances"}]}: the
+ *                          daemon asks before it takes a configuration that it was told to read
+ *                          anew; a denial keeps the old one
+ * nginx.config.validate    what the asker gives: operators, by `outrider plugin ask`
+ *
  * Thread: any; payloads are read-only.
  */
 #ifndef OTR_MODULES_TOPICS_H
@@ -91,5 +99,9 @@ extern const otr_topic otr_topic_health_changed;
 extern const otr_topic otr_topic_metrics_sampled;
 extern const otr_topic otr_topic_config_reloaded;
 extern const otr_topic otr_topic_plugin_changed;
+
+/* Declared, so that no guest publishes under them. */
+extern const otr_topic otr_topic_config_validate;
+extern const otr_topic otr_topic_nginx_validate;
 
 #endif

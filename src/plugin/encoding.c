@@ -9,6 +9,18 @@
 
 const char *const otr_encoding_names[] = { "json", "protobuf", NULL };
 
+bool otr_encoding_find(const char *name, otr_encoding *ret)
+{
+    static const otr_encoding all[] = { OTR_ENCODING_JSON, OTR_ENCODING_PROTOBUF };
+    for (size_t i = 0; i < OTR_COUNT(all); i++) {
+        if (strcmp(name, otr_encoding_names[all[i]]) == 0) {
+            *ret = all[i];
+            return true;
+        }
+    }
+    return false;
+}
+
 otr_code otr_encoding_check(otr_encoding encoding, const char *abi, otr_err *err)
 {
     if (encoding == OTR_ENCODING_JSON || strcmp(abi, "wit") != 0) {

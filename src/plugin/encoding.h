@@ -11,6 +11,8 @@
 #ifndef OTR_PLUGIN_ENCODING_H
 #define OTR_PLUGIN_ENCODING_H
 
+#include <stdbool.h>
+
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -20,6 +22,8 @@
 typedef enum otr_encoding { OTR_ENCODING_JSON, OTR_ENCODING_PROTOBUF } otr_encoding;
 
 extern const char *const otr_encoding_names[]; /* by number; ends with NULL */
+
+bool otr_encoding_find(const char *name, otr_encoding *ret); /* false: there is no such encoding */
 
 /* OTR_EUNSUP for an ABI that has no choice of encodings. */
 otr_code otr_encoding_check(otr_encoding encoding, const char *abi, otr_err *err) OTR_MUST_CHECK;

@@ -162,7 +162,6 @@ otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *
     rc = rc == OTR_OK ? subscribe(g, wanted, err) : rc;
     g->adopted = rc == OTR_OK;
     g->unreached = 0;
-    otr_guest_recall(g);
     otr_source_watch_update(p->host); /* a new manifest may name another file */
     return rc;
 }

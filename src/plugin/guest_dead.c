@@ -12,23 +12,25 @@ static void release(otr_dead_letter *letter)
     *letter = (otr_dead_letter){ .msg = NULL };
 }
 
-static void keep(otr_guest_plugin *g, const otr_msg *msg, char *reason)
+/* The place of the next one; its reason is the caller's to give. */
+static otr_dead_letter *keep(otr_guest_plugin *g, const otr_msg *msg)
 {
     otr_dead_letter *slot = &g->dead[g->n_dead % OTR_DEAD_LETTERS];
     release(slot);
     *slot = (otr_dead_letter){
         .msg = otr_msg_ref(msg),
-        .reason = reason,
         .at_ns = otr_now_ns(),
         .number = ++g->n_dead,
     };
     g->p->stats.dead_letters = g->n_dead;
+    return slot;
 }
 
 void otr_guest_bury(otr_guest_plugin *g, otr_guest_job *job)
 {
     for (size_t i = 0; i < job->n_failed; i++) {
-        keep(g, job->batch[job->failed[i].index].msg, otr_steal(&job->failed[i].reason));
+        otr_dead_letter *letter = keep(g, job->batch[job->failed[i].index].msg);
+        letter->reason = otr_steal(&job->failed[i].reason);
     }
 }
 
@@ -36,7 +38,7 @@ void otr_guest_bury_rest(otr_guest_plugin *g, const otr_guest_job *job, const ch
 {
     for (size_t i = 0; i < job->n; i++) {
         if (job->batch[i].deadline_ns == 0) {
-            keep(g, job->batch[i].msg, otr_strdup(reason));
+            keep(g, job->batch[i].msg)->reason = otr_strdup(reason);
         }
     }
 }

@@ -2,8 +2,9 @@
  * What a fresh sandbox hears first: the facts that the bus keeps (bus/facts.h) on topics that the
  * guest subscribes to. A sandbox that was replaced, after a trap or by a new version, lost what it
  * knew, so it hears them, too. Left out is what it will hear anyway and what it failed of before.
- * Of a plugin's several instances one hears a fact, as with every message, when the plugin comes
- * up.
+ *
+ * Of several instances one hears each fact, as with messages, and only when the plugin comes up or
+ * a new version takes its place: one instance that restarts is not the plugin.
  */
 #include "plugin/guest_plugin.h"
 
@@ -17,7 +18,6 @@ static bool wanted(const otr_plugin *p, const char *topic)
     return false;
 }
 
-/* In the hands of a seat, or about to be: then it will be heard. */
 static bool taken(const otr_guest_plugin *g, const otr_msg *msg)
 {
     for (size_t i = 0; i < g->seats.n; i++) {
@@ -33,7 +33,7 @@ static bool taken(const otr_guest_plugin *g, const otr_msg *msg)
             return true;
         }
     }
-    return g->p->sub != NULL && otr_sub_holds(g->p->sub, msg);
+    return false;
 }
 
 /* A message that ends each sandbox that takes it would otherwise come back with each. */
@@ -60,7 +60,8 @@ otr_msg *otr_guest_next_fact(otr_guest_plugin *g)
 {
     while (g->facts != NULL && g->next_fact < g->facts->n) {
         const otr_msg *msg = g->facts->items[g->next_fact++].msg;
-        if (wanted(g->p, msg->topic->name) && !taken(g, msg) && !failed_before(g, msg)) {
+        bool comes_anyway = (g->p->sub != NULL && otr_sub_holds(g->p->sub, msg)) || taken(g, msg);
+        if (wanted(g->p, msg->topic->name) && !comes_anyway && !failed_before(g, msg)) {
             return otr_msg_ref(msg);
         }
     }

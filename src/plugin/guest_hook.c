@@ -1,5 +1,4 @@
 /* Questions to a guest: they wait for their turn among its messages. */
-#include "base/alloc.h"
 #include "base/limits.h"
 #include "plugin/guest_plugin.h"
 

@@ -14,6 +14,7 @@
 #include "loop/worker.h"
 #include "plugin/contract.h"
 #include "plugin/encoding.h"
+#include "plugin/guest_modules.h"
 #include "plugin/host.h"
 #include "plugin/hostcalls.h"
 #include "plugin/manifest.h"
@@ -51,6 +52,8 @@ typedef struct otr_guest_job {
     otr_guest_code *code;
     otr_guest *guest;
     struct stat file; /* of the file that `code` came from */
+    otr_guest_parts parts;
+    otr_guest_wasi wasi; /* of `guest` */
     otr_contract_info info;
     otr_contract_topics topics; /* what the guest subscribes to */
     otr_hostcalls hostcalls;
@@ -77,6 +80,9 @@ typedef struct otr_guest_job {
     /* Tells the loop which sandbox to cancel: set there by a post, so that the loop never reads
      * `guest` while a job runs. */
     otr_post announce;
+    otr_guest *announced; /* written by the worker before the post */
+    bool announcing;      /* the post is under way: set before it, cleared by it */
+    bool freed;           /* by the loop, while the post was under way */
     otr_guest *cancellable;
 
     otr_err err;            /* of the job, when its result is not OTR_OK */

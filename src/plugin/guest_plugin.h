@@ -108,7 +108,7 @@ struct otr_guest_plugin {
     uint64_t n_dead;                        /* ever */
     otr_msg *again[OTR_DEAD_LETTERS];       /* to be replayed, before what the queue holds */
     size_t n_again;
-    otr_facts *facts; /* what a fresh sandbox is still to hear; a reference, or NULL: all heard */
+    otr_facts *facts; /* what fresh sandboxes are still to hear; a reference, or NULL: all heard */
     size_t next_fact;
 };
 
@@ -178,7 +178,7 @@ void otr_guest_bury_rest(otr_guest_plugin *g, const otr_guest_job *job, const ch
 void otr_guest_forget_dead(otr_guest_plugin *g);
 
 /* guest_facts.c */
-/* The sandbox is a fresh one: it will hear the facts before what the queue holds. */
+/* There are fresh sandboxes: one of them will hear each fact, before what the queue holds. */
 void otr_guest_recall(otr_guest_plugin *g);
 otr_msg *otr_guest_next_fact(otr_guest_plugin *g); /* the caller's reference; NULL: heard all */
 

@@ -293,13 +293,15 @@ static void load_done(otr_guest_seat *s, otr_code rc)
 {
     otr_guest_plugin *g = s->g;
     bool permanent = rc != OTR_OK ? s->job->permanent : true;
+    bool fresh = !g->adopted || g->seats.n == 1;
     if (rc == OTR_OK && !g->adopted) {
         rc = otr_guest_adopt(g, s, &s->job->err);
-    } else if (rc == OTR_OK && g->seats.n == 1) {
-        otr_guest_recall(g); /* the plugin's only sandbox has forgotten all */
     }
     if (rc == OTR_OK) {
         s->state = OTR_SEAT_RUNNING;
+        if (fresh) {
+            otr_guest_recall(g);
+        }
     } else if (s->job->unreached) {
         wait_for_source(s, &s->job->err);
     } else if (permanent) {

@@ -43,7 +43,8 @@ static bool take(otr_guest_plugin *g, otr_guest_item *ret)
     if (otr_guest_gate_closed(g)) {
         return false;
     }
-    if ((ret->msg = otr_guest_next_fact(g)) != NULL) {
+    ret->msg = otr_guest_next_fact(g);
+    if (ret->msg != NULL) {
         return true;
     }
     if (g->n_again > 0) {

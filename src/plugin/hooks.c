@@ -80,7 +80,7 @@ static otr_code make_message(const otr_hook_spec *spec, otr_msg **ret, otr_err *
 
 static void hook_free(otr_hook *h)
 {
-    for (size_t i = 0; i < h->n; i++) {
+    for (size_t i = 0; h->slots != NULL && i < h->n; i++) {
         if (h->slots[i].call != NULL) {
             h->slots[i].call->hook = NULL; /* a late answer finds nobody */
         }
@@ -372,6 +372,13 @@ otr_code otr_plugin_host_ask(otr_plugin_host *host, const otr_hook_spec *spec, o
     return OTR_OK;
 }
 
+/* Milliseconds with three digits. */
+static void write_ms(otr_jw *w, uint64_t ns)
+{
+    uint64_t us = ns / 1000;
+    otr_jw_f64(w, "ms", (double)us / 1e3);
+}
+
 otr_code otr_hook_result_json(const otr_hook_result *result, const char *topic, otr_buf *out,
                               otr_err *err)
 {
@@ -381,7 +388,7 @@ otr_code otr_hook_result_json(const otr_hook_result *result, const char *topic, 
     otr_jw_str(&w, "topic", topic);
     otr_jw_str(&w, "verdict", otr_verdict_name(result->verdict));
     otr_jw_bytes(&w, "reason", otr_bytes_of(result->reason));
-    otr_jw_f64(&w, "ms", (double)(result->ns / 1000) / 1e3);
+    write_ms(&w, result->ns);
     otr_jw_arr(&w, "answers");
     for (size_t i = 0; i < result->n; i++) {
         const otr_hook_answer *a = &result->answers[i];
@@ -390,7 +397,7 @@ otr_code otr_hook_result_json(const otr_hook_result *result, const char *topic, 
         otr_jw_str(&w, "verdict", otr_verdict_name(a->verdict));
         otr_jw_str(&w, "how", otr_hook_how_name(a->how));
         otr_jw_bytes(&w, "message", otr_bytes_of(a->message));
-        otr_jw_f64(&w, "ms", (double)(a->ns / 1000) / 1e3);
+        write_ms(&w, a->ns);
         otr_jw_obj_end(&w);
     }
     otr_jw_arr_end(&w);

@@ -114,6 +114,20 @@ static unsigned kind_of(const char *grant)
     return i;
 }
 
+void otr_hostcalls_count_denial(otr_hostcalls *hc, const char *grant)
+{
+    hc->denials[kind_of(grant)]++;
+}
+
+uint64_t otr_hostcalls_denials(const otr_hostcalls *hc)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
+        n += hc->denials[i];
+    }
+    return n;
+}
+
 otr_code otr_hostcalls_deny(otr_hostcalls *hc, const char *what, const char *grant, otr_err *err)
 {
     unsigned kind = kind_of(grant);
@@ -135,6 +149,26 @@ static bool may_publish(const otr_hostcalls *hc, const char *topic)
             return true;
         }
     }
+    return false;
+}
+
+/* limits.publish: so many a second, and as many at once as one call may have. The clock is read
+ * only when what it said the last time is not enough. */
+static bool too_many(otr_hostcalls *hc)
+{
+    if (hc->manifest->publish_per_s == 0) {
+        return false;
+    }
+    uint64_t each_ns = OTR_NS_PER_S / hc->manifest->publish_per_s;
+    uint64_t ahead_ns = each_ns * (OTR_LIMIT_PLUGIN_PUBLISH_CALL - 1);
+    if (hc->looked_ns == 0 || hc->publish_ns > hc->looked_ns + ahead_ns) {
+        hc->looked_ns = otr_now_ns();
+    }
+    if (hc->publish_ns > hc->looked_ns + ahead_ns) {
+        return true;
+    }
+    uint64_t from_ns = hc->publish_ns > hc->looked_ns ? hc->publish_ns : hc->looked_ns;
+    hc->publish_ns = from_ns + each_ns;
     return false;
 }
 
@@ -160,6 +194,11 @@ static otr_code check_publish(otr_hostcalls *hc, const char *topic, otr_bytes pa
     if (!otr_json_valid(payload)) {
         hc->publish_dropped++;
         return otr_fail(err, OTR_EINVAL, "%s: the published data is not valid JSON", topic);
+    }
+    if (too_many(hc)) {
+        hc->publish_dropped++;
+        return otr_fail(err, OTR_EQUOTA, "more than %u messages a second (limits.publish)",
+                        hc->manifest->publish_per_s);
     }
     return OTR_OK;
 }

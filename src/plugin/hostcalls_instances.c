@@ -36,7 +36,7 @@ static otr_code write_one(otr_jw *w, const otr_msg *msg, otr_err *err)
 otr_code otr_hostcalls_instances(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
 {
     (void)in;
-    if (!hc->manifest->nginx_instances) {
+    if (!hc->manifest->see_instances) {
         return otr_hostcalls_deny(hc, "instances.list", "instances", err);
     }
     const otr_facts *facts = hc->facts;

@@ -30,7 +30,7 @@ static otr_code read_metrics(const otr_node *node, otr_manifest *m, otr_err *err
 
 static otr_code read_instances(const otr_node *node, otr_manifest *m, otr_err *err)
 {
-    return otr_node_as_bool(node, &m->nginx_instances, err);
+    return otr_node_as_bool(node, &m->see_instances, err);
 }
 
 static otr_code read_http(const otr_node *node, otr_manifest *m, otr_err *err)

@@ -2,7 +2,6 @@
 
 #include <outrider/plugin/v1/host.pb-c.h>
 #include <outrider/plugin/v1/plugin.pb-c.h>
-#include <outrider/plugin/v1/topics.pb-c.h>
 
 #include "plugin/protobuf_wire.h"
 

@@ -31,10 +31,10 @@ const otr_pb_type *otr_pb_find(const char *name);
 otr_code otr_pb_write(const otr_pb_type *type, otr_bytes json, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;
 /* Appends to a message of `type` one field with its value; a list or map with all of its items. */
-otr_code otr_pb_write_field(const otr_pb_type *type, const char *field, otr_bytes json,
-                            otr_buf *out, otr_err *err) OTR_MUST_CHECK;
+otr_code otr_pb_write_field(const otr_pb_type *type, const char *name, otr_bytes json, otr_buf *out,
+                            otr_err *err) OTR_MUST_CHECK;
 /* The same for a field of type bytes or string. Nothing for no bytes. */
-otr_code otr_pb_write_bytes(const otr_pb_type *type, const char *field, otr_bytes bytes,
+otr_code otr_pb_write_bytes(const otr_pb_type *type, const char *name, otr_bytes bytes,
                             otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 bool otr_pb_has(const otr_pb_type *type, const char *field);
 

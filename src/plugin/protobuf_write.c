@@ -1,12 +1,10 @@
 /* From JSON to the wire. The text is checked whole before anything is written, so recursion is
  * bounded by the depth limit of JSON, and what follows need only tell values apart. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "plugin/protobuf_wire.h"

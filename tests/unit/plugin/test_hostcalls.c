@@ -9,15 +9,6 @@
 #include "plugin/hostcalls.h"
 #include "support/test.h"
 
-static uint64_t denied(const otr_hostcalls *hc)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
-        n += hc->denials[i];
-    }
-    return n;
-}
-
 typedef struct fixture {
     otr_loop *loop;
     otr_bus *bus;
@@ -81,7 +72,7 @@ T(a_topic_without_grant_is_denied_and_counted)
     SETUP;
     REQUIRE(publish(&f, "other.topic", "1", &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "x.yaml:1:1");
-    CHECK_INT(denied(&f.hc), 1);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
     CHECK_INT(otr_hostcalls_flush(&f.hc, f.bus), 0);
 }
 
@@ -107,6 +98,24 @@ T(messages_of_one_call_are_bounded)
     CHECK_INT(f.hc.publish_dropped, 10);
     otr_hostcalls_begin(&f.hc, NULL);
     CHECK(publish(&f, "alert.x", "1", &err) == OTR_OK);
+}
+
+T(messages_a_second_are_bounded_beside_those_of_one_call)
+{
+    SETUP;
+    unsigned sent = 0, calls = 0;
+    f.manifest.publish_per_s = 10;
+    for (calls = 0; calls < 10; calls++) {
+        otr_hostcalls_begin(&f.hc, NULL);
+        for (unsigned i = 0; i < OTR_LIMIT_PLUGIN_PUBLISH_CALL; i++) {
+            sent += publish(&f, "alert.x", "1", &err) == OTR_OK;
+        }
+    }
+    CHECK(sent >= OTR_LIMIT_PLUGIN_PUBLISH_CALL);
+    CHECK(sent < 2 * OTR_LIMIT_PLUGIN_PUBLISH_CALL); /* that would take over 100 seconds */
+    CHECK_INT(f.hc.publish_dropped, calls * OTR_LIMIT_PLUGIN_PUBLISH_CALL - sent);
+    CHECK(publish(&f, "alert.x", "1", &err) == OTR_EQUOTA);
+    CHECK_HAS(err.msg, "limits.publish");
 }
 
 T(published_messages_reach_the_bus_in_order)
@@ -162,7 +171,7 @@ T(kv_is_denied_without_a_grant_and_other_operations_are_unknown)
     CHECK(ask(&f, "kv.get", "a", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK(ask(&f, "kv.set", "{}", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK(ask(&f, "http.request", "{}", answer, sizeof(answer), &err) == OTR_EDENIED);
-    CHECK_INT(denied(&f.hc), 3);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 3);
     REQUIRE(ask(&f, "fly", "", answer, sizeof(answer), &err) == OTR_EUNSUP);
     CHECK_HAS(err.msg, "fly");
 }
@@ -219,7 +228,7 @@ T(variables_and_secrets_need_their_names_in_a_grant)
     CHECK_HAS(err.msg, "grants.env");
     CHECK(ask(&f, "secret.get", "token", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.secrets");
-    CHECK_INT(denied(&f.hc), 4);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 4);
     CHECK(ask(&f, "env.get", "UNSET", answer, sizeof(answer), &err) == OTR_ENOTFOUND);
     CHECK(ask(&f, "env.get", "A", answer, sizeof(answer), &err) == OTR_OK);
     CHECK_STR(answer, "1=2");
@@ -257,7 +266,7 @@ T(metrics_need_a_grant_that_bounds_them)
     static const char a[] = "{\"name\":\"a\",\"value\":1}", b[] = "{\"name\":\"b\",\"value\":1}";
     CHECK(ask(&f, "metric.counter", a, answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.metrics");
-    CHECK_INT(denied(&f.hc), 1);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
     f.manifest.metrics = 1;
     CHECK(ask(&f, "metric.counter", a, answer, sizeof(answer), &err) == OTR_OK);
     CHECK(ask(&f, "metric.gauge", b, answer, sizeof(answer), &err) == OTR_EQUOTA);
@@ -301,14 +310,14 @@ T(the_list_of_instances_needs_a_grant)
     REQUIRE_OK(note(&f, &started, OTR_FACT_BEGINS, "a", &err), err);
     CHECK(ask(&f, "instances.list", "", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.instances");
-    CHECK_INT(denied(&f.hc), 1);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
 }
 
 T(the_list_of_instances_has_each_once_and_as_it_is)
 {
     SETUP;
     char answer[256];
-    f.manifest.nginx_instances = true;
+    f.manifest.see_instances = true;
     REQUIRE_OK(ask(&f, "instances.list", "", answer, sizeof(answer), &err), err);
     CHECK_STR(answer, "[]");
     REQUIRE_OK(note(&f, &started, OTR_FACT_BEGINS, "a", &err), err);

@@ -92,15 +92,6 @@ static void server_stop(server *s)
     close(s->fd);
 }
 
-static uint64_t denied(const otr_hostcalls *hc)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
-        n += hc->denials[i];
-    }
-    return n;
-}
-
 typedef struct fixture {
     server server;
     otr_http_grant grant;
@@ -197,7 +188,7 @@ T(without_a_grant_nothing_is_asked)
     f.manifest.http.n = 0;
     CHECK_INT(ask(&f, "{\"url\":\"http://127.0.0.1/\"}", "", &err), OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.http");
-    CHECK_INT(denied(&f.hc), 1);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
     CHECK(f.hc.http == NULL);
 }
 
@@ -223,7 +214,7 @@ T_NO_OOM(malformed_requests_are_refused)
     CHECK_INT(
         otr_hostcalls_call(&f.hc, "http.request", otr_bytes_of("\xff\xff\xff\xff{}"), &f.out, &err),
         OTR_EINVAL);
-    CHECK_INT(denied(&f.hc), 0);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 0);
 }
 
 T_NO_OOM(headers_that_are_the_hosts_are_refused)
@@ -262,7 +253,7 @@ T_NO_OOM(what_the_grant_does_not_cover_is_denied)
     CHECK_INT(ask_port(&f, "{\"url\":\"http://127.0.0.1:%u/a\",\"method\":\"POST\"}", "", &err),
               OTR_EDENIED);
     CHECK_INT(ask(&f, "{\"url\":\"http://127.0.0.1:9/a\"}", "", &err), OTR_EDENIED);
-    CHECK_INT(denied(&f.hc), 8);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 8);
 }
 
 T_NO_OOM(an_address_that_is_not_public_needs_its_name_in_the_grant)
@@ -275,7 +266,7 @@ T_NO_OOM(an_address_that_is_not_public_needs_its_name_in_the_grant)
     CHECK_INT(ask_port(&f, "{\"url\":\"http://0x7f.1:%u/\"}", "", &err), OTR_EDENIED);
     CHECK_INT(ask_port(&f, "{\"url\":\"http://[::ffff:127.0.0.1]:%u/\"}", "", &err), OTR_EDENIED);
     CHECK_INT(ask_port(&f, "{\"url\":\"http://169.254.169.254:%u/\"}", "", &err), OTR_EDENIED);
-    CHECK_INT(denied(&f.hc), 5);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 5);
 }
 
 T_NO_OOM(a_silent_server_ends_with_the_calls_time)
@@ -324,7 +315,7 @@ T_NO_OOM(an_address_in_disguise_is_seen_through)
         (void)snprintf(json, sizeof(json), "{\"url\":\"http://%s:%u/\"}", hosts[i], f.server.port);
         CHECK_INT(ask(&f, json, "", &err), OTR_EDENIED);
     }
-    CHECK_INT(denied(&f.hc), OTR_COUNT(hosts));
+    CHECK_INT(otr_hostcalls_denials(&f.hc), OTR_COUNT(hosts));
 }
 
 T_NO_OOM(too_many_headers_are_an_error)
@@ -348,7 +339,7 @@ T_NO_OOM(a_redirect_needs_a_grant_of_its_own)
     f.grant.paths = paths;
     CHECK_INT(ask_port(&f, GET, "", &err), OTR_EDENIED);
     CHECK_HAS(err.msg, "redirected");
-    CHECK_INT(denied(&f.hc), 1);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
     CHECK_STR(f.server.seen[1], "");
 }
 
@@ -369,7 +360,7 @@ T_NO_OOM(an_answer_has_status_joined_headers_and_body)
     CHECK_STR(body_of(&f), "hello");
     CHECK_HAS(f.server.seen[0], "GET /a/b?q=1 HTTP/1.1\r\n");
     CHECK_HAS(f.server.seen[0], "User-Agent: outrider/");
-    CHECK_INT(denied(&f.hc), 0);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 0);
 }
 
 T_NO_OOM(an_error_status_is_an_answer)
