@@ -480,10 +480,14 @@ void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus)
         to->time_counts[i] += d->time_counts[i];
     }
     to->publish_dropped += hc->publish_dropped;
-    to->denials += hc->denials;
+    for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
+        to->denials += hc->denials[i];
+        to->denials_by[i] += hc->denials[i];
+        hc->denials[i] = 0;
+    }
     to->logs += hc->logs;
     to->logs_dropped += hc->logs_dropped;
-    hc->publish_dropped = hc->denials = hc->logs = hc->logs_dropped = 0;
+    hc->publish_dropped = hc->logs = hc->logs_dropped = 0;
     if (hc->metrics.changed && to->metrics == NULL) {
         to->metrics = otr_zalloc(sizeof(*to->metrics)); /* or the next time */
         if (to->metrics != NULL) {

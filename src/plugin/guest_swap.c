@@ -24,11 +24,25 @@ void otr_guest_forget_fresh(otr_guest_plugin *g)
     g->fresh_ready = false;
 }
 
+/* The configuration trusts less than before, and so no longer what runs. */
+static bool trust_withdrawn(const otr_guest_plugin *g, otr_code rc)
+{
+    return rc == OTR_EDENIED && g->fresh_manifest != NULL &&
+           !otr_guest_same_texts(g->p->manifest->revoked, g->fresh_manifest->revoked);
+}
+
 void otr_guest_fresh_loaded(otr_guest_seat *s, otr_code rc)
 {
     otr_guest_plugin *g = s->g;
     if (rc != OTR_OK) {
         otr_err why = s->job->err; /* the job that it stands in goes */
+        if (trust_withdrawn(g, rc)) {
+            otr_log_error("plugin disabled", "plugin", g->p->name, "reason", why.msg);
+            otr_manifest_free(g->p->manifest);
+            g->p->manifest = otr_steal(&g->fresh_manifest);
+            otr_guest_disable(g, why.msg, false);
+            return;
+        }
         otr_log_error("new version of plugin cannot be loaded, keeping the old one", "plugin",
                       g->p->name, "err", why.msg);
         otr_plugin_set_state(g->p, g->p->state_id, why.msg);

@@ -93,7 +93,8 @@ T(a_remote_source_needs_https_and_somebody_who_vouches)
     refused("plugins: {downloads: [a]}\n", "downloads");
     refused("plugins: {download_timeout: 0s}\n", "longer than 0");
     refused("plugins: {watch: maybe}\n", "watch");
-    refused("plugins:\n  trust:\n    revoked: [abc]\n", "plugins.trust.revoked");
+    refused("plugins:\n  trust:\n    revoked: [xyz]\n", "plugins.trust.revoked");
+    refused("plugins:\n  trust:\n    revoked: [12345678901234567]\n", "up to 16");
 }
 
 T(a_remote_source_is_signed_or_pinned)
