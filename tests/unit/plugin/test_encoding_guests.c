@@ -126,7 +126,7 @@ static void check_contract(world *w)
     REQUIRE_OK(ask(w, "subscriptions", "", &json, &err), err);
     REQUIRE_OK(otr_contract_read_topics(json, &topics, &err), err);
     CHECK_STR(topics.events[0], "test.ping");
-    CHECK(topics.events[1] == NULL);
+    CHECK(topics.events[1] == NULL && topics.hooks[0] == NULL);
     otr_contract_topics_deinit(&topics);
     REQUIRE_OK(ask(w, "init", "{\"a\":{\"b\":[1,null]}}", &json, &err), err);
 }
