@@ -1,4 +1,5 @@
-/* `outrider plugin inspect|call`: a plugin file by itself, without an agent. */
+/* `outrider plugin inspect|call`: a plugin file by itself, without an agent; plugin_bench.c has
+ * `bench`. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/plugin_bench.h"
 #include "cli/plugin_host.h"
 #include "wasm/engine.h"
 #include "wasm/guest.h"
@@ -46,7 +48,10 @@ static int usage(FILE *to, int rc)
         to,
         "Usage: outrider plugin inspect FILE [--json] [--abi A] [--engine E]\n"
         "       outrider plugin call FILE OPERATION [--input TEXT|@FILE|-] [--config K=V]…\n"
-        "                       [--abi A] [--engine E] [--wasi] [--timeout MS] [--no-rewrite]\n\n"
+        "                       [--abi A] [--engine E] [--wasi] [--timeout MS] [--no-rewrite]\n"
+        "       outrider plugin bench FILE OPERATION [--bytes N | --input TEXT|@FILE|-] [--json]\n"
+        "                       [--abi A] [--engine E] [--seconds S] [--timeout MS] "
+        "[--no-rewrite]\n\n"
         "call prints the raw output bytes. Exit: 0 ok, 1 the guest failed, 2 it could not be "
         "asked.\n"
         "What the guest publishes and logs is shown on standard error.\n\n"
@@ -349,6 +354,9 @@ int otr_cli_plugin(int argc, char **argv)
     }
     if (argc >= 2 && strcmp(argv[1], "call") == 0) {
         return call(argc - 1, argv + 1);
+    }
+    if (argc >= 2 && strcmp(argv[1], "bench") == 0) {
+        return otr_cli_plugin_bench(argc - 1, argv + 1);
     }
     if (argc >= 2 && otr_cli_is_plugin_view(argv[1])) {
         return otr_cli_plugin_view(argc - 1, argv + 1);
