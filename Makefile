@@ -13,7 +13,7 @@ export JOBS
 
 .PHONY: help
 help: ## Print this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
 
 .PHONY: build
 build: ## Build what is installed: build/release/outrider
@@ -31,11 +31,23 @@ test: ## Build with sanitizers and run every test
 	@tools/deps build test
 	@tools/test
 
+.PHONY: test-nightly
+test-nightly: ## Slow tests of guests: Python, 100,000 calls each, 10,000 mutations
+	@tools/deps build test
+	@tools/test-nightly
+
 .PHONY: bench
 bench: ## Measure the release build beside its peers
 	@tools/deps build bench
 	@tools/build release
 	@exec bench/run
+
+# make fuzz SECONDS=600 FUZZ="wasm_extism base_json": longer, and only these.
+FUZZ ?=
+.PHONY: fuzz
+fuzz: ## Every parser and the Extism rewriter under libFuzzer, SECONDS each (60)
+	@tools/deps build fuzz
+	@tools/fuzz "$(or $(SECONDS),60)" $(FUZZ)
 
 .PHONY: lint
 lint: ## Formatting, clang-tidy, layers, sizes, banned calls, spelling, scripts, man pages

@@ -56,7 +56,9 @@ static void log_line(void *host, int level, otr_bytes text)
 
 static otr_guest *start(const char *path, bool rewrite, otr_zeroing zeroing)
 {
-    static const otr_host_ops ops = { publish, config, call, log_line };
+    static const otr_host_ops ops = {
+        .publish = publish, .config = config, .call = call, .log = log_line
+    };
     otr_err err = { 0 };
     otr_engine *engine;
     otr_guest_code *code;

@@ -23,6 +23,33 @@ add_library(dep_curl INTERFACE)
 target_include_directories(dep_curl SYSTEM INTERFACE ${curl_INCLUDE_DIRS})
 target_link_libraries(dep_curl INTERFACE dl)
 
+# Messages of plugins in protobuf: C from proto/ at build time. Only the descriptors and the packing of it are used, so the
+# static library adds some kilobytes and no shared object.
+find_program(OTR_PROTOC protoc REQUIRED)
+find_program(OTR_PROTOC_GEN_C protoc-gen-c REQUIRED)
+find_path(PROTOBUF_C_INCLUDE protobuf-c/protobuf-c.h REQUIRED)
+find_path(PROTOBUF_TYPES google/protobuf/struct.proto REQUIRED)
+find_library(PROTOBUF_C_LIBRARY NAMES libprotobuf-c.a protobuf-c REQUIRED)
+set(OTR_PROTO_SOURCES)
+set(OTR_PROTO_OUT ${CMAKE_BINARY_DIR}/proto)
+file(MAKE_DIRECTORY ${OTR_PROTO_OUT})
+file(GLOB OTR_PROTO_FILES CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/proto ${CMAKE_SOURCE_DIR}/proto/outrider/plugin/v1/*.proto)
+foreach(proto ${OTR_PROTO_FILES} google/protobuf/struct.proto google/protobuf/timestamp.proto)
+  string(REGEX REPLACE "[.]proto$" ".pb-c" made ${OTR_PROTO_OUT}/${proto})
+  add_custom_command(OUTPUT ${made}.c ${made}.h
+    COMMAND ${OTR_PROTOC} --plugin=protoc-gen-c=${OTR_PROTOC_GEN_C} -I ${CMAKE_SOURCE_DIR}/proto -I ${PROTOBUF_TYPES}
+      --c_out=${OTR_PROTO_OUT} ${proto}
+    DEPENDS ${CMAKE_SOURCE_DIR}/proto/outrider/plugin/v1/topics.proto ${CMAKE_SOURCE_DIR}/proto/outrider/plugin/v1/plugin.proto
+      ${CMAKE_SOURCE_DIR}/proto/outrider/plugin/v1/host.proto VERBATIM)
+  list(APPEND OTR_PROTO_SOURCES ${made}.c ${made}.h)
+endforeach()
+add_library(otr_messages STATIC ${OTR_PROTO_SOURCES})
+target_compile_options(otr_messages PRIVATE -w)
+target_include_directories(otr_messages SYSTEM PUBLIC ${OTR_PROTO_OUT} ${PROTOBUF_C_INCLUDE})
+target_link_libraries(otr_messages PUBLIC ${PROTOBUF_C_LIBRARY})
+add_library(dep_protobuf INTERFACE)
+target_link_libraries(dep_protobuf INTERFACE otr_messages)
+
 # The engines are built once by tools/build-engines, outside the tree (or WASMTIME_DIR names an installed one).
 execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/build-engines OUTPUT_VARIABLE OTR_ENGINES_DIR
   OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)

@@ -2,10 +2,10 @@
 set(OTR_DEPS_base dep_jansson dep_sodium Threads::Threads m)
 set(OTR_DEPS_config dep_yaml)
 set(OTR_DEPS_loop dep_uv)
-set(OTR_DEPS_wasm dep_engines)
+set(OTR_DEPS_wasm dep_engines dep_sodium)
 set(OTR_DEPS_net dep_uv dep_microhttpd dep_http_parser)
 set(OTR_DEPS_nginx dep_uv)
-set(OTR_DEPS_plugin dep_sqlite dep_sodium dep_curl)
+set(OTR_DEPS_plugin dep_sqlite dep_sodium dep_curl dep_protobuf)
 
 # src/<folder>/<x>.wat becomes the header "<folder>/<x>.wat.h" with the array otr_<x>_wat.
 function(otr_embed target folder)
@@ -47,7 +47,8 @@ endfunction()
 # Wasm traps are signals that end in a long jump, after which the thread sanitizer believes itself inside a handler
 # and reports each malloc.
 if(OTR_SANITIZE MATCHES thread)
-  set(OTR_TEST_ENVIRONMENT ENVIRONMENT "TSAN_OPTIONS=report_signal_unsafe=0:$ENV{TSAN_OPTIONS}")
+  set(OTR_TEST_ENVIRONMENT ENVIRONMENT 
+    "TSAN_OPTIONS=report_signal_unsafe=0:suppressions=${CMAKE_SOURCE_DIR}/tests/support/tsan.supp:$ENV{TSAN_OPTIONS}")
 endif()
 
 # tests/unit/<folder>/test_<x>.c → executable test_<folder>_<x>, run plainly (label unit) and under failing

@@ -1,5 +1,5 @@
 /*
- * The two operations that every plugin answers with constants.
+ * The two operations that every plugin answers with constants, and the answer to a hook.
  *
  * Included by outrider_extism.h and outrider_wapc.h; not for direct use.
  */
@@ -12,6 +12,44 @@
     {                                          \
         return og_answer_info_(name, version); \
     }
+
+/* In OG_SUBSCRIBE: a question that `process` answers with og_allow() or og_deny(), instead of an
+ * event. */
+#define OG_HOOK(pattern) "?" pattern
+
+OG_SHARED int og_answer_verdict_(const char *verdict, og_str message)
+{
+    size_t cap = message.len * 6 + 64;
+    char *text = og_new(cap);
+    if (text == NULL) {
+        return og_fail("no memory for the verdict");
+    }
+    og_writer w = og_json_object(text, cap);
+    og_put_text(&w, "verdict", verdict);
+    if (message.at != NULL) {
+        og_put_str(&w, "message", message);
+    }
+    return og_output_json(&w);
+}
+
+/* The answers to a hook: `return og_deny(OG_STR("gzip is off"));`. The agent shows the message. */
+static inline int og_allow(void)
+{
+    return og_answer_verdict_("allow", (og_str){ NULL, 0 });
+}
+
+static inline int og_deny(og_str message)
+{
+    return og_answer_verdict_("deny", message);
+}
+
+/* Is the message that `process` got one on this topic? Tells a hook from an event. */
+static inline bool og_topic_is(const char *topic)
+{
+    char buf[129];
+    return og_str_eq(og_json_string(og_json_get(og_input(), "topic"), buf, sizeof buf),
+                     og_text(topic));
+}
 
 OG_SHARED int og_answer_subscriptions_(const char *const *patterns, size_t n)
 {
@@ -27,14 +65,16 @@ OG_SHARED int og_answer_subscriptions_(const char *const *patterns, size_t n)
     og_put_array(&w, "topics");
     for (size_t i = 0; i < n; i++) {
         og_put_object(&w, NULL);
-        og_put_text(&w, "pattern", patterns[i]);
-        og_put_text(&w, "kind", "event");
+        bool hook = patterns[i][0] == '?';
+        og_put_text(&w, "pattern", patterns[i] + (hook ? 1 : 0));
+        og_put_text(&w, "kind", hook ? "hook" : "event");
         og_put_close(&w);
     }
     return og_output_json(&w);
 }
 
-/* `OG_SUBSCRIBE("nginx.metrics.sampled", "nginx.instance.*")`: the operation `subscriptions`. */
+/* `OG_SUBSCRIBE("nginx.metrics.sampled", OG_HOOK("nginx.config.validate"))`: the operation
+ * `subscriptions`. */
 #define OG_SUBSCRIBE(...)                                                                \
     OG_OPERATION(subscriptions)                                                          \
     {                                                                                    \

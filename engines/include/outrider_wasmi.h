@@ -89,7 +89,8 @@ void otr_wasmi_func_free(otr_wasmi_func *f);
 /* Also from within a host function. */
 int32_t otr_wasmi_call(otr_wasmi_store *s, const otr_wasmi_func *f, otr_wasmi_val *vals,
                        otr_sink *sink, void *arg);
-/* The memory that `part` exports as "memory", until the guest runs again; NULL: none. */
+/* The memory that `part` exports as "memory", until the guest runs again; NULL: none. Within a host
+ * function, a part that does not exist stands for the one that called it. */
 uint8_t *otr_wasmi_memory(otr_wasmi_store *s, size_t part, size_t *ret_n);
 size_t otr_wasmi_memory_bytes(otr_wasmi_store *s);
 

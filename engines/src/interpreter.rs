@@ -427,9 +427,15 @@ pub unsafe extern "C" fn otr_wasmi_call(r: *mut Running, f: &Handle, vals: *mut 
     status(end, sink, arg)
 }
 
+/// Of `part`, or of the one whose call of the host is running when there is no such part.
 #[no_mangle]
 pub unsafe extern "C" fn otr_wasmi_memory(r: *mut Running, part: usize, ret_n: *mut usize) -> *mut u8 {
-    match (&(*r).parts)[part].1 {
+    let found = match (&(*r).parts).get(part) {
+        Some(p) => p.1,
+        None if (*r).caller.is_null() => None,
+        None => (*(*r).caller.cast::<Caller<'_, State>>()).get_export("memory").and_then(Extern::into_memory),
+    };
+    match found {
         Some(memory) => {
             let cx = context(r);
             *ret_n = memory.data_size(&cx);

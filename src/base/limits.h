@@ -13,6 +13,9 @@
 #define OTR_LIMIT_JSON_DEPTH  64
 #define OTR_LIMIT_JSON_VALUES 1000000
 
+/* protobuf from guests: a value of an object is four records. Depth is that of JSON. */
+#define OTR_LIMIT_PROTOBUF_RECORDS 4000000
+
 /* configuration file */
 #define OTR_LIMIT_CONFIG_BYTES   (4U * OTR_MIB)
 #define OTR_LIMIT_CONFIG_NODES   100000 /* an alias counts as all that it stands for */
@@ -22,11 +25,13 @@
 /* bus */
 #define OTR_LIMIT_BUS_TOPICS        4096 /* distinct topic names, compiled in and made by guests */
 #define OTR_LIMIT_BUS_TOPIC_BYTES   128
+#define OTR_LIMIT_BUS_FACTS         256 /* messages kept for later subscribers */
 #define OTR_LIMIT_BUS_SUBSCRIBERS   1024
 #define OTR_LIMIT_BUS_PATTERNS      256   /* of one subscriber */
 #define OTR_LIMIT_BUS_QUEUE         65536 /* messages; the largest `queue` a plugin may ask for */
 #define OTR_LIMIT_BUS_QUEUE_BYTES   (64U * OTR_MIB) /* of guests' payloads in one queue */
 #define OTR_LIMIT_BUS_PAYLOAD_BYTES (16U * OTR_MIB)
+#define OTR_LIMIT_BUS_ENCODED_BYTES (32U * OTR_MIB) /* a message in the encoding of a guest */
 #define OTR_LIMIT_BUS_CAUSE_DEPTH   32 /* answers to answers to … : stops two plugins in a loop */
 
 /* plugins: defaults of `limits:` in the manifest */
@@ -45,14 +50,29 @@
 #define OTR_LIMIT_PLUGIN_URL_BYTES         8192
 #define OTR_LIMIT_PLUGIN_SECRET_BYTES      65536
 #define OTR_LIMIT_PLUGIN_SIG_BYTES         16384 /* one signature or key file */
+#define OTR_LIMIT_PLUGIN_FETCH_MS          30000 /* one download of an https source */
+#define OTR_LIMIT_PLUGIN_DOWNLOADS_BYTES   (512U * OTR_MIB) /* all that are kept */
 #define OTR_LIMIT_PLUGIN_PUBLISH_CALL      1024  /* messages published in one guest call */
+#define OTR_LIMIT_PLUGIN_PUBLISH_S         5000  /* messages a second, beyond those of one call */
+#define OTR_LIMIT_PLUGIN_PUBLISH_MOST_S    1000000
+
+#define OTR_LIMIT_PLUGIN_INSTANCES  64    /* sandboxes of one plugin */
+#define OTR_LIMIT_PLUGIN_HOOK_QUEUE 64    /* questions that wait for one plugin */
+#define OTR_LIMIT_HOOK_ASKS         256   /* questions under way, all together */
+#define OTR_LIMIT_HOOK_MS           60000 /* longest deadline of a question */
 
 /* Wasm modules, beside what a plugin's manifest sets */
 #define OTR_LIMIT_WASM_EXTERNS        10000 /* imports, and exports, of one module */
 #define OTR_LIMIT_WASM_NAME_BYTES     4096  /* one name of them */
 #define OTR_LIMIT_WASM_TABLE_ELEMENTS 100000
-#define OTR_LIMIT_WASM_CODE_BYTES     (1024U * OTR_MIB) /* one compiled artefact */
-#define OTR_LIMIT_WASM_CACHE_BYTES    (512U * OTR_MIB)  /* all artefacts of a cache folder */
+#define OTR_LIMIT_WASM_COMPILE_BYTES \
+    (2048ULL * OTR_MIB)                              /* what the compiler may take, in its child */
+#define OTR_LIMIT_WASM_COMPILE_MS  120000            /* default of plugins.compile_limit */
+#define OTR_LIMIT_WASM_CODE_BYTES  (1024U * OTR_MIB) /* one compiled artefact */
+#define OTR_LIMIT_WASM_CACHE_BYTES (512U * OTR_MIB)  /* all artefacts of a cache folder */
+#define OTR_LIMIT_WASI_FDS         128               /* descriptors of one instance */
+#define OTR_LIMIT_WASI_IO_BYTES    OTR_MIB           /* of one read, write or listing */
+#define OTR_LIMIT_WASI_PRINT_BYTES 65536             /* of one write to the log */
 
 #define OTR_LIMIT_KV_KEY_BYTES 512
 #define OTR_LIMIT_KV_BYTES     OTR_MIB /* default of `grants.kv_bytes` once kv is granted */

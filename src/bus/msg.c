@@ -4,15 +4,17 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "bus/private.h"
 
 enum {
     ENVELOPE_BYTES = 4096, /* most that stands around a payload */
     USUAL_BYTES = 512,
 };
 
-/* What otr_msg.json points to. */
+/* What otr_msg.json and otr_msg.other point to. */
 typedef struct encoded {
     size_t n;
+    size_t data_at; /* JSON: where the payload begins; "}" follows it */
     uint8_t bytes[];
 } encoded;
 
@@ -42,6 +44,7 @@ otr_code otr_msg_new(const otr_topic *topic, void *payload, const char *source,
     msg->created_ns = otr_now_ns();
     atomic_init(&msg->refs, 1);
     atomic_init(&msg->json, NULL);
+    atomic_init(&msg->other, NULL);
     *ret_msg = msg;
     return OTR_OK;
 }
@@ -59,6 +62,7 @@ static void destroy(otr_msg *msg)
         msg->topic->drop((void *)msg->payload);
     }
     otr_free(atomic_load_explicit(&msg->json, memory_order_relaxed));
+    otr_free(atomic_load_explicit(&msg->other, memory_order_relaxed));
     otr_free(msg);
 }
 
@@ -87,6 +91,7 @@ static otr_code encode_payload(const otr_msg *msg, otr_buf *out, otr_err *err)
 
 static otr_code encode_envelope(const otr_msg *msg, otr_buf *out, otr_err *err)
 {
+    size_t start = out->n;
     char when[OTR_TIME_BYTES];
     otr_jw w;
     otr_jw_begin(&w, out, err);
@@ -98,10 +103,15 @@ static otr_code encode_envelope(const otr_msg *msg, otr_buf *out, otr_err *err)
     otr_jw_str(&w, "source", msg->source);
     otr_jw_u64(&w, "cause", msg->cause);
     otr_jw_raw(&w, "data", (otr_bytes){ 0 }); /* the payload writes itself behind the key */
+    size_t data_at = out->n - start;
     if (w.rc == OTR_OK) {
         w.rc = encode_payload(msg, out, err);
     }
     otr_jw_obj_end(&w);
+    if (w.rc == OTR_OK) {
+        memcpy(out->p + start - sizeof(encoded) + offsetof(encoded, data_at), &data_at,
+               sizeof(data_at));
+    }
     return otr_jw_end(&w);
 }
 
@@ -110,11 +120,11 @@ static void deinit_buf(void *buf)
     otr_buf_deinit(buf);
 }
 
-/* The text behind its length, in one block. */
-static otr_code encode(const otr_msg *msg, encoded **ret, otr_err *err)
+/* The bytes behind their length, in one block. */
+static otr_code encode(const otr_msg *msg, otr_msg_encode_fn *fn, encoded **ret, otr_err *err)
 {
     otr_buf out OTR_CLEANUP(deinit_buf);
-    otr_buf_init(&out, sizeof(encoded) + ENVELOPE_BYTES + OTR_LIMIT_BUS_PAYLOAD_BYTES);
+    otr_buf_init(&out, sizeof(encoded) + ENVELOPE_BYTES + OTR_LIMIT_BUS_ENCODED_BYTES);
     uint8_t *at;
     otr_code rc = otr_buf_reserve(&out, USUAL_BYTES, &at, err);
     if (rc != OTR_OK) {
@@ -122,37 +132,71 @@ static otr_code encode(const otr_msg *msg, encoded **ret, otr_err *err)
     }
     memset(at, 0, sizeof(encoded));
     otr_buf_grew(&out, sizeof(encoded));
-    rc = encode_envelope(msg, &out, err);
+    rc = fn(msg, &out, err);
     if (rc != OTR_OK) {
-        return otr_wrap(err, rc, "message on %s cannot be written as JSON", msg->topic->name);
+        return otr_wrap(err, rc, "message on %s cannot be encoded", msg->topic->name);
     }
     size_t n = out.n - sizeof(encoded);
     void *fitted = otr_realloc(out.p, out.n);
-    encoded *text = fitted != NULL ? fitted : (void *)out.p;
-    text->n = n;
+    encoded *made = fitted != NULL ? fitted : (void *)out.p;
+    made->n = n;
     out.p = NULL;
-    *ret = text;
+    *ret = made;
     return OTR_OK;
 }
 
-otr_code otr_msg_json(const otr_msg *msg, otr_bytes *ret, otr_err *err)
+static otr_code once(const otr_msg *msg, _Atomic(void *) *slot, otr_msg_encode_fn *fn,
+                     const encoded **ret, otr_err *err)
 {
-    otr_msg *m = (otr_msg *)msg;
-    void *known = atomic_load_explicit(&m->json, memory_order_acquire);
+    void *known = atomic_load_explicit(slot, memory_order_acquire);
     if (known == NULL) {
         encoded *mine = NULL;
-        otr_code rc = encode(msg, &mine, err);
+        otr_code rc = encode(msg, fn, &mine, err);
         if (rc != OTR_OK) {
             return rc;
         }
-        if (atomic_compare_exchange_strong_explicit(&m->json, &known, mine, memory_order_acq_rel,
+        if (atomic_compare_exchange_strong_explicit(slot, &known, mine, memory_order_acq_rel,
                                                     memory_order_acquire)) {
             known = mine;
         } else {
             otr_free(mine); /* another thread was first: everyone shares its bytes */
         }
     }
-    const encoded *text = known;
-    *ret = (otr_bytes){ text->bytes, text->n };
+    *ret = known;
     return OTR_OK;
+}
+
+otr_code otr_msg_json(const otr_msg *msg, otr_bytes *ret, otr_err *err)
+{
+    const encoded *text;
+    otr_code rc = once(msg, &((otr_msg *)msg)->json, encode_envelope, &text, err);
+    if (rc == OTR_OK) {
+        *ret = (otr_bytes){ text->bytes, text->n };
+    }
+    return rc;
+}
+
+otr_code otr_msg_data(const otr_msg *msg, otr_bytes *ret, otr_err *err)
+{
+    const otr_bus_json *json = msg->payload;
+    if (msg->topic->encode == otr_bus_json_encode && json != NULL) {
+        *ret = (otr_bytes){ json->bytes, json->n };
+        return OTR_OK;
+    }
+    const encoded *text;
+    otr_code rc = once(msg, &((otr_msg *)msg)->json, encode_envelope, &text, err);
+    if (rc == OTR_OK) {
+        *ret = (otr_bytes){ text->bytes + text->data_at, text->n - text->data_at - 1 };
+    }
+    return rc;
+}
+
+otr_code otr_msg_encoded(const otr_msg *msg, otr_msg_encode_fn *fn, otr_bytes *ret, otr_err *err)
+{
+    const encoded *made;
+    otr_code rc = once(msg, &((otr_msg *)msg)->other, fn, &made, err);
+    if (rc == OTR_OK) {
+        *ret = (otr_bytes){ made->bytes, made->n };
+    }
+    return rc;
 }

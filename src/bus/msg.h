@@ -1,8 +1,8 @@
 /*
  * Messages: immutable, reference-counted, typed by their topic.
  *
- * A message owns a C payload whose type its topic fixes (src/modules/topics.h). The JSON envelope
- * that guests receive is encoded once, on first use, and shared by every guest.
+ * A message owns a C payload whose type its topic fixes (src/modules/topics.h). The envelope that
+ * guests receive is encoded once for each encoding, on first use, and shared by every guest.
  *
  * Thread: a message may be shared between threads; the last unref frees it on whichever thread.
  */
@@ -34,6 +34,7 @@ typedef struct otr_msg {
     uint64_t created_ns; /* CLOCK_MONOTONIC */
     _Atomic unsigned refs; /* only otr_msg_ref() and otr_msg_unref() touch it */
     _Atomic(void *) json;  /* only otr_msg_json() touches it */
+    _Atomic(void *) other; /* only otr_msg_encoded() touches it */
 } otr_msg;
 
 /* Owns `payload` from success on; on failure it stays the caller's. `cause` may be NULL.
@@ -47,5 +48,14 @@ void otr_msg_unrefp(void *slot);      /* for OTR_CLEANUP */
 /* {"id":…,"topic":"…","version":…,"time":"…","source":"…","cause":…,"data":<payload>}: encoded on
  * the first call and kept; the bytes live as long as the message. Any thread. */
 otr_code otr_msg_json(const otr_msg *msg, otr_bytes *ret, otr_err *err) OTR_MUST_CHECK;
+/* The payload alone as JSON, with the same life. */
+otr_code otr_msg_data(const otr_msg *msg, otr_bytes *ret, otr_err *err) OTR_MUST_CHECK;
+
+/* Appends the whole message in another encoding than JSON. Pure: any thread. */
+typedef otr_code otr_msg_encode_fn(const otr_msg *msg, otr_buf *out, otr_err *err);
+/* The same as otr_msg_json() in that encoding. There is room for one: every caller of the process
+ * passes the same function. */
+otr_code otr_msg_encoded(const otr_msg *msg, otr_msg_encode_fn *fn, otr_bytes *ret, otr_err *err)
+    OTR_MUST_CHECK;
 
 #endif

@@ -17,6 +17,7 @@ int otr_cli_main(int argc, char **argv, uint64_t started_ns);
 
 int otr_cli_run(int argc, char **argv, uint64_t started_ns); /* the daemon */
 int otr_cli_plugin(int argc, char **argv);                   /* plugin inspect|call */
+int otr_cli_plugin_compile(int argc, char **argv);           /* argv[0] is "compile" */
 
 /* Views of a running agent, over its admin socket. */
 int otr_cli_status(int argc, char **argv);
@@ -24,5 +25,6 @@ int otr_cli_plugins(int argc, char **argv);
 int otr_cli_events(int argc, char **argv);
 bool otr_cli_is_plugin_view(const char *word);  /* of `outrider plugin WORD` */
 int otr_cli_plugin_view(int argc, char **argv); /* argv[0] is that word */
+int otr_cli_plugin_ask(int argc, char **argv);  /* argv[0] is "ask" */
 
 #endif

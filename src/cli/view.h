@@ -18,9 +18,11 @@ typedef struct otr_view {
     const char *command; /* "status": for messages */
     const char *usage;   /* printed by --help and after a wrong option */
     bool events;         /* takes --follow, --topic and --last */
+    bool asks;           /* takes --input and --deadline */
     bool json, follow;
-    const char *socket, *config_file, *topic, *last; /* as given, or NULL */
-    otr_buf socket_path;                             /* what is asked */
+    /* as given, or NULL */
+    const char *socket, *config_file, *topic, *last, *input, *deadline;
+    otr_buf socket_path; /* what is asked */
 } otr_view;
 
 /* Reads the options and finds the socket. False: the caller returns `*ret_exit`. */

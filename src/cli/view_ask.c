@@ -51,10 +51,9 @@ static int take_option(otr_view *v, int argc, char **argv, int *i)
         const char *name;
         const char **slot;
         bool offered;
-    } options[] = { { "--socket", &v->socket, true },
-                    { "--config", &v->config_file, true },
-                    { "--topic", &v->topic, v->events },
-                    { "--last", &v->last, v->events } };
+    } options[] = { { "--socket", &v->socket, true },    { "--config", &v->config_file, true },
+                    { "--topic", &v->topic, v->events }, { "--last", &v->last, v->events },
+                    { "--input", &v->input, v->asks },   { "--deadline", &v->deadline, v->asks } };
     for (size_t k = 0; k < OTR_COUNT(options); k++) {
         int taken =
             options[k].offered ? take_value(options[k].name, argc, argv, i, options[k].slot) : 0;

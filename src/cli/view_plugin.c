@@ -13,6 +13,7 @@ static const char usage[] =
     "Usage: outrider plugin list [--json]\n"
     "       outrider plugin show|dead-letters NAME\n"
     "       outrider plugin reload|disable|enable|replay NAME\n"
+    "       outrider plugin ask TOPIC [--input JSON|@FILE|-] [--deadline 2s] [--json]\n"
     "                       [--socket PATH] [--config FILE]\n\n"
     "reload   load the file anew beside the running version, then exchange them\n"
     "replay   process the dead letters again, oldest first\n"
@@ -31,7 +32,8 @@ static bool among(const char *const *list, const char *word)
 
 bool otr_cli_is_plugin_view(const char *word)
 {
-    return strcmp(word, "list") == 0 || among(questions, word) || among(verbs, word);
+    return strcmp(word, "list") == 0 || strcmp(word, "ask") == 0 || among(questions, word) ||
+           among(verbs, word);
 }
 
 static int answer(const otr_view *v, const char *method, const char *target)
@@ -79,6 +81,9 @@ int otr_cli_plugin_view(int argc, char **argv)
     const char *word = argv[0];
     if (strcmp(word, "list") == 0) {
         return otr_cli_plugins(argc, argv);
+    }
+    if (strcmp(word, "ask") == 0) {
+        return otr_cli_plugin_ask(argc, argv);
     }
     if (argc < 2 || argv[1][0] == '-') {
         (void)fprintf(stderr, "outrider plugin %s: which plugin?\n\n%s", word, usage);

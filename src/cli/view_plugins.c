@@ -28,6 +28,19 @@ static otr_tone tone_of(const char *state)
                                             : OTR_TONE_WARN;
 }
 
+/* "running", or "running 3/4" when it has several instances. */
+static void add_state(otr_table *t, const otr_json *p)
+{
+    const char *state = text(p, "state");
+    int64_t all = number(p, "instances"), running = number(p, "instances_running");
+    if (all > 1 && strcmp(state, "running") == 0) {
+        otr_table_cell(t, running < all ? OTR_TONE_WARN : OTR_TONE_GOOD, "%s %" PRId64 "/%" PRId64,
+                       state, running, all);
+    } else {
+        otr_table_cell(t, tone_of(state), "%s", state);
+    }
+}
+
 static void add_row(otr_table *t, const otr_json *p)
 {
     char memory[24], mean[24] = "-";
@@ -42,7 +55,7 @@ static void add_row(otr_table *t, const otr_json *p)
                        us >= 1000 ? us / 1000 : us);
     }
     otr_table_cell(t, OTR_TONE_PLAIN, "%s", text(p, "name"));
-    otr_table_cell(t, tone_of(text(p, "state")), "%s", text(p, "state"));
+    add_state(t, p);
     otr_table_cell(t, OTR_TONE_PLAIN, "%s", module ? "built in" : text(p, "abi"));
     otr_table_cell(t, OTR_TONE_PLAIN, "%" PRId64, calls);
     otr_table_cell(t, OTR_TONE_PLAIN, "%s", mean);

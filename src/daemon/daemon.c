@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "bus/bus.h"
 #include "loop/loop.h"
@@ -16,8 +17,12 @@
 #include "modules/services.h"
 #include "modules/topics.h"
 #include "net/http_server.h"
+#include "plugin/hooks.h"
 #include "plugin/host.h"
+#include "plugin/manifest.h"
 #include "telemetry/registry.h"
+
+enum { QUESTION_BYTES = 1 << 20 };
 
 typedef struct otr_daemon {
     const otr_config_source *source;
@@ -29,6 +34,12 @@ typedef struct otr_daemon {
     otr_http_server *admin, *status;
     otr_signal *signals[5];
     otr_services services;
+    struct {             /* the reload under way */
+        otr_config *cfg; /* NULL: none */
+        otr_reload_done_fn *done;
+        void *arg;
+        bool again; /* another SIGHUP came meanwhile */
+    } fresh;
     bool stopping;
 } otr_daemon;
 
@@ -40,7 +51,9 @@ static const otr_plugin_ops *const modules[] = {
 };
 
 static const otr_topic *const own_topics[] = { &otr_topic_config_reloaded,
-                                               &otr_topic_plugin_changed };
+                                               &otr_topic_plugin_changed,
+                                               &otr_topic_config_validate,
+                                               &otr_topic_nginx_validate };
 
 /* ---- what the daemon publishes ---- */
 
@@ -113,19 +126,11 @@ static void log_warnings(const otr_config *cfg)
     }
 }
 
-static otr_code reload(void *arg, otr_err *err)
+/* Puts the new configuration in force, or none of it. Owns `fresh` on success. */
+static otr_code take_config(otr_daemon *d, otr_config *fresh, otr_err *err)
 {
-    otr_daemon *d = arg;
-    if (d->stopping) {
-        return otr_fail(err, OTR_ESTATE, "the agent is stopping");
-    }
-    otr_config *fresh = NULL;
-    otr_code rc = otr_config_load(d->source, &fresh, err);
-    rc = rc == OTR_OK ? otr_plugin_host_reload(d->host, fresh, err) : rc;
+    otr_code rc = otr_plugin_host_reload(d->host, fresh, err);
     if (rc != OTR_OK) {
-        otr_config_unref(fresh);
-        otr_log_error("config reload failed, keeping old config", "err",
-                      err != NULL ? err->msg : "");
         return rc;
     }
     otr_log_set_level(otr_log_level_of(otr_config_str(fresh, "log.level")));
@@ -140,10 +145,114 @@ static otr_code reload(void *arg, otr_err *err)
     return OTR_OK;
 }
 
+static void on_hangup(void *arg);
+
+/* The plugins have said what they think of it. */
+static void on_verdict(void *arg, const otr_hook_result *result)
+{
+    otr_daemon *d = arg;
+    otr_err err = { 0 };
+    otr_config *fresh = otr_steal(&d->fresh.cfg);
+    otr_code rc = OTR_OK;
+    if (d->stopping) {
+        rc = otr_fail(&err, OTR_ESTATE, "the agent is stopping");
+    } else if (result->verdict == OTR_VERDICT_DENY) {
+        rc = otr_fail(&err, OTR_EDENIED, "%s", result->reason);
+    } else {
+        rc = take_config(d, fresh, &err);
+    }
+    if (rc != OTR_OK) {
+        otr_config_unref(fresh);
+        otr_log_error("config reload failed, keeping old config", "err", err.msg);
+    }
+    otr_reload_done_fn *done = d->fresh.done;
+    d->fresh.done = NULL;
+    if (done != NULL) {
+        done(d->fresh.arg, rc, rc != OTR_OK ? &err : NULL);
+    }
+    if (d->fresh.again) {
+        d->fresh.again = false;
+        on_hangup(d);
+    }
+}
+
+static otr_code write_question(const otr_daemon *d, const otr_config *fresh,
+                               const otr_manifest_set *set, otr_buf *out, otr_err *err)
+{
+    otr_jw w;
+    otr_jw_begin(&w, out, err);
+    otr_jw_obj(&w, NULL);
+    otr_jw_bytes(&w, "file", otr_bytes_of(otr_config_file(fresh)));
+    otr_jw_u64(&w, "generation", d->services.config_generation + 1);
+    otr_jw_arr(&w, "plugins");
+    for (size_t i = 0; i < set->n; i++) {
+        otr_jw_obj(&w, NULL);
+        otr_jw_str(&w, "name", set->items[i]->name);
+        otr_jw_bytes(&w, "source", otr_bytes_of(set->items[i]->source));
+        otr_jw_u64(&w, "instances", set->items[i]->instances);
+        otr_jw_obj_end(&w);
+    }
+    otr_jw_arr_end(&w);
+    otr_jw_obj_end(&w);
+    return otr_jw_end(&w);
+}
+
+/* Only plugins whose hooks are known count: one that cannot be loaded must not keep the operator
+ * from loading a better configuration. */
+static otr_code ask_plugins(otr_daemon *d, const otr_config *fresh, otr_err *err)
+{
+    OTR_CLEANUP(otr_manifest_set_freep) otr_manifest_set *set = NULL;
+    OTR_CLEANUP(otr_buf_deinit) otr_buf question;
+    otr_buf_init(&question, QUESTION_BYTES);
+    otr_code rc = otr_manifest_parse(fresh, &set, err);
+    rc = rc == OTR_OK ? write_question(d, fresh, set, &question, err) : rc;
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    otr_hook_spec spec = {
+        .topic = otr_topic_config_validate.name,
+        .payload = otr_buf_bytes(&question),
+        .source = "daemon",
+        .deadline_ns = otr_now_ns() + otr_config_duration_ns(d->cfg, "outrider.hook_timeout"),
+        .known_only = true,
+        .done = on_verdict,
+        .arg = d,
+    };
+    return otr_plugin_host_ask(d->host, &spec, NULL, err);
+}
+
+static otr_code reload(void *arg, otr_reload_done_fn *done, void *done_arg, otr_err *err)
+{
+    otr_daemon *d = arg;
+    if (d->stopping || d->fresh.cfg != NULL) {
+        return otr_fail(err, OTR_ESTATE,
+                        d->stopping ? "the agent is stopping"
+                                    : "another reload is under way: ask again in a moment");
+    }
+    otr_config *fresh = NULL;
+    otr_code rc = otr_config_load(d->source, &fresh, err);
+    rc = rc == OTR_OK ? ask_plugins(d, fresh, err) : rc;
+    if (rc != OTR_OK) {
+        otr_config_unref(fresh);
+        otr_log_error("config reload failed, keeping old config", "err",
+                      err != NULL ? err->msg : "");
+        return rc;
+    }
+    d->fresh.cfg = fresh;
+    d->fresh.done = done;
+    d->fresh.arg = done_arg;
+    return OTR_OK;
+}
+
 static void on_hangup(void *arg)
 {
+    otr_daemon *d = arg;
     otr_err err = { 0 };
-    (void)!reload(arg, &err); /* it logs its own failure */
+    if (d->fresh.cfg != NULL) {
+        d->fresh.again = true; /* the file may be another one by now */
+        return;
+    }
+    (void)!reload(d, NULL, NULL, &err); /* it logs its own failure */
 }
 
 static void on_reopen(void *arg)
@@ -198,9 +307,11 @@ static otr_code make_parts(otr_daemon *d, otr_err *err)
 {
     otr_services *s = &d->services;
     unsigned workers = (unsigned)otr_config_int(d->cfg, "outrider.workers");
+    unsigned most = (unsigned)otr_config_int(d->cfg, "outrider.workers_max");
     otr_code rc = otr_loop_new(&d->loop, err);
     rc = rc == OTR_OK ? otr_bus_new(d->loop, &d->bus, err) : rc;
     rc = rc == OTR_OK ? otr_pool_new(d->loop, workers, &d->pool, err) : rc;
+    rc = rc == OTR_OK ? otr_pool_grow(d->pool, most, err) : rc;
     rc = rc == OTR_OK ? otr_registry_new(&s->metrics, err) : rc;
     rc = rc == OTR_OK ? otr_http_routes_new(&s->admin_routes, err) : rc;
     rc = rc == OTR_OK ? otr_http_routes_new(&s->status_routes, err) : rc;
@@ -218,6 +329,7 @@ static otr_code make_parts(otr_daemon *d, otr_err *err)
         .loop = d->loop,
         .bus = d->bus,
         .pool = d->pool,
+        .program = "/proc/self/exe",
         .services = s,
         .changed = plugin_changed,
         .ready = ready,
@@ -315,6 +427,7 @@ static void take_down(otr_daemon *d)
     otr_pool_free(d->pool);
     otr_bus_free(d->bus);
     otr_loop_free(d->loop);
+    otr_config_unref(d->fresh.cfg);
     otr_config_unref(d->cfg);
 }
 

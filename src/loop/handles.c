@@ -21,6 +21,12 @@ struct otr_watch {
     void *arg;
 };
 
+struct otr_folder {
+    uv_fs_event_t uv;
+    otr_folder_fn *fn;
+    void *arg;
+};
+
 /* libuv holds a handle until the end of the round in which it is closed. */
 static void on_close(uv_handle_t *handle)
 {
@@ -177,5 +183,44 @@ void otr_watch_free(otr_watch *watch)
 {
     if (watch != NULL) {
         uv_close((uv_handle_t *)&watch->uv, on_close);
+    }
+}
+
+/* ---- folders ---- */
+
+static void on_fs_event(uv_fs_event_t *uv, const char *name, int events, int status)
+{
+    otr_folder *folder = uv->data;
+    (void)events;
+    uint64_t entered = otr_loop_enter();
+    folder->fn(folder->arg, status < 0 ? NULL : name);
+    otr_loop_leave(entered, "folder");
+}
+
+otr_code otr_folder_new(otr_loop *loop, const char *path, otr_folder_fn *fn, void *arg,
+                        otr_folder **ret, otr_err *err)
+{
+    OTR_ASSERT_LOOP(loop);
+    otr_folder *folder = otr_zalloc(sizeof(*folder));
+    if (folder == NULL) {
+        return otr_fail_nomem(err);
+    }
+    folder->fn = fn;
+    folder->arg = arg;
+    (void)uv_fs_event_init(&loop->uv, &folder->uv);
+    folder->uv.data = folder;
+    int rc = uv_fs_event_start(&folder->uv, on_fs_event, path, 0);
+    if (rc < 0) {
+        otr_folder_free(folder);
+        return otr_fail_sys(err, -rc, "cannot watch the folder %s", path);
+    }
+    *ret = folder;
+    return OTR_OK;
+}
+
+void otr_folder_free(otr_folder *folder)
+{
+    if (folder != NULL) {
+        uv_close((uv_handle_t *)&folder->uv, on_close);
     }
 }

@@ -1,10 +1,10 @@
 /*
  * The loop: one thread that owns all state of the agent.
  *
- * Wraps libuv. Timers, signals, file descriptors, child processes and posts from other threads
- * all end in callbacks on the loop thread, which return within a millisecond. Handles are freed
- * with their own free function; that is safe inside any callback, also the handle's own. A NULL
- * handle is fine in every free.
+ * Wraps libuv. Timers, signals, file descriptors, folders, child processes and posts from other
+ * threads all end in callbacks on the loop thread, which return within a millisecond. Handles are
+ * freed with their own free function; that is safe inside any callback, also the handle's own. A
+ * NULL handle is fine in every free.
  *
  * Thread: loop, except otr_loop_post() (any).
  */
@@ -21,6 +21,7 @@ typedef struct otr_timer otr_timer;
 typedef struct otr_signal otr_signal;
 typedef struct otr_watch otr_watch;
 typedef struct otr_child otr_child;
+typedef struct otr_folder otr_folder;
 
 typedef void otr_loop_fn(void *arg);
 
@@ -74,6 +75,15 @@ typedef void otr_watch_fn(void *arg, int events);
 otr_code otr_watch_new(otr_loop *loop, int fd, int events, otr_watch_fn *fn, void *arg,
                        otr_watch **ret, otr_err *err) OTR_MUST_CHECK;
 void otr_watch_free(otr_watch *watch);
+
+/* A name in the folder appeared, went or was written to. NULL: some name did. The text is borrowed
+ * until return. */
+typedef void otr_folder_fn(void *arg, const char *name);
+/* Watches one folder, not what is below it. The kernel tells: an idle watch costs nothing. When the
+ * folder itself goes, nothing more is told: free it and try anew. OTR_ENOTFOUND: there is none. */
+otr_code otr_folder_new(otr_loop *loop, const char *path, otr_folder_fn *fn, void *arg,
+                        otr_folder **ret, otr_err *err) OTR_MUST_CHECK;
+void otr_folder_free(otr_folder *folder);
 
 typedef struct otr_child_result {
     int exit_status;  /* -1 when ended by a signal */

@@ -1,11 +1,14 @@
 #include "loop/worker.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "loop/private.h"
 
 typedef struct job {
@@ -21,6 +24,21 @@ typedef struct job_list {
     job *first;
     job **last;
 } job_list;
+
+enum {
+    STUCK_MS = 3, /* a job that runs for longer holds its thread for itself */
+    LOOK_MS = 2,
+    LINGER_S = 10, /* a thread above the base number ends after so long without work */
+};
+
+typedef enum thread_state { THREAD_NONE, THREAD_RUNS, THREAD_ENDED } thread_state;
+
+typedef struct worker {
+    pthread_t thread;
+    otr_pool *pool;
+    thread_state state; /* lock; ENDED: still to be joined */
+    uint64_t began_ns;  /* lock: when its job began; 0: it has none */
+} worker;
 
 /* Fields are the loop thread's, or guarded by the pool's lock where it says so. */
 struct otr_strand {
@@ -39,21 +57,24 @@ struct otr_strand {
 
 struct otr_pool {
     otr_loop *loop;
-    unsigned max_threads;
+    unsigned base_threads; /* as many as are not stuck in a long job */
+    unsigned max_threads;  /* with those that are */
     unsigned n_strands;
     bool freed;
     bool delivering;
+    bool looking;    /* `look` runs: strands wait and no thread does */
+    otr_timer *look; /* NULL: the pool does not grow */
     otr_post post;
     pthread_mutex_t lock;
     pthread_cond_t work;
-    otr_strand live;     /* lock: head of the ring */
-    unsigned n_live;     /* lock */
-    unsigned n_idle;     /* lock: threads that wait for work */
-    job_list done;       /* lock: wait for their done() on the loop */
-    bool posted;         /* lock: `post` is on its way */
-    bool stopping;       /* lock */
-    unsigned n_threads;  /* loop */
-    pthread_t threads[]; /* n_threads are running */
+    otr_strand live;    /* lock: head of the ring */
+    unsigned n_live;    /* lock */
+    unsigned n_idle;    /* lock: threads that wait for work */
+    job_list done;      /* lock: wait for their done() on the loop */
+    bool posted;        /* lock: `post` is on its way */
+    bool stopping;      /* lock */
+    unsigned n_threads; /* lock: those that run */
+    worker *workers;    /* max_threads of them */
 };
 
 static void list_init(job_list *list)
@@ -114,15 +135,18 @@ static void finish_job(otr_pool *pool, job *j, otr_code rc)
 }
 
 /* With the lock, which it gives up while the job runs. */
-static void run_job(otr_pool *pool, otr_strand *strand)
+static void run_job(worker *w, otr_strand *strand)
 {
+    otr_pool *pool = w->pool;
     live_remove(pool, strand);
     job *j = list_pop(&strand->waiting);
     strand->n_waiting--;
     strand->running = true;
+    w->began_ns = otr_now_ns();
     pthread_mutex_unlock(&pool->lock);
     otr_code rc = j->fn(strand, j->arg);
     pthread_mutex_lock(&pool->lock);
+    w->began_ns = 0;
     strand->running = false;
     atomic_store_explicit(&strand->stop, false, memory_order_relaxed);
     if (strand->n_waiting > 0) {
@@ -131,44 +155,156 @@ static void run_job(otr_pool *pool, otr_strand *strand)
     finish_job(pool, j, rc); /* from here on the strand may go as soon as the lock is free */
 }
 
+/* With the lock. False: this thread is one too many. */
+static bool wait_for_work(otr_pool *pool)
+{
+    bool extra = pool->n_threads > pool->base_threads;
+    int rc = 0;
+    pool->n_idle++;
+    if (extra) {
+        struct timespec until;
+        (void)clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += LINGER_S;
+        rc = pthread_cond_timedwait(&pool->work, &pool->lock, &until);
+    } else {
+        rc = pthread_cond_wait(&pool->work, &pool->lock);
+    }
+    pool->n_idle--;
+    return rc != ETIMEDOUT || pool->n_live > 0 || pool->n_threads <= pool->base_threads;
+}
+
 static void *work(void *arg)
 {
-    otr_pool *pool = arg;
+    worker *w = arg;
+    otr_pool *pool = w->pool;
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         if (pool->n_live > 0) {
-            run_job(pool, pool->live.next_live);
-        } else if (pool->stopping) {
+            run_job(w, pool->live.next_live);
+        } else if (pool->stopping || !wait_for_work(pool)) {
             break;
-        } else {
-            pool->n_idle++;
-            pthread_cond_wait(&pool->work, &pool->lock);
-            pool->n_idle--;
         }
     }
+    pool->n_threads--;
+    w->state = THREAD_ENDED;
     pthread_mutex_unlock(&pool->lock);
     return NULL;
 }
 
-/* Signals are the loop's: a worker blocks all but those that its own instructions raise. */
+/* With the lock, of which an ended thread needs no more. */
+static worker *free_worker(otr_pool *pool)
+{
+    for (unsigned i = 0; i < pool->max_threads; i++) {
+        worker *w = &pool->workers[i];
+        if (w->state == THREAD_ENDED) {
+            pthread_join(w->thread, NULL);
+            w->state = THREAD_NONE;
+        }
+        if (w->state == THREAD_NONE) {
+            return w;
+        }
+    }
+    return NULL;
+}
+
+/* With the lock. Signals are the loop's: a worker blocks all but those that its own instructions
+ * raise. */
 static int start_thread(otr_pool *pool)
 {
     sigset_t all, before;
+    worker *w = free_worker(pool);
+    assert(w != NULL);
     sigfillset(&all);
     /* A trap of a Wasm guest is one of these: blocked, it would end the process. */
     static const int own[] = { SIGILL, SIGFPE, SIGSEGV, SIGBUS, SIGTRAP };
     for (size_t i = 0; i < OTR_COUNT(own); i++) {
         sigdelset(&all, own[i]);
     }
+    w->pool = pool;
+    w->began_ns = 0;
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_t *thread = &pool->threads[pool->n_threads];
-    int rc = pthread_create(thread, NULL, work, pool);
+    int rc = pthread_create(&w->thread, NULL, work, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc == 0) {
         pool->n_threads++;
-        (void)pthread_setname_np(*thread, "worker");
+        w->state = THREAD_RUNS;
+        (void)pthread_setname_np(w->thread, "worker");
     }
     return rc;
+}
+
+/* ---- growth ---- */
+
+/* With the lock. */
+static unsigned count_stuck(const otr_pool *pool)
+{
+    uint64_t now = otr_now_ns();
+    unsigned n = 0;
+    for (unsigned i = 0; i < pool->max_threads; i++) {
+        const worker *w = &pool->workers[i];
+        bool busy = w->state == THREAD_RUNS && w->began_ns != 0;
+        n += busy && now - w->began_ns >= STUCK_MS * OTR_NS_PER_MS ? 1 : 0;
+    }
+    return n;
+}
+
+/* Every few milliseconds while strands wait and no thread does: long jobs must not hold up short
+ * ones. A thread that cannot be made is tried again the next time. */
+static void look(void *arg)
+{
+    otr_pool *pool = arg;
+    pthread_mutex_lock(&pool->lock);
+    bool wanting = pool->n_live > 0 && pool->n_idle == 0;
+    if (wanting && pool->n_threads < pool->max_threads &&
+        pool->n_threads - count_stuck(pool) < pool->base_threads) {
+        (void)start_thread(pool);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (!wanting) {
+        pool->looking = false;
+        otr_timer_stop(pool->look);
+    }
+}
+
+static void begin_to_look(otr_pool *pool)
+{
+    if (pool->look != NULL && !pool->looking) {
+        pool->looking = true;
+        otr_timer_start(pool->look, LOOK_MS, LOOK_MS);
+    }
+}
+
+otr_code otr_pool_grow(otr_pool *pool, unsigned most, otr_err *err)
+{
+    OTR_ASSERT_LOOP(pool->loop);
+    assert(pool->n_threads == 0);
+    if (most <= pool->base_threads) {
+        return OTR_OK;
+    }
+    worker *more = otr_calloc(most, sizeof(*more));
+    if (more == NULL) {
+        return otr_fail_nomem(err);
+    }
+    otr_code rc = otr_timer_new(pool->loop, look, pool, &pool->look, err);
+    if (rc != OTR_OK) {
+        otr_free(more);
+        return rc;
+    }
+    otr_free(pool->workers);
+    pool->workers = more;
+    pool->max_threads = most;
+    return OTR_OK;
+}
+
+/* ---- pool ---- */
+
+static void init_cond(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(cond, &attr);
+    (void)pthread_condattr_destroy(&attr);
 }
 
 otr_code otr_pool_new(otr_loop *loop, unsigned threads, otr_pool **ret, otr_err *err)
@@ -177,16 +313,20 @@ otr_code otr_pool_new(otr_loop *loop, unsigned threads, otr_pool **ret, otr_err 
     if (threads == 0) {
         return otr_fail(err, OTR_EINVAL, "a worker pool needs at least one thread");
     }
-    otr_pool *pool = otr_zalloc(sizeof(*pool) + threads * sizeof(pool->threads[0]));
-    if (pool == NULL) {
+    otr_pool *pool = otr_zalloc(sizeof(*pool));
+    worker *workers = otr_calloc(threads, sizeof(*workers));
+    if (pool == NULL || workers == NULL) {
+        otr_free(pool);
+        otr_free(workers);
         return otr_fail_nomem(err);
     }
     pool->loop = loop;
-    pool->max_threads = threads;
+    pool->base_threads = pool->max_threads = threads;
+    pool->workers = workers;
     pool->live.next_live = pool->live.prev_live = &pool->live;
     list_init(&pool->done);
     (void)pthread_mutex_init(&pool->lock, NULL);
-    (void)pthread_cond_init(&pool->work, NULL);
+    init_cond(&pool->work);
     *ret = pool;
     return OTR_OK;
 }
@@ -195,6 +335,7 @@ static void release_pool(otr_pool *pool)
 {
     pthread_cond_destroy(&pool->work);
     pthread_mutex_destroy(&pool->lock);
+    otr_free(pool->workers);
     otr_free(pool);
 }
 
@@ -263,8 +404,15 @@ void otr_pool_free(otr_pool *pool)
     pool->stopping = true;
     pthread_cond_broadcast(&pool->work);
     pthread_mutex_unlock(&pool->lock);
-    for (unsigned i = 0; i < pool->n_threads; i++) {
-        pthread_join(pool->threads[i], NULL);
+    otr_timer_free(pool->look);
+    pool->look = NULL;
+    for (unsigned i = 0; i < pool->max_threads; i++) {
+        pthread_mutex_lock(&pool->lock);
+        bool joinable = pool->workers[i].state != THREAD_NONE;
+        pthread_mutex_unlock(&pool->lock);
+        if (joinable) {
+            pthread_join(pool->workers[i].thread, NULL);
+        }
     }
     deliver_ended(pool);
     assert(pool->n_strands == 0);
@@ -338,7 +486,7 @@ static otr_code queue_job(otr_pool *pool, otr_strand *strand, job *j, otr_err *e
         return otr_fail(err, OTR_EQUOTA, "%u jobs wait already", strand->n_waiting);
     }
     bool becomes_live = !strand->running && strand->n_waiting == 0;
-    if (becomes_live && pool->n_live >= pool->n_idle && pool->n_threads < pool->max_threads) {
+    if (becomes_live && pool->n_live >= pool->n_idle && pool->n_threads < pool->base_threads) {
         int rc = start_thread(pool);
         if (rc != 0 && pool->n_threads == 0) {
             return otr_fail_sys(err, rc, "cannot start a worker thread");
@@ -349,6 +497,9 @@ static otr_code queue_job(otr_pool *pool, otr_strand *strand, job *j, otr_err *e
     if (becomes_live) {
         live_append(pool, strand);
         pthread_cond_signal(&pool->work);
+        if (pool->n_live > pool->n_idle) {
+            begin_to_look(pool);
+        }
     }
     return OTR_OK;
 }

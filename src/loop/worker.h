@@ -3,7 +3,8 @@
  *
  * A job belongs to one strand; jobs of a strand run one at a time and in order, on any thread of
  * the pool. Completions arrive on the loop thread, exactly once for each job, also for cancelled
- * ones. Threads start with the first job and are never more than the pool's size.
+ * ones. Threads start with the first job and are never more than the pool's size; a pool that may
+ * grow adds some for jobs that run long, so that short ones go on beside them.
  *
  * Thread: loop, except otr_worker_should_stop() (worker).
  */
@@ -26,6 +27,10 @@ typedef void otr_done_fn(void *arg, otr_code rc);
 
 otr_code otr_pool_new(otr_loop *loop, unsigned threads, otr_pool **ret, otr_err *err)
     OTR_MUST_CHECK;
+/* Before the first job. While strands wait, there may be as many threads beside those that are held
+ * by a job of more than 3 ms as otr_pool_new() was told, and `most` in all. What is above the base
+ * number ends after 10 s without work. */
+otr_code otr_pool_grow(otr_pool *pool, unsigned most, otr_err *err) OTR_MUST_CHECK;
 /* After its strands are freed, and not from inside a `done`. Joins the threads (a job that never
  * returns blocks this) and calls the `done`s that are still due. */
 void otr_pool_free(otr_pool *pool);

@@ -125,6 +125,7 @@ static const struct {
     { "GET", "/api/v1/events/stream", otr_admin_get_stream, false },
     { "POST", "/api/v1/reload", otr_admin_post_reload, true },
     { "POST", "/api/v1/plugins/*", otr_admin_post_plugin, true },
+    { "POST", "/api/v1/hooks/*", otr_admin_post_hook, true },
 };
 
 static otr_code init(otr_plugin *p, const otr_config *cfg, otr_err *err)

@@ -71,8 +71,15 @@ otr_code otr_admin_get_plugin(void *admin, const otr_http_request *req, otr_http
                               otr_err *err);
 otr_code otr_admin_get_metrics(void *admin, const otr_http_request *req, otr_http_reply *reply,
                                otr_err *err);
+
+/* The member "config". */
+void otr_admin_write_config(otr_jw *w, const otr_admin *a);
+
+/* admin_later.c: what is answered later, as plugins are asked first. */
 otr_code otr_admin_post_reload(void *admin, const otr_http_request *req, otr_http_reply *reply,
                                otr_err *err);
+otr_code otr_admin_post_hook(void *admin, const otr_http_request *req, otr_http_reply *reply,
+                             otr_err *err);
 
 /* admin_plugins.c */
 otr_code otr_admin_post_plugin(void *admin, const otr_http_request *req, otr_http_reply *reply,

@@ -121,12 +121,24 @@ static void write_counters(otr_jw *w, const otr_plugin_stats *s)
     otr_jw_u64(w, "publish_dropped", s->publish_dropped);
     otr_jw_u64(w, "dead_letters", s->dead_letters);
     otr_jw_u64(w, "denials", s->denials);
+    otr_jw_u64(w, "hooks_asked", s->hooks_asked);
+    otr_jw_u64(w, "hooks_denied", s->hooks_denied);
+    otr_jw_u64(w, "hooks_unanswered", s->hooks_unanswered);
     otr_jw_u64(w, "logs", s->logs);
     otr_jw_u64(w, "logs_dropped", s->logs_dropped);
     otr_jw_f64(w, "call_seconds", (double)s->call_ns / (double)OTR_NS_PER_S);
     otr_jw_u64(w, "memory_bytes", s->memory_bytes);
     otr_jw_u64(w, "memory_max_bytes", s->memory_max_bytes);
     write_queue(w, &s->queue);
+}
+
+static void write_texts(otr_jw *w, const char *key, const char *const *texts)
+{
+    otr_jw_arr(w, key);
+    for (; texts != NULL && *texts != NULL; texts++) {
+        otr_jw_str(w, NULL, *texts);
+    }
+    otr_jw_arr_end(w);
 }
 
 static void write_plugin(otr_jw *w, const otr_plugin_view *v)
@@ -137,16 +149,17 @@ static void write_plugin(otr_jw *w, const otr_plugin_view *v)
     otr_jw_str(w, "version", v->version);
     otr_jw_str(w, "abi", v->abi);
     otr_jw_str(w, "engine", v->engine);
+    otr_jw_str(w, "encoding", v->encoding);
     otr_jw_str(w, "source", v->source);
     otr_jw_str(w, "sha256", v->sha256);
     otr_jw_str(w, "state", otr_plugin_state_name(v->state));
     otr_jw_str(w, "reason", v->reason);
     write_time(w, "since", v->state_since_ns);
-    otr_jw_arr(w, "subscribes");
-    for (size_t i = 0; v->subscribes != NULL && v->subscribes[i] != NULL; i++) {
-        otr_jw_str(w, NULL, v->subscribes[i]);
-    }
-    otr_jw_arr_end(w);
+    otr_jw_bool(w, "quarantined", v->quarantined);
+    otr_jw_u64(w, "instances", v->instances);
+    otr_jw_u64(w, "instances_running", v->running);
+    write_texts(w, "subscribes", v->subscribes);
+    write_texts(w, "hooks", v->hooks);
     write_counters(w, &v->stats);
 }
 
@@ -272,6 +285,9 @@ static bool add_plugin_reason(void *arg, const otr_plugin_view *v)
         add_reason(arg, "plugin %s is %s%s%s", v->name,
                    v->state == OTR_PLUGIN_DISABLED ? "disabled" : "waiting to restart",
                    v->reason[0] != '\0' ? ": " : "", v->reason);
+    } else if (v->state == OTR_PLUGIN_RUNNING && v->running < v->instances) {
+        add_reason(arg, "plugin %s runs %zu of its %zu instances", v->name, v->running,
+                   v->instances);
     }
     return true;
 }
@@ -291,7 +307,7 @@ static void write_state(otr_jw *w, const otr_admin *a)
     otr_jw_str(w, "state", r.n == 0 ? "ok" : "degraded");
 }
 
-static void write_config(otr_jw *w, const otr_admin *a)
+void otr_admin_write_config(otr_jw *w, const otr_admin *a)
 {
     const otr_services *s = a->services;
     otr_jw_obj(w, "config");
@@ -343,7 +359,7 @@ otr_code otr_admin_get_status(void *admin, const otr_http_request *req, otr_http
     uint64_t up_ms = (now - a->services->started_ns) / OTR_NS_PER_MS;
     otr_jw_f64(&w, "uptime_seconds", (double)up_ms / 1e3);
     write_state(&w, a);
-    write_config(&w, a);
+    otr_admin_write_config(&w, a);
     write_process(&w);
     write_bus(&w, a);
     otr_jw_arr(&w, "instances");
@@ -364,26 +380,4 @@ otr_code otr_admin_get_metrics(void *admin, const otr_http_request *req, otr_htt
     const otr_admin *a = admin;
     (void)req;
     return otr_registry_json(a->services->metrics, &reply->body, err);
-}
-
-otr_code otr_admin_post_reload(void *admin, const otr_http_request *req, otr_http_reply *reply,
-                               otr_err *err)
-{
-    otr_admin *a = admin;
-    const otr_services *s = a->services;
-    (void)req;
-    if (s->reload == NULL) {
-        return otr_fail(err, OTR_EUNSUP, "this agent cannot reload its configuration");
-    }
-    otr_code rc = s->reload(s->daemon, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    a->reloaded_ns = otr_now_ns(); /* the message that says so is still on its way */
-    otr_jw w;
-    otr_jw_begin(&w, &reply->body, err);
-    otr_jw_obj(&w, NULL);
-    write_config(&w, a);
-    otr_jw_obj_end(&w);
-    return otr_jw_end(&w);
 }

@@ -89,6 +89,9 @@ STAT(get_restarts, s->restarts)
 STAT(get_published, s->published)
 STAT(get_publish_dropped, s->publish_dropped)
 STAT(get_denials, s->denials)
+STAT(get_hooks_asked, s->hooks_asked)
+STAT(get_hooks_denied, s->hooks_denied)
+STAT(get_hooks_unanswered, s->hooks_unanswered)
 STAT(get_logs, s->logs)
 STAT(get_logs_dropped, s->logs_dropped)
 STAT(get_memory, s->memory_bytes)
@@ -131,6 +134,14 @@ static const struct plugin_metric {
       get_publish_dropped },
     { COUNTER("outrider.plugin.denials", "denials", "Host operations that no grant covered."),
       get_denials },
+    { COUNTER("outrider.plugin.hooks.asked", "questions", "Hooks that the plugin was asked."),
+      get_hooks_asked },
+    { COUNTER("outrider.plugin.hooks.denied", "questions",
+              "Hooks that the plugin denied, or that count so for want of an answer."),
+      get_hooks_denied },
+    { COUNTER("outrider.plugin.hooks.unanswered", "questions",
+              "Hooks without a usable answer in time."),
+      get_hooks_unanswered },
     { COUNTER("outrider.plugin.logs", "lines", "Log lines of the plugin."), get_logs },
     { COUNTER("outrider.plugin.logs.dropped", "lines", "Log lines above the plugin's rate limit."),
       get_logs_dropped },

@@ -14,6 +14,9 @@
 #include "plugin/host.h"
 #include "telemetry/registry.h"
 
+/* `err` is that of `rc`, borrowed; NULL when all is well. */
+typedef void otr_reload_done_fn(void *arg, otr_code rc, const otr_err *err);
+
 typedef struct otr_services {
     otr_pool *pool;                 /* workers for guests and blocking jobs */
     otr_registry *metrics;          /* every metric the agent serves */
@@ -25,8 +28,10 @@ typedef struct otr_services {
     const otr_config *config;   /* in force; replaced at a reload */
     uint64_t config_generation; /* successful reloads so far */
     uint16_t status_port;       /* of the status page; 0: off */
-    /* Reads the configuration again, as SIGHUP does. On error the old one stays in force. */
-    otr_code (*reload)(void *daemon, otr_err *err);
+    /* Reads the configuration again, as SIGHUP does, and asks the plugins about it. On error the
+     * old one stays in force. `done(arg, …)` follows on the loop when this returned OTR_OK, never
+     * from inside; OTR_ESTATE: another reload is under way. */
+    otr_code (*reload)(void *daemon, otr_reload_done_fn *done, void *arg, otr_err *err);
     void *daemon;
 } otr_services;
 

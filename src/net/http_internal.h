@@ -36,6 +36,8 @@ struct otr_http_server {
     otr_defer wake;   /* a connection was resumed */
     otr_http_stream *streams;
     size_t n_streams;
+    otr_http_later *laters;
+    bool ending;
 };
 
 /* One request while its handler runs: otr_http_request.connection. */
@@ -55,6 +57,29 @@ struct otr_http_stream {
     otr_loop_fn *closed; /* NULL once the owner let go */
     void *arg;
 };
+
+struct otr_http_later {
+    otr_http_later *prev, *next;
+    otr_http_server *server;
+    struct MHD_Connection *connection;
+    otr_loop_fn *closed; /* NULL once the owner let go */
+    void *arg;
+    bool suspended;
+    bool ready; /* the rest is the answer */
+    otr_code rc;
+    otr_buf body;
+    otr_err err;
+};
+
+/* The request on this connection that is to be answered later, or NULL. */
+otr_http_later *otr_http_later_of(const otr_http_server *server,
+                                  const struct MHD_Connection *connection);
+/* The handler has returned: the connection sleeps until the answer is there. */
+void otr_http_later_sleep(otr_http_later *later);
+/* Takes it out of its server, tells an owner that still waits, and frees it. */
+void otr_http_later_discard(otr_http_later *later);
+/* Wakes all, so that the daemon can be stopped: they are told that the server ends. */
+void otr_http_laters_release(const otr_http_server *server);
 
 /* The route for a request, the longest one that fits; NULL: none. */
 const otr_http_route_entry *otr_http_routes_find(const otr_http_routes *routes, const char *method,

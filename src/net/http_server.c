@@ -159,6 +159,43 @@ static const otr_http_route_entry *find_route(const otr_http_server *server, con
     return route;
 }
 
+/* A request that is answered later: sends the answer, or waits for it. */
+static enum MHD_Result settle(otr_http_later *later)
+{
+    enum MHD_Result sent = MHD_YES;
+    if (!later->ready) {
+        otr_http_later_sleep(later);
+        return sent;
+    }
+    if (later->rc == OTR_OK) {
+        otr_http_reply reply;
+        init_reply(&reply);
+        reply.body = later->body;
+        later->body = (otr_buf){ .max_bytes = 0 };
+        sent = send_reply(later->connection, &reply, NULL);
+    } else {
+        sent = send_error(later->connection, status_of(later->rc), &later->err, NULL);
+    }
+    otr_http_later_discard(later);
+    return sent;
+}
+
+/* libmicrohttpd asks anew for an answer once the connection was resumed. */
+static enum MHD_Result answer_late(const otr_http_server *server, otr_http_later *later)
+{
+    if (!later->ready && server->ending) {
+        (void)otr_fail(&later->err, OTR_ESTATE, "the agent is stopping");
+        otr_loop_fn *closed = later->closed;
+        later->closed = NULL;
+        later->ready = true;
+        later->rc = OTR_ESTATE;
+        if (closed != NULL) {
+            closed(later->arg);
+        }
+    }
+    return settle(later);
+}
+
 static enum MHD_Result answer(otr_http_server *server, struct MHD_Connection *connection,
                               otr_http_request *req)
 {
@@ -173,8 +210,15 @@ static enum MHD_Result answer(otr_http_server *server, struct MHD_Connection *co
     req->tail = route->star ? req->path + route->path_bytes : "";
     req->connection = &exchange;
     otr_code rc = route->fn(route->arg, req, &reply, &err);
+    if (rc == OTR_OK && reply.later != NULL) {
+        otr_buf_deinit(&reply.body);
+        return settle(reply.later);
+    }
     if (rc == OTR_OK) {
         return send_reply(connection, &reply, NULL);
+    }
+    if (reply.later != NULL) {
+        otr_http_later_discard(reply.later);
     }
     if (reply.stream != NULL) {
         otr_http_stream_discard(reply.stream);
@@ -269,6 +313,10 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     if (*n > 0) {
         return receive(server, slot, data, n);
     }
+    otr_http_later *later = otr_http_later_of(server, connection);
+    if (later != NULL) {
+        return answer_late(server, later);
+    }
     otr_http_request req = { .method = method, .path = path };
     if (*slot != server) {
         const upload *up = *slot;
@@ -283,8 +331,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 static void on_completed(void *cls, struct MHD_Connection *connection, void **slot,
                          enum MHD_RequestTerminationCode code)
 {
-    (void)connection;
     (void)code;
+    otr_http_later *later = otr_http_later_of(cls, connection);
+    if (later != NULL) {
+        otr_http_later_discard(later);
+    }
     upload *up = *slot;
     if (*slot != NULL && *slot != cls) {
         otr_buf_deinit(&up->body);
@@ -375,9 +426,11 @@ void otr_http_server_free(otr_http_server *server)
     }
     otr_watch_free(server->watch);
     if (server->daemon != NULL) {
+        server->ending = true;
         otr_http_streams_release(server);
+        otr_http_laters_release(server);
         /* Readers that keep up get the rest and the proper end of their stream. */
-        for (int i = 0; i < LAST_TURNS && server->n_streams > 0; i++) {
+        for (int i = 0; i < LAST_TURNS && (server->n_streams > 0 || server->laters != NULL); i++) {
             (void)MHD_run(server->daemon);
         }
         MHD_stop_daemon(server->daemon);

@@ -2,8 +2,9 @@
  * HTTP/1.1 server on loopback TCP and unix sockets: fixed routes, small answers, live streams.
  *
  * libmicrohttpd driven by our loop: no thread of its own. A route table is filled first and can be
- * served by several listeners. Requests are answered inside the handler, or by opening a stream
- * (text/event-stream) that otr_http_stream_send() feeds later. Every limit is in base/limits.h.
+ * served by several listeners. Requests are answered inside the handler, or later by
+ * otr_http_later_send(), or by opening a stream (text/event-stream) that otr_http_stream_send()
+ * feeds from then on. Every limit is in base/limits.h.
  *
  * Thread: loop.
  */
@@ -20,6 +21,7 @@
 typedef struct otr_http_routes otr_http_routes;
 typedef struct otr_http_server otr_http_server;
 typedef struct otr_http_stream otr_http_stream;
+typedef struct otr_http_later otr_http_later;
 
 typedef struct otr_http_request {
     const char *method; /* "GET" */
@@ -36,6 +38,7 @@ typedef struct otr_http_reply {
                         strictest */
     otr_buf body;
     otr_http_stream *stream; /* set by otr_http_stream_open(): the body is ignored */
+    otr_http_later *later;   /* set by otr_http_later_open(): all of this is ignored */
 } otr_http_reply;
 
 /* Fills `reply`. An error becomes a JSON answer {"error":{"code","message"}}: 400 for OTR_EINVAL,
@@ -68,6 +71,16 @@ otr_code otr_http_server_new(otr_loop *loop, otr_http_routes *routes, const otr_
 uint16_t otr_http_server_port(const otr_http_server *server);
 /* Closes connections and streams, unlinks the socket. Not from inside a handler. */
 void otr_http_server_free(otr_http_server *server);
+
+/* This request is answered later, with otr_http_later_send(). `closed(arg)` comes instead when the
+ * server ends before that, or when the handler that opened it fails; the handle is void after that.
+ * A peer that goes away is noticed only when it is answered: bound the wait. */
+otr_code otr_http_later_open(const otr_http_request *req, otr_http_reply *reply,
+                             otr_loop_fn *closed, void *arg, otr_http_later **ret, otr_err *err)
+    OTR_MUST_CHECK;
+/* Answers as a handler does: with `body` (taken in every case, application/json), or with the error
+ * when `rc` is not OTR_OK. The handle is void at once and `closed` does not come. */
+void otr_http_later_send(otr_http_later *later, otr_code rc, otr_buf *body, const otr_err *err);
 
 /* Turns this reply into a live event stream. `closed(arg)` comes once when the peer or the server
  * ends it, or when the handler that opened it fails; the handle is void after that. A comment line

@@ -84,15 +84,33 @@ void otr_contract_free_list(char **list)
     otr_free(list);
 }
 
-static otr_code read_topic(const otr_json *item, char **ret, otr_err *err)
+void otr_contract_topics_deinit(otr_contract_topics *topics)
 {
-    const char *pattern = otr_json_str(item, NULL);
+    otr_contract_free_list(topics->events);
+    otr_contract_free_list(topics->hooks);
+    *topics = (otr_contract_topics){ NULL, NULL };
+}
+
+/* Where in `to` a topic of this kind goes. */
+static char **end_of(const otr_contract_topics *to, const char *kind)
+{
+    char **at = strcmp(kind, "hook") == 0 ? to->hooks : to->events;
+    while (*at != NULL) {
+        at++;
+    }
+    return at;
+}
+
+static otr_code read_topic(const otr_json *item, const otr_contract_topics *to, otr_err *err)
+{
+    const char *pattern = otr_json_str(item, NULL), *kind = "event";
     if (item != NULL && otr_json_kind(item) == OTR_JSON_OBJECT) {
         pattern = otr_json_str(otr_json_get(item, "pattern"), NULL);
-        const char *kind = otr_json_str(otr_json_get(item, "kind"), "event");
-        if (strcmp(kind, "event") != 0) {
+        kind = otr_json_str(otr_json_get(item, "kind"), "event");
+        if (strcmp(kind, "event") != 0 && strcmp(kind, "hook") != 0) {
             return otr_fail(err, OTR_EUNSUP,
-                            "subscriptions: kind \"%.32s\" is not offered; there is: event", kind);
+                            "subscriptions: kind \"%.32s\" is not offered; there are: event, hook",
+                            kind);
         }
     }
     if (pattern == NULL) {
@@ -103,11 +121,12 @@ static otr_code read_topic(const otr_json *item, char **ret, otr_err *err)
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "subscriptions");
     }
-    *ret = otr_strdup(pattern);
-    return *ret != NULL ? OTR_OK : otr_fail_nomem(err);
+    char **at = end_of(to, kind);
+    *at = otr_strdup(pattern);
+    return *at != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
-otr_code otr_contract_read_topics(otr_bytes answer, char ***ret, otr_err *err)
+otr_code otr_contract_read_topics(otr_bytes answer, otr_contract_topics *ret, otr_err *err)
 {
     OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
     otr_code rc = otr_json_parse(answer, &root, err);
@@ -124,17 +143,55 @@ otr_code otr_contract_read_topics(otr_bytes answer, char ***ret, otr_err *err)
         return otr_fail(err, OTR_EQUOTA, "subscriptions: %zu topics are more than the limit of %d",
                         n, MAX_TOPICS);
     }
-    char **topics = otr_calloc(n + 1, sizeof(*topics));
-    if (topics == NULL) {
-        return otr_fail_nomem(err);
-    }
+    otr_contract_topics topics = { .events = otr_calloc(n + 1, sizeof(char *)),
+                                   .hooks = otr_calloc(n + 1, sizeof(char *)) };
+    rc = topics.events != NULL && topics.hooks != NULL ? OTR_OK : otr_fail_nomem(err);
     for (size_t i = 0; i < n && rc == OTR_OK; i++) {
-        rc = read_topic(otr_json_at(list, i), &topics[i], err);
+        rc = read_topic(otr_json_at(list, i), &topics, err);
     }
     if (rc != OTR_OK) {
-        otr_contract_free_list(topics);
+        otr_contract_topics_deinit(&topics);
         return rc;
     }
     *ret = topics;
+    return OTR_OK;
+}
+
+/* ---- hooks ---- */
+
+/* At most what fits, and no half of a character at the end. */
+static void copy_message(const char *text, char to[OTR_VERDICT_MESSAGE_BYTES])
+{
+    size_t n = strlen(text);
+    if (n >= OTR_VERDICT_MESSAGE_BYTES) {
+        n = OTR_VERDICT_MESSAGE_BYTES - 1;
+        while (n > 0 && ((unsigned char)text[n] & 0xc0U) == 0x80U) {
+            n--;
+        }
+    }
+    memcpy(to, text, n);
+    to[n] = '\0';
+}
+
+otr_code otr_contract_read_verdict(otr_bytes answer, otr_contract_verdict *ret, otr_err *err)
+{
+    static const char shape[] = "expected {\"verdict\":\"allow\" or \"deny\",\"message\":text}";
+    OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
+    if (answer.n == 0) {
+        return otr_fail(err, OTR_EINVAL, "the hook was answered with nothing: %s", shape);
+    }
+    otr_code rc = otr_json_parse(answer, &root, err);
+    if (rc != OTR_OK) {
+        return otr_wrap(err, rc, "answer to the hook");
+    }
+    bool object = otr_json_kind(root) == OTR_JSON_OBJECT;
+    const char *verdict = object ? otr_json_str(otr_json_get(root, "verdict"), NULL) : NULL;
+    const otr_json *message = object ? otr_json_get(root, "message") : NULL;
+    if (verdict == NULL || (strcmp(verdict, "allow") != 0 && strcmp(verdict, "deny") != 0) ||
+        (otr_json_kind(message) != OTR_JSON_STRING && otr_json_kind(message) != OTR_JSON_NULL)) {
+        return otr_fail(err, OTR_EINVAL, "answer to the hook: %s", shape);
+    }
+    ret->verdict = strcmp(verdict, "allow") == 0 ? OTR_VERDICT_ALLOW : OTR_VERDICT_DENY;
+    copy_message(otr_json_str(message, ""), ret->message);
     return OTR_OK;
 }

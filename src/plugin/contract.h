@@ -1,9 +1,11 @@
 /*
- * The plugin contract: what a guest answers to `info` and `subscriptions`, checked.
+ * The plugin contract: what a guest answers to `info`, `subscriptions` and to a hook, checked.
  *
- *     info          →
- * {"name":"rate-watch","version":"1.0.0","api":"1","operations":["init","process",…]} subscriptions
- * → {"topics":[{"pattern":"nginx.metrics.sampled","kind":"event"}]}   or  ["nginx.*"]
+ *     info          → {"name":"rate-watch","version":"1.0.0","api":"1","operations":["init",…]}
+ *     subscriptions → {"topics":[{"pattern":"nginx.metrics.sampled","kind":"event"},
+ *                                {"pattern":"nginx.config.validate","kind":"hook"}]}
+ *                     or  ["nginx.*"], which are events
+ *     process of a hook → {"verdict":"allow|deny","message":"…"}
  *
  * "operations" is optional: which operations the guest has, for ABIs whose exports do not tell
  * (waPC).
@@ -39,8 +41,28 @@ otr_code otr_contract_read_info(otr_bytes answer, otr_contract_info *ret, otr_er
     OTR_MUST_CHECK;
 void otr_contract_info_deinit(otr_contract_info *info);
 
-/* A NULL-terminated list of checked topic patterns; free with otr_contract_free_list(). */
-otr_code otr_contract_read_topics(otr_bytes answer, char ***ret, otr_err *err) OTR_MUST_CHECK;
+/* What a guest wants to hear: checked topic patterns, NULL-terminated. */
+typedef struct otr_contract_topics {
+    char **events;
+    char **hooks; /* questions that it answers */
+} otr_contract_topics;
+
+otr_code otr_contract_read_topics(otr_bytes answer, otr_contract_topics *ret, otr_err *err)
+    OTR_MUST_CHECK;
+void otr_contract_topics_deinit(otr_contract_topics *topics);
+
+enum { OTR_VERDICT_MESSAGE_BYTES = 512 };
+
+typedef enum otr_verdict { OTR_VERDICT_ALLOW, OTR_VERDICT_DENY } otr_verdict;
+
+typedef struct otr_contract_verdict {
+    otr_verdict verdict;
+    char message[OTR_VERDICT_MESSAGE_BYTES]; /* UTF-8, cut to this size; "" when there is none */
+} otr_contract_verdict;
+
+/* What a guest answered to a hook. OTR_EINVAL says what is wrong with it. */
+otr_code otr_contract_read_verdict(otr_bytes answer, otr_contract_verdict *ret, otr_err *err)
+    OTR_MUST_CHECK;
 void otr_contract_free_list(char **list); /* NULL is fine */
 
 #endif

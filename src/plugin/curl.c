@@ -59,7 +59,7 @@ otr_code otr_curl_open(const otr_curl **ret, otr_err *err)
     call_once(&once, open_once);
     if (!opened) {
         return otr_fail(err, OTR_EUNSUP,
-                        "http.request needs " LIBRARY
+                        "http.request and sources from https need " LIBRARY
                         " 7.85 or newer: install the package libcurl4");
     }
     *ret = &table;

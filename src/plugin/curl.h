@@ -1,5 +1,5 @@
 /*
- * libcurl, opened when the first granted request is made.
+ * libcurl, opened by the first granted request or the first download.
  *
  * Linked, it would make every agent larger by 6 MB of resident memory and start 20 ms later,
  * plugins or none (docs/adr/0007). The functions have libcurl's own names and types.

@@ -1,4 +1,4 @@
-/* The state machine of a guest plugin: one job at a time, and what follows from its result. */
+/* A guest plugin as a whole: its state, which follows from its seats, and its life. */
 #include <stdio.h>
 #include <string.h>
 
@@ -6,308 +6,186 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "plugin/guest_plugin.h"
+#include "plugin/watch.h"
 
-enum {
-    BACKOFF_FIRST_MS = 100,
-    BACKOFF_MOST_MS = 30000,
-    FAILURES_MOST = 5, /* within FAILURE_WINDOW_NS: then it is disabled */
-};
-#define FAILURE_WINDOW_NS (UINT64_C(60) * OTR_NS_PER_S)
+/* ---- state ---- */
 
-static void job_done(void *arg, otr_code rc);
-
-static otr_guest_plugin *guest_of(otr_plugin *p)
+static size_t count_seats(const otr_guest_plugin *g, otr_seat_state state)
 {
-    return otr_plugin_state(p);
+    size_t n = 0;
+    for (size_t i = 0; i < g->seats.n; i++) {
+        n += g->seats.items[i]->state == state;
+    }
+    return n;
 }
 
-static void disable(otr_guest_plugin *g, const char *reason)
+/* Why seats are down, after one of them. */
+static void describe_down(const otr_guest_plugin *g, size_t down, char *to, size_t size)
 {
-    otr_log_error("plugin disabled", "plugin", g->p->name, "reason", reason);
-    otr_plugin_set_state(g->p, OTR_PLUGIN_DISABLED, reason);
-    otr_plugin_settle(g->p);
-}
-
-void otr_guest_run(otr_guest_plugin *g, otr_guest_job_kind kind)
-{
-    otr_err err = { 0 };
-    if (otr_guest_job_submit(g->job, kind, job_done, &err) != OTR_OK) {
-        disable(g, err.msg);
-        g->closed = g->stopping;
-        otr_guest_check_stopped(g);
+    const char *why = "";
+    for (size_t i = 0; i < g->seats.n; i++) {
+        if (g->seats.items[i]->state == OTR_SEAT_BACKOFF) {
+            why = g->seats.items[i]->failure.msg;
+        }
+    }
+    if (down > 0 && g->seats.n > 1) {
+        (void)snprintf(to, size, "%zu of %zu instances wait to restart: %.300s", down, g->seats.n,
+                       why);
+    } else {
+        (void)snprintf(to, size, "%s", why);
     }
 }
 
-/* ---- failure ---- */
-
-void otr_guest_drop_then(otr_guest_plugin *g, bool load_again, bool drop_code)
+/* Every seat is up, or has failed to come up once. */
+static void settle(otr_guest_plugin *g)
 {
-    g->load_after_drop = load_again;
-    g->disable_after_drop = !load_again;
-    g->job->drop_code = drop_code;
-    otr_guest_run(g, OTR_JOB_DROP);
-}
-
-static unsigned count_failure(otr_guest_plugin *g)
-{
-    uint64_t now = otr_now_ns();
-    if (g->failures == 0 || now - g->window_ns > FAILURE_WINDOW_NS) {
-        g->failures = 0;
-        g->window_ns = now;
+    size_t pending = count_seats(g, OTR_SEAT_EMPTY) + count_seats(g, OTR_SEAT_LOADING);
+    if (!g->p->settled && pending == 0) {
+        otr_plugin_settle(g->p);
     }
-    return ++g->failures;
 }
 
-void otr_guest_fail(otr_guest_plugin *g, const otr_err *err, bool permanent)
+void otr_guest_derive(otr_guest_plugin *g)
 {
     otr_plugin *p = g->p;
-    char reason[OTR_REASON_BYTES];
-    if (permanent) {
-        disable(g, err->msg);
-        otr_guest_drop_then(g, false, true);
+    if (g->stopping || g->seats.n == 0) {
         return;
     }
-    unsigned failures = count_failure(g);
-    if (p->manifest->on_failure == OTR_ON_FAILURE_DISABLE || failures >= FAILURES_MOST) {
-        (void)snprintf(reason, sizeof(reason), "%u failure%s within 60 s, the last: %.300s",
-                       failures, failures == 1 ? "" : "s", err->msg);
-        disable(g, reason);
-        otr_guest_drop_then(g, false, true);
-        return;
+    size_t down = count_seats(g, OTR_SEAT_BACKOFF);
+    otr_plugin_state_id state = count_seats(g, OTR_SEAT_RUNNING) > 0 ? OTR_PLUGIN_RUNNING
+                                : down < g->seats.n                  ? OTR_PLUGIN_LOADING
+                                                                     : OTR_PLUGIN_BACKOFF;
+    p->running = count_seats(g, OTR_SEAT_RUNNING);
+    if (state != p->state_id || down != g->down) {
+        char reason[OTR_REASON_BYTES];
+        describe_down(g, down, reason, sizeof(reason));
+        if (state == OTR_PLUGIN_RUNNING && state != p->state_id) {
+            otr_log_info("plugin running", "plugin", p->name, "version",
+                         p->version != NULL ? p->version : "", "abi", p->abi, "engine",
+                         p->manifest->engine);
+        }
+        g->down = down;
+        otr_plugin_set_state(p, state, reason);
+        if (state != OTR_PLUGIN_RUNNING) {
+            otr_guest_fail_calls(g, reason[0] != '\0' ? reason : "it is being loaded");
+        }
     }
-    otr_log_warn("plugin failed, starting a fresh instance", "plugin", p->name, "failures",
-                 OTR_U64(failures), "err", err->msg);
-    otr_plugin_set_state(p, OTR_PLUGIN_BACKOFF, err->msg);
-    otr_plugin_settle(p);
-    otr_guest_drop_then(g, true, false);
+    settle(g);
 }
 
-static void load(otr_guest_plugin *g)
+void otr_guest_disable(otr_guest_plugin *g, const char *reason, bool quarantined)
 {
-    if (g->p->state_id != OTR_PLUGIN_LOADING) {
-        otr_plugin_set_state(g->p, OTR_PLUGIN_LOADING, "");
+    otr_plugin *p = g->p;
+    otr_guest_forget_fresh(g);
+    if (g->changing != NULL && !g->refused) { /* what the configuration says now */
+        otr_manifest_free(p->manifest);
+        p->manifest = otr_steal(&g->changing);
     }
-    otr_guest_run(g, OTR_JOB_LOAD);
-}
-
-static void start_again(void *arg)
-{
-    otr_guest_plugin *g = arg;
-    if (!otr_guest_busy(g) && !g->stopping && g->p->state_id == OTR_PLUGIN_BACKOFF) {
-        g->p->stats.restarts++;
-        load(g);
+    otr_manifest_free(otr_steal(&g->changing));
+    otr_plugin_unsubscribe(p);
+    g->adopted = false;
+    g->waiting = false;
+    g->down = 0;
+    p->running = 0;
+    p->quarantined = quarantined;
+    otr_guest_fail_calls(g, reason);
+    otr_seats_leave(&g->seats, false, false);
+    for (otr_guest_seat *s = g->leaving; s != NULL; s = s->next_leaving) {
+        s->finish_batch = false;
+    }
+    if (!g->stopping) {
+        otr_plugin_set_state(p, OTR_PLUGIN_DISABLED, reason);
+        otr_plugin_settle(p);
     }
 }
-
-static void begin_backoff(otr_guest_plugin *g)
-{
-    uint64_t wait = (uint64_t)BACKOFF_FIRST_MS << (g->failures > 0 ? g->failures - 1 : 0);
-    otr_timer_start(g->timer, wait < BACKOFF_MOST_MS ? wait : BACKOFF_MOST_MS, 0);
-}
-
-/* ---- results ---- */
 
 static void ready(void *arg, otr_sub *sub)
 {
     (void)sub;
-    otr_guest_pump(guest_of(arg));
+    otr_guest_pump(otr_guest_of(arg));
 }
 
-otr_code otr_guest_adopt(otr_guest_plugin *g, otr_err *err)
+static bool same_texts(char *const *a, char *const *b)
 {
-    otr_plugin *p = g->p;
-    otr_free(p->version);
-    p->version = otr_strdup(g->job->info.version);
-    p->abi = otr_abi_name(otr_guest_code_abi(g->job->code));
-    (void)snprintf(p->sha256, sizeof(p->sha256), "%s", otr_guest_code_sha256(g->job->code));
-    if (p->patterns == NULL) {
-        char *const *wanted =
-            p->manifest->subscribe != NULL ? p->manifest->subscribe : g->job->topics;
-        otr_code rc = otr_plugin_subscribe(p, (const char *const *)wanted, ready, err);
-        if (rc != OTR_OK) {
-            return rc;
-        }
+    size_t i = 0;
+    while (a != NULL && b != NULL && a[i] != NULL && b[i] != NULL && strcmp(a[i], b[i]) == 0) {
+        i++;
     }
-    otr_log_info("plugin running", "plugin", p->name, "version",
-                 p->version != NULL ? p->version : "", "abi", p->abi, "engine",
-                 p->manifest->engine);
-    otr_plugin_set_state(p, OTR_PLUGIN_RUNNING, "");
-    otr_plugin_settle(p);
+    return a != NULL && b != NULL && a[i] == NULL && b[i] == NULL;
+}
+
+static otr_code copy_hooks(otr_plugin *p, char *const *hooks, otr_err *err)
+{
+    size_t n = 0;
+    while (hooks[n] != NULL) {
+        n++;
+    }
+    char **copy = otr_calloc(n + 1, sizeof(*copy));
+    bool ok = copy != NULL;
+    for (size_t i = 0; ok && i < n; i++) {
+        ok = (copy[i] = otr_strdup(hooks[i])) != NULL;
+    }
+    if (!ok) {
+        otr_contract_free_list(copy);
+        return otr_fail_nomem(err);
+    }
+    otr_contract_free_list(p->hooks);
+    p->hooks = copy;
     return OTR_OK;
 }
 
-static void load_done(otr_guest_plugin *g, otr_code rc)
+static otr_code subscribe(otr_guest_plugin *g, char *const *wanted, otr_err *err)
 {
-    bool permanent = rc != OTR_OK ? g->job->permanent : true;
-    if (rc == OTR_OK) {
-        rc = otr_guest_adopt(g, &g->job->err);
+    otr_plugin *p = g->p;
+    if (same_texts(p->patterns, wanted) && p->queue == p->manifest->queue) {
+        return OTR_OK;
     }
-    if (rc != OTR_OK) {
-        otr_guest_fail(g, &g->job->err, permanent);
+    for (otr_hook_call *call = g->first_call; call != NULL; call = call->next) {
+        call->position = 0; /* the queue that it counted in goes */
     }
+    p->queue = p->manifest->queue;
+    return otr_plugin_subscribe(p, (const char *const *)wanted, ready, err);
 }
 
-static void drop_done(otr_guest_plugin *g)
+otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *err)
 {
-    if (g->disable_after_drop) {
-        otr_plugin_unsubscribe(g->p);
-        g->disable_after_drop = false;
-        return;
-    }
-    if (g->load_after_drop) {
-        g->load_after_drop = false;
-        if (g->p->state_id == OTR_PLUGIN_BACKOFF) {
-            begin_backoff(g);
-        } else {
-            load(g);
-        }
-    }
+    otr_plugin *p = g->p;
+    const otr_guest_job *job = s->job;
+    otr_free(p->version);
+    p->version = otr_strdup(job->info.version);
+    p->abi = otr_abi_name(otr_guest_code_abi(job->code));
+    (void)snprintf(p->sha256, sizeof(p->sha256), "%s", otr_guest_code_sha256(job->code));
+    char *const *hooks = p->manifest->hooks != NULL ? p->manifest->hooks : job->topics.hooks;
+    char *const *wanted =
+        p->manifest->subscribe != NULL ? p->manifest->subscribe : job->topics.events;
+    otr_code rc = copy_hooks(p, hooks, err);
+    rc = rc == OTR_OK ? subscribe(g, wanted, err) : rc;
+    g->adopted = rc == OTR_OK;
+    g->unreached = 0;
+    otr_source_watch_update(p->host); /* a new manifest may name another file */
+    return rc;
 }
 
-static void close_done(otr_guest_plugin *g)
-{
-    g->closed = true;
-    g->job->drop_code = true;
-    otr_guest_run(g, OTR_JOB_DROP);
-}
-
-static void take_result(otr_guest_plugin *g, otr_guest_job_kind kind, otr_code rc)
-{
-    switch (kind) {
-    case OTR_JOB_LOAD:
-        load_done(g, rc);
-        break;
-    case OTR_JOB_PROCESS:
-        if (rc != OTR_OK) {
-            otr_guest_fail(g, &g->job->err, false);
-        }
-        break;
-    case OTR_JOB_RECONFIGURE:
-        otr_guest_reconfigured(g, rc);
-        break;
-    case OTR_JOB_DROP:
-        drop_done(g);
-        break;
-    case OTR_JOB_CLOSE:
-    case OTR_JOB_NONE:
-        break;
-    }
-}
-
-/* Stopping: let the running job end, then close(), then drop. */
-static void continue_stop(otr_guest_plugin *g, otr_guest_job_kind ended)
-{
-    if (ended == OTR_JOB_DROP && g->closed) {
-        otr_guest_check_stopped(g);
-    } else if (ended == OTR_JOB_CLOSE) {
-        close_done(g);
-    } else {
-        g->job->deadline_ns = g->stop_deadline_ns;
-        otr_guest_run(g, OTR_JOB_CLOSE);
-    }
-}
+/* ---- stop ---- */
 
 void otr_guest_check_stopped(otr_guest_plugin *g)
 {
-    bool fresh_runs = g->fresh != NULL && g->fresh->kind != OTR_JOB_NONE;
-    if (g->stopping && g->closed && !otr_guest_busy(g) && g->retiring == 0 && !fresh_runs &&
-        !g->p->stopped) {
+    if (g->stopping && g->leaving == NULL && !g->p->stopped) {
         otr_plugin_stopped(g->p);
     }
-}
-
-static void job_done(void *arg, otr_code rc)
-{
-    otr_guest_job *job = arg;
-    otr_guest_plugin *g = job->owner;
-    otr_guest_job_kind kind = job->kind;
-    job->kind = OTR_JOB_NONE;
-    job->cancellable = NULL;
-    if (kind == OTR_JOB_PROCESS) {
-        g->drain -= job->next < g->drain ? job->next : g->drain;
-        otr_guest_bury(g);
-        otr_guest_job_release(job, job->next);
-    }
-    otr_guest_job_merge(job, &g->p->stats, g->p->host->spec.bus);
-    if (g->stopping) {
-        continue_stop(g, kind);
-        return;
-    }
-    if (g->switched_off) {
-        g->switched_off = false;
-        if (kind != OTR_JOB_DROP) {
-            otr_guest_drop_then(g, false, true);
-            return;
-        }
-    }
-    take_result(g, kind, rc);
-    otr_guest_pump(g);
-}
-
-/* ---- work ---- */
-
-void otr_guest_pump(otr_guest_plugin *g)
-{
-    if (otr_guest_busy(g) || g->stopping || otr_guest_take_next(g)) {
-        return;
-    }
-    if (g->fresh_ready && (g->drain == 0 || g->p->state_id != OTR_PLUGIN_RUNNING)) {
-        otr_guest_exchange(g);
-        return;
-    }
-    if (g->p->state_id != OTR_PLUGIN_RUNNING) {
-        return;
-    }
-    while (g->p->sub != NULL && g->job->n < OTR_GUEST_BATCH) {
-        otr_msg *msg = g->n_again > 0 ? g->again[--g->n_again] : otr_sub_take(g->p->sub);
-        if (msg == NULL) {
-            break;
-        }
-        g->job->batch[g->job->n++] = msg;
-    }
-    if (g->job->n > 0) {
-        otr_guest_run(g, OTR_JOB_PROCESS);
-    }
-}
-
-/* ---- otr_plugin_ops ---- */
-
-static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
-{
-    (void)cfg;
-    otr_guest_plugin *g = guest_of(p);
-    otr_plugin_host *host = p->host;
-    g->p = p;
-    otr_code rc = otr_guest_job_new(host->spec.loop, host->pool, p->name, p->manifest,
-                                    otr_plugin_host_engine(host, p->manifest), &g->job, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    g->job->owner = g;
-    return otr_timer_new(host->spec.loop, start_again, g, &g->timer, err);
-}
-
-static otr_code guest_start(otr_plugin *p, otr_err *err)
-{
-    (void)err;
-    load(guest_of(p));
-    return OTR_OK;
 }
 
 static void end_patience(void *arg)
 {
     const otr_guest_plugin *g = arg;
-    const otr_guest_job *jobs[] = { g->job, g->fresh };
-    for (size_t i = 0; i < OTR_COUNT(jobs); i++) {
-        if (jobs[i] != NULL && jobs[i]->kind != OTR_JOB_NONE && jobs[i]->cancellable != NULL) {
-            otr_guest_cancel(jobs[i]->cancellable);
-        }
+    for (const otr_guest_seat *s = g->leaving; s != NULL; s = s->next_leaving) {
+        otr_guest_job_cancel(s->job);
     }
 }
 
 static void guest_stop(otr_plugin *p, uint64_t deadline_ns)
 {
-    otr_guest_plugin *g = guest_of(p);
+    otr_guest_plugin *g = otr_guest_of(p);
     if (g->stopping) {
         return; /* removed, and now the whole host stops */
     }
@@ -316,32 +194,79 @@ static void guest_stop(otr_plugin *p, uint64_t deadline_ns)
     uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
     g->stop_deadline_ns = now + left / 4 * 3;
     otr_plugin_unsubscribe(p);
-    otr_timer_free(g->timer);
-    g->timer = NULL;
-    if (g->fresh != NULL && g->fresh->kind == OTR_JOB_NONE) {
-        otr_guest_forget_fresh(g);
-    }
-    if (!otr_guest_busy(g)) {
-        continue_stop(g, OTR_JOB_NONE);
-    }
+    otr_guest_fail_calls(g, "it is stopping");
+    otr_guest_forget_fresh(g);
+    otr_seats_leave(&g->seats, true, false);
     otr_err err = { 0 };
-    bool waits = otr_guest_busy(g) || g->fresh != NULL;
-    if (waits && otr_timer_new(p->host->spec.loop, end_patience, g, &g->timer, &err) == OTR_OK) {
+    if (g->leaving != NULL &&
+        otr_timer_new(p->host->spec.loop, end_patience, g, &g->timer, &err) == OTR_OK) {
         /* Again and again: the running job may be a load that has no sandbox to cancel yet. */
         otr_timer_start(g->timer, left / 2 / OTR_NS_PER_MS, 10);
     }
+    otr_guest_check_stopped(g);
+}
+
+/* ---- otr_plugin_ops ---- */
+
+static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
+{
+    (void)cfg;
+    otr_guest_plugin *g = otr_guest_of(p);
+    g->p = p;
+    g->last_call = &g->first_call;
+    return otr_seats_new(g, p->manifest, OTR_SEAT_AT_WORK, &g->seats, err);
+}
+
+void otr_guest_begin(otr_guest_plugin *g)
+{
+    const char *name = otr_host_guests_waits_for(g->p);
+    char reason[OTR_REASON_BYTES] = "";
+    if (name != NULL) {
+        (void)snprintf(reason, sizeof(reason), "waits for plugin %s", name);
+    }
+    g->waiting = name != NULL;
+    otr_plugin_set_state(g->p, OTR_PLUGIN_LOADING, reason);
+    otr_seats_load(g, &g->seats);
+}
+
+static otr_code guest_start(otr_plugin *p, otr_err *err)
+{
+    (void)err;
+    otr_guest_begin(otr_guest_of(p));
+    return OTR_OK;
+}
+
+void otr_guest_plugin_others_settled(otr_plugin *p)
+{
+    otr_guest_plugin *g = otr_guest_of(p);
+    if (g->waiting && !g->stopping && otr_host_guests_waits_for(p) == NULL) {
+        otr_guest_begin(g);
+    }
+}
+
+static void free_all(otr_seats *seats)
+{
+    for (size_t i = 0; i < seats->n; i++) {
+        otr_seat_free(seats->items[i]);
+    }
+    otr_free(seats->items);
+    *seats = (otr_seats){ NULL, 0 };
 }
 
 static void guest_fini(otr_plugin *p)
 {
-    otr_guest_plugin *g = guest_of(p);
+    otr_guest_plugin *g = otr_guest_of(p);
     otr_timer_free(g->timer);
-    otr_guest_job_free(g->fresh);
-    otr_guest_job_free(g->job);
+    if (g->p != NULL) {
+        otr_guest_fail_calls(g, "it is gone");
+    }
+    free_all(&g->fresh);
+    free_all(&g->seats);
     otr_manifest_free(g->fresh_manifest);
     otr_manifest_free(g->next);
-    otr_manifest_free(g->previous);
+    otr_manifest_free(g->changing);
     otr_guest_forget_dead(g);
+    (void)otr_facts_unref(g->facts);
 }
 
 const otr_plugin_ops otr_guest_plugin_ops = {

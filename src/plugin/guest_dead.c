@@ -12,20 +12,35 @@ static void release(otr_dead_letter *letter)
     *letter = (otr_dead_letter){ .msg = NULL };
 }
 
-void otr_guest_bury(otr_guest_plugin *g)
+/* The place of the next one; its reason is the caller's to give. */
+static otr_dead_letter *keep(otr_guest_plugin *g, const otr_msg *msg)
 {
-    otr_guest_job *job = g->job;
-    for (size_t i = 0; i < job->n_failed; i++) {
-        otr_dead_letter *slot = &g->dead[g->n_dead % OTR_DEAD_LETTERS];
-        release(slot);
-        *slot = (otr_dead_letter){
-            .msg = otr_msg_ref(job->batch[job->failed[i].index]),
-            .reason = otr_steal(&job->failed[i].reason),
-            .at_ns = otr_now_ns(),
-            .number = ++g->n_dead,
-        };
-    }
+    otr_dead_letter *slot = &g->dead[g->n_dead % OTR_DEAD_LETTERS];
+    release(slot);
+    *slot = (otr_dead_letter){
+        .msg = otr_msg_ref(msg),
+        .at_ns = otr_now_ns(),
+        .number = ++g->n_dead,
+    };
     g->p->stats.dead_letters = g->n_dead;
+    return slot;
+}
+
+void otr_guest_bury(otr_guest_plugin *g, otr_guest_job *job)
+{
+    for (size_t i = 0; i < job->n_failed; i++) {
+        otr_dead_letter *letter = keep(g, job->batch[job->failed[i].index].msg);
+        letter->reason = otr_steal(&job->failed[i].reason);
+    }
+}
+
+void otr_guest_bury_rest(otr_guest_plugin *g, const otr_guest_job *job, const char *reason)
+{
+    for (size_t i = 0; i < job->n; i++) {
+        if (job->batch[i].deadline_ns == 0) {
+            keep(g, job->batch[i].msg)->reason = otr_strdup(reason);
+        }
+    }
 }
 
 void otr_guest_forget_dead(otr_guest_plugin *g)

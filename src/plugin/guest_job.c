@@ -1,48 +1,29 @@
 #include "plugin/guest_job.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "plugin/internal.h"
-#include "plugin/trust.h"
+#include "plugin/source.h"
 
 enum { SLICE_NS = 2000000 }; /* a batch hands its results to the loop at least this often */
 
 /* ---- load ---- */
 
-static otr_code read_source(otr_guest_job *job, otr_buf *out, otr_err *err)
-{
-    const char *path = job->manifest->source;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        return otr_fail_sys(err, errno, "cannot open %s (source of the plugin at %s)", path,
-                            job->manifest->where);
-    }
-    otr_code rc = OTR_OK;
-    if (fstat(fd, &job->file) != 0) {
-        rc = otr_fail_sys(err, errno, "cannot stat %s", path);
-    } else if (!S_ISREG(job->file.st_mode)) {
-        rc = otr_fail(err, OTR_EINVAL, "%s is not a regular file", path);
-    } else {
-        rc = otr_buf_read_fd(out, fd, err);
-        rc = rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", path);
-    }
-    close(fd);
-    return rc;
-}
-
 static otr_code load_code(otr_guest_job *job, otr_err *err)
 {
     otr_buf file;
+    otr_source source = otr_source_of(job->manifest);
+    otr_source_info info;
+    source.ended = &job->hostcalls.ended;
     otr_buf_init(&file, OTR_LIMIT_PLUGIN_FILE_BYTES);
-    otr_code rc = read_source(job, &file, err);
-    rc = rc == OTR_OK ? otr_trust_check(job->manifest, otr_buf_bytes(&file), err) : rc;
+    otr_code rc = otr_source_read(&source, &file, &info, err);
+    job->file = info.file;
+    job->unreached = info.unreached;
     if (rc == OTR_OK) {
         otr_load_spec spec = {
             .name = job->name,
@@ -51,32 +32,47 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
             .operations = otr_contract_required,
             .rewrite = true,
         };
-        rc = otr_guest_load(job->engine, &spec, &job->code, err);
+        rc = otr_guest_parts_load(job->manifest, job->engine, &spec, &job->parts, &job->code, err);
+    }
+    if (rc == OTR_OK) {
+        rc = otr_encoding_check(job->manifest->encoding,
+                                otr_abi_name(otr_guest_code_abi(job->code)), err);
     }
     otr_buf_deinit(&file);
     return rc;
 }
 
+/* The load may be over by now, or even the job: its end and this come in any order. */
 static void announce(void *arg)
 {
     otr_guest_job *job = arg;
-    job->cancellable = job->kind != OTR_JOB_NONE ? job->guest : NULL;
+    job->announcing = false;
+    if (job->freed) {
+        otr_guest_job_free(job);
+    } else if (job->kind == OTR_JOB_LOAD) {
+        job->cancellable = job->announced;
+    }
 }
 
 static otr_code spawn(otr_guest_job *job, otr_err *err)
 {
+    const otr_extism_manifest *brought = otr_guest_code_manifest(job->code);
     otr_guest_spec spec = {
         .name = job->name,
-        .ops = &otr_hostcalls_ops,
-        .host = &job->hostcalls,
-        .wasi = &job->manifest->wasi,
+        .wasi = &job->wasi.wasi,
         .max_memory_bytes = job->manifest->memory_bytes,
         .max_vars_bytes = job->manifest->vars_bytes,
         .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
         .init_ms = (job->manifest->init_ns + OTR_NS_PER_MS - 1) / OTR_NS_PER_MS,
+        .zeroing = job->manifest->zeroing,
     };
+    job->encoded =
+        (otr_encoded_host){ job->manifest->encoding, &otr_hostcalls_ops, &job->hostcalls };
+    otr_encoding_host(&job->encoded, &spec);
+    job->hostcalls.allowed_hosts = brought != NULL ? brought->allowed_hosts : NULL;
     otr_hostcalls_begin(&job->hostcalls, NULL);
     otr_code rc = otr_hostcalls_load(&job->hostcalls, err);
+    rc = rc == OTR_OK ? otr_guest_wasi_fill(job->manifest, job->code, &job->wasi, err) : rc;
     return rc == OTR_OK ? otr_guest_new(job->code, &spec, &job->guest, err) : rc;
 }
 
@@ -122,30 +118,58 @@ bool otr_guest_job_has(const otr_guest_job *job, unsigned has, const char *opera
     return otr_guest_code_has(job->code, operation);
 }
 
+/* What the guest just answered to `op`, as JSON. */
+static otr_code answer(otr_guest_job *job, const char *op, otr_bytes *ret, otr_err *err)
+{
+    return otr_encoding_answer(job->manifest->encoding, op, otr_buf_bytes(&job->output),
+                               &job->scratch, ret, err);
+}
+
 static otr_code ask_info(otr_guest_job *job, otr_err *err)
 {
     otr_hostcalls_begin(&job->hostcalls, NULL);
+    otr_bytes json;
     otr_code rc = call(job, "info", (otr_bytes){ NULL, 0 }, job->manifest->init_ns, err);
+    rc = rc == OTR_OK ? answer(job, "info", &json, err) : rc;
     if (rc != OTR_OK) {
         return rc;
     }
     otr_contract_info_deinit(&job->info);
-    return otr_contract_read_info(otr_buf_bytes(&job->output), &job->info, err);
+    return otr_contract_read_info(json, &job->info, err);
 }
 
 static otr_code ask_topics(otr_guest_job *job, otr_err *err)
 {
     otr_hostcalls_begin(&job->hostcalls, NULL);
+    otr_bytes json;
     otr_code rc = call(job, "subscriptions", (otr_bytes){ NULL, 0 }, job->manifest->init_ns, err);
+    rc = rc == OTR_OK ? answer(job, "subscriptions", &json, err) : rc;
     if (rc != OTR_OK) {
         return rc;
     }
-    char **topics = NULL;
-    rc = otr_contract_read_topics(otr_buf_bytes(&job->output), &topics, err);
+    otr_contract_topics topics = { NULL, NULL };
+    rc = otr_contract_read_topics(json, &topics, err);
     if (rc == OTR_OK) {
-        otr_contract_free_list(job->topics);
+        otr_contract_topics_deinit(&job->topics);
         job->topics = topics;
     }
+    return rc;
+}
+
+/* Hands over the settings: the configuration's, and those of the file's own manifest below. */
+static otr_code configure(otr_guest_job *job, const char *op, otr_err *err)
+{
+    otr_buf config;
+    otr_buf_init(&config, OTR_LIMIT_CONFIG_BYTES);
+    otr_code rc =
+        otr_guest_code_config(job->code, otr_bytes_of(job->manifest->config_json), &config, err);
+    otr_bytes in;
+    otr_hostcalls_begin(&job->hostcalls, NULL);
+    rc = rc == OTR_OK ? otr_encoding_input(job->manifest->encoding, op, otr_buf_bytes(&config),
+                                           &job->scratch, &in, err)
+                      : rc;
+    rc = rc == OTR_OK ? call(job, op, in, job->manifest->init_ns, err) : rc;
+    otr_buf_deinit(&config);
     return rc;
 }
 
@@ -156,9 +180,7 @@ static otr_code ask_init(otr_guest_job *job, otr_err *err)
     if (!otr_guest_job_has(job, OTR_HAS_INIT, "init")) {
         return OTR_OK;
     }
-    otr_hostcalls_begin(&job->hostcalls, NULL);
-    otr_code rc =
-        call(job, "init", otr_bytes_of(job->manifest->config_json), job->manifest->init_ns, err);
+    otr_code rc = configure(job, "init", err);
     bool sure = (job->info.operations & OTR_HAS_LIST) != 0 ||
                 strcmp(otr_abi_name(otr_guest_code_abi(job->code)), "wapc") != 0;
     if (rc == OTR_EINVAL && !sure && job->manifest->config_pairs[0] == NULL) {
@@ -170,12 +192,14 @@ static otr_code ask_init(otr_guest_job *job, otr_err *err)
 
 static otr_code run_load(otr_guest_job *job, otr_err *err)
 {
-    job->permanent = false;
+    job->permanent = job->unreached = false;
     otr_code rc = job->code == NULL ? load_code(job, err) : OTR_OK;
     if (rc == OTR_OK) {
         rc = spawn(job, err);
     }
     if (rc == OTR_OK) {
+        job->announced = job->guest;
+        job->announcing = true;
         otr_loop_post(job->loop, &job->announce, announce, job);
         rc = ask_info(job, err);
     }
@@ -184,7 +208,7 @@ static otr_code run_load(otr_guest_job *job, otr_err *err)
     /* Traps, time-outs and memory may be the moment's fault; all else will be the same next time.
      */
     job->permanent = rc != OTR_OK && rc != OTR_EGUEST && rc != OTR_ETIMEOUT && rc != OTR_EQUOTA &&
-                     rc != OTR_ENOMEM;
+                     rc != OTR_ENOMEM && !job->unreached;
     return rc;
 }
 
@@ -204,30 +228,63 @@ static void report_error(otr_guest_job *job, const otr_msg *msg, const otr_err *
     }
 }
 
+/* What a question came to. */
+static void take_answer(otr_guest_job *job, otr_code rc, const otr_err *err)
+{
+    otr_err why = { 0 };
+    job->answer.given = true;
+    if (rc == OTR_OK) {
+        otr_bytes json;
+        rc = answer(job, "process", &json, &why);
+        rc = rc == OTR_OK ? otr_contract_read_verdict(json, &job->answer.said, &why) : rc;
+        err = &why;
+        job->delta.errors += rc != OTR_OK;
+    }
+    job->answer.usable = rc == OTR_OK;
+    if (rc != OTR_OK) {
+        (void)snprintf(job->answer.said.message, sizeof(job->answer.said.message), "%s", err->msg);
+    }
+}
+
+static otr_code process_one(otr_guest_job *job, const otr_guest_item *item, otr_err *err)
+{
+    otr_bytes in;
+    otr_code rc = otr_encoding_message(job->manifest->encoding, item->msg, &in, err);
+    bool made = rc == OTR_OK;
+    if (made) {
+        otr_hostcalls_begin(&job->hostcalls, item->msg);
+        rc = call(job, "process", in, job->manifest->call_ns, err);
+    } else {
+        job->delta.errors++;
+    }
+    if (item->deadline_ns != 0) {
+        take_answer(job, rc, err); /* a question that failed is answered, not kept */
+    } else if (rc != OTR_OK) {
+        remember_failed(job, (size_t)(item - job->batch), err);
+    }
+    if (rc != OTR_OK && made && otr_guest_dead(job->guest)) {
+        return otr_wrap(err, rc, "message %s", item->msg->topic->name);
+    }
+    if (rc != OTR_OK) {
+        report_error(job, item->msg, err);
+    }
+    return OTR_OK;
+}
+
 static otr_code run_process(otr_strand *strand, otr_guest_job *job, otr_err *err)
 {
-    uint64_t end = otr_now_ns() + SLICE_NS;
-    while (job->next < job->n && !otr_worker_should_stop(strand)) {
-        const otr_msg *msg = job->batch[job->next++];
-        otr_bytes json;
-        otr_code rc = otr_msg_json(msg, &json, err);
+    uint64_t now = otr_now_ns(), end = now + SLICE_NS;
+    while (job->next < job->n && !job->answer.given && !otr_worker_should_stop(strand)) {
+        const otr_guest_item *item = &job->batch[job->next++];
+        if (item->deadline_ns != 0 && now >= item->deadline_ns) {
+            continue; /* its asker has gone */
+        }
+        otr_code rc = process_one(job, item, err);
         if (rc != OTR_OK) {
-            job->delta.errors++;
-            report_error(job, msg, err);
-            continue;
+            return rc;
         }
-        otr_hostcalls_begin(&job->hostcalls, msg);
-        rc = call(job, "process", json, job->manifest->call_ns, err);
-        if (rc != OTR_OK) {
-            remember_failed(job, job->next - 1, err);
-        }
-        if (rc != OTR_OK && otr_guest_dead(job->guest)) {
-            return otr_wrap(err, rc, "message %s", msg->topic->name);
-        }
-        if (rc != OTR_OK) {
-            report_error(job, msg, err);
-        }
-        if (otr_now_ns() >= end) {
+        now = otr_now_ns();
+        if (now >= end) {
             break;
         }
     }
@@ -263,9 +320,7 @@ static otr_code run_kind(otr_strand *strand, otr_guest_job *job)
     case OTR_JOB_PROCESS:
         return run_process(strand, job, &job->err);
     case OTR_JOB_RECONFIGURE:
-        otr_hostcalls_begin(&job->hostcalls, NULL);
-        return call(job, "reconfigure", otr_bytes_of(job->manifest->config_json),
-                    job->manifest->init_ns, &job->err);
+        return configure(job, "reconfigure", &job->err);
     case OTR_JOB_CLOSE:
         return run_close(job, &job->err);
     case OTR_JOB_DROP:
@@ -281,6 +336,7 @@ static otr_code run_job(otr_strand *strand, void *arg)
 {
     otr_guest_job *job = arg;
     job->err = (otr_err){ .code = OTR_OK };
+    job->answer.given = false;
     otr_code rc = run_kind(strand, job);
     otr_hostcalls_begin(&job->hostcalls, NULL);
     job->delta.memory_bytes =
@@ -306,6 +362,7 @@ otr_code otr_guest_job_new(otr_loop *loop, otr_pool *pool, const char *name, otr
     job->name = name;
     job->engine = engine;
     otr_buf_init(&job->output, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
+    otr_buf_init(&job->scratch, OTR_LIMIT_JSON_BYTES);
     otr_hostcalls_init(&job->hostcalls, name, manifest);
     otr_guest_job_use(job, manifest);
     *ret = job;
@@ -320,9 +377,19 @@ void otr_guest_job_use(otr_guest_job *job, otr_manifest *manifest)
     otr_manifest_free(old);
 }
 
+void otr_guest_job_share(otr_guest_job *job, const otr_guest_job *from)
+{
+    job->code = otr_guest_code_ref(from->code);
+    job->file = from->file;
+}
+
 void otr_guest_job_free(otr_guest_job *job)
 {
     if (job == NULL) {
+        return;
+    }
+    if (job->announcing) {
+        job->freed = true;
         return;
     }
     otr_strand_free(job->strand);
@@ -331,8 +398,11 @@ void otr_guest_job_free(otr_guest_job *job)
     otr_guest_job_release(job, job->n);
     otr_hostcalls_deinit(&job->hostcalls);
     otr_contract_info_deinit(&job->info);
-    otr_contract_free_list(job->topics);
+    otr_contract_topics_deinit(&job->topics);
     otr_buf_deinit(&job->output);
+    otr_buf_deinit(&job->scratch);
+    otr_guest_parts_deinit(&job->parts);
+    otr_guest_wasi_deinit(&job->wasi);
     otr_manifest_free(job->manifest);
     otr_free(job);
 }
@@ -341,12 +411,28 @@ otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_d
                               otr_err *err)
 {
     job->kind = kind;
+    atomic_store(&job->hostcalls.ended, false);
+    job->hostcalls.facts = otr_facts_unref(job->hostcalls.facts);
+    if (job->bus != NULL && job->manifest->see_instances) {
+        job->hostcalls.facts = otr_bus_facts(job->bus);
+    }
     job->cancellable = kind == OTR_JOB_LOAD || kind == OTR_JOB_DROP ? NULL : job->guest;
     otr_code rc = otr_worker_submit(job->strand, run_job, done, job, err);
     if (rc != OTR_OK) {
         job->kind = OTR_JOB_NONE;
     }
     return rc;
+}
+
+void otr_guest_job_cancel(otr_guest_job *job)
+{
+    if (job == NULL || job->kind == OTR_JOB_NONE) {
+        return;
+    }
+    atomic_store(&job->hostcalls.ended, true);
+    if (job->cancellable != NULL) {
+        otr_guest_cancel(job->cancellable);
+    }
 }
 
 void otr_guest_job_release(otr_guest_job *job, size_t n)
@@ -356,7 +442,7 @@ void otr_guest_job_release(otr_guest_job *job, size_t n)
     }
     job->n_failed = 0;
     for (size_t i = 0; i < n; i++) {
-        otr_msg_unref(job->batch[i]);
+        otr_msg_unref(job->batch[i].msg);
     }
     memmove(job->batch, job->batch + n, (job->n - n) * sizeof(job->batch[0]));
     job->n -= n;
@@ -376,9 +462,6 @@ void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus)
     for (size_t i = 0; i < OTR_COUNT(to->time_counts); i++) {
         to->time_counts[i] += d->time_counts[i];
     }
-    to->memory_bytes = d->memory_bytes;
-    to->memory_max_bytes =
-        d->memory_bytes > to->memory_max_bytes ? d->memory_bytes : to->memory_max_bytes;
     to->publish_dropped += hc->publish_dropped;
     to->denials += hc->denials;
     to->logs += hc->logs;

@@ -13,12 +13,20 @@
 
 #include "loop/worker.h"
 #include "plugin/contract.h"
+#include "plugin/encoding.h"
+#include "plugin/guest_modules.h"
 #include "plugin/host.h"
 #include "plugin/hostcalls.h"
 #include "plugin/manifest.h"
 #include "wasm/guest.h"
 
 enum { OTR_GUEST_BATCH = 32 };
+
+typedef struct otr_guest_item { /* what `process` is asked next */
+    otr_msg *msg;               /* a reference */
+    struct otr_hook_call *call; /* of a question; touched by the loop only */
+    uint64_t deadline_ns;       /* of a question: too late to ask after this; 0: an event */
+} otr_guest_item;
 
 typedef enum otr_guest_job_kind {
     OTR_JOB_NONE,
@@ -37,18 +45,30 @@ typedef struct otr_guest_job {
     otr_manifest *manifest; /* a reference of its own */
     otr_engine *engine;
     otr_loop *loop;
+    const otr_bus *bus;   /* for the loop's half, which hands over its facts; NULL: none */
     uint64_t deadline_ns; /* CLOSE: not later than this */
     bool drop_code;
 
     otr_guest_code *code;
     otr_guest *guest;
     struct stat file; /* of the file that `code` came from */
+    otr_guest_parts parts;
+    otr_guest_wasi wasi; /* of `guest` */
     otr_contract_info info;
-    char **topics; /* what the guest subscribes to */
+    otr_contract_topics topics; /* what the guest subscribes to */
     otr_hostcalls hostcalls;
+    otr_encoded_host encoded; /* `hostcalls` in the guest's encoding */
     otr_buf output;
-    otr_msg *batch[OTR_GUEST_BATCH];
+    otr_buf scratch; /* input or answer on its way between the guest's encoding and JSON */
+    otr_guest_item batch[OTR_GUEST_BATCH];
     size_t n, next;
+
+    /* The batch's last message that was processed was a question: what came of it. */
+    struct otr_guest_answer {
+        bool given;
+        bool usable; /* `said` is the guest's verdict; else its message says what failed */
+        otr_contract_verdict said;
+    } answer;
 
     /* Messages of the batch that the guest did not handle, and why: the loop keeps them. */
     struct otr_guest_failed {
@@ -60,10 +80,14 @@ typedef struct otr_guest_job {
     /* Tells the loop which sandbox to cancel: set there by a post, so that the loop never reads
      * `guest` while a job runs. */
     otr_post announce;
+    otr_guest *announced; /* written by the worker before the post */
+    bool announcing;      /* the post is under way: set before it, cleared by it */
+    bool freed;           /* by the loop, while the post was under way */
     otr_guest *cancellable;
 
     otr_err err;            /* of the job, when its result is not OTR_OK */
     bool permanent;         /* LOAD: trying again cannot help */
+    bool unreached;         /* LOAD: the server that has the file did not answer */
     otr_plugin_stats delta; /* calls, errors, traps, …: added to the plugin's by the loop */
 } otr_guest_job;
 
@@ -76,9 +100,16 @@ void otr_guest_job_free(otr_guest_job *job);    /* while no job runs; NULL is fi
 /* Queues `kind`; `done(job, rc)` follows on the loop. */
 otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_done_fn *done,
                               otr_err *err) OTR_MUST_CHECK;
+/* Takes the code that `from` has loaded. Both idle, or `from` at work. */
+void otr_guest_job_share(otr_guest_job *job, const otr_guest_job *from);
+/* Drops the first `n` messages of the batch; their calls are the caller's. */
+/* Ends what the running job does: the guest's call, a request, a download. Nothing runs: nothing.
+ */
+void otr_guest_job_cancel(otr_guest_job *job);
 /* Drops the first `n` messages of the batch. */
 void otr_guest_job_release(otr_guest_job *job, size_t n);
-/* Adds what the job counted to `to`, publishes its outbox, and starts counting anew. */
+/* Adds what the job counted to `to`, all but its memory, publishes its outbox, and starts counting
+ * anew. */
 void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus);
 bool otr_guest_job_has(const otr_guest_job *job, unsigned has, const char *operation);
 

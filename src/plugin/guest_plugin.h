@@ -1,13 +1,26 @@
 /*
- * The loop's half of a guest plugin. Internal to src/plugin: guest.c runs it, guest_swap.c changes
- * it.
+ * The loop's half of a guest plugin. Internal to src/plugin.
  *
- *     LOADING ─► RUNNING ─► (trap, deadline, memory) ─► BACKOFF ─► LOADING …
- *        └─► DISABLED (cannot be loaded, or failed too often)
+ * A plugin has `instances` seats. A seat is one sandbox on a strand of its own; all of them take
+ * from the plugin's one queue and share its compiled code. A seat at work is
  *
- * Hot reload: a second job loads the new version on a strand of its own while the old one works on.
- * When it is ready the old one drains what was queued by then and the jobs are exchanged; the old
- * one closes in the background. A new version that fails is dropped and the old one stays.
+ *     EMPTY ─► LOADING ─► RUNNING ─► (trap, deadline, memory) ─► BACKOFF ─► EMPTY …
+ *
+ * and the plugin's state follows from its seats: running when one of them runs, else loading when
+ * one of them loads, else in back-off. Failures count for the plugin; too many, or one that trying
+ * again cannot help, disable it: then it has no seats.
+ *
+ * Seats are never taken from the plugin in the midst of a job. They *leave*: a leaving seat ends
+ * its job, closes if it is to, drops its sandbox and is freed. Disabling, stopping and hot reload
+ * are all of them leaving.
+ *
+ * Hot reload: fresh seats load the new version while the old ones work on. When all are ready the
+ * old ones drain what was queued by then, and leave. A fresh seat that fails takes the others with
+ * it and the old ones stay.
+ *
+ * guest.c: the plugin. guest_seat.c: jobs of a seat and their results. guest_work.c: who takes
+ * which message. guest_swap.c: new settings, new versions. guest_hook.c: questions. guest_dead.c:
+ * dead letters.
  *
  * Thread: loop.
  */
@@ -15,6 +28,7 @@
 #define OTR_PLUGIN_GUEST_PLUGIN_H
 
 #include "plugin/guest_job.h"
+#include "plugin/hook_call.h"
 #include "plugin/internal.h"
 
 enum { OTR_DEAD_LETTERS = 32 };
@@ -26,57 +40,159 @@ typedef struct otr_dead_letter {
     uint64_t number; /* counts up from 1 */
 } otr_dead_letter;
 
-typedef struct otr_guest_plugin {
+typedef enum otr_seat_state {
+    OTR_SEAT_EMPTY,   /* loads when it may: one compiles, the others wait for its code */
+    OTR_SEAT_LOADING, /* the job runs */
+    OTR_SEAT_RUNNING,
+    OTR_SEAT_BACKOFF, /* failed: dropped, then empty again after its timer */
+} otr_seat_state;
+
+typedef enum otr_seat_role {
+    OTR_SEAT_AT_WORK,
+    OTR_SEAT_FRESH,   /* of a new version */
+    OTR_SEAT_LEAVING, /* in `leaving`, until it is freed */
+} otr_seat_role;
+
+typedef struct otr_guest_plugin otr_guest_plugin;
+
+typedef struct otr_guest_seat {
+    otr_guest_plugin *g;
+    otr_guest_job *job;
+    otr_seat_role role;
+    otr_seat_state state;
+    otr_timer *timer; /* back-off */
+    uint64_t wait_ms; /* of the back-off that begins when the sandbox is dropped */
+    size_t number;    /* from 1, for people */
+    uint64_t memory_bytes;
+    bool has_code;      /* the job's code may be shared */
+    otr_err failure;    /* the latest */
+    bool take_settings; /* is to be asked to take `changing`, or to go back */
+    /* leaving */
+    bool finish_batch, close_wanted, dropped;
+    struct otr_guest_seat *next_leaving;
+} otr_guest_seat;
+
+/* Seats of one version. */
+typedef struct otr_seats {
+    otr_guest_seat **items;
+    size_t n;
+} otr_seats;
+
+struct otr_guest_plugin {
     otr_plugin *p;
-    otr_guest_job *job;   /* the one that works */
-    otr_guest_job *fresh; /* a new version that loads or waits for the exchange, or NULL */
+    otr_seats seats;
+    otr_seats fresh; /* of a new version, or none */
     otr_manifest *fresh_manifest;
-    bool fresh_ready; /* it is loaded: exchange when `drain` messages are done */
+    bool fresh_ready; /* they are loaded: exchange when `drain` messages are done */
     size_t drain;
-    unsigned retiring; /* old jobs that still close */
-    otr_timer *timer;  /* back-off, or the end of patience when stopping */
-    unsigned failures; /* in the window */
+    otr_guest_seat *leaving;
+    size_t down;        /* seats in back-off, as the plugin's reason says */
+    otr_timer *timer;   /* the end of patience when stopping */
+    unsigned failures;  /* in the window */
+    unsigned unreached; /* attempts in a row that did not reach the server with the file */
     uint64_t window_ns;
     otr_manifest *next;     /* a changed manifest that waits for its turn */
     bool next_is_new_code;  /* it needs the file to be loaded anew */
-    otr_manifest *previous; /* while RECONFIGURE runs: to go back to */
-    bool stopping, closed;
+    otr_manifest *changing; /* settings that the seats are being asked to take, or NULL */
+    bool refused;           /* one did not: the others go back */
+    otr_err refusal;
+    struct stat tried; /* the file of the latest load, also of one that failed */
+    bool adopted;      /* subscribed as the version at work wants */
+    bool waiting;      /* for the plugins in `after:` */
+    bool off;          /* an operator wants it off: a changed file does not switch it on */
+    bool stopping;
     uint64_t stop_deadline_ns;
-    bool load_after_drop, disable_after_drop;
-    bool switched_off; /* by an operator while a job ran: what it failed of does not count */
+    otr_hook_call *first_call, **last_call; /* questions that wait */
+    size_t n_calls;
     otr_dead_letter dead[OTR_DEAD_LETTERS]; /* a ring: the latest messages that failed */
     uint64_t n_dead;                        /* ever */
     otr_msg *again[OTR_DEAD_LETTERS];       /* to be replayed, before what the queue holds */
     size_t n_again;
-} otr_guest_plugin;
+    otr_facts *facts; /* what fresh sandboxes are still to hear; a reference, or NULL: all heard */
+    size_t next_fact;
+};
 
-static inline bool otr_guest_busy(const otr_guest_plugin *g)
+static inline otr_guest_plugin *otr_guest_of(otr_plugin *p)
 {
-    return g->job->kind != OTR_JOB_NONE;
+    return otr_plugin_state(p);
+}
+
+static inline bool otr_seat_busy(const otr_guest_seat *s)
+{
+    return s->job->kind != OTR_JOB_NONE;
+}
+
+/* Does nobody else touch its batch? */
+static inline bool otr_seat_batch_free(const otr_guest_seat *s)
+{
+    return s->job->kind != OTR_JOB_PROCESS;
 }
 
 /* guest.c */
-void otr_guest_run(otr_guest_plugin *g, otr_guest_job_kind kind);
-void otr_guest_pump(
-    otr_guest_plugin *g); /* gives the next job to an idle strand, if there is one */
-void otr_guest_fail(otr_guest_plugin *g, const otr_err *err, bool permanent);
-/* Drops the sandbox, and the code if asked; then loads again or stays off. */
-void otr_guest_drop_then(otr_guest_plugin *g, bool load_again, bool drop_code);
-/* The job's guest answered to info and subscriptions: subscribe and run. */
-otr_code otr_guest_adopt(otr_guest_plugin *g, otr_err *err) OTR_MUST_CHECK;
+/* Loads the seats, or waits for the plugins in `after:`. */
+void otr_guest_begin(otr_guest_plugin *g);
+/* The plugin's state follows from its seats; says so when it changes. */
+void otr_guest_derive(otr_guest_plugin *g);
+/* All seats leave; the plugin stays off until it is switched on. `quarantined`: by its failures. */
+void otr_guest_disable(otr_guest_plugin *g, const char *reason, bool quarantined);
+/* Takes name, topics and hooks from a seat that was loaded, and subscribes. */
+otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *err) OTR_MUST_CHECK;
 void otr_guest_check_stopped(otr_guest_plugin *g);
+
+/* guest_seat.c */
+otr_code otr_seats_new(otr_guest_plugin *g, otr_manifest *m, otr_seat_role role, otr_seats *ret,
+                       otr_err *err) OTR_MUST_CHECK;
+/* All of `seats` leave, and it is empty then. `close_wanted`: after close(). `finish_batch`: after
+ * the messages they took. */
+void otr_seats_leave(otr_seats *seats, bool close_wanted, bool finish_batch);
+/* Loads what is empty, as far as it may. */
+void otr_seats_load(otr_guest_plugin *g, otr_seats *seats);
+/* Starts the job. False: it cannot, the plugin is disabled and `s` is void. */
+bool otr_seat_run(otr_guest_seat *s, otr_guest_job_kind kind);
+/* Counts the failure. The seat backs off, or the plugin is disabled: `s` may be void then. */
+void otr_seat_fail(otr_guest_seat *s, const otr_err *err);
+void otr_seat_free(otr_guest_seat *s); /* idle; NULL is fine */
+
+/* guest_work.c */
+/* Gives every idle seat its next job, if there is one. */
+void otr_guest_pump(otr_guest_plugin *g);
+/* What `from` took and did not begin goes to whoever has room. */
+void otr_guest_hand_over(const otr_seats *from, const otr_seats *to);
+
+/* guest_hook.c */
+/* The question that is due, or NULL; it is the caller's then. */
+otr_hook_call *otr_guest_take_call(otr_guest_plugin *g);
+/* The batch's first `n` are done: answers those of them that were questions. */
+void otr_guest_answer_calls(otr_guest_job *job, size_t n);
+/* Nobody here will answer: those that wait, also in batches of seats that do not run. */
+void otr_guest_fail_calls(otr_guest_plugin *g, const char *why);
+void otr_guest_fail_batch(otr_guest_job *job, const char *why);
 
 /* guest_dead.c */
 /* Keeps what the job just failed to process; before its batch is released. */
-void otr_guest_bury(otr_guest_plugin *g);
+void otr_guest_bury(otr_guest_plugin *g, otr_guest_job *job);
+/* Keeps what is left of the batch, which nobody will process. */
+void otr_guest_bury_rest(otr_guest_plugin *g, const otr_guest_job *job, const char *reason);
 void otr_guest_forget_dead(otr_guest_plugin *g);
 
+/* guest_facts.c */
+/* There are fresh sandboxes: one of them will hear each fact, before what the queue holds. */
+void otr_guest_recall(otr_guest_plugin *g);
+otr_msg *otr_guest_next_fact(otr_guest_plugin *g); /* the caller's reference; NULL: heard all */
+
 /* guest_swap.c */
-/* Takes up `next`, if it is its turn. True: a job was started or all is under way. */
-bool otr_guest_take_next(otr_guest_plugin *g);
-/* Exchanges the jobs when the new one is ready and the old one has drained. */
-void otr_guest_exchange(otr_guest_plugin *g);
-void otr_guest_reconfigured(otr_guest_plugin *g, otr_code rc);
+/* Takes up `next`, if it is its turn. */
+void otr_guest_take_next(otr_guest_plugin *g);
+/* Exchanges the seats when the new ones are ready and the old ones have drained. */
+void otr_guest_try_exchange(otr_guest_plugin *g);
+/* The gate is closed: what is queued is for the new version. */
+bool otr_guest_gate_closed(const otr_guest_plugin *g);
+/* A fresh seat has loaded, or not. `s` may be void afterwards. */
+void otr_guest_fresh_loaded(otr_guest_seat *s, otr_code rc);
+/* RECONFIGURE is done. `s` may be void afterwards. */
+void otr_guest_reconfigured(otr_guest_seat *s, otr_code rc);
+/* Ends the change of settings when all were asked. */
+void otr_guest_check_changed(otr_guest_plugin *g);
 /* Lets the new version go, when there is one. */
 void otr_guest_forget_fresh(otr_guest_plugin *g);
 

@@ -1,264 +1,317 @@
-/* Changing a running guest: new settings in place, a new version beside the old one. */
+/* Changing a guest: new settings in place, a new version beside the old one. */
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "plugin/guest_plugin.h"
 
-static otr_guest_plugin *plugin_of(const otr_guest_job *job)
+static const otr_guest_seat *running_seat(const otr_guest_plugin *g)
 {
-    return job->owner;
-}
-
-/* ---- the old version goes ---- */
-
-static void retired(void *arg, otr_code rc)
-{
-    otr_guest_job *job = arg;
-    otr_guest_plugin *g = plugin_of(job);
-    otr_guest_job_kind ended = job->kind;
-    otr_err err = { 0 };
-    (void)rc;
-    otr_guest_job_merge(job, &g->p->stats, g->p->host->spec.bus);
-    job->drop_code = true;
-    if (ended != OTR_JOB_DROP && otr_guest_job_submit(job, OTR_JOB_DROP, retired, &err) == OTR_OK) {
-        return;
+    for (size_t i = 0; i < g->seats.n; i++) {
+        if (g->seats.items[i]->state == OTR_SEAT_RUNNING) {
+            return g->seats.items[i];
+        }
     }
-    otr_guest_job_free(job);
-    g->retiring--;
-    otr_guest_check_stopped(g);
+    return NULL;
 }
 
-static void retire(otr_guest_plugin *g, otr_guest_job *job, otr_guest_job_kind kind)
-{
-    otr_err err = { 0 };
-    g->retiring++;
-    job->deadline_ns = otr_now_ns() + job->manifest->call_ns;
-    job->drop_code = true;
-    if (otr_guest_job_submit(job, kind, retired, &err) != OTR_OK) {
-        otr_guest_job_free(job);
-        g->retiring--;
-    }
-}
-
-/* ---- the new version comes ---- */
+/* ---- a new version ---- */
 
 void otr_guest_forget_fresh(otr_guest_plugin *g)
 {
-    otr_guest_job *job = otr_steal(&g->fresh);
-    if (job != NULL && job->kind == OTR_JOB_NONE) {
-        retire(g, job, OTR_JOB_DROP);
-    }
-    otr_manifest_free(g->fresh_manifest);
-    g->fresh_manifest = NULL;
+    otr_seats_leave(&g->fresh, false, false);
+    otr_manifest_free(otr_steal(&g->fresh_manifest));
     g->fresh_ready = false;
 }
 
-static void fresh_loaded(void *arg, otr_code rc)
+void otr_guest_fresh_loaded(otr_guest_seat *s, otr_code rc)
 {
-    otr_guest_job *job = arg;
-    otr_guest_plugin *g = plugin_of(job);
-    job->kind = OTR_JOB_NONE;
-    job->cancellable = NULL;
-    otr_guest_job_merge(job, &g->p->stats, g->p->host->spec.bus);
+    otr_guest_plugin *g = s->g;
     if (rc != OTR_OK) {
+        otr_err why = s->job->err; /* the job that it stands in goes */
         otr_log_error("new version of plugin cannot be loaded, keeping the old one", "plugin",
-                      g->p->name, "err", job->err.msg);
-        otr_plugin_set_state(g->p, g->p->state_id, job->err.msg);
-    }
-    if (rc != OTR_OK || g->stopping) {
+                      g->p->name, "err", why.msg);
+        otr_plugin_set_state(g->p, g->p->state_id, why.msg);
         otr_guest_forget_fresh(g);
-        otr_guest_check_stopped(g);
-        otr_guest_pump(g);
         return;
+    }
+    s->state = OTR_SEAT_RUNNING;
+    otr_seats_load(g, &g->fresh);
+    for (size_t i = 0; i < g->fresh.n; i++) {
+        if (g->fresh.items[i]->state != OTR_SEAT_RUNNING) {
+            return;
+        }
     }
     otr_sub_stats queue = { 0 };
     if (g->p->sub != NULL) {
         otr_sub_get_stats(g->p->sub, &queue);
     }
     g->drain = queue.depth;
-    g->fresh_ready = true;
-    otr_guest_pump(g);
+    g->fresh_ready = g->fresh.n > 0;
 }
 
-static bool load_beside(otr_guest_plugin *g, otr_manifest *m)
+static void load_beside(otr_guest_plugin *g, otr_manifest *m)
 {
-    otr_plugin *p = g->p;
     otr_err err = { 0 };
-    otr_code rc = otr_guest_job_new(p->host->spec.loop, p->host->pool, p->name, m,
-                                    otr_plugin_host_engine(p->host, m), &g->fresh, &err);
-    if (rc == OTR_OK) {
-        g->fresh->owner = g;
-        rc = otr_guest_job_submit(g->fresh, OTR_JOB_LOAD, fresh_loaded, &err);
-    }
-    if (rc != OTR_OK) {
-        otr_log_error("new version of plugin not loaded, keeping the old one", "plugin", p->name,
+    if (otr_seats_new(g, m, OTR_SEAT_FRESH, &g->fresh, &err) != OTR_OK) {
+        otr_log_error("new version of plugin not loaded, keeping the old one", "plugin", g->p->name,
                       "err", err.msg);
-        otr_guest_job_free(g->fresh);
-        g->fresh = NULL;
         otr_manifest_free(m);
-        return false;
+        return;
     }
     g->fresh_manifest = m;
-    return true;
+    otr_seats_load(g, &g->fresh);
 }
 
-static bool same_topics(char *const *a, char *const *b)
+bool otr_guest_gate_closed(const otr_guest_plugin *g)
 {
-    size_t i = 0;
-    while (a != NULL && b != NULL && a[i] != NULL && b[i] != NULL && strcmp(a[i], b[i]) == 0) {
-        i++;
+    return g->fresh_ready && g->drain == 0;
+}
+
+/* One instance alone keeps the order of messages: the next begins where it ended. Several do not
+ * promise that, so each ends the messages it took while the new ones are at work. */
+static bool may_exchange(const otr_guest_plugin *g)
+{
+    if (!g->fresh_ready || (g->drain > 0 && running_seat(g) != NULL)) {
+        return false;
     }
-    return a != NULL && b != NULL && a[i] == NULL && b[i] == NULL;
+    return g->seats.n != 1 || g->seats.items[0]->job->kind != OTR_JOB_PROCESS;
 }
 
-void otr_guest_exchange(otr_guest_plugin *g)
+void otr_guest_try_exchange(otr_guest_plugin *g)
 {
+    if (!may_exchange(g)) {
+        return;
+    }
     otr_plugin *p = g->p;
-    otr_guest_job *old = g->job;
+    otr_seats old = g->seats;
     otr_manifest *old_manifest = p->manifest;
-    g->job = otr_steal(&g->fresh);
+    otr_err err = { 0 };
+    g->seats = g->fresh;
+    g->fresh = (otr_seats){ NULL, 0 };
     p->manifest = otr_steal(&g->fresh_manifest);
     g->fresh_ready = false;
     g->failures = 0;
-    /* What the old one had taken and not begun goes to the new one, first. */
-    memcpy(g->job->batch, old->batch, sizeof(old->batch));
-    g->job->n = old->n;
-    old->n = 0;
-    char *const *wanted = p->manifest->subscribe != NULL ? p->manifest->subscribe : g->job->topics;
-    if (!same_topics(p->patterns, wanted) || p->manifest->queue != old_manifest->queue) {
-        otr_plugin_unsubscribe(p);
+    g->down = 0;
+    for (size_t i = 0; i < g->seats.n; i++) {
+        g->seats.items[i]->role = OTR_SEAT_AT_WORK;
     }
-    retire(g, old, OTR_JOB_CLOSE);
+    otr_guest_hand_over(&old, &g->seats);
+    otr_seats_leave(&old, true, true);
     otr_manifest_free(old_manifest);
-    otr_err err = { 0 };
-    if (otr_guest_adopt(g, &err) != OTR_OK) {
-        otr_guest_fail(g, &err, true);
+    if (otr_guest_adopt(g, g->seats.items[0], &err) != OTR_OK) {
+        otr_log_error("plugin disabled", "plugin", p->name, "reason", err.msg);
+        otr_guest_disable(g, err.msg, false);
         return;
     }
-    otr_guest_pump(g);
+    otr_guest_recall(g);
+    p->running = g->seats.n;
+    otr_log_info("plugin running", "plugin", p->name, "version",
+                 p->version != NULL ? p->version : "", "abi", p->abi, "engine",
+                 p->manifest->engine);
+    otr_plugin_set_state(p, OTR_PLUGIN_RUNNING, "");
+    otr_plugin_settle(p);
+}
+
+/* The plugin does not run: nothing is lost when it begins anew. */
+static void begin_anew(otr_guest_plugin *g, otr_manifest *m)
+{
+    otr_plugin *p = g->p;
+    otr_seats seats;
+    otr_err err = { 0 };
+    if (otr_seats_new(g, m, OTR_SEAT_AT_WORK, &seats, &err) != OTR_OK) {
+        otr_log_error("plugin not loaded anew", "plugin", p->name, "err", err.msg);
+        otr_manifest_free(m);
+        return;
+    }
+    otr_guest_hand_over(&g->seats, &seats);
+    otr_seats_leave(&g->seats, false, false);
+    g->seats = seats;
+    otr_manifest_free(p->manifest);
+    p->manifest = m;
+    p->quarantined = false;
+    g->adopted = false;
+    g->failures = 0;
+    g->down = 0;
+    otr_guest_begin(g);
 }
 
 /* ---- new settings ---- */
 
-void otr_guest_reconfigured(otr_guest_plugin *g, otr_code rc)
+/* They go to every seat that runs or is about to; all take them, or all go back. */
+static void change(otr_guest_plugin *g, otr_manifest *m)
 {
-    otr_manifest *old = otr_steal(&g->previous);
-    if (rc == OTR_OK) {
-        otr_manifest_free(old);
-        otr_log_info("plugin reconfigured", "plugin", g->p->name);
-        otr_plugin_set_state(g->p, OTR_PLUGIN_RUNNING, "");
-        return;
-    }
-    otr_log_warn("plugin refused its new config, keeping the old one", "plugin", g->p->name, "err",
-                 g->job->err.msg);
-    otr_manifest_free(g->p->manifest);
-    g->p->manifest = old;
-    otr_guest_job_use(g->job, old);
-    if (g->job->guest == NULL || otr_guest_dead(g->job->guest)) {
-        otr_guest_fail(g, &g->job->err, false);
-    } else {
-        otr_plugin_set_state(g->p, OTR_PLUGIN_RUNNING, g->job->err.msg);
+    g->changing = m;
+    g->refused = false;
+    for (size_t i = 0; i < g->seats.n; i++) {
+        otr_guest_seat *s = g->seats.items[i];
+        s->take_settings = s->state == OTR_SEAT_RUNNING || s->state == OTR_SEAT_LOADING;
     }
 }
 
-static void use_manifest(otr_guest_plugin *g, otr_manifest *m)
+static void refuse(otr_guest_plugin *g, const otr_err *why)
 {
-    g->p->manifest = m;
-    otr_guest_job_use(g->job, m);
-    g->job->hostcalls.denial_logged = false;
+    otr_log_warn("plugin refused its new config, keeping the old one", "plugin", g->p->name, "err",
+                 why->msg);
+    g->refused = true;
+    g->refusal = *why;
+    for (size_t i = 0; i < g->seats.n; i++) {
+        otr_guest_seat *s = g->seats.items[i];
+        s->take_settings = s->job->manifest == g->changing;
+    }
+}
+
+void otr_guest_reconfigured(otr_guest_seat *s, otr_code rc)
+{
+    otr_guest_plugin *g = s->g;
+    if (rc == OTR_OK) {
+        return;
+    }
+    bool went_back = s->job->manifest == g->p->manifest;
+    if (!g->refused) {
+        refuse(g, &s->job->err);
+    }
+    s->take_settings = false;
+    otr_guest_job_use(s->job, g->p->manifest);
+    /* One that cannot go back either is replaced: what settings it has nobody knows. */
+    if (went_back || s->job->guest == NULL || otr_guest_dead(s->job->guest)) {
+        otr_seat_fail(s, &s->job->err);
+    }
+}
+
+void otr_guest_check_changed(otr_guest_plugin *g)
+{
+    for (size_t i = 0; i < g->seats.n; i++) {
+        const otr_guest_seat *s = g->seats.items[i];
+        if (s->take_settings || s->job->kind == OTR_JOB_RECONFIGURE) {
+            return;
+        }
+    }
+    otr_manifest *m = otr_steal(&g->changing);
+    if (m == NULL) {
+        return;
+    }
+    if (!g->refused) {
+        otr_manifest_free(g->p->manifest);
+        g->p->manifest = m;
+        otr_log_info("plugin reconfigured", "plugin", g->p->name);
+    } else {
+        otr_manifest_free(m);
+    }
+    for (size_t i = 0; i < g->seats.n; i++) {
+        otr_guest_seat *s = g->seats.items[i];
+        if (s->state == OTR_SEAT_EMPTY && !otr_seat_busy(s)) {
+            otr_guest_job_use(s->job, g->p->manifest);
+        }
+    }
+    if (g->p->state_id == OTR_PLUGIN_RUNNING) {
+        otr_plugin_set_state(g->p, OTR_PLUGIN_RUNNING, g->refused ? g->refusal.msg : "");
+    }
+    otr_seats_load(g, &g->seats);
 }
 
 /* A waPC guest cannot be asked whether it has reconfigure(): unless it says so in info it is loaded
  * anew. */
 static bool can_reconfigure(const otr_guest_plugin *g)
 {
-    bool sure = (g->job->info.operations & OTR_HAS_LIST) != 0 || strcmp(g->p->abi, "wapc") != 0;
-    return sure && g->p->state_id == OTR_PLUGIN_RUNNING &&
-           otr_guest_job_has(g->job, OTR_HAS_RECONFIGURE, "reconfigure");
-}
-
-bool otr_guest_take_next(otr_guest_plugin *g)
-{
-    if (g->next == NULL || g->fresh != NULL) {
+    const otr_guest_seat *s = running_seat(g);
+    if (s == NULL) {
         return false;
     }
-    otr_plugin *p = g->p;
+    bool sure = (s->job->info.operations & OTR_HAS_LIST) != 0 || strcmp(g->p->abi, "wapc") != 0;
+    return sure && otr_guest_job_has(s->job, OTR_HAS_RECONFIGURE, "reconfigure");
+}
+
+void otr_guest_take_next(otr_guest_plugin *g)
+{
+    if (g->next == NULL || g->fresh.n > 0 || g->changing != NULL) {
+        return;
+    }
     otr_manifest *m = otr_steal(&g->next);
     bool new_code = g->next_is_new_code;
     g->next_is_new_code = false;
     if (!new_code && can_reconfigure(g)) {
-        g->previous = p->manifest;
-        use_manifest(g, m);
-        otr_guest_run(g, OTR_JOB_RECONFIGURE);
-        return true;
+        change(g, m);
+    } else if (running_seat(g) != NULL) {
+        load_beside(g, m);
+    } else {
+        begin_anew(g, m);
     }
-    if (p->state_id == OTR_PLUGIN_RUNNING) {
-        (void)load_beside(g, m);
-        return false; /* the old one works on */
-    }
-    otr_manifest_free(p->manifest);
-    use_manifest(g, m);
-    g->job->engine = otr_plugin_host_engine(p->host, m); /* its code is dropped before it loads */
-    g->failures = 0;
-    otr_timer_stop(g->timer);
-    otr_plugin_unsubscribe(p);
-    otr_plugin_set_state(p, OTR_PLUGIN_LOADING, "");
-    otr_guest_drop_then(g, true, true);
-    return true;
 }
+
+/* ---- what is asked from outside ---- */
 
 void otr_guest_plugin_reload(otr_plugin *p)
 {
-    otr_guest_plugin *g = otr_plugin_state(p);
+    otr_guest_plugin *g = otr_guest_of(p);
     g->next_is_new_code = true;
     otr_guest_plugin_reconfigure(p, otr_manifest_ref(g->next != NULL ? g->next : p->manifest));
 }
 
 otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err)
 {
-    otr_guest_plugin *g = otr_plugin_state(p);
-    if (p->state_id == OTR_PLUGIN_DISABLED) {
-        return OTR_OK;
+    otr_guest_plugin *g = otr_guest_of(p);
+    (void)err;
+    if (g->next != NULL) { /* it counts when the plugin is switched on again */
+        otr_manifest_free(p->manifest);
+        p->manifest = otr_steal(&g->next);
+        g->next_is_new_code = false;
     }
-    if (otr_guest_busy(g) && g->job->kind != OTR_JOB_PROCESS) {
-        return otr_fail(err, OTR_ESTATE, "plugin \"%s\" is %s: ask again in a moment", p->name,
-                        otr_plugin_state_name(p->state_id));
-    }
-    otr_timer_stop(g->timer);
-    otr_plugin_unsubscribe(p);
-    otr_plugin_set_state(p, OTR_PLUGIN_DISABLED, "switched off by an operator");
-    g->switched_off = true;
-    if (otr_guest_busy(g)) {
-        if (g->job->cancellable != NULL) {
-            otr_guest_cancel(g->job->cancellable);
-        }
-    } else {
-        otr_guest_drop_then(g, false, true);
+    g->off = true;
+    if (p->state_id != OTR_PLUGIN_DISABLED) {
+        otr_guest_disable(g, "switched off by an operator", false);
     }
     return OTR_OK;
 }
 
 void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest)
 {
-    otr_guest_plugin *g = otr_plugin_state(p);
+    otr_guest_plugin *g = otr_guest_of(p);
     g->next_is_new_code = g->next_is_new_code ||
                           strcmp(p->manifest->identity, manifest->identity) != 0 ||
                           otr_guest_plugin_stale(p) || p->state_id == OTR_PLUGIN_DISABLED;
     otr_manifest_free(g->next);
     g->next = manifest;
+    g->off = false;
     otr_guest_pump(g);
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
 bool otr_guest_plugin_stale(otr_plugin *p)
 {
-    const otr_guest_plugin *g = otr_plugin_state(p);
-    const struct stat *then = g->fresh != NULL && g->fresh_ready ? &g->fresh->file : &g->job->file;
-    struct stat now;
-    if (g->job->kind == OTR_JOB_LOAD || then->st_ino == 0 || stat(p->manifest->source, &now) != 0) {
+    const otr_guest_plugin *g = otr_guest_of(p);
+    const otr_seats *seats = g->fresh_ready ? &g->fresh : &g->seats;
+    if (seats->n == 0 || seats->items[0]->job->kind == OTR_JOB_LOAD) {
         return false;
     }
-    return now.st_dev != then->st_dev || now.st_ino != then->st_ino ||
-           now.st_size != then->st_size || now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
-           now.st_mtim.tv_nsec != then->st_mtim.tv_nsec;
+    const struct stat *then = &seats->items[0]->job->file;
+    struct stat now;
+    if (otr_guest_parts_changed(&seats->items[0]->job->parts)) {
+        return true;
+    }
+    if (then->st_ino == 0 || stat(p->manifest->source, &now) != 0) {
+        return false;
+    }
+    return !same_file(&now, then);
+}
+
+otr_file_state otr_guest_plugin_compare(const otr_plugin *p, const struct stat *now)
+{
+    const otr_guest_plugin *g = p->state;
+    if (g->off || g->stopping) {
+        return OTR_FILE_SAME;
+    }
+    if (g->fresh.n > 0 || g->next != NULL) {
+        return OTR_FILE_BUSY;
+    }
+    for (size_t i = 0; i < g->seats.n; i++) {
+        if (g->seats.items[i]->job->kind == OTR_JOB_LOAD) {
+            return OTR_FILE_BUSY;
+        }
+    }
+    return same_file(now, &g->tried) ? OTR_FILE_SAME : OTR_FILE_OTHER;
 }

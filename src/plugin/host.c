@@ -8,7 +8,10 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "plugin/contract.h"
+#include "plugin/hook_call.h"
 #include "plugin/internal.h"
+#include "plugin/watch.h"
 
 enum { TURN_MESSAGES = 64 };
 
@@ -93,12 +96,17 @@ static void fill_view(const otr_plugin *p, otr_plugin_view *view)
                                       : OTR_VERSION,
         .abi = p->abi != NULL ? p->abi : "",
         .engine = guest ? p->manifest->engine : "",
-        .source = guest ? p->manifest->source : "",
+        .source = guest ? p->manifest->label : "",
         .sha256 = p->sha256,
+        .encoding = guest ? otr_encoding_names[p->manifest->encoding] : "",
         .state = p->state_id,
         .reason = p->reason,
         .state_since_ns = p->state_since_ns,
         .subscribes = p->patterns != NULL ? (const char *const *)p->patterns : none,
+        .hooks = p->hooks != NULL ? (const char *const *)p->hooks : none,
+        .instances = guest ? p->manifest->instances : 0,
+        .running = p->running,
+        .quarantined = p->quarantined,
         .stats = p->stats,
     };
     if (p->sub != NULL) {
@@ -263,6 +271,7 @@ void otr_plugin_free(otr_plugin *p)
         otr_free(p->stats.metrics);
     }
     otr_manifest_free(p->manifest);
+    otr_contract_free_list(p->hooks);
     otr_free(p->version);
     otr_free(p->state);
     otr_free(p->name);
@@ -312,7 +321,15 @@ static void tell_ready(otr_plugin_host *host)
 
 void otr_plugin_settle(otr_plugin *p)
 {
+    if (p->settled) {
+        return;
+    }
     p->settled = true;
+    for (otr_plugin *other = p->host->first; other != NULL; other = other->next) {
+        if (other->manifest != NULL && other->started && !other->stopped) {
+            otr_guest_plugin_others_settled(other);
+        }
+    }
     tell_ready(p->host);
 }
 
@@ -336,9 +353,13 @@ void otr_plugin_host_free(otr_plugin_host *host)
         return;
     }
     assert(!otr_plugin_host_stuck(host));
+    while (host->hooks != NULL) {
+        otr_hook_cancel(host->hooks);
+    }
     while (host->last != NULL) {
         otr_plugin_free(host->last);
     }
+    otr_source_watch_free(host->watches);
     otr_loop_defer_cancel(&host->stop_check);
     otr_loop_defer_cancel(&host->sweep);
     otr_timer_free(host->deadline);
@@ -347,6 +368,7 @@ void otr_plugin_host_free(otr_plugin_host *host)
             host->engines[i]->ops->close(host->engines[i]);
         }
     }
+    otr_plugin_compiler_free(host->compiler);
     otr_free(host);
 }
 
@@ -430,6 +452,7 @@ static void finish_stop(otr_plugin_host *host)
 static void check_stopped(void *arg)
 {
     otr_plugin_host *host = arg;
+    otr_host_stop_more(host);
     for (const otr_plugin *p = host->first; p != NULL; p = p->next) {
         if (!p->stopped) {
             return;
@@ -441,6 +464,7 @@ static void check_stopped(void *arg)
 static void sweep(void *arg)
 {
     otr_plugin_host *host = arg;
+    otr_host_stop_more(host);
     for (otr_plugin *p = host->first, *next; p != NULL && !host->stopping; p = next) {
         next = p->next;
         if (p->manifest != NULL && p->stopped) {
@@ -474,6 +498,10 @@ static void past_deadline(void *arg)
 void otr_plugin_host_stop(otr_plugin_host *host, uint64_t deadline_ns, otr_loop_fn *done, void *arg)
 {
     host->stopping = true;
+    if (host->compiler != NULL) {
+        otr_plugin_compiler_stop(host->compiler);
+    }
+    otr_source_watch_free(otr_steal(&host->watches));
     host->stop_done = done;
     host->stop_arg = arg;
     uint64_t now = otr_now_ns();
@@ -482,11 +510,20 @@ void otr_plugin_host_stop(otr_plugin_host *host, uint64_t deadline_ns, otr_loop_
     if (otr_timer_new(host->spec.loop, past_deadline, host, &host->deadline, &err) == OTR_OK) {
         otr_timer_start(host->deadline, wait_ms, 0);
     }
+    otr_hooks_end(host);
     for (otr_plugin *p = host->last; p != NULL; p = p->prev) {
-        if (p->stopped) {
+        if (!p->stopped) {
+            otr_plugin_set_state(p, OTR_PLUGIN_STOPPING, "");
+        }
+        if (!p->stopped && p->manifest != NULL) {
+            otr_host_stop_one(p, deadline_ns);
+        }
+    }
+    otr_host_stop_more(host);
+    for (otr_plugin *p = host->last; p != NULL; p = p->prev) {
+        if (p->stopped || p->manifest != NULL) {
             continue;
         }
-        otr_plugin_set_state(p, OTR_PLUGIN_STOPPING, "");
         if (p->inited && p->ops->stop != NULL) {
             p->ops->stop(p, deadline_ns);
         } else {

@@ -26,7 +26,7 @@ typedef enum otr_plugin_state_id {
 
 const char *otr_plugin_state_name(otr_plugin_state_id state); /* "loading" … */
 
-enum { OTR_PLUGIN_BUCKETS = 12 };
+enum { OTR_PLUGIN_BUCKETS = 12, OTR_PLUGIN_NAME_BYTES = 65 };
 extern const double otr_plugin_bucket_bounds[OTR_PLUGIN_BUCKETS + 1]; /* seconds; ended by 0 */
 
 typedef struct otr_plugin_stats {
@@ -39,10 +39,13 @@ typedef struct otr_plugin_stats {
     uint64_t publish_dropped; /* refused: grant, quota, malformed, no memory */
     uint64_t denials;         /* host operations that a grant did not cover */
     uint64_t logs, logs_dropped;
-    uint64_t dead_letters;                        /* messages that failed, ever */
+    uint64_t dead_letters; /* messages that failed, ever */
+    uint64_t hooks_asked;
+    uint64_t hooks_denied;                        /* by its answer, or for want of one */
+    uint64_t hooks_unanswered;                    /* no usable answer in time */
     uint64_t call_ns;                             /* time in calls, all together */
     uint64_t time_counts[OTR_PLUGIN_BUCKETS + 1]; /* calls by duration */
-    uint64_t memory_bytes;                        /* guest memory now */
+    uint64_t memory_bytes;                        /* guest memory now, of all instances */
     uint64_t memory_max_bytes;
     otr_sub_stats queue;
     otr_guest_metrics *metrics; /* the plugin's own; NULL: none so far */
@@ -53,10 +56,14 @@ typedef struct otr_plugin_view { /* borrowed until the next turn of the loop */
     const char *kind;                           /* "module" or "guest" */
     const char *version;                        /* guests: from info; modules: the agent's */
     const char *abi, *engine, *source, *sha256; /* guests; "" for modules */
+    const char *encoding;                       /* guests: "json" …; "" for modules */
     otr_plugin_state_id state;
     const char *reason;            /* of backoff or disabled; "" otherwise */
     uint64_t state_since_ns;       /* monotonic */
     const char *const *subscribes; /* NULL-terminated */
+    const char *const *hooks;      /* guests: questions it answers; NULL-terminated */
+    size_t instances, running;     /* guests: sandboxes configured, and at work */
+    bool quarantined;              /* disabled by too many failures */
     otr_plugin_stats stats;
 } otr_plugin_view;
 
@@ -64,6 +71,9 @@ typedef struct otr_plugin_host_spec {
     otr_loop *loop;
     otr_bus *bus;
     otr_pool *pool; /* workers for guests; outlives the host */
+    /* The program whose `plugin compile` compiles guests, in a process for each. Optional: NULL
+     * compiles in this process. */
+    const char *program;
     void *services;
     /* A plugin changed state. Optional. */
     void (*changed)(void *arg, const otr_plugin_view *view);
@@ -104,7 +114,8 @@ otr_code otr_plugin_host_tell(otr_plugin_host *host, const char *name, otr_plugi
 otr_code otr_plugin_host_dead_letters(const otr_plugin_host *host, const char *name, otr_buf *out,
                                       otr_err *err) OTR_MUST_CHECK;
 
-/* Stops all in reverse order, then calls done(arg) on the loop, not later than deadline_ns. */
+/* Stops all in reverse order, a guest after those that came up after it, then calls done(arg) on
+ * the loop, not later than deadline_ns. */
 void otr_plugin_host_stop(otr_plugin_host *host, uint64_t deadline_ns, otr_loop_fn *done,
                           void *arg);
 

@@ -4,13 +4,14 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "plugin/fetch.h"
 #include "plugin/manifest_read.h"
 #include "wasm/engine.h"
 #include "wasm/guest.h"
 
 #define SIGNATURE_SUFFIX ".minisig"
 
-enum { NAME_BYTES = 64, SHA256_DIGITS = 64 };
+enum { NAME_BYTES = 64 };
 
 bool otr_plugin_name_ok(const char *name)
 {
@@ -37,15 +38,21 @@ void otr_manifest_free(otr_manifest *m)
     }
     otr_free(m->name);
     otr_free(m->source);
+    otr_free(m->label);
     otr_free(m->abi);
     otr_free(m->engine);
     otr_free(m->sha256);
     otr_free(m->signature);
     otr_manifest_free_list(m->trust_keys);
+    otr_manifest_free_list(m->revoked);
+    otr_free(m->ca);
+    otr_free(m->downloads);
     otr_free(m->where);
     otr_free(m->config_json);
     otr_manifest_free_list(m->config_pairs);
     otr_manifest_free_list(m->subscribe);
+    otr_manifest_free_life(m);
+    otr_manifest_free_modules(m);
     otr_manifest_free_list(m->publish);
     otr_http_grants_deinit(&m->http);
     otr_manifest_free_grants(m);
@@ -65,6 +72,7 @@ void otr_manifest_set_free(otr_manifest_set *set)
     otr_free(set->items);
     otr_free(set->cache_dir);
     otr_free(set->store);
+    otr_free(set->downloads);
     otr_free(set);
 }
 
@@ -105,33 +113,29 @@ static otr_code read_config(const otr_node *entry, otr_manifest *m, otr_err *err
     return rc;
 }
 
-static otr_code read_duration(const otr_node *map, const char *key, uint64_t *slot, otr_err *err)
-{
-    const otr_node *node = otr_node_get(map, key);
-    if (node == NULL) {
-        return OTR_OK;
-    }
-    otr_code rc = otr_node_as_duration_ns(node, slot, err);
-    if (rc == OTR_OK && *slot == 0) {
-        return otr_manifest_bad(node, OTR_EINVAL, "a time limit must be longer than 0", err);
-    }
-    return rc;
-}
-
 static otr_code read_bytes(const otr_node *map, const char *key, uint64_t *slot, otr_err *err)
 {
     const otr_node *node = otr_node_get(map, key);
     return node != NULL ? otr_node_as_bytes(node, slot, err) : OTR_OK;
 }
 
+static otr_code read_count(const otr_node *map, const char *key, int64_t most, int64_t *slot,
+                           otr_err *err)
+{
+    const otr_node *node = otr_node_get(map, key);
+    return node != NULL ? otr_node_as_int(node, 1, most, slot, err) : OTR_OK;
+}
+
 static otr_code read_limits(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "memory", "vars", "call", "init", "queue", NULL };
+    static const char *const known[] = { "memory", "vars",  "zero",    "call",
+                                         "init",   "queue", "publish", NULL };
     m->memory_bytes = OTR_LIMIT_PLUGIN_MEMORY_BYTES;
     m->vars_bytes = OTR_LIMIT_PLUGIN_VARS_BYTES;
     m->call_ns = UINT64_C(1000000) * OTR_LIMIT_PLUGIN_CALL_MS;
     m->init_ns = UINT64_C(1000000) * OTR_LIMIT_PLUGIN_INIT_MS;
     m->queue = OTR_LIMIT_PLUGIN_QUEUE;
+    m->publish_per_s = OTR_LIMIT_PLUGIN_PUBLISH_S;
     const otr_node *limits = otr_node_get(entry, "limits");
     if (limits == NULL) {
         return OTR_OK;
@@ -140,14 +144,16 @@ static otr_code read_limits(const otr_node *entry, otr_manifest *m, otr_err *err
     rc = rc == OTR_OK ? otr_node_only(limits, known, err) : rc;
     rc = rc == OTR_OK ? read_bytes(limits, "memory", &m->memory_bytes, err) : rc;
     rc = rc == OTR_OK ? read_bytes(limits, "vars", &m->vars_bytes, err) : rc;
-    rc = rc == OTR_OK ? read_duration(limits, "call", &m->call_ns, err) : rc;
-    rc = rc == OTR_OK ? read_duration(limits, "init", &m->init_ns, err) : rc;
-    const otr_node *queue = otr_node_get(limits, "queue");
-    if (rc == OTR_OK && queue != NULL) {
-        int64_t n = 0;
-        rc = otr_node_as_int(queue, 1, OTR_LIMIT_BUS_QUEUE, &n, err);
-        m->queue = rc == OTR_OK ? (size_t)n : m->queue;
-    }
+    rc = rc == OTR_OK ? otr_manifest_zeroing(limits, m, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_duration(limits, "call", &m->call_ns, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_duration(limits, "init", &m->init_ns, err) : rc;
+    int64_t queue = (int64_t)m->queue, publish = m->publish_per_s;
+    rc = rc == OTR_OK ? read_count(limits, "queue", OTR_LIMIT_BUS_QUEUE, &queue, err) : rc;
+    rc = rc == OTR_OK
+             ? read_count(limits, "publish", OTR_LIMIT_PLUGIN_PUBLISH_MOST_S, &publish, err)
+             : rc;
+    m->queue = (size_t)queue;
+    m->publish_per_s = (unsigned)publish;
     return rc;
 }
 
@@ -166,8 +172,7 @@ static otr_code check_engine(const otr_node *entry, otr_manifest *m, otr_err *er
         return otr_fail(err, OTR_EUNSUP, "%s: abi: \"%s\" is not built in; there are: extism, wapc",
                         otr_node_where(otr_node_get(entry, "abi"), where, sizeof(where)), m->abi);
     }
-    if (m->sha256 != NULL && (strlen(m->sha256) != SHA256_DIGITS ||
-                              strspn(m->sha256, "0123456789abcdef") != SHA256_DIGITS)) {
+    if (m->sha256 != NULL && !otr_manifest_sha256_ok(m->sha256)) {
         return otr_manifest_bad(otr_node_get(entry, "sha256"), OTR_EINVAL,
                                 "sha256: expected 64 lower-case hex digits", err);
     }
@@ -187,25 +192,39 @@ static otr_code check_name(const otr_node *entry, const otr_manifest *m, otr_err
     return OTR_OK;
 }
 
-/* A relative source is looked for in `directory`, or beside the configuration file. */
-static otr_code resolve_source(const char *directory, otr_manifest *m, otr_err *err)
+/* `source` with the suffix of a signature; a query stays at the end. */
+static otr_code default_signature(otr_manifest *m, otr_err *err)
 {
-    if (strncmp(m->source, "file:", 5) == 0) {
-        memmove(m->source, m->source + 5, strlen(m->source + 5) + 1);
-    }
-    otr_code rc = otr_manifest_resolve(directory, &m->source, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    if (m->signature != NULL) {
-        return otr_manifest_resolve(directory, &m->signature, err);
-    }
     size_t cap = strlen(m->source) + sizeof(SIGNATURE_SUFFIX);
+    size_t n = otr_url_is(m->source) ? strcspn(m->source, "?") : strlen(m->source);
     if ((m->signature = otr_alloc(cap)) == NULL) {
         return otr_fail_nomem(err);
     }
-    (void)snprintf(m->signature, cap, "%s" SIGNATURE_SUFFIX, m->source);
+    (void)snprintf(m->signature, cap, "%.*s" SIGNATURE_SUFFIX "%s", (int)n, m->source,
+                   m->source + n);
     return OTR_OK;
+}
+
+/* A relative source is looked for in `directory`, or beside the configuration file. */
+static otr_code resolve_source(const char *directory, otr_manifest *m, otr_err *err)
+{
+    char label[OTR_URL_LABEL_BYTES];
+    otr_code rc = OTR_OK;
+    if (strncmp(m->source, "file:", 5) == 0) {
+        memmove(m->source, m->source + 5, strlen(m->source + 5) + 1);
+    }
+    if (!otr_url_is(m->source)) {
+        rc = otr_manifest_resolve(directory, &m->source, err);
+    }
+    if (rc == OTR_OK && (m->label = otr_strdup(otr_url_label(m->source, label))) == NULL) {
+        rc = otr_fail_nomem(err);
+    }
+    if (rc == OTR_OK && m->signature == NULL) {
+        return default_signature(m, err);
+    }
+    return rc == OTR_OK && !otr_url_is(m->signature)
+               ? otr_manifest_resolve(directory, &m->signature, err)
+               : rc;
 }
 
 /* Everything that makes it another plugin: all members but `config`, and whom to trust. */
@@ -224,6 +243,10 @@ static otr_code read_identity(const otr_node *entry, otr_manifest *m, otr_err *e
     for (char *const *key = m->trust_keys; rc == OTR_OK && *key != NULL; key++) {
         rc = otr_buf_addf(&out, err, "\ntrust=%s", *key);
     }
+    for (char *const *one = m->revoked; rc == OTR_OK && *one != NULL; one++) {
+        rc = otr_buf_addf(&out, err, "\nrevoked=%s", *one);
+    }
+    rc = rc == OTR_OK && m->ca != NULL ? otr_buf_addf(&out, err, "\nca=%s", m->ca) : rc;
     if (rc == OTR_OK && (m->identity = otr_strdup(otr_buf_text(&out))) == NULL) {
         rc = otr_fail_nomem(err);
     }
@@ -245,43 +268,51 @@ static otr_code read_texts(const otr_node *map, const text_key *texts, size_t n,
     return rc;
 }
 
-static otr_code read_subscribe(const otr_node *entry, otr_manifest *m, otr_err *err)
+/* Which messages it gets, and what they look like. */
+static otr_code read_messages(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
+    size_t encoding = 0;
+    otr_code rc = otr_manifest_choice(entry, "encoding", otr_encoding_names, &encoding, err);
+    m->encoding = (otr_encoding)encoding;
     const otr_node *node = otr_node_get(entry, "subscribe");
-    return node != NULL ? otr_manifest_patterns(node, "subscribe", &m->subscribe, err) : OTR_OK;
+    return rc == OTR_OK && node != NULL
+               ? otr_manifest_patterns(node, "subscribe", &m->subscribe, err)
+               : rc;
+}
+
+static otr_code note_where(const otr_node *entry, otr_manifest *m, otr_err *err)
+{
+    char where[OTR_MANIFEST_WHERE];
+    m->where = otr_strdup(otr_node_where(entry, where, sizeof(where)));
+    return m->where != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
 static otr_code read_entry(const otr_node *entry, const char *directory, const otr_trust *trust,
                            otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "name",   "source",    "abi",        "engine",
-                                         "sha256", "signature", "config",     "subscribe",
-                                         "grants", "limits",    "on_failure", NULL };
-    static const char *const outcomes[] = { "restart", "disable", NULL };
+    static const char *const known[] = { "name",       "source",    "abi",       "engine",
+                                         "sha256",     "signature", "config",    "subscribe",
+                                         "grants",     "limits",    "hooks",     "after",
+                                         "on_failure", "restart",   "instances", "modules",
+                                         "encoding",   NULL };
     const text_key texts[] = { { "name", &m->name },     { "source", &m->source },
                                { "abi", &m->abi },       { "engine", &m->engine },
                                { "sha256", &m->sha256 }, { "signature", &m->signature } };
     otr_code rc = otr_manifest_kind(entry, OTR_NODE_MAP, "plugins.load", err);
     rc = rc == OTR_OK ? otr_node_only(entry, known, err) : rc;
     rc = rc == OTR_OK ? read_texts(entry, texts, OTR_COUNT(texts), err) : rc;
+    rc = rc == OTR_OK ? note_where(entry, m, err) : rc;
     rc = rc == OTR_OK ? check_name(entry, m, err) : rc;
     rc = rc == OTR_OK ? check_engine(entry, m, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_demand(entry, trust, m, err) : rc;
     rc = rc == OTR_OK ? read_config(entry, m, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_grants(entry, m, err) : rc;
     rc = rc == OTR_OK ? read_limits(entry, m, err) : rc;
-    rc = rc == OTR_OK ? read_subscribe(entry, m, err) : rc;
-    size_t outcome = 0;
-    rc = rc == OTR_OK ? otr_manifest_choice(entry, "on_failure", outcomes, &outcome, err) : rc;
-    m->on_failure = (otr_on_failure)outcome;
+    rc = rc == OTR_OK ? read_messages(entry, m, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_life(entry, m, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_modules(entry, directory, trust, m, err) : rc;
     rc = rc == OTR_OK ? resolve_source(directory, m, err) : rc;
-    rc = rc == OTR_OK ? read_identity(entry, m, err) : rc;
-    char where[OTR_MANIFEST_WHERE];
-    if (rc == OTR_OK &&
-        (m->where = otr_strdup(otr_node_where(entry, where, sizeof(where)))) == NULL) {
-        rc = otr_fail_nomem(err);
-    }
-    return rc;
+    return rc == OTR_OK ? read_identity(entry, m, err) : rc;
 }
 
 static otr_code check_unique(const otr_manifest_set *set, const otr_manifest *m,
@@ -296,6 +327,17 @@ static otr_code check_unique(const otr_manifest_set *set, const otr_manifest *m,
         }
     }
     return OTR_OK;
+}
+
+static otr_code share_settings(const otr_manifest_set *set, otr_manifest *m, otr_err *err)
+{
+    m->fetch_ns = set->fetch_ns;
+    m->watch = set->watch;
+    m->store = otr_strdup(set->store);
+    m->downloads = set->downloads != NULL ? otr_strdup(set->downloads) : NULL;
+    return m->store != NULL && (m->downloads != NULL || set->downloads == NULL)
+               ? OTR_OK
+               : otr_fail_nomem(err);
 }
 
 static otr_code read_load(const otr_node *load, const char *directory, const otr_trust *trust,
@@ -318,16 +360,14 @@ static otr_code read_load(const otr_node *load, const char *directory, const otr
         rc = m != NULL ? read_entry(otr_node_at(load, i), directory, trust, m, err)
                        : otr_fail_nomem(err);
         rc = rc == OTR_OK ? check_unique(set, m, otr_node_at(load, i), err) : rc;
-        if (rc == OTR_OK && (m->store = otr_strdup(set->store)) == NULL) {
-            rc = otr_fail_nomem(err);
-        }
+        rc = rc == OTR_OK ? share_settings(set, m, err) : rc;
         if (rc != OTR_OK) {
             otr_manifest_free(m);
             return rc;
         }
         set->items[set->n++] = m;
     }
-    return OTR_OK;
+    return rc == OTR_OK ? otr_manifest_check_order(set, err) : rc;
 }
 
 static otr_code default_directory(const otr_config *cfg, char **ret, otr_err *err)
@@ -352,34 +392,66 @@ static otr_code below_lib_dir(const otr_config *cfg, const char *name, char **re
     return rc;
 }
 
-static otr_code read_section(const otr_config *cfg, const otr_node *root, otr_manifest_set *set,
-                             otr_err *err)
+static void off_is_none(char **slot)
 {
-    static const char *const known[] = { "directory", "cache", "store", "trust", "load", NULL };
-    otr_trust trust = { .require = OTR_TRUST_NONE };
-    OTR_CLEANUP(otr_freep) char *directory = NULL;
-    otr_code rc = otr_manifest_kind(root, OTR_NODE_MAP, "plugins", err);
-    rc = rc == OTR_OK ? otr_node_only(root, known, err) : rc;
-    const text_key texts[] = { { "directory", &directory },
-                               { "cache", &set->cache_dir },
-                               { "store", &set->store } };
-    rc = rc == OTR_OK ? read_texts(root, texts, OTR_COUNT(texts), err) : rc;
-    if (rc == OTR_OK && directory == NULL) {
-        rc = default_directory(cfg, &directory, err);
+    if ((*slot)[0] == '\0' || strcmp(*slot, "off") == 0) {
+        otr_freep(slot);
     }
+}
+
+/* Where things are that the section does not place. */
+static otr_code fill_places(const otr_config *cfg, otr_manifest_set *set, char **directory,
+                            otr_err *err)
+{
+    otr_code rc = *directory == NULL ? default_directory(cfg, directory, err) : OTR_OK;
     if (rc == OTR_OK && set->cache_dir == NULL) {
         rc = below_lib_dir(cfg, "wasm-cache", &set->cache_dir, err);
     }
     if (rc == OTR_OK && set->store == NULL) {
         rc = below_lib_dir(cfg, "plugins.db", &set->store, err);
     }
-    if (rc == OTR_OK && (set->cache_dir[0] == '\0' || strcmp(set->cache_dir, "off") == 0)) {
-        otr_freep(&set->cache_dir);
+    if (rc == OTR_OK && set->downloads == NULL) {
+        rc = below_lib_dir(cfg, "plugins", &set->downloads, err);
     }
+    if (rc == OTR_OK) {
+        off_is_none(&set->cache_dir);
+        off_is_none(&set->downloads);
+    }
+    return rc;
+}
+
+static otr_code read_switches(const otr_node *root, otr_manifest_set *set, otr_err *err)
+{
+    set->fetch_ns = UINT64_C(1000000) * OTR_LIMIT_PLUGIN_FETCH_MS;
+    set->watch = true;
+    const otr_node *watch = otr_node_get(root, "watch");
+    otr_code rc = otr_manifest_duration(root, "download_timeout", &set->fetch_ns, err);
+    rc = rc == OTR_OK ? otr_manifest_duration(root, "compile_limit", &set->compile_ns, err) : rc;
+    return rc == OTR_OK && watch != NULL ? otr_node_as_bool(watch, &set->watch, err) : rc;
+}
+
+static otr_code read_section(const otr_config *cfg, const otr_node *root, otr_manifest_set *set,
+                             otr_err *err)
+{
+    static const char *const known[] = { "directory", "cache",     "compile_limit",
+                                         "store",     "downloads", "download_timeout",
+                                         "watch",     "trust",     "load",
+                                         NULL };
+    otr_trust trust = { .require = OTR_TRUST_NONE };
+    OTR_CLEANUP(otr_freep) char *directory = NULL;
+    otr_code rc = otr_manifest_kind(root, OTR_NODE_MAP, "plugins", err);
+    rc = rc == OTR_OK ? otr_node_only(root, known, err) : rc;
+    const text_key texts[] = { { "directory", &directory },
+                               { "cache", &set->cache_dir },
+                               { "store", &set->store },
+                               { "downloads", &set->downloads } };
+    rc = rc == OTR_OK ? read_texts(root, texts, OTR_COUNT(texts), err) : rc;
+    rc = rc == OTR_OK ? fill_places(cfg, set, &directory, err) : rc;
+    rc = rc == OTR_OK ? read_switches(root, set, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_trust(root, directory, &trust, err) : rc;
     const otr_node *load = otr_node_get(root, "load");
     rc = rc == OTR_OK && load != NULL ? read_load(load, directory, &trust, set, err) : rc;
-    otr_manifest_free_list(trust.keys);
+    otr_manifest_trust_deinit(&trust);
     return rc;
 }
 
@@ -389,6 +461,7 @@ otr_code otr_manifest_parse(const otr_config *cfg, otr_manifest_set **ret, otr_e
     if (set == NULL) {
         return otr_fail_nomem(err);
     }
+    set->compile_ns = UINT64_C(1000000) * OTR_LIMIT_WASM_COMPILE_MS;
     const otr_node *root = otr_config_tree(cfg, "plugins");
     if (root != NULL) {
         otr_code rc = read_section(cfg, root, set, err);

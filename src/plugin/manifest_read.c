@@ -156,3 +156,16 @@ otr_code otr_manifest_resolve(const char *directory, char **path, otr_err *err)
     *path = whole;
     return OTR_OK;
 }
+
+otr_code otr_manifest_duration(const otr_node *map, const char *key, uint64_t *slot, otr_err *err)
+{
+    const otr_node *node = otr_node_get(map, key);
+    if (node == NULL) {
+        return OTR_OK;
+    }
+    otr_code rc = otr_node_as_duration_ns(node, slot, err);
+    if (rc == OTR_OK && *slot == 0) {
+        return otr_manifest_bad(node, OTR_EINVAL, "a time limit must be longer than 0", err);
+    }
+    return rc;
+}

@@ -35,9 +35,27 @@ otr_code otr_manifest_resolve(const char *directory, char **path, otr_err *err) 
 otr_code otr_manifest_grants(const otr_node *entry, otr_manifest *m, otr_err *err) OTR_MUST_CHECK;
 void otr_manifest_free_grants(otr_manifest *m); /* env, paths, secrets */
 
+/* manifest_life.c: `on_failure`, `restart`, `instances`, `hooks`, `after`. */
+otr_code otr_manifest_life(const otr_node *entry, otr_manifest *m, otr_err *err) OTR_MUST_CHECK;
+void otr_manifest_free_life(otr_manifest *m);
+/* Every name in `after` is an entry, and there is an order in which all can come up. */
+otr_code otr_manifest_check_order(const otr_manifest_set *set, otr_err *err) OTR_MUST_CHECK;
+/* Leaves `*slot` alone when `map` has no `key`; 0 is refused. */
+otr_code otr_manifest_duration(const otr_node *map, const char *key, uint64_t *slot, otr_err *err)
+    OTR_MUST_CHECK;
+
+/* manifest_modules.c: `modules:`, and `limits: zero`. */
+otr_code otr_manifest_modules(const otr_node *entry, const char *directory, const otr_trust *trust,
+                              otr_manifest *m, otr_err *err) OTR_MUST_CHECK;
+void otr_manifest_free_modules(otr_manifest *m);
+otr_code otr_manifest_zeroing(const otr_node *limits, otr_manifest *m, otr_err *err) OTR_MUST_CHECK;
+/* Whether `text` is a SHA-256 digest as the configuration wants it. */
+bool otr_manifest_sha256_ok(const char *text);
+
 /* manifest_trust.c: `plugins.trust`, then what it means for one entry. */
 otr_code otr_manifest_trust(const otr_node *root, const char *directory, otr_trust *ret,
                             otr_err *err) OTR_MUST_CHECK;
+void otr_manifest_trust_deinit(otr_trust *trust);
 otr_code otr_manifest_demand(const otr_node *entry, const otr_trust *trust, otr_manifest *m,
                              otr_err *err) OTR_MUST_CHECK;
 

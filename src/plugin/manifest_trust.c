@@ -2,8 +2,11 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "plugin/fetch.h"
 #include "plugin/manifest_read.h"
 #include "plugin/trust.h"
+
+enum { SHA256_DIGITS = 64, KEY_ID_DIGITS = 16 };
 
 /* What begins like a key and is not named like a file is one. */
 static bool looks_like_key(const char *text)
@@ -27,10 +30,39 @@ static otr_code read_keys(const otr_node *list, const char *directory, otr_trust
     return rc;
 }
 
+static otr_code read_revoked(const otr_node *list, otr_trust *ret, otr_err *err)
+{
+    otr_code rc = otr_manifest_texts(list, "plugins.trust.revoked", &ret->revoked, err);
+    for (size_t i = 0; rc == OTR_OK && ret->revoked[i] != NULL; i++) {
+        size_t n = strlen(ret->revoked[i]);
+        if ((n != SHA256_DIGITS && n != KEY_ID_DIGITS) ||
+            strspn(ret->revoked[i], "0123456789abcdefABCDEF") != n) {
+            rc = otr_manifest_bad(otr_node_at(list, i), OTR_EINVAL,
+                                  "plugins.trust.revoked: expected the sha256 of a file (64 hex "
+                                  "digits) or the id of a key (16)",
+                                  err);
+        }
+    }
+    return rc;
+}
+
+static otr_code read_ca(const otr_node *trust, const char *directory, otr_trust *ret, otr_err *err)
+{
+    otr_code rc = otr_manifest_text(trust, "ca", &ret->ca, err);
+    return rc == OTR_OK && ret->ca != NULL ? otr_manifest_resolve(directory, &ret->ca, err) : rc;
+}
+
+void otr_manifest_trust_deinit(otr_trust *trust)
+{
+    otr_manifest_free_list(trust->keys);
+    otr_manifest_free_list(trust->revoked);
+    otr_free(trust->ca);
+}
+
 otr_code otr_manifest_trust(const otr_node *root, const char *directory, otr_trust *ret,
                             otr_err *err)
 {
-    static const char *const known[] = { "require", "keys", NULL };
+    static const char *const known[] = { "require", "keys", "revoked", "ca", NULL };
     static const char *const choices[] = { "none", "digest", "signature", NULL };
     const otr_node *trust = otr_node_get(root, "trust");
     if (trust == NULL) {
@@ -44,6 +76,9 @@ otr_code otr_manifest_trust(const otr_node *root, const char *directory, otr_tru
     if (rc == OTR_OK && (keys = otr_node_get(trust, "keys")) != NULL) {
         rc = read_keys(keys, directory, ret, err);
     }
+    const otr_node *revoked = otr_node_get(trust, "revoked");
+    rc = rc == OTR_OK && revoked != NULL ? read_revoked(revoked, ret, err) : rc;
+    rc = rc == OTR_OK ? read_ca(trust, directory, ret, err) : rc;
     ret->require = (otr_trust_require)require;
     if (rc == OTR_OK && require == OTR_TRUST_SIGNATURE &&
         (ret->keys == NULL || ret->keys[0] == NULL)) {
@@ -55,28 +90,62 @@ otr_code otr_manifest_trust(const otr_node *root, const char *directory, otr_tru
     return rc;
 }
 
-static otr_code copy_keys(const otr_trust *trust, otr_manifest *m, otr_err *err)
+static otr_code copy_list(char *const *list, char ***ret, otr_err *err)
 {
     size_t n = 0;
-    while (trust->keys != NULL && trust->keys[n] != NULL) {
+    while (list != NULL && list[n] != NULL) {
         n++;
     }
-    m->trust_keys = otr_calloc(n + 1, sizeof(*m->trust_keys));
-    if (m->trust_keys == NULL) {
-        return otr_fail_nomem(err);
-    }
-    for (size_t i = 0; i < n; i++) {
-        if ((m->trust_keys[i] = otr_strdup(trust->keys[i])) == NULL) {
+    *ret = otr_calloc(n + 1, sizeof(**ret));
+    for (size_t i = 0; *ret != NULL && i < n; i++) {
+        if (((*ret)[i] = otr_strdup(list[i])) == NULL) {
             return otr_fail_nomem(err);
         }
     }
+    return *ret != NULL ? OTR_OK : otr_fail_nomem(err);
+}
+
+/* What comes over the network is vouched for by more than the server's certificate. */
+static otr_code check_remote(const otr_node *entry, otr_manifest *m, otr_err *err)
+{
+    char where[OTR_MANIFEST_WHERE];
+    otr_code rc = otr_url_check(m->source, err);
+    if (rc != OTR_OK) {
+        return otr_wrap(err, rc, "%s: source",
+                        otr_node_where(otr_node_get(entry, "source"), where, sizeof(where)));
+    }
+    if (m->sha256 == NULL && m->trust_keys[0] == NULL) {
+        return otr_manifest_bad(otr_node_get(entry, "source"), OTR_EINVAL,
+                                "source: a plugin from https needs `sha256` here, or minisign "
+                                "public keys in plugins.trust.keys and a signature (by default at "
+                                "the URL with \".minisig\" added)",
+                                err);
+    }
+    m->signed_needed = m->signed_needed || m->sha256 == NULL;
     return OTR_OK;
+}
+
+static otr_code check_signature_url(const otr_node *entry, const otr_manifest *m, otr_err *err)
+{
+    char where[OTR_MANIFEST_WHERE];
+    otr_code rc = OTR_OK;
+    if (m->signature != NULL && otr_url_is(m->signature) &&
+        (rc = otr_url_check(m->signature, err)) != OTR_OK) {
+        rc = otr_wrap(err, rc, "%s: signature",
+                      otr_node_where(otr_node_get(entry, "signature"), where, sizeof(where)));
+    }
+    return rc;
 }
 
 otr_code otr_manifest_demand(const otr_node *entry, const otr_trust *trust, otr_manifest *m,
                              otr_err *err)
 {
-    otr_code rc = copy_keys(trust, m, err);
+    otr_code rc = copy_list(trust->keys, &m->trust_keys, err);
+    rc = rc == OTR_OK ? copy_list(trust->revoked, &m->revoked, err) : rc;
+    if (rc == OTR_OK && trust->ca != NULL && (m->ca = otr_strdup(trust->ca)) == NULL) {
+        rc = otr_fail_nomem(err);
+    }
+    rc = rc == OTR_OK ? check_signature_url(entry, m, err) : rc;
     if (rc != OTR_OK) {
         return rc;
     }
@@ -92,5 +161,5 @@ otr_code otr_manifest_demand(const otr_node *entry, const otr_trust *trust, otr_
                                 "is digest",
                                 err);
     }
-    return OTR_OK;
+    return otr_url_is(m->source) ? check_remote(entry, m, err) : OTR_OK;
 }

@@ -2,6 +2,7 @@
 
 #include <sodium.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/digest.h"
@@ -133,6 +134,26 @@ otr_code otr_minisign_verify(const otr_minisign_key *key, const otr_minisign_sig
 
 /* ---- what the configuration demands ---- */
 
+/* As minisign shows it: the id is a little-endian number. */
+static const char *id_text(const otr_minisign_sig *sig, char hex[ID_HEX_BYTES])
+{
+    uint8_t id[OTR_MINISIGN_ID_BYTES];
+    for (size_t i = 0; i < sizeof(id); i++) {
+        id[i] = sig->id[sizeof(id) - 1 - i];
+    }
+    return sodium_bin2hex(hex, ID_HEX_BYTES, id, sizeof(id));
+}
+
+static bool revoked(const otr_manifest *m, const char *hex)
+{
+    for (char *const *one = m->revoked; one != NULL && *one != NULL; one++) {
+        if (strcasecmp(*one, hex) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The first of the configured keys that has this id. */
 static otr_code find_key(const otr_manifest *m, const otr_minisign_sig *sig, otr_minisign_key *ret,
                          otr_err *err)
@@ -159,38 +180,49 @@ static otr_code find_key(const otr_manifest *m, const otr_minisign_sig *sig, otr
             return OTR_OK;
         }
     }
-    uint8_t id[OTR_MINISIGN_ID_BYTES]; /* shown as minisign does: as a little-endian number */
     char hex[ID_HEX_BYTES];
-    for (size_t i = 0; i < sizeof(id); i++) {
-        id[i] = sig->id[sizeof(id) - 1 - i];
-    }
     return otr_fail(err, OTR_EDENIED, "signed by key %s, which is not in plugins.trust.keys",
-                    sodium_bin2hex(hex, sizeof(hex), id, sizeof(id)));
+                    id_text(sig, hex));
 }
 
-static otr_code check_signature(const otr_manifest *m, otr_bytes wasm, otr_err *err)
+static otr_code check_key(const otr_manifest *m, otr_bytes signature, otr_bytes wasm, otr_err *err)
 {
-    otr_buf file;
     otr_minisign_sig sig;
     otr_minisign_key key;
-    otr_buf_init(&file, OTR_LIMIT_PLUGIN_SIG_BYTES);
-    otr_code rc = otr_buf_read_file(&file, m->signature, err);
-    if (rc == OTR_OK) {
-        rc = otr_minisign_read_sig(otr_buf_bytes(&file), &sig, err);
-        rc = rc == OTR_OK ? find_key(m, &sig, &key, err) : rc;
-        rc = rc == OTR_OK ? otr_minisign_verify(&key, &sig, wasm, err) : rc;
-        rc = rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", m->signature);
+    char hex[ID_HEX_BYTES];
+    otr_code rc = otr_minisign_read_sig(signature, &sig, err);
+    if (rc == OTR_OK && revoked(m, id_text(&sig, hex))) {
+        return otr_fail(err, OTR_EDENIED, "signed by key %s, which plugins.trust.revoked names",
+                        hex);
     }
-    otr_buf_deinit(&file);
+    rc = rc == OTR_OK ? find_key(m, &sig, &key, err) : rc;
+    return rc == OTR_OK ? otr_minisign_verify(&key, &sig, wasm, err) : rc;
+}
+
+otr_code otr_trust_signature(const otr_manifest *m, const char *label, otr_bytes signature,
+                             otr_bytes wasm, otr_err *err)
+{
+    otr_code rc = check_key(m, signature, wasm, err);
+    rc = rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", label);
     return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "the plugin at %s must be signed", m->where);
 }
 
-otr_code otr_trust_check(const otr_manifest *m, otr_bytes wasm, otr_err *err)
+otr_code otr_trust_digest(const otr_manifest *m, const char *label, const char *sha256,
+                          otr_bytes wasm, otr_err *err)
 {
     char have[OTR_SHA256_HEX_BYTES];
-    if (m->sha256 != NULL && strcmp(m->sha256, otr_sha256_hex(wasm, have)) != 0) {
-        return otr_fail(err, OTR_EDENIED, "%s has sha256 %s, the configuration at %s wants %s",
-                        m->source, have, m->where, m->sha256);
+    bool asked = sha256 != NULL || (m->revoked != NULL && m->revoked[0] != NULL);
+    if (!asked) {
+        return OTR_OK;
     }
-    return m->signed_needed ? check_signature(m, wasm, err) : OTR_OK;
+    (void)otr_sha256_hex(wasm, have);
+    if (revoked(m, have)) {
+        return otr_fail(err, OTR_EDENIED, "%s has sha256 %s, which plugins.trust.revoked names",
+                        label, have);
+    }
+    if (sha256 != NULL && strcmp(sha256, have) != 0) {
+        return otr_fail(err, OTR_EDENIED, "%s has sha256 %s, the configuration at %s wants %s",
+                        label, have, m->where, sha256);
+    }
+    return OTR_OK;
 }

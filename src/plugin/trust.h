@@ -5,7 +5,7 @@
  * trusted comment, and a signature of both. "Ed" signs the file itself, "ED" its BLAKE2b-512 hash;
  * both are Ed25519.
  *
- * Thread: any; files are read in otr_trust_check() only, on a worker.
+ * Thread: any; key files are read in otr_trust_signature() only, on a worker.
  */
 #ifndef OTR_PLUGIN_TRUST_H
 #define OTR_PLUGIN_TRUST_H
@@ -44,8 +44,14 @@ otr_code otr_minisign_read_sig(otr_bytes text, otr_minisign_sig *ret, otr_err *e
 otr_code otr_minisign_verify(const otr_minisign_key *key, const otr_minisign_sig *sig,
                              otr_bytes data, otr_err *err) OTR_MUST_CHECK;
 
-/* Checks the digest and the signature of `wasm`, as far as `m` demands them. OTR_EDENIED says what
- * was demanded, by which line of the configuration, and what was found. */
-otr_code otr_trust_check(const otr_manifest *m, otr_bytes wasm, otr_err *err) OTR_MUST_CHECK;
+/* Is `wasm` what is wanted, and not revoked? `label` names it in the error; `sha256` is what is
+ * wanted, NULL: anything that is not revoked. OTR_EDENIED says what was demanded, by which line of
+ * the configuration, and what was found. */
+otr_code otr_trust_digest(const otr_manifest *m, const char *label, const char *sha256,
+                          otr_bytes wasm, otr_err *err) OTR_MUST_CHECK;
+/* Did a key of the configuration that is not revoked sign `wasm`? `signature` is the text of the
+ * .minisig file that `label` names. OTR_EDENIED as above. */
+otr_code otr_trust_signature(const otr_manifest *m, const char *label, otr_bytes signature,
+                             otr_bytes wasm, otr_err *err) OTR_MUST_CHECK;
 
 #endif

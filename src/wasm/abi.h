@@ -45,6 +45,10 @@ struct otr_abi_ops {
     /* Bytes in, bytes out: appends to `out` on success, leaves it alone on failure. */
     otr_code (*invoke)(otr_guest *g, const char *op, otr_bytes in, uint64_t deadline_ns,
                        otr_buf *out, otr_err *err);
+    /* Optional, both: before and after a function of any type is called, which guest.c does.
+     * `finish` fails when the guest says that something went wrong, else appends its output. */
+    otr_code (*begin)(otr_guest *g, const otr_guest_ask *ask, otr_err *err);
+    otr_code (*finish)(otr_guest *g, const otr_guest_ask *ask, otr_buf *out, otr_err *err);
     /* Also after a trap: must not call into the guest. */
     void (*detach)(otr_guest *g);
 };
@@ -57,11 +61,14 @@ struct otr_guest {
     const otr_abi_ops *abi;
     otr_guest_code *code;
     otr_instance *inst;
-    otr_guest_spec spec;
-    otr_wasi wasi; /* what the engine is given: spec.wasi or nothing granted */
+    otr_guest_spec spec;  /* with every default and what the file's manifest tightens */
+    otr_guest_spec asked; /* as it was given */
+    otr_wasi wasi;        /* what the engine is given: spec.wasi or nothing granted */
     bool dead;
-    bool running; /* inside otr_guest_call(): a guest is not re-entered */
-    void *state;  /* abi->state_size bytes */
+    bool running;        /* inside otr_guest_call(): a guest is not re-entered */
+    void *state;         /* abi->state_size bytes */
+    void *context;       /* of the running call */
+    uint64_t timeout_ns; /* of each call, from the file's own manifest; 0: none */
 };
 
 #endif

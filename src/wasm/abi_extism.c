@@ -122,6 +122,7 @@ otr_code otr_extism_give(otr_guest *g, otr_instance *inst, otr_bytes bytes, uint
 
 otr_code otr_extism_set_error(otr_guest *g, otr_instance *inst, const char *text, otr_err *err)
 {
+    otr_extism *x = g->state;
     uint64_t at;
     uint8_t *root;
     otr_code rc = otr_extism_give(g, inst, otr_bytes_of(text), &at, err);
@@ -130,6 +131,8 @@ otr_code otr_extism_set_error(otr_guest *g, otr_instance *inst, const char *text
     }
     if (rc == OTR_OK) {
         store(root + 8 * OTR_EXTISM_ERROR, at);
+        x->refused = at;
+        x->refused_key = x->key;
     }
     return rc;
 }
@@ -425,6 +428,13 @@ static otr_code reset(otr_guest *g, otr_bytes in, uint64_t deadline_ns, otr_err 
     return OTR_OK;
 }
 
+/* Whether a call ended badly. Its result decides; with 0, or none, an error that the guest set is
+ * only its remark. What the host refused is more than that, unless the guest cleared it. */
+static bool ended_badly(const otr_extism *x, uint64_t error, int32_t code)
+{
+    return code != 0 || (error == x->refused && x->refused_key == x->key);
+}
+
 /* The answer is an error: its text, or what is known without one. */
 static otr_code failed(otr_guest *g, const char *op, uint64_t handle, int32_t code, otr_err *err)
 {
@@ -475,7 +485,7 @@ static otr_code collect(otr_guest *g, const char *op, int32_t code, otr_buf *out
         return rc;
     }
     uint64_t error = word(base, OTR_EXTISM_ERROR);
-    if (OTR_UNLIKELY(error != 0 || code != 0)) {
+    if (OTR_UNLIKELY(error != 0 || code != 0) && ended_badly(x, error, code)) {
         return failed(g, op, error, code, err);
     }
     uint64_t at = word(base, OTR_EXTISM_OUTPUT_OFFSET), n = word(base, OTR_EXTISM_OUTPUT_LENGTH);
@@ -523,6 +533,37 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
     return collect(g, op, operation->answers ? vals[0].i32 : 0, out, err);
 }
 
+/* ---- functions of any type: guest_typed.c makes the call ---- */
+
+static otr_code begin(otr_guest *g, const otr_guest_ask *ask, otr_err *err)
+{
+    otr_extism *x = g->state;
+    if (x->used_up) {
+        return otr_fail(err, OTR_ESTATE, "the instance was used up by _start");
+    }
+    otr_code rc = reset(g, ask->in, ask->deadline_ns, err);
+    if (rc == OTR_OK) {
+        x->deadline_ns = ask->deadline_ns;
+        x->used_up = strcmp(ask->op, "_start") == 0;
+    }
+    return rc;
+}
+
+/* Results are values here, so that an error which is set is one. */
+static otr_code finish(otr_guest *g, const otr_guest_ask *ask, otr_buf *out, otr_err *err)
+{
+    uint8_t *base;
+    otr_code rc = window(g, ROOT, &base, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    uint64_t error = word(base, OTR_EXTISM_ERROR);
+    if (error != 0) {
+        return failed(g, ask->op, error, 0, err);
+    }
+    return collect(g, ask->op, 0, out, err);
+}
+
 const otr_abi_ops otr_abi_extism = {
     .name = "extism",
     .needs = OTR_WASM_CORE,
@@ -536,5 +577,7 @@ const otr_abi_ops otr_abi_extism = {
     .has = has,
     .attach = attach,
     .invoke = invoke,
+    .begin = begin,
+    .finish = finish,
     .detach = detach,
 };

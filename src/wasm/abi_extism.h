@@ -57,7 +57,8 @@ typedef struct otr_extism {
     uint64_t deadline_ns; /* of the running call */
     otr_extism_operation operations[OTR_EXTISM_OPERATIONS]; /* those asked so far */
     size_t n_operations;
-    bool used_up; /* _start ran */
+    bool used_up;                  /* _start ran */
+    uint64_t refused, refused_key; /* handle of the last error that the host set, and its call */
     otr_extism_vars vars;
     int32_t http_status;
     otr_buf http_headers;

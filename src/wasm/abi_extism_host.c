@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "wasm/abi_extism.h"
+#include "wasm/guest_code.h" /* the file's own manifest */
 
 enum { CONFIG_KEY_BYTES = 256, OPERATION_BYTES = 128 };
 
@@ -59,6 +60,10 @@ static otr_code config_get(void *user, otr_instance *inst, otr_val *vals, otr_er
     otr_err failure;
     otr_buf_init(&value, OTR_LIMIT_CONFIG_BYTES);
     rc = g->spec.ops->config(g->spec.host, name, &value, &failure);
+    if (rc == OTR_ENOTFOUND && g->code->manifest != NULL) { /* what the plugin brings itself */
+        const char *text = otr_extism_manifest_config(g->code->manifest, name);
+        rc = text != NULL ? otr_buf_adds(&value, text, &failure) : rc;
+    }
     if (rc == OTR_OK) {
         rc = give_result(g, inst, otr_buf_bytes(&value), &vals[0], err);
     } else {
@@ -221,6 +226,10 @@ static otr_code http_request(void *user, otr_instance *inst, otr_val *vals, otr_
     if (rc == OTR_OK) {
         rc = take_answer(x, otr_buf_bytes(&framed), &answer, &failure);
     }
+    if (rc == OTR_OK && answer.n > g->spec.max_http_bytes) {
+        rc = otr_fail(&failure, OTR_EQUOTA, "the HTTP answer has %zu bytes; the limit is %llu",
+                      answer.n, (unsigned long long)g->spec.max_http_bytes);
+    }
     rc = rc == OTR_OK ? give_result(g, inst, answer, &vals[0], err) : tell(g, inst, &failure, err);
     otr_buf_deinit(&framed);
     otr_buf_deinit(&question);
@@ -318,7 +327,7 @@ static otr_code outrider_error(void *user, otr_instance *inst, otr_val *vals, ot
 #define RESULT_0()                   .n_results = 0
 #define RESULT_I32()                 .n_results = 1, .results = { OTR_WASM_I32 }
 #define RESULT_I64()                 .n_results = 1, .results = { OTR_WASM_I64 }
-#define ONE(from, name, fn, in, out) { (from), (name), { ARGS_##in(), RESULT_##out() }, (fn) }
+#define ONE(from, name, fn, in, out) { (from), (name), { ARGS_##in(), RESULT_##out() }, (fn), NULL }
 /* Old guests name the module "env", some of them with a prefix in the function's name. */
 #define ENV(fn, in, out)                                                    \
     ONE("extism:host/env", #fn, fn, in, out), ONE("env", #fn, fn, in, out), \

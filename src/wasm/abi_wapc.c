@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "wasm/abi.h"
+#include "wasm/guest_user.h"
 
 enum {
     NAME_BYTES = 128,       /* binding, namespace and operation, each */
@@ -165,6 +166,9 @@ static otr_code not_offered(otr_err *err)
 
 static otr_code publish(const otr_guest *g, otr_bytes in, otr_err *err)
 {
+    if (g->spec.ops->publish_message != NULL) {
+        return g->spec.ops->publish_message(g->spec.host, in, err);
+    }
     OTR_CLEANUP(otr_json_freep) otr_json *doc = NULL;
     otr_code rc = otr_json_parse(in, &doc, err);
     if (rc != OTR_OK) {
@@ -225,13 +229,38 @@ static otr_code log_line(const otr_guest *g, const char *level, otr_bytes in, ot
                     level);
 }
 
+static bool fits(const char *wanted, const char *name)
+{
+    return wanted == NULL || strcmp(wanted, name) == 0;
+}
+
+/* The embedder's, in their order. */
+static otr_code ask_embedder(otr_guest *g, otr_instance *inst, const request *r, otr_buf *out,
+                             otr_err *err)
+{
+    for (size_t i = 0; i < g->spec.n_operations; i++) {
+        const otr_user_operation *o = &g->spec.operations[i];
+        if (fits(o->binding, r->binding) && fits(o->space, r->space) && fits(o->name, r->op)) {
+            const otr_user_call call = { .guest = g,
+                                         .inst = inst,
+                                         .host = g->spec.host,
+                                         .user = o->user,
+                                         .context = g->context,
+                                         .binding = r->binding,
+                                         .space = r->space,
+                                         .name = r->op };
+            return o->fn(&call, r->in, out, err);
+        }
+    }
+    return otr_fail(err, OTR_ENOTFOUND,
+                    "no operation \"%s\" in namespace \"%s\" of binding \"%s\"; the host's own "
+                    "binding is \"outrider\"",
+                    r->op, r->space, r->binding);
+}
+
 static otr_code dispatch(const otr_guest *g, const request *r, otr_buf *out, otr_err *err)
 {
     char name[2 * NAME_BYTES];
-    if (strcmp(r->binding, "outrider") != 0) {
-        return otr_fail(err, OTR_ENOTFOUND, "no binding \"%s\"; the host's is \"outrider\"",
-                        r->binding);
-    }
     if (strcmp(r->space, "bus") == 0 && strcmp(r->op, "publish") == 0) {
         return publish(g, r->in, err);
     }
@@ -320,7 +349,9 @@ static otr_code host_call(void *user, otr_instance *inst, otr_val *vals, otr_err
         rc = otr_fail(&failure, OTR_EQUOTA, "a payload of %zu bytes; the limit is %u", r.in.n,
                       OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
     } else {
-        rc = dispatch(g, &r, &x->host_response, &failure);
+        rc = strcmp(r.binding, "outrider") == 0
+                 ? dispatch(g, &r, &x->host_response, &failure)
+                 : ask_embedder(g, inst, &r, &x->host_response, &failure);
     }
     if (rc != OTR_OK) {
         otr_buf_clear(&x->host_response);
@@ -361,9 +392,9 @@ static otr_code host_error(void *user, otr_instance *inst, otr_val *vals, otr_er
     return give(inst, "__host_error", arg(vals, 0), otr_bytes_of(x->host_error), err);
 }
 
-#define WAPC(name, n_in, n_out, fn)                                                \
-    {                                                                              \
-        "wapc", name, { .n_args = (n_in), .n_results = (n_out) }, fn /* all i32 */ \
+#define WAPC(name, n_in, n_out, fn)                                                  \
+    {                                                                                \
+        "wapc", name, { .n_args = (n_in), .n_results = (n_out) }, fn, NULL /* i32 */ \
     }
 
 static const otr_import all_imports[] = {
@@ -503,6 +534,29 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
     return rc == OTR_OK ? answer(x, op, vals[0].i32, err) : rc;
 }
 
+/* ---- functions of any type: guest_typed.c makes the call ---- */
+
+static otr_code begin(otr_guest *g, const otr_guest_ask *ask, otr_err *err)
+{
+    wapc *x = g->state;
+    (void)err;
+    x->op = otr_bytes_of(ask->op);
+    x->in = ask->in;
+    x->out = NULL; /* nobody waits for an answer in bytes */
+    x->error[0] = '\0';
+    return OTR_OK;
+}
+
+static otr_code finish(otr_guest *g, const otr_guest_ask *ask, otr_buf *out, otr_err *err)
+{
+    wapc *x = g->state;
+    (void)ask;
+    (void)out;
+    x->op = x->in = (otr_bytes){ NULL, 0 };
+    drop_response(x);
+    return x->error[0] == '\0' ? OTR_OK : otr_fail(err, OTR_EINVAL, "%s", x->error);
+}
+
 const otr_abi_ops otr_abi_wapc = {
     .name = "wapc",
     .needs = OTR_WASM_CORE,
@@ -513,5 +567,7 @@ const otr_abi_ops otr_abi_wapc = {
     .has = has,
     .attach = attach,
     .invoke = invoke,
+    .begin = begin,
+    .finish = finish,
     .detach = detach,
 };

@@ -40,7 +40,7 @@ static otr_code check_owner(const struct stat *st, const char *what, otr_err *er
 {
     if (st->st_uid != geteuid()) {
         return otr_fail(err, OTR_EDENIED,
-                        "%s belongs to user %lu, not to %lu: compiled code is not kept there", what,
+                        "%s belongs to user %lu, not to %lu: nothing is kept there", what,
                         (unsigned long)st->st_uid, (unsigned long)geteuid());
     }
     if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0) {
@@ -129,14 +129,14 @@ static otr_code check_file(otr_bytes file, const char *key, otr_bytes *ret, otr_
         size = size << 8 | h.size[i - 1];
     }
     if (memcmp(h.magic, magic, sizeof(magic)) != 0 || memcmp(h.key, key, sizeof(h.key)) != 0) {
-        return otr_fail(err, OTR_EDENIED, "the file is not the code of this module");
+        return otr_fail(err, OTR_EDENIED, "the file is not the one of this name");
     }
     if (size != code.n) {
         return otr_fail(err, OTR_EDENIED, "the file is cut short or too long");
     }
     char digest[OTR_SHA256_HEX_BYTES];
     if (memcmp(otr_sha256_hex(code, digest), h.digest, sizeof(h.digest)) != 0) {
-        return otr_fail(err, OTR_EDENIED, "the code does not have the digest it was written with");
+        return otr_fail(err, OTR_EDENIED, "it does not have the digest it was written with");
     }
     *ret = code;
     return OTR_OK;
@@ -146,7 +146,7 @@ static otr_code read_checked(int fd, const char *key, otr_buf *out, otr_err *err
 {
     struct stat st;
     if (fstat(fd, &st) != 0) {
-        return otr_fail_sys(err, errno, "cannot look at compiled code");
+        return otr_fail_sys(err, errno, "cannot look at a kept file");
     }
     otr_code rc = S_ISREG(st.st_mode) ? check_owner(&st, "the file", err)
                                       : otr_fail(err, OTR_EDENIED, "not a regular file");
@@ -182,7 +182,7 @@ otr_code otr_codecache_get(otr_codecache *c, const char *key, otr_buf *out, otr_
         return otr_fail(err, OTR_EDENIED, "%s is a symbolic link", name);
     }
     if (fd < 0) {
-        return otr_fail_sys(err, errno, "no compiled code %s", name);
+        return otr_fail_sys(err, errno, "there is no kept file %s", name);
     }
     otr_code rc = read_checked(fd, key, out, err);
     if (rc == OTR_OK) {
@@ -200,7 +200,7 @@ static otr_code write_all(int fd, otr_bytes data, otr_err *err)
             continue;
         }
         if (n < 0) {
-            return otr_fail_sys(err, errno, "cannot write compiled code");
+            return otr_fail_sys(err, errno, "cannot write a kept file");
         }
         data.p += n;
         data.n -= (size_t)n;
@@ -223,7 +223,7 @@ static otr_code write_file(int fd, const char *key, otr_bytes code, otr_err *err
         rc = write_all(fd, code, err);
     }
     if (rc == OTR_OK && fsync(fd) != 0) {
-        rc = otr_fail_sys(err, errno, "cannot write compiled code to disk");
+        rc = otr_fail_sys(err, errno, "cannot write a kept file to disk");
     }
     return rc;
 }
@@ -286,7 +286,7 @@ static otr_code trim(otr_codecache *c, const char *keep, otr_err *err)
         if (fd >= 0) {
             (void)close(fd);
         }
-        return otr_fail_sys(err, sys, "cannot list compiled code");
+        return otr_fail_sys(err, sys, "cannot list the kept files");
     }
     size_t cap = 0;
     while (cap < MOST_FILES && readdir(d) != NULL) {
@@ -333,20 +333,19 @@ otr_code otr_codecache_put(otr_codecache *c, const char *key, otr_bytes code, ot
 {
     char name[NAME_BYTES], temp[NAME_BYTES];
     if (code.n > c->max_bytes || code.n > OTR_LIMIT_WASM_CODE_BYTES) {
-        return otr_fail(err, OTR_EQUOTA, "compiled code of %zu bytes is larger than the cache",
-                        code.n);
+        return otr_fail(err, OTR_EQUOTA, "%zu bytes are more than the folder may hold", code.n);
     }
     file_name(key, name);
     int fd = make_temp(c, temp);
     if (fd < 0) {
-        return otr_fail_sys(err, errno, "cannot make a file for compiled code");
+        return otr_fail_sys(err, errno, "cannot make a file to keep");
     }
     otr_code rc = write_file(fd, key, code, err);
     if (close(fd) != 0 && rc == OTR_OK) {
-        rc = otr_fail_sys(err, errno, "cannot write compiled code");
+        rc = otr_fail_sys(err, errno, "cannot write a kept file");
     }
     if (rc == OTR_OK && renameat(c->dir, temp, c->dir, name) != 0) {
-        rc = otr_fail_sys(err, errno, "cannot rename compiled code");
+        rc = otr_fail_sys(err, errno, "cannot rename a kept file");
     }
     if (rc != OTR_OK) {
         (void)unlinkat(c->dir, temp, 0);

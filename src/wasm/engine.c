@@ -24,6 +24,15 @@ const char *otr_engine_names(void)
     return OTR_COUNT(engines) > 1 ? "wasmtime, wasmi" : "wasmtime";
 }
 
+otr_code otr_engine_compile_elsewhere(const otr_engine *e, otr_bytes wasm, const char *recipe,
+                                      otr_err *err)
+{
+    if (e->compiler == NULL) {
+        return otr_fail(err, OTR_EUNSUP, "no other process compiles");
+    }
+    return e->compiler->fill(e->compiler->arg, otr_engine_wasmtime.name, wasm, recipe, err);
+}
+
 const otr_extern_info *otr_module_export(const otr_module_info *info, const char *name)
 {
     for (size_t i = 0; i < info->n_exports; i++) {

@@ -92,12 +92,13 @@ typedef struct otr_import {
     const char *module, *name;
     otr_sig sig;
     otr_host_fn *fn;
+    const void *data; /* what fn finds as inst->import->data; NULL: it does not look */
 } otr_import;
 
 typedef struct otr_wasi {    /* WASI preview 1; NULL in otr_spawn: not linked */
     const char *const *env;  /* "K=V", NULL-terminated, or NULL */
     const char *const *args; /* NULL-terminated, or NULL */
-    /* Host directory → guest path; NULL-terminated pairs … */
+    /* Folders, under the names that the guest has for them. */
     const struct otr_wasi_dir {
         const char *host, *guest;
         bool writable;
@@ -109,7 +110,8 @@ typedef struct otr_wasi {    /* WASI preview 1; NULL in otr_spawn: not linked */
     void (*line)(void *user, int fd, otr_bytes text);
 } otr_wasi;
 
-typedef struct otr_link { /* a module that is instantiated first, under one or more names */
+/* A module that is instantiated first, under one or more names. */
+typedef struct otr_link {
     otr_module *module;
     const char *as[3]; /* import module names it satisfies, NULL-terminated */
 } otr_link;
@@ -131,6 +133,9 @@ typedef struct otr_spawn {
     uint64_t start_deadline_ns; /* monotonic; for start functions of modules. 0: none */
     void *user;                 /* passed to each host function */
     otr_component_host_fn *component_call; /* components only */
+    /* Optional. Set by any thread at any time: what the instance runs ends as by interrupt(), also
+     * while it is being made. Outlives the instance. */
+    const _Atomic bool *cancel;
 } otr_spawn;
 
 typedef struct otr_func
@@ -199,17 +204,33 @@ const char *otr_engine_names(void);                      /* "wasmtime, wasmi": f
 
 extern const otr_engine_ops otr_engine_wasmtime;
 
+/* Compiles in another process, which puts the code into the same cache. Any thread.
+ * OTR_EUNSUP: it could not be tried, so compile here; any other failure is the compilation's own.
+ */
+typedef struct otr_compiler {
+    /* `recipe`: the name of what is made of `wasm` first, NULL: nothing. */
+    otr_code (*fill)(void *arg, const char *engine, otr_bytes wasm, const char *recipe,
+                     otr_err *err);
+    void *arg;
+} otr_compiler;
+
 enum { OTR_ENGINE_KERNELS = 4 };
 
 /* Every engine object begins with this, so that callers need not carry the vtable along. */
 struct otr_engine {
     const otr_engine_ops *ops;
     const char *cache_problem; /* why `cache_dir` is not used, for the owner to log; or NULL */
+    /* Optional, set by the owner after open(): asked for what the cache lacks. Borrowed. */
+    const otr_compiler *compiler;
     /* Kernel modules of the ABIs (abi.h), compiled when first needed; close() frees them. */
     _Atomic(otr_module *) kernels[OTR_ENGINE_KERNELS];
     /* What runs components beside this engine, opened with the first one; close() closes it. */
     _Atomic(otr_engine *) components;
 };
+/* Has `e`'s compiler fill the cache; OTR_EUNSUP when there is none. */
+otr_code otr_engine_compile_elsewhere(const otr_engine *e, otr_bytes wasm, const char *recipe,
+                                      otr_err *err) OTR_MUST_CHECK;
+
 struct otr_module {
     const otr_engine_ops *ops;
     otr_engine *engine;
@@ -217,7 +238,9 @@ struct otr_module {
 struct otr_instance {
     const otr_engine_ops *ops;
     otr_module *module;
-    void *user;  /* otr_spawn.user */
+    void *user;                   /* otr_spawn.user */
+    const otr_import *import;     /* the running host function's, when that one has data */
+    struct otr_wasi_files *files; /* wasi_files.h; NULL: no folder was granted */
     bool steady; /* memories never move: a window from memory() holds as long as the instance */
 };
 

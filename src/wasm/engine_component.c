@@ -6,6 +6,7 @@
 #include <outrider_engines.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "wasm/engine_trace.h"
 #include "wasm/ticker.h"
+#include "wasm/wasi_files.h"
 
 enum { TEXT_BYTES = 1 << 20, NAME_BYTES = 256, REASON_BYTES = 512 };
 
@@ -54,6 +56,7 @@ typedef struct wc_instance {
     otr_component_instance *inner;
     wc_func *funcs;
     otr_component_host_fn *host_call;
+    const _Atomic bool *cancel; /* the owner's; NULL: none */
     void (*line)(void *user, int fd, otr_bytes text);
     wc_print prints[2];
     uint64_t max_memory_bytes;
@@ -243,27 +246,33 @@ static void save(wc_engine *e, const char *key, const otr_component *component)
     otr_buf_deinit(&code);
 }
 
-static otr_component *obtain(wc_engine *e, otr_bytes wasm, otr_err *err)
+static otr_code obtain(wc_engine *e, otr_bytes wasm, otr_component **ret, otr_err *err)
 {
+    otr_code rc = OTR_OK;
     char key[OTR_SHA256_HEX_BYTES] = "";
     otr_component *component = NULL;
     if (e->cache != NULL) {
         component = restore(e, otr_codecache_key(settings, wasm, key));
+        if (component == NULL) {
+            rc = otr_engine_compile_elsewhere(&e->base, wasm, NULL, err);
+            component = rc == OTR_OK ? restore(e, key) : NULL;
+        }
     }
-    if (component != NULL) {
-        return component;
+    if (component != NULL || (rc != OTR_OK && rc != OTR_EUNSUP)) {
+        *ret = component;
+        return rc;
     }
     otr_buf why;
     otr_buf_init(&why, TEXT_BYTES);
     catch c = { &why, err, OTR_OK, 0 };
     component = otr_component_compile(e->components, slice_of(wasm), on_bytes, &c);
-    if (component == NULL) {
-        (void)fail_text(&why, OTR_EINVAL, "not a valid component", err);
-    } else if (e->cache != NULL) {
+    rc = component != NULL ? OTR_OK : fail_text(&why, OTR_EINVAL, "not a valid component", err);
+    if (rc == OTR_OK && e->cache != NULL) {
         save(e, key, component);
     }
     otr_buf_deinit(&why);
-    return component;
+    *ret = component;
+    return rc;
 }
 
 static otr_code compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_err *err)
@@ -274,8 +283,7 @@ static otr_code compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_
         return otr_fail_nomem(err);
     }
     m->base = (otr_module){ .ops = base->ops, .engine = base };
-    m->component = obtain(e, wasm, err);
-    otr_code rc = m->component != NULL ? OTR_OK : OTR_EINVAL;
+    otr_code rc = obtain(e, wasm, &m->component, err);
     otr_buf text;
     otr_buf_init(&text, TEXT_BYTES);
     if (rc == OTR_OK) {
@@ -320,6 +328,7 @@ static int32_t overdue(void *user)
     wc_instance *i = user;
     otr_ticker *t = &((wc_engine *)i->base.module->engine)->ticker;
     return atomic_load_explicit(&i->interrupted, memory_order_relaxed) ||
+           (i->cancel != NULL && atomic_load_explicit(i->cancel, memory_order_relaxed)) ||
            atomic_load_explicit(&t->now_ns, memory_order_relaxed) >= i->deadline_ns;
 }
 
@@ -401,19 +410,50 @@ static void instance_free(otr_instance *base)
     otr_free(i);
 }
 
+/* The granted folders for the shim; each can be opened now. */
+static otr_code copy_folders(const otr_wasi *wasi, otr_component_folder **ret, otr_err *err)
+{
+    size_t n = wasi != NULL ? wasi->n_dirs : 0;
+    otr_component_folder *list = n > 0 ? otr_calloc(n, sizeof(*list)) : NULL;
+    otr_code rc = n == 0 || list != NULL ? OTR_OK : otr_fail_nomem(err);
+    for (size_t k = 0; rc == OTR_OK && k < n; k++) {
+        int fd = -1;
+        rc = otr_wasi_open_folder(&wasi->dirs[k], &fd, err);
+        if (rc == OTR_OK) {
+            (void)close(fd);
+            list[k] = (otr_component_folder){ wasi->dirs[k].host, wasi->dirs[k].guest,
+                                              wasi->dirs[k].writable };
+        }
+    }
+    if (rc != OTR_OK) {
+        otr_free(list);
+        return rc;
+    }
+    *ret = list;
+    return OTR_OK;
+}
+
 /* Instantiation runs start functions and realloc: it is a call with a deadline, too. */
 static otr_code instantiate(wc_instance *i, const wc_module *m, const otr_spawn *spec, otr_err *err)
 {
     wc_engine *e = (wc_engine *)m->base.engine;
-    otr_component_host host = { i, host_call, overdue };
+    otr_component_spec give = { .host = { i, host_call, overdue },
+                                .max_memory = spec->max_memory_bytes,
+                                .env = spec->wasi != NULL ? spec->wasi->env : NULL };
+    otr_component_folder *folders = NULL;
+    otr_code rc = copy_folders(spec->wasi, &folders, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    give.folders = folders;
+    give.n_folders = spec->wasi != NULL ? spec->wasi->n_dirs : 0;
     otr_buf why;
     otr_buf_init(&why, TEXT_BYTES);
     catch c = { &why, err, OTR_OK, 0 };
     i->deadline_ns = spec->start_deadline_ns != 0 ? spec->start_deadline_ns : UINT64_MAX;
-    otr_code rc = otr_ticker_enter(&e->ticker, &i->watch, err);
+    rc = otr_ticker_enter(&e->ticker, &i->watch, err);
     if (rc == OTR_OK) {
-        i->inner = otr_component_spawn(e->components, m->component, &host, spec->max_memory_bytes,
-                                       on_bytes, &c);
+        i->inner = otr_component_spawn(e->components, m->component, &give, on_bytes, &c);
         otr_ticker_leave(&i->watch);
         if (i->inner == NULL) {
             rc = fail_text(&why, overdue(i) ? OTR_ETIMEOUT : OTR_EGUEST, "cannot be instantiated",
@@ -421,6 +461,7 @@ static otr_code instantiate(wc_instance *i, const wc_module *m, const otr_spawn 
         }
     }
     otr_buf_deinit(&why);
+    otr_free(folders);
     return rc;
 }
 
@@ -432,6 +473,7 @@ static otr_code spawn(otr_module *base, const otr_spawn *spec, otr_instance **re
         return otr_fail_nomem(err);
     }
     i->base = (otr_instance){ .ops = base->ops, .module = base, .user = spec->user };
+    i->cancel = spec->cancel;
     i->host_call = spec->component_call;
     i->line = spec->wasi != NULL ? spec->wasi->line : NULL;
     i->max_memory_bytes = spec->max_memory_bytes;

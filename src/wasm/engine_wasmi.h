@@ -11,6 +11,7 @@
 #define OTR_WASM_ENGINE_WASMI_H
 
 #include "wasm/engine.h"
+#include "wasm/wasi_files.h"
 
 /* A folder of engines that WASMTIME_DIR names may hold Wasmtime alone. */
 #if __has_include(<outrider_wasmi.h>)
@@ -57,6 +58,7 @@ typedef struct wi_instance {
     otr_wasmi_store *store;
     uint64_t deadline_ns; /* of the innermost call; UINT64_MAX: none */
     _Atomic bool interrupted;
+    const _Atomic bool *cancel; /* the owner's; NULL: none */
     bool dead;
     unsigned depth;              /* calls in flight: a host function may call back in */
     const wi_module *modules[9]; /* of the parts */
@@ -101,12 +103,14 @@ void otr_wasmi_text(void *buf, const uint8_t *p, size_t n);
 /* Marks the instance dead and fills `err` from `status` (OTR_WASMI_TRAP ...) and wasmi's text. */
 otr_code otr_wasmi_failed(wi_instance *i, int32_t status, const char *text, otr_err *err);
 
-/* _wasi.c: WASI preview 1 for guests without folders */
+/* _wasi.c: WASI preview 1; with folders, fd_* and path_* are those of wasi_files.h */
 /* The function `name`, or NULL. */
-const otr_import *otr_wasmi_wasi_find(const char *name);
+const otr_import *otr_wasmi_wasi_find(const otr_wasi *wasi, const char *name);
 otr_code otr_wasmi_wasi_open(wi_instance *i, const otr_wasi *wasi, otr_err *err);
 void otr_wasmi_wasi_close(wi_instance *i);
 void otr_wasmi_flush_lines(wi_instance *i);
+/* Text for the lines of fd 1 or 2. */
+void otr_wasmi_take_text(otr_instance *inst, int fd, const uint8_t *p, size_t n);
 
 /* _wasi_env.c, _wasi_fd.c */
 otr_host_fn otr_wasmi_args_get, otr_wasmi_args_sizes_get, otr_wasmi_environ_get,
@@ -125,12 +129,14 @@ enum { /* WASI's errno */
        WASI_SPIPE = 70,
 };
 
-/* `len` bytes at `at` of the guest's memory; NULL when they are not all inside. */
+/* `len` bytes at `at` of the memory of the part that called the host; NULL when they are not all
+ * inside. */
 static inline uint8_t *wi_at(otr_instance *inst, int32_t at, uint64_t len)
 {
-    uint8_t *p = NULL;
+    size_t size = 0;
+    uint8_t *p = otr_wasmi_memory(((wi_instance *)inst)->store, SIZE_MAX, &size);
     uint64_t from = (uint32_t)at;
-    return otr_wasmi_engine_memory(inst, OTR_MEM_GUEST, from, len, &p, NULL) == OTR_OK ? p : NULL;
+    return p != NULL && from <= size && len <= size - from ? p + from : NULL;
 }
 
 static inline uint64_t wi_load(const uint8_t *p, unsigned bytes)

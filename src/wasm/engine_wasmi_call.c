@@ -2,6 +2,8 @@
 
 #ifdef OTR_HAVE_WASMI
 
+#include <stdio.h>
+
 #include "base/clock.h"
 
 _Static_assert(sizeof(otr_val) == sizeof(otr_wasmi_val), "values cross unchanged");
@@ -55,7 +57,8 @@ const otr_func *otr_wasmi_engine_func(otr_instance *base, int link, const char *
 int32_t otr_wasmi_overdue(void *user)
 {
     wi_instance *i = user;
-    if (atomic_load_explicit(&i->interrupted, memory_order_relaxed)) {
+    if (atomic_load_explicit(&i->interrupted, memory_order_relaxed) ||
+        (i->cancel != NULL && atomic_load_explicit(i->cancel, memory_order_relaxed))) {
         i->end = WI_END_INTERRUPT;
     } else if (i->deadline_ns != UINT64_MAX && otr_now_ns() >= i->deadline_ns) {
         i->end = WI_END_DEADLINE;
@@ -71,7 +74,10 @@ int32_t otr_wasmi_host_call(void *user, const void *data, otr_wasmi_val *vals)
     err.code = OTR_OK;
     err.sys = 0;
     err.msg[0] = '\0';
+    const otr_import *outer = i->base.import;
+    i->base.import = import;
     otr_code rc = import->fn(i->base.user, &i->base, (otr_val *)vals, &err);
+    i->base.import = outer;
     if (OTR_UNLIKELY(rc != OTR_OK || i->dead)) {
         if (i->end == WI_END_NONE) { /* else a nested call failed first and said why */
             i->end = WI_END_HOST;
@@ -110,6 +116,19 @@ static otr_code trapped(wi_instance *i, int32_t status, const char *text, otr_er
                         (unsigned long long)(i->max_memory_bytes / 1024), text);
     }
     return otr_fail(err, OTR_EGUEST, "%s", text);
+}
+
+/* The interpreter keeps no trace: all that is known is which export was called. */
+static otr_code failed_in(wi_instance *i, int32_t status, const otr_buf *text, const otr_func *func,
+                          otr_err *err)
+{
+    bool trap = i->end == WI_END_NONE;
+    otr_code rc = otr_wasmi_failed(i, status, otr_buf_text(text), err);
+    if (trap && err != NULL && i->depth == 0) {
+        size_t n = strlen(err->msg);
+        (void)snprintf(err->msg + n, sizeof(err->msg) - n, " in %s", func->name);
+    }
+    return rc;
 }
 
 otr_code otr_wasmi_failed(wi_instance *i, int32_t status, const char *text, otr_err *err)
@@ -170,8 +189,7 @@ otr_code otr_wasmi_engine_call(otr_instance *base, const otr_call *call, otr_err
     if (i->depth == 0 && (i->lines[0].n | i->lines[1].n) != 0) {
         otr_wasmi_flush_lines(i);
     }
-    otr_code rc =
-        status == OTR_WASMI_OK ? OTR_OK : otr_wasmi_failed(i, status, otr_buf_text(&text), err);
+    otr_code rc = status == OTR_WASMI_OK ? OTR_OK : failed_in(i, status, &text, call->func, err);
     otr_buf_deinit(&text);
     return rc;
 }

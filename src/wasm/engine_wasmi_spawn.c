@@ -39,6 +39,7 @@ static otr_code new_instance(wi_module *m, const otr_spawn *spec, wi_instance **
     i->base = (otr_instance){ .ops = m->base.ops, .module = &m->base, .user = spec->user };
     i->deadline_ns = spec->start_deadline_ns != 0 ? spec->start_deadline_ns : UINT64_MAX;
     i->exit_code = -1;
+    i->cancel = spec->cancel;
     i->max_memory_bytes = spec->max_memory_bytes;
     i->born_ns = otr_now_ns();
     const otr_wasmi_host host = {
@@ -65,7 +66,7 @@ static const otr_import *find_import(const otr_spawn *spec, const otr_extern_inf
         }
     }
     bool wasi = spec->wasi != NULL && strcmp(wanted->module, wasi_module) == 0;
-    return wasi ? otr_wasmi_wasi_find(wanted->name) : NULL;
+    return wasi ? otr_wasmi_wasi_find(spec->wasi, wanted->name) : NULL;
 }
 
 /* The export of an earlier part that `wanted` names, and that part in `*ret_part`. */

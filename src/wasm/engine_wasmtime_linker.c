@@ -18,6 +18,18 @@ static void new_types(wasm_valtype_vec_t *v, const uint8_t *types, size_t n)
     wasm_valtype_vec_new(v, n, list);
 }
 
+/* A function with data of its own: it is told which one it is. */
+static wasm_trap_t *call_with_data(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,
+                                   size_t n)
+{
+    wt_instance *i = wasmtime_context_get_data(wasmtime_caller_context(caller));
+    const otr_import *outer = i->base.import;
+    i->base.import = env;
+    wasm_trap_t *trap = otr_wasmtime_host_call(env, caller, vals, n);
+    i->base.import = outer;
+    return trap;
+}
+
 otr_code otr_wasmtime_define(wasmtime_linker_t *linker, const otr_import *import,
                              wasmtime_func_unchecked_callback_t fn, otr_err *err)
 {
@@ -133,7 +145,9 @@ static otr_code build(wt_module *m, const otr_spawn *spec, wt_linked *l, otr_err
     l->linker = wasmtime_linker_new(e->engine);
     otr_code rc = OTR_OK;
     for (size_t i = 0; rc == OTR_OK && i < spec->n_imports; i++) {
-        rc = otr_wasmtime_define(l->linker, &spec->imports[i], otr_wasmtime_host_call, err);
+        const otr_import *x = &spec->imports[i];
+        rc = otr_wasmtime_define(l->linker, x,
+                                 x->data != NULL ? call_with_data : otr_wasmtime_host_call, err);
     }
     if (rc == OTR_OK && l->wasi != WT_WASI_NONE) {
         rc = otr_wasmtime_define_wasi(l->linker, l->wasi, err);

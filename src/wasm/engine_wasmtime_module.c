@@ -275,17 +275,25 @@ static otr_code obtain(wt_engine *e, const otr_recipe *recipe, otr_bytes wasm,
                        wasmtime_module_t **ret, otr_err *err)
 {
     char key[OTR_SHA256_HEX_BYTES], settings[sizeof(e->settings) + RECIPE_NAME_BYTES];
+    const char *made = recipe != NULL ? recipe->name : NULL;
+    otr_code rc;
     if (e->cache != NULL) {
-        (void)snprintf(settings, sizeof(settings), "%s%s%s", e->settings, recipe != NULL ? " " : "",
-                       recipe != NULL ? recipe->name : "");
+        (void)snprintf(settings, sizeof(settings), "%s%s%s", e->settings, made != NULL ? " " : "",
+                       made != NULL ? made : "");
         (void)otr_codecache_key(settings, wasm, key);
         *ret = from_cache(e, key);
+        if (*ret == NULL) {
+            rc = otr_engine_compile_elsewhere(&e->base, wasm, made, err);
+            if (rc != OTR_OK && rc != OTR_EUNSUP) {
+                return rc;
+            }
+            *ret = rc == OTR_OK ? from_cache(e, key) : NULL;
+        }
         if (*ret != NULL) {
             return OTR_OK;
         }
     }
-    otr_code rc =
-        recipe != NULL ? compile_made(e, recipe, wasm, ret, err) : compile_any(e, wasm, ret, err);
+    rc = recipe != NULL ? compile_made(e, recipe, wasm, ret, err) : compile_any(e, wasm, ret, err);
     if (rc == OTR_OK && e->cache != NULL) {
         to_cache(e, key, *ret);
     }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "wasm/engine_wasmtime.h"
+#include "wasm/wasi_files.h"
 
 enum { MAX_LINKS = 8, MAX_TABLES = 8 };
 
@@ -12,9 +13,7 @@ void otr_wasmtime_instance_free(otr_instance *base)
     if (i == NULL) {
         return;
     }
-    if (i->watch.next != NULL) {
-        otr_ticker_remove(&i->engine->ticker, &i->watch);
-    }
+    otr_ticker_remove(&i->engine->ticker, &i->watch);
     if (i->store != NULL) {
         wasmtime_store_delete(i->store);
     }
@@ -24,6 +23,7 @@ void otr_wasmtime_instance_free(otr_instance *base)
         otr_free(f);
     }
     otr_wasmtime_close_lines(i);
+    otr_wasi_files_free(i->base.files);
     otr_free(i->parts);
     otr_free(i);
 }
@@ -41,6 +41,7 @@ static otr_code new_instance(wt_module *m, const otr_spawn *spec, wt_instance **
     i->engine = e;
     i->deadline_ns = UINT64_MAX;
     i->exit_code = -1;
+    i->cancel = spec->cancel;
     i->max_memory_bytes = spec->max_memory_bytes;
     i->born_ns = otr_now_ns();
     i->parts = otr_calloc(spec->n_links + 1, sizeof(*i->parts));

@@ -109,85 +109,107 @@ static const char *type_text(const otr_extern_info *x, char *out)
     return out;
 }
 
-static const otr_extern_info *kernel_offer(const otr_abi_ops *abi, const otr_module_info *kernel,
+/* What an earlier part of the instance offers under the names of `wanted`. */
+static const otr_extern_info *linked_offer(const otr_guest_code *code,
                                            const otr_extern_info *wanted)
 {
-    for (size_t a = 0; kernel != NULL && a < OTR_COUNT(abi->kernel->as); a++) {
-        if (abi->kernel->as[a] == NULL) {
-            break;
-        }
-        if (strcmp(abi->kernel->as[a], wanted->module) == 0) {
-            return otr_module_export(kernel, wanted->name);
+    const otr_module_info *kernel = otr_module_info_of(code->kernel);
+    const otr_extern_info *found = NULL;
+    for (size_t a = 0; kernel != NULL && found == NULL && a < OTR_COUNT(code->abi->kernel->as);
+         a++) {
+        const char *as = code->abi->kernel->as[a];
+        if (as != NULL && strcmp(as, wanted->module) == 0) {
+            found = otr_module_export(kernel, wanted->name);
         }
     }
-    return NULL;
+    for (size_t i = 0; found == NULL && i < code->n_linked; i++) {
+        if (strcmp(code->linked[i].name, wanted->module) == 0) {
+            found = otr_module_export(otr_module_info_of(code->linked[i].module), wanted->name);
+        }
+    }
+    return found;
 }
 
-static bool wasi_offers(const otr_extern_info *wanted)
+bool otr_guest_wasi_has(const char *name)
 {
-    if (strcmp(wanted->module, "wasi_snapshot_preview1") != 0 || wanted->kind != OTR_EXTERN_FUNC) {
-        return false;
-    }
     for (size_t i = 0; i < OTR_COUNT(wasi_names); i++) {
-        if (strcmp(wasi_names[i], wanted->name) == 0) {
+        if (strcmp(wasi_names[i], name) == 0) {
             return true;
         }
     }
     return false;
 }
 
-static void consider_offers(const otr_abi_ops *abi, const otr_module_info *kernel,
-                            const otr_extern_info *wanted, nearest *n)
+static bool wasi_offers(const otr_extern_info *wanted)
 {
-    size_t count;
-    const otr_import *imports = abi->imports(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(imports[i].module, wanted->module) == 0) {
-            consider(n, imports[i].name);
+    return strcmp(wanted->module, "wasi_snapshot_preview1") == 0 &&
+           wanted->kind == OTR_EXTERN_FUNC && otr_guest_wasi_has(wanted->name);
+}
+
+static void consider_exports(nearest *n, const otr_module_info *info)
+{
+    for (size_t i = 0; i < info->n_exports; i++) {
+        consider(n, info->exports[i].name);
+    }
+}
+
+static void consider_offers(const otr_guest_code *code, const otr_extern_info *wanted, nearest *n)
+{
+    const otr_module_info *kernel = otr_module_info_of(code->kernel);
+    for (size_t i = 0; i < code->n_imports; i++) {
+        if (strcmp(code->imports[i].module, wanted->module) == 0) {
+            consider(n, code->imports[i].name);
         }
     }
-    for (size_t a = 0; kernel != NULL && a < OTR_COUNT(abi->kernel->as); a++) {
-        const char *as = abi->kernel->as[a];
+    for (size_t a = 0; kernel != NULL && a < OTR_COUNT(code->abi->kernel->as); a++) {
+        const char *as = code->abi->kernel->as[a];
         if (as != NULL && strcmp(as, wanted->module) == 0) {
-            for (size_t i = 0; i < kernel->n_exports; i++) {
-                consider(n, kernel->exports[i].name);
-            }
+            consider_exports(n, kernel);
+        }
+    }
+    for (size_t i = 0; i < code->n_linked; i++) {
+        if (strcmp(code->linked[i].name, wanted->module) == 0) {
+            consider_exports(n, otr_module_info_of(code->linked[i].module));
         }
     }
 }
 
-static otr_code not_offered(const otr_abi_ops *abi, const otr_module_info *kernel,
-                            const otr_extern_info *wanted, otr_buf *missing, otr_err *err)
+static otr_code not_offered(const otr_guest_code *code, const otr_extern_info *wanted,
+                            otr_buf *missing, otr_err *err)
 {
     char want[TYPE_BYTES];
     nearest n = look_for(wanted->name);
-    consider_offers(abi, kernel, wanted, &n);
+    consider_offers(code, wanted, &n);
     return otr_buf_addf(missing, err, "import %s.%s: %s is not offered%s%s%s\n", wanted->module,
                         wanted->name, type_text(wanted, want), n.best != NULL ? " (nearest: " : "",
                         n.best != NULL ? n.best : "", n.best != NULL ? ")" : "");
 }
 
-static otr_code check_import(const otr_abi_ops *abi, const otr_module_info *kernel,
-                             const otr_extern_info *wanted, otr_buf *missing, otr_err *err)
+static bool find_offer(const otr_guest_code *code, const otr_extern_info *wanted,
+                       otr_extern_info *ret)
 {
-    char want[TYPE_BYTES], have[TYPE_BYTES];
-    otr_extern_info offer = { .kind = OTR_EXTERN_OTHER };
-    const otr_extern_info *from_kernel = kernel_offer(abi, kernel, wanted);
-    bool found = from_kernel != NULL;
-    if (found) {
-        offer = *from_kernel;
+    const otr_extern_info *linked = linked_offer(code, wanted);
+    if (linked != NULL) {
+        *ret = *linked;
+        return true;
     }
-    size_t count;
-    const otr_import *imports = abi->imports(&count);
-    for (size_t i = 0; !found && i < count; i++) {
-        if (strcmp(imports[i].module, wanted->module) == 0 &&
-            strcmp(imports[i].name, wanted->name) == 0) {
-            offer = (otr_extern_info){ .kind = OTR_EXTERN_FUNC, .sig = imports[i].sig };
-            found = true;
+    for (size_t i = 0; i < code->n_imports; i++) {
+        const otr_import *x = &code->imports[i];
+        if (strcmp(x->module, wanted->module) == 0 && strcmp(x->name, wanted->name) == 0) {
+            *ret = (otr_extern_info){ .kind = OTR_EXTERN_FUNC, .sig = x->sig };
+            return true;
         }
     }
-    if (!found) {
-        return wasi_offers(wanted) ? OTR_OK : not_offered(abi, kernel, wanted, missing, err);
+    return false;
+}
+
+static otr_code check_import(const otr_guest_code *code, const otr_extern_info *wanted,
+                             otr_buf *missing, otr_err *err)
+{
+    char want[TYPE_BYTES], have[TYPE_BYTES];
+    otr_extern_info offer;
+    if (!find_offer(code, wanted, &offer)) {
+        return wasi_offers(wanted) ? OTR_OK : not_offered(code, wanted, missing, err);
     }
     if (offer.kind == wanted->kind &&
         (offer.kind != OTR_EXTERN_FUNC || otr_sig_eq(&offer.sig, &wanted->sig))) {
@@ -213,18 +235,34 @@ static otr_code hint_operation(const otr_module_info *info, const char *operatio
                : otr_buf_addf(missing, err, "the export nearest to %s is %s\n", operation, n.best);
 }
 
-otr_code otr_guest_check(const otr_abi_ops *abi, const otr_module_info *info,
-                         const otr_module_info *kernel, const char *const *operations,
+otr_code otr_guest_check_imports(const otr_guest_code *code, const otr_module_info *info,
+                                 otr_buf *missing, otr_err *err)
+{
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && !info->component && i < info->n_imports; i++) {
+        rc = check_import(code, &info->imports[i], missing, err);
+    }
+    return rc;
+}
+
+otr_code otr_guest_check(const otr_guest_code *code, const char *const *operations,
                          otr_buf *missing, otr_err *err)
 {
-    otr_code rc = abi->check(info, operations, missing, err);
+    const otr_module_info *info = otr_module_info_of(code->module);
+    otr_code rc = code->abi->check(info, operations, missing, err);
     for (size_t i = 0; rc == OTR_OK && operations != NULL && operations[i] != NULL; i++) {
-        if (!abi->has(info, operations[i])) {
+        if (!code->abi->has(info, operations[i])) {
             rc = hint_operation(info, operations[i], missing, err);
         }
     }
-    for (size_t i = 0; rc == OTR_OK && !info->component && i < info->n_imports; i++) {
-        rc = check_import(abi, kernel, &info->imports[i], missing, err);
+    rc = rc == OTR_OK ? otr_guest_check_imports(code, info, missing, err) : rc;
+    for (size_t i = 0; rc == OTR_OK && i < code->n_linked; i++) {
+        size_t before = missing->n;
+        rc =
+            otr_guest_check_imports(code, otr_module_info_of(code->linked[i].module), missing, err);
+        if (rc == OTR_OK && missing->n > before) {
+            rc = otr_buf_addf(missing, err, "the module %s needs that\n", code->linked[i].name);
+        }
     }
     return rc;
 }

@@ -3,7 +3,6 @@
 #include <stdatomic.h>
 
 #include "base/alloc.h"
-#include "base/json.h"
 
 enum { MISSING_BYTES = 65536, WHY_BYTES = 4096 };
 
@@ -49,7 +48,7 @@ const otr_abi_ops *otr_abi_detect(const otr_module_info *info)
     return NULL;
 }
 
-static bool is_component(otr_bytes wasm)
+bool otr_is_component(otr_bytes wasm)
 {
     static const uint8_t head[8] = { 0, 'a', 's', 'm', 0x0d, 0, 1, 0 };
     static const char text[] = "(component";
@@ -78,6 +77,7 @@ static otr_code components_of(otr_engine *engine, otr_engine **ret, otr_err *err
         if (rc != OTR_OK) {
             return rc;
         }
+        found->compiler = engine->compiler;
         if (!atomic_compare_exchange_strong(&engine->components, &none, found)) {
             found->ops->close(found);
             found = none;
@@ -91,7 +91,7 @@ static otr_code components_of(otr_engine *engine, otr_engine **ret, otr_err *err
 static otr_code engine_for(otr_engine *engine, otr_bytes wasm, otr_engine **ret, otr_err *err)
 {
     *ret = engine;
-    return is_component(wasm) ? components_of(engine, ret, err) : OTR_OK;
+    return otr_is_component(wasm) ? components_of(engine, ret, err) : OTR_OK;
 }
 
 /* The engine's copy of the ABI's kernel. Two threads may compile it at once: one is then dropped.
@@ -140,15 +140,16 @@ static const otr_abi_ops *rewriter(const otr_abi_ops *wanted)
     return NULL;
 }
 
-static otr_code compile(otr_engine *engine, const otr_load_spec *spec, const otr_abi_ops *wanted,
-                        otr_module **ret, otr_err *err)
+otr_code otr_guest_compile_one(otr_engine *engine, const otr_load_spec *spec, otr_bytes wasm,
+                               otr_module **ret, otr_err *err)
 {
+    const otr_abi_ops *wanted = spec->abi != NULL ? otr_abi_find(spec->abi) : NULL;
     const otr_abi_ops *abi = spec->rewrite ? rewriter(wanted) : NULL;
     if (abi == NULL || engine->ops->compile_made == NULL) {
-        return engine->ops->compile(engine, spec->wasm, ret, err);
+        return engine->ops->compile(engine, wasm, ret, err);
     }
     otr_recipe recipe = { .name = abi->rewriter, .make = make_faster, .arg = abi };
-    return engine->ops->compile_made(engine, &recipe, spec->wasm, ret, err);
+    return engine->ops->compile_made(engine, &recipe, wasm, ret, err);
 }
 
 static otr_code no_abi(const otr_module_info *info, otr_err *err)
@@ -170,11 +171,26 @@ static otr_code no_abi(const otr_module_info *info, otr_err *err)
     return rc;
 }
 
-/* The ABI that was named, if the file does not clearly speak another one, else the detected one. */
-static otr_code pick_abi(const otr_module_info *info, const otr_abi_ops *wanted,
-                         const otr_abi_ops **ret, otr_err *err)
+/* What the guest speaks, or what a module linked to it does. */
+static const otr_abi_ops *detect(const otr_guest_code *code)
 {
-    const otr_abi_ops *found = otr_abi_detect(info);
+    const otr_abi_ops *found = otr_abi_detect(otr_module_info_of(code->module));
+    for (size_t i = 0; found == NULL && i < code->n_linked; i++) {
+        found = otr_abi_detect(otr_module_info_of(code->linked[i].module));
+    }
+    return found;
+}
+
+otr_code otr_guest_pick_abi(const otr_guest_code *code, const char *name, const otr_abi_ops **ret,
+                            otr_err *err)
+{
+    const otr_abi_ops *wanted = name != NULL ? otr_abi_find(name) : NULL;
+    if (name != NULL && wanted == NULL) {
+        return otr_fail(err, OTR_EINVAL, "no ABI is called \"%s\"; there are %s", name,
+                        otr_abi_names());
+    }
+    const otr_module_info *info = otr_module_info_of(code->module);
+    const otr_abi_ops *found = detect(code);
     if (wanted == NULL && found == NULL) {
         return no_abi(info, err);
     }
@@ -183,16 +199,6 @@ static otr_code pick_abi(const otr_module_info *info, const otr_abi_ops *wanted,
                         wanted->name, found->name);
     }
     *ret = wanted != NULL ? wanted : found;
-    return OTR_OK;
-}
-
-static otr_code wanted_abi(const otr_load_spec *spec, const otr_abi_ops **ret, otr_err *err)
-{
-    *ret = spec->abi != NULL ? otr_abi_find(spec->abi) : NULL;
-    if (spec->abi != NULL && *ret == NULL) {
-        return otr_fail(err, OTR_EINVAL, "no ABI is called \"%s\"; there are %s", spec->abi,
-                        otr_abi_names());
-    }
     return OTR_OK;
 }
 
@@ -216,7 +222,7 @@ static otr_code refuse(const otr_module_info *info, const otr_abi_ops *abi, otr_
     return rc;
 }
 
-static const otr_module_info *info_of(const otr_module *m)
+const otr_module_info *otr_module_info_of(const otr_module *m)
 {
     return m != NULL ? m->ops->inspect(m) : NULL;
 }
@@ -225,37 +231,50 @@ static otr_code check(const otr_guest_code *code, const char *const *operations,
 {
     otr_buf missing;
     otr_buf_init(&missing, MISSING_BYTES);
-    const otr_module_info *info = info_of(code->module);
-    otr_code rc =
-        otr_guest_check(code->abi, info, info_of(code->kernel), operations, &missing, err);
+    otr_code rc = otr_guest_check(code, operations, &missing, err);
     if ((rc == OTR_OK || rc == OTR_EQUOTA) && missing.n > 0) {
-        rc = refuse(info, code->abi, &missing, err);
+        rc = refuse(otr_module_info_of(code->module), code->abi, &missing, err);
     }
     otr_buf_deinit(&missing);
     return rc;
 }
 
+otr_code otr_guest_compile_all(otr_engine *engine, const otr_load_spec *spec, otr_guest_code *code,
+                               otr_err *err)
+{
+    if (spec->abi != NULL && otr_abi_find(spec->abi) == NULL) {
+        return otr_guest_pick_abi(code, spec->abi, NULL, err);
+    }
+    otr_code rc = engine_for(engine, spec->wasm, &engine, err);
+    if (rc == OTR_OK) {
+        rc = otr_guest_compile_one(engine, spec, spec->wasm, &code->module, err);
+    }
+    return rc == OTR_OK ? otr_guest_link(engine, spec, code, err) : rc;
+}
+
+otr_code otr_guest_complete(const otr_load_spec *spec, otr_guest_code *code, otr_err *err)
+{
+    otr_engine *engine = code->module->engine;
+    if ((code->abi->needs & engine->ops->offers) != code->abi->needs) {
+        return otr_fail(err, OTR_EUNSUP, "the engine %s cannot run guests of %s", engine->ops->name,
+                        code->abi->name);
+    }
+    if (code->n_linked > 0 && code->abi != &otr_abi_extism) {
+        return otr_fail(err, OTR_EUNSUP, "speaks %s; modules are linked to guests of extism only",
+                        code->abi->name);
+    }
+    otr_code rc = kernel_of(engine, code->abi, &code->kernel, err);
+    return rc == OTR_OK ? otr_guest_functions(spec, code, err) : rc;
+}
+
 static otr_code load(otr_engine *engine, const otr_load_spec *spec, otr_guest_code *code,
                      otr_err *err)
 {
-    const otr_abi_ops *wanted;
-    otr_code rc = wanted_abi(spec, &wanted, err);
+    otr_code rc = otr_guest_compile_all(engine, spec, code, err);
     if (rc == OTR_OK) {
-        rc = engine_for(engine, spec->wasm, &engine, err);
+        rc = otr_guest_pick_abi(code, spec->abi, &code->abi, err);
     }
-    if (rc == OTR_OK) {
-        rc = compile(engine, spec, wanted, &code->module, err);
-    }
-    if (rc == OTR_OK) {
-        rc = pick_abi(info_of(code->module), wanted, &code->abi, err);
-    }
-    if (rc == OTR_OK && (code->abi->needs & engine->ops->offers) != code->abi->needs) {
-        rc = otr_fail(err, OTR_EUNSUP, "the engine %s cannot run guests of %s", engine->ops->name,
-                      code->abi->name);
-    }
-    if (rc == OTR_OK) {
-        rc = kernel_of(engine, code->abi, &code->kernel, err);
-    }
+    rc = rc == OTR_OK ? otr_guest_complete(spec, code, err) : rc;
     return rc == OTR_OK ? check(code, spec->operations, err) : rc;
 }
 
@@ -276,19 +295,50 @@ otr_code otr_guest_load(otr_engine *engine, const otr_load_spec *spec, otr_guest
     return OTR_OK;
 }
 
+otr_code otr_guest_compile(otr_engine *engine, const otr_load_spec *spec, otr_err *err)
+{
+    otr_guest_code *code = otr_zalloc(sizeof(*code));
+    otr_module *kernel;
+    if (code == NULL) {
+        return otr_fail_nomem(err);
+    }
+    otr_code rc = otr_guest_compile_all(engine, spec, code, err);
+    if (rc == OTR_OK) {
+        const otr_abi_ops *abi = spec->abi != NULL ? otr_abi_find(spec->abi) : detect(code);
+        rc = abi != NULL ? kernel_of(code->module->engine, abi, &kernel, err) : OTR_OK;
+    }
+    otr_guest_code_free(code);
+    return rc;
+}
+
+otr_guest_code *otr_guest_code_ref(otr_guest_code *code)
+{
+    (void)atomic_fetch_add_explicit(&code->more_owners, 1, memory_order_relaxed);
+    return code;
+}
+
+void otr_guest_code_deinit(otr_guest_code *code)
+{
+    if (code->module != NULL) {
+        code->module->ops->module_free(code->module);
+    }
+    otr_guest_unlink(code);
+    otr_guest_drop_functions(code); /* after the modules, which keep what they made of them */
+    otr_extism_manifest_free(code->manifest);
+}
+
 void otr_guest_code_free(otr_guest_code *code)
 {
-    if (code != NULL) {
-        if (code->module != NULL) {
-            code->module->ops->module_free(code->module);
-        }
+    if (code != NULL &&
+        atomic_fetch_sub_explicit(&code->more_owners, 1, memory_order_acq_rel) == 0) {
+        otr_guest_code_deinit(code);
         otr_free(code);
     }
 }
 
 const otr_module_info *otr_guest_code_info(const otr_guest_code *code)
 {
-    return info_of(code->module);
+    return otr_module_info_of(code->module);
 }
 
 const otr_abi_ops *otr_guest_code_abi(const otr_guest_code *code)
@@ -303,113 +353,5 @@ const char *otr_guest_code_sha256(const otr_guest_code *code)
 
 bool otr_guest_code_has(const otr_guest_code *code, const char *operation)
 {
-    return code->abi->has(info_of(code->module), operation);
-}
-
-/* ---- inspect ---- */
-
-static void write_externs(otr_jw *w, const char *key, const otr_extern_info *list, size_t n)
-{
-    static const char *const kinds[] = { "function", "memory", "table", "global", "tag" };
-    char sig[200];
-    otr_jw_arr(w, key);
-    for (size_t i = 0; i < n; i++) {
-        otr_jw_obj(w, NULL);
-        if (list[i].module != NULL) {
-            otr_jw_str(w, "module", list[i].module);
-        }
-        otr_jw_str(w, "name", list[i].name);
-        otr_jw_str(w, "kind", kinds[list[i].kind]);
-        if (list[i].kind == OTR_EXTERN_FUNC) {
-            otr_jw_str(w, "type", otr_sig_text(&list[i].sig, sig, sizeof(sig)));
-        }
-        otr_jw_obj_end(w);
-    }
-    otr_jw_arr_end(w);
-}
-
-static void write_lines(otr_jw *w, const char *key, const char *text)
-{
-    otr_jw_arr(w, key);
-    while (*text != '\0') {
-        size_t n = strcspn(text, "\n");
-        if (n > 0) {
-            otr_jw_bytes(w, NULL, (otr_bytes){ (const uint8_t *)text, n });
-        }
-        text += n + (text[n] == '\n' ? 1 : 0);
-    }
-    otr_jw_arr_end(w);
-}
-
-typedef struct report {
-    const char *abi;
-    const otr_module_info *info;
-    const char *missing; /* lines */
-} report;
-
-static otr_code write_report(const otr_engine *engine, const otr_load_spec *spec, const report *r,
-                             otr_buf *out, otr_err *err)
-{
-    char digest[OTR_SHA256_HEX_BYTES];
-    otr_jw w;
-    otr_jw_begin(&w, out, err);
-    otr_jw_obj(&w, NULL);
-    otr_jw_str(&w, "name", spec->name);
-    otr_jw_str(&w, "abi", r->abi);
-    otr_jw_str(&w, "engine", engine->ops->name);
-    otr_jw_u64(&w, "size", spec->wasm.n);
-    otr_jw_str(&w, "sha256", otr_sha256_hex(spec->wasm, digest));
-    otr_jw_bool(&w, "component", is_component(spec->wasm));
-    otr_jw_u64(&w, "memory_min_bytes", r->info->memory_min_bytes);
-    write_externs(&w, "imports", r->info->imports, r->info->n_imports);
-    write_externs(&w, "exports", r->info->exports, r->info->n_exports);
-    write_lines(&w, "missing", r->missing);
-    otr_jw_obj_end(&w);
-    return otr_jw_end(&w);
-}
-
-static otr_code inspect_core(otr_engine *engine, const otr_load_spec *spec, otr_module *module,
-                             otr_buf *missing, otr_buf *out, otr_err *err)
-{
-    report r = { .info = info_of(module) };
-    otr_err why = { 0 };
-    const otr_abi_ops *wanted = spec->abi != NULL ? otr_abi_find(spec->abi) : NULL;
-    const otr_abi_ops *abi = NULL;
-    otr_module *kernel = NULL;
-    otr_code rc = pick_abi(r.info, wanted, &abi, &why);
-    if (rc == OTR_ENOMEM) {
-        return otr_fail_nomem(err);
-    }
-    if (rc != OTR_OK) {
-        abi = otr_abi_detect(r.info);
-        rc = otr_buf_addf(missing, err, "%s\n", why.msg);
-    } else {
-        rc = kernel_of(engine, abi, &kernel, err);
-        if (rc == OTR_OK) {
-            rc = otr_guest_check(abi, r.info, info_of(kernel), spec->operations, missing, err);
-        }
-    }
-    if (rc != OTR_OK && rc != OTR_EQUOTA) {
-        return rc;
-    }
-    r.abi = abi != NULL ? abi->name : NULL;
-    r.missing = otr_buf_text(missing);
-    return write_report(engine, spec, &r, out, err);
-}
-
-otr_code otr_guest_inspect(otr_engine *engine, const otr_load_spec *spec, otr_buf *out,
-                           otr_err *err)
-{
-    otr_module *module;
-    otr_code rc = engine_for(engine, spec->wasm, &engine, err);
-    rc = rc == OTR_OK ? engine->ops->compile(engine, spec->wasm, &module, err) : rc;
-    if (rc != OTR_OK) {
-        return otr_wrap(err, rc, "%s", spec->name);
-    }
-    otr_buf missing;
-    otr_buf_init(&missing, MISSING_BYTES);
-    rc = inspect_core(engine, spec, module, &missing, out, err);
-    otr_buf_deinit(&missing);
-    engine->ops->module_free(module);
-    return rc;
+    return code->abi->has(otr_module_info_of(code->module), operation);
 }

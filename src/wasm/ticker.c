@@ -71,8 +71,10 @@ void otr_ticker_add(otr_ticker *t, otr_watch *w)
 void otr_ticker_remove(otr_ticker *t, otr_watch *w)
 {
     (void)pthread_mutex_lock(&t->lock);
-    w->prev->next = w->next;
-    w->next->prev = w->prev;
+    if (w->next != NULL) { /* neighbours write it, too: it is read under the lock */
+        w->prev->next = w->next;
+        w->next->prev = w->prev;
+    }
     (void)pthread_mutex_unlock(&t->lock);
 }
 

@@ -46,7 +46,7 @@ otr_code otr_ticker_init(otr_ticker *t, void (*tick)(void *arg), void *arg, otr_
     OTR_MUST_CHECK;
 void otr_ticker_deinit(otr_ticker *t); /* after the last watch was removed */
 void otr_ticker_add(otr_ticker *t, otr_watch *w);
-void otr_ticker_remove(otr_ticker *t, otr_watch *w);
+void otr_ticker_remove(otr_ticker *t, otr_watch *w); /* fine when it was never added */
 /* OTR_EIO when the thread cannot be started; the watch must then be left again. */
 otr_code otr_ticker_wake(otr_ticker *t, otr_err *err) OTR_MUST_CHECK;
 bool otr_ticker_parked(otr_ticker *t); /* for tests */

@@ -35,7 +35,9 @@ static void log_line(void *host, int level, otr_bytes text)
     (void)text;
 }
 
-static const otr_host_ops host_ops = { publish, config, call, log_line };
+static const otr_host_ops host_ops = {
+    .publish = publish, .config = config, .call = call, .log = log_line
+};
 
 static void must(otr_code rc, const otr_err *err)
 {

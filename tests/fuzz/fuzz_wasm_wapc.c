@@ -84,7 +84,9 @@ static void on_log(void *host, int level, otr_bytes text)
     }
 }
 
-static const otr_host_ops ops = { on_publish, on_config, on_call, on_log };
+static const otr_host_ops ops = {
+    .publish = on_publish, .config = on_config, .call = on_call, .log = on_log
+};
 
 static void must(otr_code rc)
 {

@@ -172,3 +172,17 @@ def test_metrics_pass_promtool(nginx, agents):
     errors = [line for line in (done.stdout + done.stderr).decode().splitlines() if "error" in line.lower()]
     assert done.returncode in (0, 3), (done.stdout, done.stderr)  # 3: naming advice only
     assert errors == []
+
+
+def test_plugins_that_loop_do_not_hold_up_another(folder, nginx, agents):
+    """More of them than there are worker threads, each in a call of 15 seconds."""
+    loop = support.extism_guest(process="(loop $l (br $l)) (i32.const 0)", topics=("nginx.metrics.sampled",))
+    loopers = [support.write_guest(folder, f"looper{k}", loop) for k in range(3)]
+    fine = support.write_guest(folder, "fine", support.extism_guest(topics=("nginx.metrics.sampled",)))
+    agent = agents(plugins=[support.entry(g, limits={"call": "15s"}) for g in loopers] + [support.entry(fine)])
+    agent.wait_plugin("fine", "running")
+    begin = agent.plugin("fine")["calls"]
+    seen = len(agent.events("nginx.metrics.sampled"))
+    wait_for(lambda: len(agent.events("nginx.metrics.sampled")) >= seen + 10, "ten samples")
+    assert not any(agent.plugin(g.stem)["timeouts"] for g in loopers), "they are all still in their call"
+    wait_for(lambda: agent.plugin("fine")["calls"] >= begin + 10, lambda: agent.plugin("fine"), seconds=5)

@@ -238,3 +238,48 @@ T(threads_that_encode_at_once_share_one_text_and_one_drop)
     }
     CHECK_INT(torn, 0);
 }
+
+static otr_code encode_other(const otr_msg *msg, otr_buf *out, otr_err *err)
+{
+    otr_bytes data;
+    otr_code rc = otr_msg_data(msg, &data, err);
+    rc = rc == OTR_OK ? otr_buf_adds(out, "other:", err) : rc;
+    return rc == OTR_OK ? otr_buf_add(out, data, err) : rc;
+}
+
+T(the_payload_alone_is_a_part_of_the_envelope)
+{
+    counted c = { 0 };
+    otr_err e = { 0 };
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *empty = NULL;
+    REQUIRE_OK(otr_msg_new(&topic, &c, "tester", NULL, &msg, &e), e);
+    REQUIRE_OK(otr_msg_new(&bare, NULL, "tester", NULL, &empty, &e), e);
+    otr_bytes data, json;
+    REQUIRE_OK(otr_msg_data(msg, &data, &e), e);
+    REQUIRE_OK(otr_msg_json(msg, &json, &e), e);
+    CHECK(data.n == 11 && memcmp(data.p, "{\"n\":[1,2]}", 11) == 0);
+    CHECK(data.p > json.p && data.p + data.n + 1 == json.p + json.n);
+    CHECK_INT(atomic_load(&c.encodes), 1);
+    REQUIRE_OK(otr_msg_data(empty, &data, &e), e);
+    CHECK(data.n == 4 && memcmp(data.p, "null", 4) == 0);
+}
+
+T(a_second_encoding_is_made_once_and_kept_beside_json)
+{
+    counted c = { 0 };
+    otr_err e = { 0 };
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
+    REQUIRE_OK(otr_msg_new(&topic, &c, "tester", NULL, &msg, &e), e);
+    otr_bytes once, again, json;
+    atomic_store(&c.fail, true);
+    CHECK(otr_msg_encoded(msg, encode_other, &once, &e) != OTR_OK);
+    CHECK_HAS(e.msg, "test.counted");
+    atomic_store(&c.fail, false);
+    REQUIRE_OK(otr_msg_encoded(msg, encode_other, &once, &e), e);
+    REQUIRE_OK(otr_msg_encoded(msg, encode_other, &again, &e), e);
+    CHECK(once.p == again.p && once.n == again.n);
+    CHECK(once.n == 17 && memcmp(once.p, "other:{\"n\":[1,2]}", 17) == 0);
+    REQUIRE_OK(otr_msg_json(msg, &json, &e), e);
+    CHECK_INT(atomic_load(&c.encodes), 2);
+}

@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <uv.h>
@@ -26,6 +28,11 @@ static void free_signal(void *slot)
 static void free_watch(void *slot)
 {
     otr_watch_free(otr_steal(slot));
+}
+
+static void free_folder(void *slot)
+{
+    otr_folder_free(otr_steal(slot));
 }
 
 static otr_loop *make_loop(void)
@@ -501,4 +508,74 @@ T(no_post_of_several_threads_is_lost_or_out_of_order)
     }
     CHECK_INT(crowd.arrived, POSTERS * POSTS);
     CHECK_INT(crowd.disorder, 0);
+}
+
+/* ---- folders ---- */
+
+typedef struct told {
+    unsigned calls, wanted; /* `wanted`: those with the name "wanted" */
+} told;
+
+static void on_name(void *arg, const char *name)
+{
+    told *t = arg;
+    t->calls++;
+    t->wanted += name != NULL && strcmp(name, "wanted") == 0;
+}
+
+static void remove_folder(void *slot)
+{
+    char command[96];
+    (void)snprintf(command, sizeof(command), "%s/wanted", (char *)slot);
+    (void)unlink(command);
+    (void)snprintf(command, sizeof(command), "%s/other", (char *)slot);
+    (void)unlink(command);
+    (void)rmdir(slot);
+}
+
+static bool touch(const char *folder, const char *name, const char *text)
+{
+    char path[96];
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+    int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+    return fd >= 0 && write(fd, text, strlen(text)) >= 0 && close(fd) == 0;
+}
+
+static void wait_wanted(otr_loop *loop, const told *t, unsigned more_than)
+{
+    for (int i = 0; i < 200 && t->wanted <= more_than; i++) {
+        otr_loop_step(loop, 50);
+    }
+    CHECK(t->wanted > more_than);
+}
+
+T(a_missing_folder_cannot_be_watched)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    otr_folder *folder = NULL;
+    CHECK_INT(otr_folder_new(loop, "/no/such/folder", on_name, NULL, &folder, &e), OTR_ENOTFOUND);
+    CHECK_HAS(e.msg, "/no/such/folder");
+}
+
+/* No failing allocation: libuv's own would be hit, and it has no error for that here. */
+T_NO_OOM(a_write_and_a_rename_in_a_folder_are_told_by_name)
+{
+    OTR_CLEANUP(remove_folder) char path[32] = "/tmp/otr-loop-XXXXXX";
+    REQUIRE(mkdtemp(path) != NULL);
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    OTR_CLEANUP(free_folder) otr_folder *folder = NULL;
+    otr_err e = { 0 };
+    told t = { 0 };
+    REQUIRE_OK(otr_folder_new(loop, path, on_name, &t, &folder, &e), e);
+    REQUIRE(touch(path, "wanted", "1"));
+    wait_wanted(loop, &t, 0);
+    REQUIRE(touch(path, "other", "2"));
+    char from[64], to[64];
+    (void)snprintf(from, sizeof(from), "%s/other", path);
+    (void)snprintf(to, sizeof(to), "%s/wanted", path);
+    unsigned before = t.wanted;
+    REQUIRE(rename(from, to) == 0);
+    wait_wanted(loop, &t, before);
 }

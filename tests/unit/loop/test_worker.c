@@ -233,6 +233,64 @@ T(strands_run_beside_each_other)
     CHECK_INT(y.rc, OTR_OK);
 }
 
+/* Fails when the first strand's job is still blocked and `other` is not served. */
+T(a_long_job_does_not_hold_up_another_strand)
+{
+    OTR_CLEANUP(free_bench) bench b = { 0 };
+    otr_err e = { 0 };
+    task slow = { 0 }, fast = { 0 };
+    REQUIRE_OK(make_bench(&b, 1, 1, &e), e);
+    REQUIRE_OK(otr_pool_grow(b.pool, 2, &e), e);
+    OTR_CLEANUP(free_strand) otr_strand *other = NULL;
+    REQUIRE_OK(otr_strand_new(b.pool, 1, &other, &e), e);
+    fast.loop = b.loop;
+    REQUIRE_OK(otr_worker_submit(b.strand, blocked, on_done, &slow, &e), e);
+    wait_started(&slow);
+    otr_code rc = otr_worker_submit(other, quick, on_done, &fast, &e);
+    uint64_t end = uv_hrtime() + 20 * OTR_NS_PER_S;
+    while (rc == OTR_OK && fast.done_calls == 0 && uv_hrtime() < end) {
+        otr_loop_step(b.loop, 10);
+    }
+    unsigned beside = fast.done_calls;
+    atomic_store(&slow.go, true);
+    step_until_idle(&b, b.strand);
+    step_until_idle(&b, other);
+    CHECK_INT(rc, OTR_OK);
+    CHECK_INT(beside, 1);
+    CHECK_INT(slow.done_calls, 1);
+}
+
+T(a_pool_grows_to_its_most_threads_only)
+{
+    OTR_CLEANUP(free_bench) bench b = { 0 };
+    otr_err e = { 0 };
+    task slow[2] = { 0 }, fast = { 0 };
+    REQUIRE_OK(make_bench(&b, 1, 1, &e), e);
+    REQUIRE_OK(otr_pool_grow(b.pool, 2, &e), e);
+    OTR_CLEANUP(free_strand) otr_strand *second = NULL;
+    OTR_CLEANUP(free_strand) otr_strand *third = NULL;
+    REQUIRE_OK(otr_strand_new(b.pool, 1, &second, &e), e);
+    REQUIRE_OK(otr_strand_new(b.pool, 1, &third, &e), e);
+    fast.loop = b.loop;
+    otr_code rc[3];
+    rc[0] = otr_worker_submit(b.strand, blocked, on_done, &slow[0], &e);
+    rc[1] = otr_worker_submit(second, blocked, on_done, &slow[1], &e);
+    rc[2] = otr_worker_submit(third, quick, on_done, &fast, &e);
+    uint64_t end = uv_hrtime() + 100 * OTR_NS_PER_MS;
+    while (uv_hrtime() < end) {
+        otr_loop_step(b.loop, 10);
+    }
+    unsigned early = fast.done_calls;
+    atomic_store(&slow[0].go, true);
+    atomic_store(&slow[1].go, true);
+    step_until_idle(&b, b.strand);
+    step_until_idle(&b, second);
+    step_until_idle(&b, third);
+    CHECK(rc[0] == OTR_OK && rc[1] == OTR_OK && rc[2] == OTR_OK);
+    CHECK_INT(early, 0);
+    CHECK_INT(fast.done_calls, 1);
+}
+
 T(cancel_ends_what_waits_and_asks_the_running_job_to_stop)
 {
     OTR_CLEANUP(free_bench) bench b = { 0 };

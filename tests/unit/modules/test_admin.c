@@ -32,6 +32,9 @@ typedef struct rig {
     otr_http_server *status, *admin;
     otr_services services;
     bool stopped, reload_fails;
+    otr_reload_done_fn *reload_done;
+    void *reload_arg;
+    otr_defer reload_end;
     unsigned reloads;
     char *text; /* what the last question was answered with */
 } rig;
@@ -69,12 +72,25 @@ static void rig_deinit(void *slot)
     otr_free(r->text);
 }
 
-static otr_code reload(void *daemon, otr_err *err)
+static void end_reload(void *arg)
+{
+    rig *r = arg;
+    otr_err err = { 0 };
+    otr_code rc =
+        r->reload_fails ? otr_fail(&err, OTR_EINVAL, "agent.conf:3:1: no such key") : OTR_OK;
+    r->reload_done(r->reload_arg, rc, &err);
+}
+
+static otr_code reload(void *daemon, otr_reload_done_fn *done, void *arg, otr_err *err)
 {
     rig *r = daemon;
+    (void)err;
     r->reloads++;
     r->services.config_generation++;
-    return r->reload_fails ? otr_fail(err, OTR_EINVAL, "agent.conf:3:1: no such key") : OTR_OK;
+    r->reload_done = done;
+    r->reload_arg = arg;
+    otr_loop_defer(r->loop, &r->reload_end, end_reload, r);
+    return OTR_OK;
 }
 
 static otr_code make_parts(rig *r, otr_err *err)

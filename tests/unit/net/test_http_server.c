@@ -25,6 +25,7 @@ typedef struct rig {
     otr_http_server *server;
     char dir[64], path[96];
     otr_http_stream *stream;
+    otr_http_later *later;
     unsigned closed, calls;
 } rig;
 
@@ -85,19 +86,35 @@ static otr_code open_stream_and_fail(void *arg, const otr_http_request *req, otr
     return rc != OTR_OK ? rc : otr_fail(err, OTR_ESTATE, "changed my mind");
 }
 
+static void count_given_up(void *arg)
+{
+    rig *r = arg;
+    r->closed++;
+    r->later = NULL;
+}
+
+static otr_code wait_for_it(void *arg, const otr_http_request *req, otr_http_reply *reply,
+                            otr_err *err)
+{
+    rig *r = arg;
+    otr_code rc = otr_http_later_open(req, reply, count_given_up, r, &r->later, err);
+    r->calls++;
+    if (rc == OTR_OK && req->body.n == 2) { /* "no" */
+        return otr_fail(err, OTR_ESTATE, "changed my mind");
+    }
+    return rc;
+}
+
 static otr_code add_routes(rig *r, otr_err *err)
 {
     static const struct {
         const char *method, *path;
         otr_http_fn *fn;
     } rows[] = {
-        { "GET", "/hello", say_hello },
-        { "POST", "/hello", echo },
-        { "POST", "/echo", echo },
-        { "GET", "/hello/*", say_hello },
-        { "GET", "/fail/*", refuse },
-        { "GET", "/stream", open_stream },
-        { "GET", "/undecided", open_stream_and_fail },
+        { "GET", "/hello", say_hello },    { "POST", "/hello", echo },
+        { "POST", "/echo", echo },         { "GET", "/hello/*", say_hello },
+        { "GET", "/fail/*", refuse },      { "POST", "/later", wait_for_it },
+        { "GET", "/stream", open_stream }, { "GET", "/undecided", open_stream_and_fail },
     };
     otr_code rc = OTR_OK;
     for (size_t i = 0; rc == OTR_OK && i < OTR_COUNT(rows); i++) {
@@ -739,4 +756,98 @@ T(an_http_1_0_reader_gets_the_stream_too)
     CHECK(otr_http_stream_send(r.stream, otr_bytes_of("data: old\n\n")));
     otr_http_stream_end(r.stream);
     SAYS(hear(&r, fd, NULL, text, sizeof(text)), "\r\n\r\ndata: old\n\n");
+}
+
+/* ---- answers that come later ---- */
+
+#define LATER(body) \
+    "POST /later HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: " body
+
+static void send_later(rig *r, otr_code rc, const char *text, const otr_err *err)
+{
+    otr_buf body;
+    otr_buf_init(&body, 4096);
+    if (otr_buf_adds(&body, text, NULL) == OTR_OK) {
+        otr_http_later_send(r->later, rc, &body, err);
+        r->later = NULL;
+    }
+    otr_buf_deinit(&body);
+}
+
+T(a_request_may_be_answered_later)
+{
+    RIG(r, e, &any_port);
+    OTR_CLEANUP(close_fd) int fd = dial(&r);
+    REQUIRE(fd >= 0);
+    say(&r, fd, LATER("1\r\n\r\nx"));
+    turn_until(&r, &r.calls, 1);
+    REQUIRE(r.later != NULL);
+    for (int i = 0; i < 5; i++) {
+        otr_loop_step(r.loop, 1);
+    }
+    char text[2048];
+    SAYS(ask(&r, GET("/hello"), text, sizeof(text)), "hello you"); /* others are not held up */
+    send_later(&r, OTR_OK, "{\"late\":1}", NULL);
+    SAYS(hear(&r, fd, NULL, text, sizeof(text)), "{\"late\":1}");
+    SAYS(text, "HTTP/1.1 200 ");
+    CHECK_INT(r.calls, 2);
+    CHECK_INT(r.closed, 0);
+}
+
+T(a_late_answer_may_be_an_error)
+{
+    RIG(r, e, &any_port);
+    OTR_CLEANUP(close_fd) int fd = dial(&r);
+    REQUIRE(fd >= 0);
+    say(&r, fd, LATER("0\r\n\r\n"));
+    turn_until(&r, &r.calls, 1);
+    REQUIRE(r.later != NULL);
+    otr_err why = { 0 };
+    (void)otr_fail(&why, OTR_EDENIED, "a plugin says no");
+    send_later(&r, OTR_EDENIED, "", &why);
+    char text[2048];
+    SAYS(hear(&r, fd, NULL, text, sizeof(text)), "a plugin says no");
+    SAYS(text, "HTTP/1.1 403 ");
+}
+
+T(a_handler_that_fails_after_all_gives_up_its_later_answer)
+{
+    RIG(r, e, &any_port);
+    OTR_CLEANUP(close_fd) int fd = dial(&r);
+    REQUIRE(fd >= 0);
+    say(&r, fd, LATER("2\r\n\r\nno"));
+    char text[2048];
+    SAYS(hear(&r, fd, NULL, text, sizeof(text)), "changed my mind");
+    CHECK_INT(r.closed, 1);
+    CHECK(r.later == NULL);
+}
+
+T(who_waits_for_a_late_answer_is_told_when_the_server_ends)
+{
+    RIG(r, e, &any_port);
+    OTR_CLEANUP(close_fd) int fd = dial(&r);
+    REQUIRE(fd >= 0);
+    say(&r, fd, LATER("1\r\n\r\nx"));
+    turn_until(&r, &r.calls, 1);
+    REQUIRE(r.later != NULL);
+    otr_http_server_free(r.server);
+    r.server = NULL;
+    CHECK_INT(r.closed, 1);
+    char text[2048];
+    SAYS(hear(&r, fd, NULL, text, sizeof(text)), "the agent is stopping");
+}
+
+T(a_peer_that_went_away_does_not_disturb_a_late_answer)
+{
+    RIG(r, e, &any_port);
+    int fd = dial(&r);
+    REQUIRE(fd >= 0);
+    say(&r, fd, LATER("1\r\n\r\nx"));
+    turn_until(&r, &r.calls, 1);
+    close(fd);
+    REQUIRE(r.later != NULL);
+    otr_loop_step(r.loop, 1);
+    send_later(&r, OTR_OK, "{}", NULL);
+    char text[2048];
+    SAYS(ask(&r, GET("/hello"), text, sizeof(text)), "hello you");
 }

@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "plugin/contract.h"
 #include "support/test.h"
 
@@ -6,9 +7,9 @@ static void info_deinit(otr_contract_info *info)
     otr_contract_info_deinit(info);
 }
 
-static void listp(void *slot)
+static void topics_deinit(otr_contract_topics *topics)
 {
-    otr_contract_free_list(otr_steal(slot));
+    otr_contract_topics_deinit(topics);
 }
 
 static otr_code read_info(const char *text, otr_contract_info *info, otr_err *err)
@@ -57,25 +58,38 @@ T(info_may_list_its_operations)
     CHECK_INT(info.operations, OTR_HAS_LIST | OTR_HAS_INIT);
 }
 
+#define TOPICS(text)                                               \
+    OTR_CLEANUP(topics_deinit) otr_contract_topics topics = { 0 }; \
+    otr_err err = { 0 };                                           \
+    otr_code rc = otr_contract_read_topics(otr_bytes_of(text), &topics, &err)
+
 T(subscriptions_are_objects_or_plain_texts)
 {
-    OTR_CLEANUP(listp) char **topics = NULL;
-    otr_err err = { 0 };
-    const char *text = "{\"topics\":[{\"pattern\":\"nginx.*\",\"kind\":\"event\"},\"a.b\"]}";
-    otr_code rc = otr_contract_read_topics(otr_bytes_of(text), &topics, &err);
+    TOPICS("{\"topics\":[{\"pattern\":\"nginx.*\",\"kind\":\"event\"},\"a.b\"]}");
     REQUIRE_OK(rc, err);
-    CHECK_STR(topics[0], "nginx.*");
-    CHECK_STR(topics[1], "a.b");
-    CHECK(topics[2] == NULL);
+    CHECK_STR(topics.events[0], "nginx.*");
+    CHECK_STR(topics.events[1], "a.b");
+    CHECK(topics.events[2] == NULL);
+    CHECK(topics.hooks[0] == NULL);
+}
+
+T(hooks_are_kept_apart_from_events)
+{
+    TOPICS("[{\"pattern\":\"a.check\",\"kind\":\"hook\"},\"a.b\","
+           "{\"pattern\":\"c.*\",\"kind\":\"hook\"}]");
+    REQUIRE_OK(rc, err);
+    CHECK_STR(topics.events[0], "a.b");
+    CHECK(topics.events[1] == NULL);
+    CHECK_STR(topics.hooks[0], "a.check");
+    CHECK_STR(topics.hooks[1], "c.*");
+    CHECK(topics.hooks[2] == NULL);
 }
 
 T(no_subscriptions_are_fine)
 {
-    OTR_CLEANUP(listp) char **topics = NULL;
-    otr_err err = { 0 };
-    otr_code rc = otr_contract_read_topics(otr_bytes_of("[]"), &topics, &err);
+    TOPICS("[]");
     REQUIRE_OK(rc, err);
-    CHECK(topics[0] == NULL);
+    CHECK(topics.events[0] == NULL && topics.hooks[0] == NULL);
 }
 
 T(malformed_subscriptions_are_refused)
@@ -84,18 +98,68 @@ T(malformed_subscriptions_are_refused)
                                        "[1]",        "[{}]", "[\"A B\"]",
                                        "[\"a..b\"]", "null", "[\"a.*b\"]" };
     for (size_t i = 0; i < OTR_COUNT(bad); i++) {
-        OTR_CLEANUP(listp) char **topics = NULL;
-        otr_err err = { 0 };
-        CHECK(otr_contract_read_topics(otr_bytes_of(bad[i]), &topics, &err) != OTR_OK);
+        TOPICS(bad[i]);
+        CHECK(rc != OTR_OK);
         CHECK_HAS(err.msg, "subscriptions");
     }
 }
 
-T(hooks_are_refused_by_name)
+T(another_kind_is_refused_by_name)
 {
-    OTR_CLEANUP(listp) char **topics = NULL;
-    otr_err err = { 0 };
-    const char *text = "[{\"pattern\":\"a.b\",\"kind\":\"hook\"}]";
-    REQUIRE(otr_contract_read_topics(otr_bytes_of(text), &topics, &err) == OTR_EUNSUP);
+    TOPICS("[{\"pattern\":\"a.b\",\"kind\":\"query\"}]");
+    REQUIRE(rc == OTR_EUNSUP);
+    CHECK_HAS(err.msg, "query");
     CHECK_HAS(err.msg, "hook");
+}
+
+static otr_code verdict(const char *text, otr_contract_verdict *ret, otr_err *err)
+{
+    return otr_contract_read_verdict(otr_bytes_of(text), ret, err);
+}
+
+T(a_verdict_may_have_a_message)
+{
+    otr_contract_verdict v;
+    otr_err err = { 0 };
+    REQUIRE_OK(verdict("{\"verdict\":\"allow\"}", &v, &err), err);
+    CHECK_INT(v.verdict, OTR_VERDICT_ALLOW);
+    CHECK_STR(v.message, "");
+    REQUIRE_OK(verdict("{\"verdict\":\"deny\",\"message\":\"no\"}", &v, &err), err);
+    CHECK_INT(v.verdict, OTR_VERDICT_DENY);
+    CHECK_STR(v.message, "no");
+    REQUIRE_OK(verdict("{\"verdict\":\"allow\",\"message\":null}", &v, &err), err);
+}
+
+T(what_is_no_verdict_is_no_answer)
+{
+    static const char *const bad[] = { "",
+                                       "null",
+                                       "true",
+                                       "\"allow\"",
+                                       "{}",
+                                       "{\"verdict\":true}",
+                                       "{\"verdict\":\"Allow\"}",
+                                       "{\"verdict\":\"allow\",\"message\":7}",
+                                       "{\"verdict\":\"allow\"} x",
+                                       "[{\"verdict\":\"allow\"}]" };
+    for (size_t i = 0; i < OTR_COUNT(bad); i++) {
+        otr_contract_verdict v;
+        otr_err err = { 0 };
+        CHECK(verdict(bad[i], &v, &err) != OTR_OK);
+        CHECK_HAS(err.msg, "hook");
+    }
+}
+
+T(a_long_message_is_cut_between_characters)
+{
+    char text[2048] = "{\"verdict\":\"deny\",\"message\":\"";
+    for (int i = 0; i < 400; i++) {
+        strncat(text, i == 0 ? "x" : "\xc3\xa4", 3);
+    }
+    strncat(text, "\"}", 3);
+    otr_contract_verdict v;
+    otr_err err = { 0 };
+    REQUIRE_OK(verdict(text, &v, &err), err);
+    CHECK_INT(strlen(v.message), 511);
+    CHECK(otr_utf8_ok(otr_bytes_of(v.message)));
 }

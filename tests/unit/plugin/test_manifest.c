@@ -56,8 +56,10 @@ T(wrong_entries_are_refused_with_place_and_key)
     refused("plugins:\n  load:\n    - {name: a, source: x, sha256: abc}\n", "64");
     refused("plugins:\n  load:\n    - {name: a, source: x, on_failure: explode}\n",
             "restart, disable");
+    refused("plugins:\n  load:\n    - {name: a, source: x, encoding: xml}\n", "json, protobuf");
     refused("plugins:\n  load:\n    - {name: a, source: x, limits: {call: 0s}}\n", "longer than 0");
     refused("plugins:\n  load:\n    - {name: a, source: x, limits: {queue: 0}}\n", "queue");
+    refused("plugins:\n  load:\n    - {name: a, source: x, limits: {publish: 0}}\n", "publish");
     refused("plugins:\n  load:\n    - {name: a, source: x, grants: {publish: ['B']}}\n", "publish");
     refused("plugins:\n  load:\n    - {name: a, source: x}\n    - {name: a, source: y}\n", "taken");
 }
@@ -76,6 +78,37 @@ T(trust_that_cannot_be_met_is_refused_with_place)
     refused("plugins:\n  trust: {require: signature, keys: []}\n", "`keys`");
     refused("plugins:\n  trust: {require: digest}\n" ONE "}\n", "`sha256` or `signature`");
     refused("plugins:\n" ONE ", signature: a.sig}\n", "no key to check it");
+}
+
+#define SHA   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define FETCH "plugins:\n  load:\n    - {name: a, source: \"https://h/p.wasm\""
+
+T(a_remote_source_needs_https_and_somebody_who_vouches)
+{
+    refused("plugins:\n  load:\n    - {name: a, source: \"http://h/p\"}\n", "use https://");
+    refused("plugins:\n  load:\n    - {name: a, source: \"ftp://h/p\"}\n", ":3:");
+    refused("plugins:\n  load:\n    - {name: a, source: \"https://u:p@h/p\"}\n", "password");
+    refused(FETCH "}\n", "needs `sha256`");
+    refused(FETCH "}\n", ":3:");
+    refused("plugins: {downloads: [a]}\n", "downloads");
+    refused("plugins: {download_timeout: 0s}\n", "longer than 0");
+    refused("plugins: {watch: maybe}\n", "watch");
+    refused("plugins:\n  trust:\n    revoked: [abc]\n", "plugins.trust.revoked");
+}
+
+T(a_remote_source_is_signed_or_pinned)
+{
+    PARSE("lib_dir: /lib/x\nplugins:\n  trust: {keys: [" KEY "], ca: /ca.pem}\n"
+          "  load:\n    - {name: a, source: \"https://h/p.wasm?token=x\"}\n"
+          "    - {name: b, source: \"https://h/q\", sha256: " SHA "}\n");
+    REQUIRE_OK(rc, err);
+    const otr_manifest *a = set->items[0], *b = set->items[1];
+    CHECK_STR(a->source, "https://h/p.wasm?token=x");
+    CHECK_STR(a->label, "https://h/p.wasm");
+    CHECK_STR(a->signature, "https://h/p.wasm.minisig?token=x");
+    CHECK_STR(a->ca, "/ca.pem");
+    CHECK_STR(a->downloads, "/lib/x/plugins");
+    CHECK(a->signed_needed && !b->signed_needed && a->watch);
 }
 
 T(trust_is_read_and_a_signature_stands_beside_its_source)
@@ -216,6 +249,7 @@ T(an_entry_has_defaults_and_denies_everything)
     CHECK(m->publish[0] == NULL);
     CHECK_STR(m->config_json, "{}");
     CHECK_INT(m->on_failure, OTR_ON_FAILURE_RESTART);
+    CHECK_INT(m->encoding, OTR_ENCODING_JSON);
     CHECK_INT(m->memory_bytes, 64 << 20);
     CHECK(set->cache_dir != NULL);
 }
@@ -232,7 +266,8 @@ T(an_entry_is_read_whole)
           "      subscribe: [nginx.*]\n"
           "      grants: {publish: [alert.*, b]}\n"
           "      limits: {memory: 4MiB, call: 50ms, init: 2s, queue: 9}\n"
-          "      on_failure: disable\n");
+          "      on_failure: disable\n"
+          "      encoding: protobuf\n");
     REQUIRE_OK(rc, err);
     const otr_manifest *m = set->items[0];
     CHECK(set->cache_dir == NULL);
@@ -247,6 +282,7 @@ T(an_entry_is_read_whole)
     CHECK_INT(m->call_ns, 50000000);
     CHECK_INT(m->queue, 9);
     CHECK_INT(m->on_failure, OTR_ON_FAILURE_DISABLE);
+    CHECK_INT(m->encoding, OTR_ENCODING_PROTOBUF);
 }
 
 T(identity_leaves_out_the_config_only)
@@ -257,4 +293,139 @@ T(identity_leaves_out_the_config_only)
     REQUIRE_OK(rc, err);
     CHECK(strcmp(set->items[0]->identity, set->items[1]->identity) != 0); /* the names differ */
     CHECK(strstr(set->items[0]->identity, "k") == NULL);
+}
+
+#define LOAD(entries) "plugins:\n  load:\n" entries
+
+T(how_a_plugin_lives_has_defaults)
+{
+    PARSE(LOAD("    - {name: a, source: a.wasm}\n"));
+    REQUIRE_OK(rc, err);
+    const otr_manifest *m = set->items[0];
+    CHECK_INT(m->instances, 1);
+    CHECK_INT(m->on_failure, OTR_ON_FAILURE_RESTART);
+    CHECK_INT(m->restart.backoff_ns, 100000000);
+    CHECK_INT(m->restart.backoff_max_ns, 30000000000);
+    CHECK_INT(m->restart.failures, 5);
+    CHECK_INT(m->restart.window_ns, 60000000000);
+    CHECK(m->hooks == NULL && m->after == NULL);
+}
+
+T(how_a_plugin_lives_is_read)
+{
+    PARSE(LOAD("    - {name: b, source: b.wasm}\n"
+               "    - name: a\n"
+               "      source: a.wasm\n"
+               "      instances: 4\n"
+               "      on_failure: fail-closed\n"
+               "      restart: {backoff: 1s, backoff_max: 2s, failures: 9, window: 5m}\n"
+               "      hooks: [nginx.config.validate]\n"
+               "      after: [b]\n"));
+    REQUIRE_OK(rc, err);
+    const otr_manifest *m = set->items[1];
+    CHECK_INT(m->instances, 4);
+    CHECK_INT(m->on_failure, OTR_ON_FAILURE_CLOSED);
+    CHECK_INT(m->restart.backoff_ns, 1000000000);
+    CHECK_INT(m->restart.backoff_max_ns, 2000000000);
+    CHECK_INT(m->restart.failures, 9);
+    CHECK_INT(m->restart.window_ns, 300000000000);
+    CHECK_STR(m->hooks[0], "nginx.config.validate");
+    CHECK_STR(m->after[0], "b");
+}
+
+T(a_mistake_in_how_a_plugin_lives_names_its_line)
+{
+    static const char *const bad[][2] = {
+        { "      instances: 0\n", ":5:" },
+        { "      instances: 65\n", ":5:" },
+        { "      on_failure: explode\n", "fail-closed" },
+        { "      restart: {failures: 0}\n", ":5:" },
+        { "      restart: {backoff: 0s}\n", "longer than 0" },
+        { "      restart: {backoff: 2s, backoff_max: 1s}\n", "backoff_max" },
+        { "      restart: {pause: 2s}\n", "pause" },
+        { "      hooks: [\"A B\"]\n", "hooks" },
+        { "      after: b\n", "after" },
+        { "      after: [c]\n", "no plugin \"c\"" },
+        { "      after: [a]\n", "after itself" },
+    };
+    for (size_t i = 0; i < OTR_COUNT(bad); i++) {
+        char yaml[512];
+        (void)snprintf(yaml, sizeof(yaml), LOAD("    - name: a\n      source: a.wasm\n%s"),
+                       bad[i][0]);
+        PARSE(yaml);
+        CHECK(rc != OTR_OK);
+        CHECK_HAS(err.msg, bad[i][1]);
+    }
+}
+
+T(plugins_that_wait_for_each_other_are_refused_with_their_names)
+{
+    PARSE(LOAD("    - {name: a, source: a.wasm, after: [b]}\n"
+               "    - {name: b, source: b.wasm, after: [c]}\n"
+               "    - {name: c, source: c.wasm, after: [b]}\n"
+               "    - {name: d, source: d.wasm}\n"));
+    REQUIRE(rc == OTR_EINVAL);
+    CHECK_HAS(err.msg, ":3:");
+    CHECK_HAS(err.msg, "\"a\"");
+    CHECK_HAS(err.msg, "\"b\"");
+}
+
+T(an_entry_may_come_after_one_that_is_listed_later)
+{
+    PARSE(LOAD("    - {name: a, source: a.wasm, after: [b, c]}\n"
+               "    - {name: b, source: b.wasm, after: [c]}\n"
+               "    - {name: c, source: c.wasm}\n"));
+    REQUIRE_OK(rc, err);
+}
+
+#define TWO  "  load:\n    - name: a\n      source: /x/a.wasm\n"
+#define HEX8 "0123456789abcdef"
+#define HEX  HEX8 HEX8 HEX8 HEX8
+
+T(linked_modules_are_read_with_their_files)
+{
+    PARSE("plugins:\n  directory: /d\n" TWO "      modules:\n        - {name: u, source: u.wasm}\n"
+          "        - {name: v, source: 'file:/v.wasm', sha256: " HEX "}\n");
+    REQUIRE_OK(rc, err);
+    const otr_manifest *m = set->items[0];
+    CHECK_INT(m->n_modules, 2);
+    CHECK_STR(m->modules[0].name, "u");
+    CHECK_STR(m->modules[0].source, "/d/u.wasm");
+    CHECK(m->modules[0].sha256 == NULL);
+    CHECK_STR(m->modules[1].source, "/v.wasm");
+    CHECK_STR(m->modules[1].sha256, HEX);
+}
+
+T(mistakes_in_linked_modules_name_their_line)
+{
+    refused("plugins:\n" TWO "      modules: x\n", "modules: expected a list");
+    refused("plugins:\n" TWO "      modules:\n        - {name: u}\n", ":6:11: modules: each needs");
+    refused("plugins:\n" TWO "      modules:\n        - {name: u, sauce: x}\n", "sauce");
+    refused("plugins:\n" TWO "      modules:\n        - {name: u, source: x, sha256: 1}\n", "64");
+    refused("plugins:\n" TWO "      modules:\n        - {name: u, source: 'https://a/b'}\n",
+            "linked modules are files");
+    refused("plugins:\n" TWO "      modules: [{}, {}, {}, {}, {}, {}, {}, {}]\n", "more than 7");
+}
+
+T(every_file_of_a_trusted_plugin_is_pinned)
+{
+    refused("plugins:\n" TWO "      sha256: " HEX "\n"
+            "      modules:\n        - {name: u, source: x}\n",
+            "`sha256` is missing");
+    refused("plugins:\n  trust: {require: digest}\n" TWO "      sha256: " HEX "\n"
+            "      modules:\n        - {name: u, source: x}\n",
+            "`sha256` is missing");
+}
+
+T(zeroing_is_a_limit_of_its_own)
+{
+    PARSE("plugins:\n  load:\n    - {name: a, source: x}\n"
+          "    - {name: b, source: x, limits: {zero: used}}\n"
+          "    - {name: c, source: x, limits: {zero: never}}\n");
+    REQUIRE_OK(rc, err);
+    CHECK_INT(set->items[0]->zeroing, OTR_ZERO_USED);
+    CHECK_INT(set->items[1]->zeroing, OTR_ZERO_USED);
+    CHECK_INT(set->items[2]->zeroing, OTR_ZERO_NEVER);
+    refused("plugins:\n  load:\n    - {name: a, source: x, limits: {zero: maybe}}\n",
+            "used, never");
 }

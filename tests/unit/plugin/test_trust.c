@@ -6,6 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/limits.h"
 #include "plugin/trust.h"
 #include "support/test.h"
 
@@ -155,6 +158,21 @@ static void folder_drop(folder *f)
     rmdir(f->path);
 }
 
+/* All that `m` demands of a file. */
+static otr_code check(const otr_manifest *m, otr_bytes wasm, otr_err *err)
+{
+    otr_buf text;
+    otr_buf_init(&text, OTR_LIMIT_PLUGIN_SIG_BYTES);
+    otr_code rc = otr_trust_digest(m, m->source, m->sha256, wasm, err);
+    if (rc == OTR_OK && m->signed_needed) {
+        rc = otr_buf_read_file(&text, m->signature, err);
+        rc = rc == OTR_OK ? otr_trust_signature(m, m->signature, otr_buf_bytes(&text), wasm, err)
+                          : rc;
+    }
+    otr_buf_deinit(&text);
+    return rc;
+}
+
 #define FOLDER                                          \
     OTR_CLEANUP(folder_drop) folder f = { .path = "" }; \
     otr_err err = { 0 };                                \
@@ -172,7 +190,7 @@ T(a_wrong_digest_is_refused_and_both_are_shown)
     char sha256[] = "00000000000000000000000000000000000000000000000000000000000000aa";
     m.sha256 = sha256;
     m.signed_needed = false;
-    CHECK_INT(otr_trust_check(&m, plugin, &err), OTR_EDENIED);
+    CHECK_INT(check(&m, plugin, &err), OTR_EDENIED);
     CHECK_HAS(err.msg, "aa");
     CHECK_HAS(err.msg, "x.yaml:3:7");
 }
@@ -180,9 +198,36 @@ T(a_wrong_digest_is_refused_and_both_are_shown)
 T(a_missing_signature_names_the_file_and_the_line)
 {
     FOLDER;
-    CHECK_INT(otr_trust_check(&m, plugin, &err), OTR_ENOTFOUND);
+    CHECK_INT(check(&m, plugin, &err), OTR_ENOTFOUND);
     CHECK_HAS(err.msg, "a.wasm.minisig");
-    CHECK_HAS(err.msg, "x.yaml:3:7");
+}
+
+T(a_revoked_key_is_refused_though_it_is_listed)
+{
+    FOLDER;
+    put(f.sig, FILE_ED);
+    put(f.key, KEY_A "\n");
+    char id[] = "8AFB1E4C478C45C9";
+    char *revoked[] = { id, NULL };
+    REQUIRE_OK(check(&m, plugin, &err), err);
+    m.revoked = revoked;
+    CHECK_INT(check(&m, plugin, &err), OTR_EDENIED);
+    CHECK_HAS(err.msg, "8afb1e4c478c45c9");
+    CHECK_HAS(err.msg, "revoked");
+}
+
+T(a_revoked_file_is_refused_though_it_is_signed_and_pinned)
+{
+    FOLDER;
+    char sha256[OTR_SHA256_HEX_BYTES];
+    char *revoked[] = { sha256, NULL };
+    put(f.sig, FILE_ED);
+    put(f.key, KEY_A "\n");
+    (void)otr_sha256_hex(plugin, sha256);
+    m.sha256 = sha256;
+    m.revoked = revoked;
+    CHECK_INT(check(&m, plugin, &err), OTR_EDENIED);
+    CHECK_HAS(err.msg, "revoked");
 }
 
 T(a_key_that_is_not_listed_is_named)
@@ -190,7 +235,7 @@ T(a_key_that_is_not_listed_is_named)
     FOLDER;
     put(f.sig, FILE_ED);
     put(f.key, KEY_B "\n");
-    CHECK_INT(otr_trust_check(&m, plugin, &err), OTR_EDENIED);
+    CHECK_INT(check(&m, plugin, &err), OTR_EDENIED);
     CHECK_HAS(err.msg, "8afb1e4c478c45c9");
     CHECK_HAS(err.msg, "x.yaml:3:7");
 }
@@ -199,10 +244,10 @@ T(an_unreadable_key_file_is_an_error_of_its_own)
 {
     FOLDER;
     put(f.sig, FILE_ED);
-    CHECK_INT(otr_trust_check(&m, plugin, &err), OTR_ENOTFOUND);
+    CHECK_INT(check(&m, plugin, &err), OTR_ENOTFOUND);
     CHECK_HAS(err.msg, "a.pub");
     put(f.key, "hello\n");
-    CHECK_INT(otr_trust_check(&m, plugin, &err), OTR_EINVAL);
+    CHECK_INT(check(&m, plugin, &err), OTR_EINVAL);
     CHECK_HAS(err.msg, "plugins.trust.keys");
 }
 
@@ -211,11 +256,11 @@ T(a_signed_plugin_is_accepted_by_key_file_and_by_key)
     FOLDER;
     put(f.sig, FILE_PREHASHED);
     put(f.key, "untrusted comment: a\n" KEY_A "\n");
-    REQUIRE_OK(otr_trust_check(&m, plugin, &err), err);
+    REQUIRE_OK(check(&m, plugin, &err), err);
     char b[] = KEY_B, a[] = KEY_A;
     char *both[] = { b, a, NULL };
     m.trust_keys = both;
-    REQUIRE_OK(otr_trust_check(&m, plugin, &err), err);
+    REQUIRE_OK(check(&m, plugin, &err), err);
 }
 
 /* ---- against the program itself ---- */
@@ -252,10 +297,10 @@ T_NO_OOM(what_minisign_signs_today_is_accepted)
     REQUIRE(run((char *[]){ program, make, bare, p, f.key, s, secret, NULL }) == 0);
     put(file, "some wasm");
     REQUIRE(run((char *[]){ program, sign, s, secret, mm, file, x, f.sig, NULL }) == 0);
-    CHECK_INT(otr_trust_check(&m, otr_bytes_of("some wasm"), &err), OTR_OK);
-    CHECK_INT(otr_trust_check(&m, otr_bytes_of("some wasp"), &err), OTR_EDENIED);
+    CHECK_INT(check(&m, otr_bytes_of("some wasm"), &err), OTR_OK);
+    CHECK_INT(check(&m, otr_bytes_of("some wasp"), &err), OTR_EDENIED);
     REQUIRE(run((char *[]){ program, sign, legacy, s, secret, mm, file, x, f.sig, NULL }) == 0);
-    CHECK_INT(otr_trust_check(&m, otr_bytes_of("some wasm"), &err), OTR_OK);
+    CHECK_INT(check(&m, otr_bytes_of("some wasm"), &err), OTR_OK);
     unlink(secret);
     unlink(file);
 }

@@ -56,7 +56,9 @@ static void on_log(void *arg, int level, otr_bytes text)
     note(arg, "log %s %.*s|", name, text);
 }
 
-static const otr_host_ops ops = { on_publish, on_config, on_call, on_log };
+static const otr_host_ops ops = {
+    .publish = on_publish, .config = on_config, .call = on_call, .log = on_log
+};
 
 typedef struct wapc {
     otr_engine *engine;
@@ -357,7 +359,9 @@ T(a_failed_host_call_is_told_to_the_guest)
     otr_err err = { 0 };
     REQUIRE_OK(wapc_load(&w, asks, &err), err);
     CHECK_INT(ask(&w, "other", "bus", "publish", ""), OTR_EINVAL);
-    CHECK_STR(otr_buf_text(&w.out), "no binding \"other\"; the host's is \"outrider\"");
+    CHECK_STR(otr_buf_text(&w.out),
+              "no operation \"publish\" in namespace \"bus\" of binding \"other\"; the host's own "
+              "binding is \"outrider\"");
     CHECK_INT(ask(&w, "outrider", "bus", "publish", "{\"topic\":\"denied\",\"data\":1}"),
               OTR_EINVAL);
     CHECK_STR(otr_buf_text(&w.out), "no grant");

@@ -64,7 +64,9 @@ static void on_log(void *arg, int level, otr_bytes text)
     note(arg, "log", name, text);
 }
 
-static const otr_host_ops ops = { on_publish, on_config, on_call, on_log };
+static const otr_host_ops ops = {
+    .publish = on_publish, .config = on_config, .call = on_call, .log = on_log
+};
 
 /* ---- a guest ---- */
 

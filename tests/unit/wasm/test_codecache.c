@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "unit/wasm/fixture.h"
@@ -163,7 +164,7 @@ T(a_changed_header_is_noticed)
     otr_err err = { 0 };
     REQUIRE_OK(place_fill(&p, &err), err);
     patch(p.file, 0, 'X');
-    expect_refused(&p, "not the code of this module");
+    expect_refused(&p, "not the one of this name");
 }
 
 T(a_cut_file_is_noticed)
@@ -191,7 +192,7 @@ T(a_file_of_another_module_under_our_name_is_noticed)
     REQUIRE_OK(otr_codecache_put(p.cache, other, code, &err), err);
     (void)snprintf(from, sizeof(from), "%s/%s.code", p.dir, other);
     REQUIRE(rename(from, p.file) == 0);
-    expect_refused(&p, "not the code of this module");
+    expect_refused(&p, "not the one of this name");
 }
 
 T(a_file_that_others_can_write_is_not_used)
@@ -324,6 +325,54 @@ T_NO_OOM(
         (void)pthread_join(threads[i], NULL);
         CHECK_INT(writers[i].bad, 0);
     }
+}
+
+enum { ROUNDS = 60, FEW_KEYS = 6 };
+
+/* Another agent's view: every artefact is whole or absent, also while the other one trims. */
+static int hammer(const place *p, char first)
+{
+    otr_err err = { 0 };
+    otr_codecache *c = NULL;
+    int bad = otr_codecache_open(p->dir, 400, &c, &err) != OTR_OK;
+    for (int i = 0; bad == 0 && i < ROUNDS; i++) {
+        char name[] = { first, (char)('a' + i % FEW_KEYS), '\0' };
+        char key[OTR_SHA256_HEX_BYTES];
+        otr_buf out;
+        otr_buf_init(&out, 1 << 20);
+        (void)otr_codecache_key("engine", otr_bytes_of(name + 1), key);
+        bad += otr_codecache_put(c, key, code, &err) != OTR_OK;
+        otr_code rc = otr_codecache_get(c, key, &out, &err);
+        bad += rc == OTR_OK ? out.n != code.n : rc != OTR_ENOTFOUND;
+        otr_buf_deinit(&out);
+    }
+    otr_codecache_close(c);
+    return bad;
+}
+
+/* No failing allocation: the other process counts its own. */
+T_NO_OOM(two_processes_may_fill_and_trim_one_folder)
+{
+    PLACE(p);
+    pid_t pid = fork();
+    REQUIRE(pid >= 0);
+    if (pid == 0) {
+        _exit(hammer(&p, '1') == 0 ? 0 : 1);
+    }
+    int status = -1;
+    int bad = hammer(&p, '2');
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    CHECK_INT(bad, 0);
+    DIR *d = opendir(p.dir);
+    size_t files = 0;
+    for (const struct dirent *e; d != NULL && (e = readdir(d)) != NULL;) {
+        CHECK(strncmp(e->d_name, "tmp.", 4) != 0);
+        files += e->d_name[0] != '.';
+    }
+    if (d != NULL) {
+        (void)closedir(d);
+    }
+    CHECK(files > 0 && files <= FEW_KEYS);
 }
 
 /* ---- with the engine ---- */

@@ -49,10 +49,10 @@ static otr_code call_back_and_forget(void *user, otr_instance *inst, otr_val *va
 }
 
 static const otr_import host[] = {
-    { "env", "nap", { 0 }, nap_20ms },
-    { "env", "count", { 0 }, count },
-    { "env", "back", { 0 }, call_back },
-    { "env", "forget", { 0 }, call_back_and_forget },
+    { "env", "nap", { 0 }, nap_20ms, NULL },
+    { "env", "count", { 0 }, count, NULL },
+    { "env", "back", { 0 }, call_back, NULL },
+    { "env", "forget", { 0 }, call_back_and_forget, NULL },
 };
 
 static otr_spawn host_spec(void *user)

@@ -1,0 +1,200 @@
+/*
+ * Our side of the protobuf tests: reads commands from standard input, a line each, and answers with
+ * a line each.
+ *
+ *     write TYPE HEX    JSON → protobuf       ok HEX | error TEXT
+ *     read TYPE HEX     protobuf → JSON       ok HEX | error TEXT
+ *     topics            ok N, then N lines: envelope as JSON in HEX, envelope as protobuf in HEX
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "modules/topics.h"
+#include "plugin/encoding.h"
+#include "plugin/protobuf.h"
+
+enum { LINE_BYTES = 16 << 20 };
+
+static void put_hex(otr_bytes bytes)
+{
+    for (size_t i = 0; i < bytes.n; i++) {
+        (void)printf("%02x", bytes.p[i]);
+    }
+}
+
+static int fail(const char *why)
+{
+    (void)fprintf(stderr, "protobuf_probe: %s\n", why);
+    return 2;
+}
+
+/* ---- topics ---- */
+
+static void show(const otr_topic *topic, void *payload)
+{
+    otr_msg *msg = NULL;
+    otr_err err = { 0 };
+    otr_bytes json, wire;
+    otr_code rc = otr_msg_new(topic, payload, "probe", NULL, &msg, &err);
+    rc = rc == OTR_OK ? otr_encoding_message(OTR_ENCODING_JSON, msg, &json, &err) : rc;
+    rc = rc == OTR_OK ? otr_encoding_message(OTR_ENCODING_PROTOBUF, msg, &wire, &err) : rc;
+    if (rc != OTR_OK) {
+        exit(fail(err.msg));
+    }
+    put_hex(json);
+    (void)putchar(' ');
+    put_hex(wire);
+    (void)putchar('\n');
+    msg->payload = NULL; /* it lies on the stack */
+    otr_msg_unref(msg);
+}
+
+static void show_instances(void)
+{
+    char empty[] = "", binary[] = "/usr/sbin/nginx", version[] = "1.22.1", bad[] = "/etc/\xff.conf";
+    char path[] = "/var/log/a \"b\"\n.log";
+    pid_t workers[] = { 11, 12, 2147483647 };
+    otr_nginx_log logs[] = { { .path = path }, { .path = empty } };
+    otr_nginx_instance full = { .pid = 10,
+                                .workers = workers,
+                                .n_workers = 3,
+                                .plus = true,
+                                .replaced = true,
+                                .binary = binary,
+                                .version = version,
+                                .config = bad,
+                                .prefix = binary,
+                                .configure = empty,
+                                .error_log = path,
+                                .stub_status = binary,
+                                .access_logs = logs,
+                                .n_access_logs = 2,
+                                .config_error = version };
+    otr_nginx_instance none = { .binary = empty,
+                                .version = empty,
+                                .config = empty,
+                                .prefix = empty,
+                                .configure = empty,
+                                .error_log = empty,
+                                .stub_status = empty,
+                                .config_error = empty };
+    memcpy(full.id, "an-id", 6);
+    otr_instance_event events[] = { { &full }, { &none } };
+    for (size_t i = 0; i < OTR_COUNT(events); i++) {
+        show(&otr_topic_instance_started, &events[i]);
+        show(&otr_topic_instance_changed, &events[i]);
+        show(&otr_topic_instance_stopped, &events[i]);
+    }
+}
+
+static void show_health(void)
+{
+    char why[] = "PID: 1 is not running, \xc3\xa9";
+    char empty[] = "";
+    for (int status = OTR_HEALTH_HEALTHY; status <= OTR_HEALTH_UNKNOWN; status++) {
+        otr_health_event event = { .id = "x",
+                                   .status = (otr_health)status,
+                                   .description = status == 0 ? empty : why };
+        show(&otr_topic_health_changed, &event);
+    }
+}
+
+static void show_metrics(void)
+{
+    otr_metrics_event none = { .id = "" };
+    otr_metrics_event full = { .id = "x",
+                               .interval_ns = UINT64_MAX,
+                               .status_ok = true,
+                               .active = UINT64_MAX,
+                               .reading = 1,
+                               .writing = 2,
+                               .waiting = 3,
+                               .accepted = (uint64_t)INT64_MAX + 1,
+                               .handled = INT64_MAX,
+                               .requests = 127,
+                               .requests_delta = 128,
+                               .requests_per_second = 0.1,
+                               .responses = { 0, 1, UINT64_MAX, 16384, 5 },
+                               .log_lines = UINT64_MAX };
+    show(&otr_topic_metrics_sampled, &none);
+    show(&otr_topic_metrics_sampled, &full);
+    full.requests_per_second = 1e300;
+    show(&otr_topic_metrics_sampled, &full);
+    full.requests_per_second = 250;
+    show(&otr_topic_metrics_sampled, &full);
+}
+
+static void show_agent(void)
+{
+    char file[] = "/etc/nginx-agent/nginx-agent.conf";
+    char empty[] = "";
+    otr_reload_event reload = { file, UINT64_MAX };
+    show(&otr_topic_config_reloaded, &reload);
+    reload = (otr_reload_event){ empty, 0 };
+    show(&otr_topic_config_reloaded, &reload);
+    otr_plugin_event plugin = { file, "disabled", file };
+    show(&otr_topic_plugin_changed, &plugin);
+    plugin = (otr_plugin_event){ empty, "running", empty };
+    show(&otr_topic_plugin_changed, &plugin);
+}
+
+/* ---- one message ---- */
+
+static int nibble(char c)
+{
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= '0' && c <= '9' ? c - '0' : -1;
+}
+
+static otr_code take_hex(const char *hex, otr_buf *out)
+{
+    otr_code rc = OTR_OK;
+    for (; rc == OTR_OK && nibble(hex[0]) >= 0 && nibble(hex[1]) >= 0; hex += 2) {
+        rc = otr_buf_addc(out, (char)(nibble(hex[0]) << 4 | nibble(hex[1])), NULL);
+    }
+    return rc;
+}
+
+static void convert(const char *verb, const char *name, const char *hex)
+{
+    otr_buf in, out;
+    otr_err err = { 0 };
+    const otr_pb_type *type = otr_pb_find(name);
+    otr_buf_init(&in, LINE_BYTES);
+    otr_buf_init(&out, 2 * LINE_BYTES);
+    otr_code rc = type != NULL ? take_hex(hex, &in) : OTR_ENOTFOUND;
+    if (rc == OTR_OK && strcmp(verb, "write") == 0) {
+        rc = otr_pb_write(type, otr_buf_bytes(&in), &out, &err);
+    } else if (rc == OTR_OK) {
+        rc = otr_pb_read(type, otr_buf_bytes(&in), OTR_PB_ABSENT_ALL, &out, &err);
+    }
+    (void)printf(rc == OTR_OK ? "ok " : "error %s", err.msg);
+    put_hex(otr_buf_bytes(&out));
+    (void)putchar('\n');
+    otr_buf_deinit(&in);
+    otr_buf_deinit(&out);
+}
+
+int main(void)
+{
+    char *line = malloc(LINE_BYTES);
+    char verb[16], name[64];
+    int at = 0;
+    while (line != NULL && fgets(line, LINE_BYTES, stdin) != NULL) {
+        if (strcmp(line, "topics\n") == 0) {
+            (void)puts("ok 18");
+            show_instances();
+            show_health();
+            show_metrics();
+            show_agent();
+        } else if (sscanf(line, "%15s %63s %n", verb, name, &at) == 2) {
+            convert(verb, name, line + at);
+        } else {
+            free(line);
+            return fail("no such command");
+        }
+        (void)fflush(stdout);
+    }
+    free(line);
+    return 0;
+}
