@@ -5,7 +5,6 @@
 
 #include <outrider_engines.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -375,9 +374,7 @@ static int32_t host_call(void *user, otr_slice op, otr_slice a, otr_slice b, otr
     otr_buf out;
     otr_buf_init(&out, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
     size_t n = op.n < NAME_BYTES - 1 ? op.n : NAME_BYTES - 1;
-    if (n > 0) {
-        memcpy(name, op.p, n);
-    }
+    memcpy(name, op.p, n);
     name[n] = '\0';
     otr_code rc = i->host_call(i->base.user, name, (otr_bytes){ a.p, a.n }, (otr_bytes){ b.p, b.n },
                                &out, &err);
