@@ -5,7 +5,8 @@
  *     bench_life instance extism|wapc|wit   an instance of compiled code, and its end
  *     bench_life cached FOLDER           ten plugins from the code cache in FOLDER
  *     bench_life thousand extism|wapc|wit   memory of 1,000 instances that answered once
- *     bench_life stop loop|host|fill|wit how long after its deadline a runaway call ends
+ *     bench_life stop loop|host|fill|filled|wit how long after its deadline a runaway call ends:
+ *         an empty loop; calls of the host; memory.fill of 64 MiB, fresh and then touched before
  *
  * Prints "<name> <figure> <unit>" lines; times are the best of several, of `stop` the least, median
  * and most of all.
@@ -89,7 +90,9 @@ static otr_code config(void *host, const char *key, otr_buf *out, otr_err *err)
 }
 
 static const otr_host_ops ops = { .config = config };
-static const otr_guest_spec spec = { .name = "bench", .ops = &ops };
+static const otr_guest_spec spec = { .name = "bench",
+                                     .ops = &ops,
+                                     .max_memory_bytes = 128 * OTR_MIB };
 
 static otr_engine *open_engine(const char *cache)
 {
@@ -244,7 +247,9 @@ static int by_size(const void *a, const void *b)
 static void stop(const char *kind)
 {
     uint64_t late[STOPS];
-    bool component = strcmp(kind, "wit") == 0;
+    bool component = strcmp(kind, "wit") == 0, filled = strcmp(kind, "filled") == 0;
+    const char *operation = component ? "loop" : filled ? "fill" : kind;
+    uint64_t ms = filled ? 10 * DEADLINE_MS : DEADLINE_MS;
     otr_engine *engine = open_engine(NULL);
     otr_guest_code *code = load(engine, component ? wit : runaway, 0);
     otr_buf out;
@@ -252,9 +257,8 @@ static void stop(const char *kind)
     for (int i = 0; i < STOPS; i++) {
         otr_err err = { 0 };
         otr_guest *guest = spawn(code);
-        uint64_t deadline = otr_now_ns() + DEADLINE_MS * OTR_NS_PER_MS;
-        otr_code rc = otr_guest_call(guest, component ? "loop" : kind, otr_bytes_of("x"), deadline,
-                                     &out, &err);
+        uint64_t deadline = otr_now_ns() + ms * OTR_NS_PER_MS;
+        otr_code rc = otr_guest_call(guest, operation, otr_bytes_of("x"), deadline, &out, &err);
         uint64_t now = otr_now_ns();
         late[i] = now > deadline ? now - deadline : 0;
         otr_guest_free(guest);
@@ -283,7 +287,7 @@ int main(int argc, char **argv)
         stop(argv[2]);
     } else {
         (void)fprintf(stderr, "usage: bench_life compile FILE | instance ABI | cached FOLDER |"
-                              " thousand ABI | stop loop|host|fill|wit\n");
+                              " thousand ABI | stop loop|host|fill|filled|wit\n");
         return 2;
     }
     return 0;
