@@ -23,10 +23,9 @@ _Static_assert(PUBLISHES < OTR_LIMIT_PLUGIN_PUBLISH_CALL, "in one call");
 #define DATA_N  "38"
 #define ASKED   "{\\\"topic\\\":\\\"" TOPIC "\\\",\\\"data\\\":" DATA "}"
 #define ASKED_N "65"
-/* As often as there are PUBLISHES; `what` is one. */
-#define LOOP(what)                    \
-    "(local.set $i (i32.const 1000))" \
-    "(loop $l " what " (br_if $l (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))"
+/* What stands between is done as often as there are PUBLISHES. */
+#define LOOP "(local.set $i (i32.const 1000)) (loop $l "
+#define END  " (br_if $l (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))"
 
 static const char extism[] =
     "(module"
@@ -46,7 +45,7 @@ static const char extism[] =
     " (func (export \"many\") (result i32) (local $i i32) (local $topic i64) (local $data i64)"
     "  (local.set $topic (call $copy (i32.const 64) (i32.const 7)))"
     "  (local.set $data (call $copy (i32.const 128) (i32.const " DATA_N ")))"
-    "  " LOOP("(drop (call $publish (local.get $topic) (local.get $data)))") "  (i32.const 0)))";
+    "  " LOOP "(drop (call $publish (local.get $topic) (local.get $data)))" END "  (i32.const 0)))";
 
 static const char wapc[] =
     "(module"
@@ -55,9 +54,9 @@ static const char wapc[] =
     " (memory (export \"memory\") 1)"
     " (data (i32.const 64) \"outriderbuspublish\") (data (i32.const 128) \"" ASKED "\")"
     " (func (export \"__guest_call\") (param i32 i32) (result i32) (local $i i32)"
-    "  " LOOP("(drop (call $call (i32.const 64) (i32.const 8) (i32.const 72) (i32.const 3)"
-              " (i32.const 75) (i32.const 7) (i32.const 128) (i32.const " ASKED_N
-              ")))") "  (i32.const 1)))";
+    "  " LOOP "(drop (call $call (i32.const 64) (i32.const 8) (i32.const 72) (i32.const 3)"
+    " (i32.const 75) (i32.const 7) (i32.const 128) (i32.const " ASKED_N ")))" END
+    "  (i32.const 1)))";
 
 static const char wit[] =
     "(component"
@@ -74,17 +73,16 @@ static const char wit[] =
     "  (import \"host\" \"publish\" (func $publish (param i32 i32 i32 i32 i32)))"
     "  (data (i32.const 64) \"" TOPIC "\") (data (i32.const 128) \"" DATA "\")"
     "  (func (export \"many\") (param i32 i32) (result i32) (local $i i32)"
-    "   " LOOP(
-        "(call $publish (i32.const 64) (i32.const 7) (i32.const 128)"
-        " (i32.const " DATA_N
-        ") (i32.const 16))") "   (i32.store (i32.const 32) (i32.const 0)) (i32.store (i32.const "
-                             "36) (i32.const 0))"
-                             "   (i32.const 32)))"
-                             " (core instance $i (instantiate $m (with \"libc\" (instance $libc))"
-                             "  (with \"host\" (instance (export \"publish\" (func $publish))))))"
-                             " (func (export \"many\") (param \"in\" (list u8)) (result (list u8))"
-                             "  (canon lift (core func $i \"many\") (memory $memory) (realloc "
-                             "$realloc))))";
+    "   " LOOP "(call $publish (i32.const 64) (i32.const 7) (i32.const 128)"
+    " (i32.const " DATA_N ") (i32.const 16))" END
+    "   (i32.store (i32.const 32) (i32.const 0)) (i32.store (i32.const "
+    "36) (i32.const 0))"
+    "   (i32.const 32)))"
+    " (core instance $i (instantiate $m (with \"libc\" (instance $libc))"
+    "  (with \"host\" (instance (export \"publish\" (func $publish))))))"
+    " (func (export \"many\") (param \"in\" (list u8)) (result (list u8))"
+    "  (canon lift (core func $i \"many\") (memory $memory) (realloc "
+    "$realloc))))";
 
 typedef struct bench {
     otr_loop *loop;

@@ -170,7 +170,9 @@ static void log_line(void *host, int level, otr_bytes text)
     ((bench *)host)->logged++;
 }
 
-static const otr_host_ops host_ops = { publish, config, host_call, log_line };
+static const otr_host_ops host_ops = {
+    .publish = publish, .config = config, .call = host_call, .log = log_line
+};
 
 /* ---- guest and input ---- */
 
