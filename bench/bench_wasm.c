@@ -32,7 +32,7 @@ static otr_code nothing(void *user, otr_instance *inst, otr_val *vals, otr_err *
     return OTR_OK;
 }
 
-static const otr_import imports[] = { { "env", "nothing", { 0 }, nothing } };
+static const otr_import imports[] = { { "env", "nothing", { 0 }, nothing, NULL } };
 
 static const char plain[] = "(module (import \"env\" \"nothing\" (func $n))"
                             " (memory (export \"memory\") 1)"
