@@ -372,6 +372,26 @@ T(host_calls_reach_the_operation_they_name)
                           "log -1 noise|call kv.get some key|");
 }
 
+T(a_message_is_published_however_its_json_is_written)
+{
+    WAPC_GUEST(w);
+    otr_err err = { 0 };
+    REQUIRE_OK(wapc_load(&w, asks, &err), err);
+    static const char *const same[] = {
+        "{\"topic\":\"a.b\",\"data\":[1]}",
+        " { \"x\" : {\"topic\":\"no\",\"data\":0} , \"data\" : [1] , \"topic\" : \"a.b\" } ",
+        "{\"top\\u0069c\":\"a.b\",\"data\":[1]}",
+        "{\"topic\":\"a\\u002eb\",\"data\":[1]}",
+    };
+    for (size_t i = 0; i < OTR_COUNT(same); i++) {
+        w.host.log[0] = '\0';
+        CHECK_INT(ask(&w, "outrider", "bus", "publish", same[i]), OTR_OK);
+        CHECK_STR(w.host.log, "publish a.b [1]|");
+    }
+    CHECK_INT(ask(&w, "outrider", "bus", "publish", "{\"topic\":\"a\",\"topic\":\"a\",\"data\":1}"),
+              OTR_EINVAL);
+}
+
 T(a_failed_host_call_is_told_to_the_guest)
 {
     WAPC_GUEST(w);
