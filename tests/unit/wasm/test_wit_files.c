@@ -212,7 +212,9 @@ static bool make(wit *w)
 
 static otr_code wit_open(wit *w, const char *third, otr_err *err)
 {
-    static const otr_host_ops ops = { on_publish, on_config, on_call, on_log };
+    static const otr_host_ops ops = {
+        .publish = on_publish, .config = on_config, .call = on_call, .log = on_log
+    };
     static const char *const env[] = { "GRANTED=a value", NULL };
     char rw[96], ro[96];
     (void)snprintf(rw, sizeof(rw), "%s/rw", w->root);
