@@ -13,7 +13,7 @@ export JOBS
 
 .PHONY: help
 help: ## Print this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
 
 .PHONY: build
 build: ## Build what is installed: build/release/outrider
@@ -30,6 +30,11 @@ run: ## A private NGINX, the agent and every example plugin; SECONDS=n ends by i
 test: ## Build with sanitizers and run every test
 	@tools/deps build test
 	@tools/test
+
+.PHONY: test-nightly
+test-nightly: ## Slow tests of guests: Python, 100,000 calls each, 10,000 mutations
+	@tools/deps build test
+	@tools/test-nightly
 
 .PHONY: bench
 bench: ## Measure the release build beside its peers

@@ -8,6 +8,9 @@ FIGURE = r"([0-9.]+) ns"
 # bytes, how many times faster than libextism
 SIZES = (("16 B", 16, 100), ("1 KB", 1024, 15), ("64 KB", 65536, 4), ("1 MB", 1 << 20, 3),
          ("16 MB", 16 << 20, 3))
+WAYS = (("", ["rewritten"]), (", old bytes kept", ["rewritten", "keep"]),
+        (", kernel only", ["kernel"]))
+RUNS = 4  # of each, in turn: other work on the machine hits both
 
 
 def libextism(bench):
@@ -39,20 +42,23 @@ def build_host(bench):
 
 
 def run(bench):
-    ours = bench.binary("bench_extism")
+    ours = bench.binary("bench_echo")
     guest = build_guest(bench)
     peer = bench.peer("extism", lambda: build_host(bench))
     for label, size, target in SIZES:
-        def figure(*how, size=size):
-            return bench.figure([ours, guest, size, *how], FIGURE, one_core=True)
-
-        theirs = peer
-        if not isinstance(peer, Unavailable):
-            program, library = peer
-            theirs = bench.peer_figure(program, [library, guest, size], FIGURE, one_core=True)
-        yield Row(name=f"extism echo {label}", ours=figure("rewritten"), peer=theirs, unit="ns",
-                  lower_is_better=True, ratio_at_least=target)
-        yield Row(name=f"extism echo {label}, old bytes kept", ours=figure("rewritten", "keep"),
-                  peer=theirs, unit="ns", lower_is_better=True)
-        yield Row(name=f"extism echo {label}, kernel only", ours=figure("kernel"), peer=theirs,
-                  unit="ns", lower_is_better=True)
+        best = {}
+        for _ in range(RUNS):
+            for name, how in WAYS:
+                found = bench.figure([ours, guest, size, *how], FIGURE, one_core=True)
+                best[name] = min(found, best.get(name, found))
+            if not isinstance(peer, Unavailable):
+                program, library = peer
+                found = bench.peer_figure(program, [library, guest, size], FIGURE, one_core=True)
+                if isinstance(found, Unavailable):
+                    peer = found
+                else:
+                    best["peer"] = min(found, best.get("peer", found))
+        for name, _ in WAYS:
+            yield Row(name=f"extism echo {label}{name}", ours=best[name],
+                      peer=best.get("peer", peer), unit="ns", lower_is_better=True,
+                      ratio_at_least=target if name == "" else None)

@@ -7,6 +7,7 @@ mod debug;
 mod files;
 mod interpreter;
 mod rewrite;
+mod services;
 
 use std::ffi::{c_char, c_int};
 

@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #ifdef OTR_TESTING
 #include <stdatomic.h>
@@ -129,4 +130,14 @@ void otr_free(void *p)
 void otr_freep(void *slot)
 {
     otr_free(otr_steal(slot));
+}
+
+void otr_alloc_large(void *p, size_t bytes)
+{
+    const uintptr_t page = 2 << 20;
+    uintptr_t from = ((uintptr_t)p + page - 1) / page * page,
+              end = ((uintptr_t)p + bytes) / page * page;
+    if (bytes >= OTR_LARGE_BYTES && end > from) {
+        (void)madvise((uint8_t *)p + (from - (uintptr_t)p), end - from, MADV_HUGEPAGE);
+    }
 }

@@ -18,6 +18,12 @@ void *otr_calloc(size_t count, size_t size) OTR_MUST_CHECK;
 void *otr_realloc(void *p, size_t bytes) OTR_MUST_CHECK; /* `p` stays valid on failure */
 char *otr_strdup(const char *s) OTR_MUST_CHECK;
 char *otr_strndup(const char *s, size_t n) OTR_MUST_CHECK; /* copies exactly n bytes + NUL */
+/* A hint: what is written to these bytes from now on is for large pages (2 MiB where there are
+ * such), which a copy of megabytes crosses with few look-ups of addresses. For memory that will be
+ * filled: a large page is taken as a whole. Runs of fewer than OTR_LARGE_BYTES are left alone. */
+enum { OTR_LARGE_BYTES = 4 << 20 };
+void otr_alloc_large(void *p, size_t bytes);
+
 void otr_free(void *p);
 
 /* For OTR_CLEANUP on a pointer of any type from this header. */

@@ -50,6 +50,7 @@ static otr_code grow(otr_buf *buf, size_t need, otr_err *err)
     if (p == NULL) {
         return otr_fail_nomem(err);
     }
+    otr_alloc_large(p, cap);
     buf->p = p;
     buf->cap = cap;
     return OTR_OK;
@@ -81,6 +82,14 @@ void otr_buf_grew(otr_buf *buf, size_t written)
 otr_code otr_buf_add(otr_buf *buf, otr_bytes bytes, otr_err *err)
 {
     uint8_t *at;
+    if (OTR_LIKELY(bytes.n > 0 && buf->cap > buf->n && bytes.n < buf->cap - buf->n &&
+                   buf->n + bytes.n <= buf->max_bytes)) {
+        at = buf->p + buf->n;
+        memcpy(at, bytes.p, bytes.n);
+        at[bytes.n] = 0;
+        buf->n += bytes.n;
+        return OTR_OK;
+    }
     otr_code rc = otr_buf_reserve(buf, bytes.n, &at, err);
     if (rc != OTR_OK) {
         return rc;

@@ -25,6 +25,7 @@
 /* bus */
 #define OTR_LIMIT_BUS_TOPICS        4096 /* distinct topic names, compiled in and made by guests */
 #define OTR_LIMIT_BUS_TOPIC_BYTES   128
+#define OTR_LIMIT_BUS_FACTS         256 /* messages kept for later subscribers */
 #define OTR_LIMIT_BUS_SUBSCRIBERS   1024
 #define OTR_LIMIT_BUS_PATTERNS      256   /* of one subscriber */
 #define OTR_LIMIT_BUS_QUEUE         65536 /* messages; the largest `queue` a plugin may ask for */
@@ -52,11 +53,13 @@
 #define OTR_LIMIT_PLUGIN_FETCH_MS          30000 /* one download of an https source */
 #define OTR_LIMIT_PLUGIN_DOWNLOADS_BYTES   (512U * OTR_MIB) /* all that are kept */
 #define OTR_LIMIT_PLUGIN_PUBLISH_CALL      1024  /* messages published in one guest call */
+#define OTR_LIMIT_PLUGIN_PUBLISH_S         5000  /* messages a second, beyond those of one call */
+#define OTR_LIMIT_PLUGIN_PUBLISH_MOST_S    1000000
 
-#define OTR_LIMIT_PLUGIN_INSTANCES         64      /* sandboxes of one plugin */
-#define OTR_LIMIT_PLUGIN_HOOK_QUEUE        64      /* questions that wait for one plugin */
-#define OTR_LIMIT_HOOK_ASKS                256     /* questions under way, all together */
-#define OTR_LIMIT_HOOK_MS                  60000   /* longest deadline of a question */
+#define OTR_LIMIT_PLUGIN_INSTANCES  64    /* sandboxes of one plugin */
+#define OTR_LIMIT_PLUGIN_HOOK_QUEUE 64    /* questions that wait for one plugin */
+#define OTR_LIMIT_HOOK_ASKS         256   /* questions under way, all together */
+#define OTR_LIMIT_HOOK_MS           60000 /* longest deadline of a question */
 
 /* Wasm modules, beside what a plugin's manifest sets */
 #define OTR_LIMIT_WASM_EXTERNS        10000 /* imports, and exports, of one module */

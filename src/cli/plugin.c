@@ -12,15 +12,18 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/plugin_args.h"
 #include "cli/plugin_host.h"
 #include "plugin/encoding.h"
 #include "wasm/engine.h"
-#include "wasm/guest.h"
+#include "wasm/guest_file.h"
 
 enum {
     EXIT_GUEST = 1,
     EXIT_HOST = 2,
     MAX_PAIRS = 64,
+    MAX_MODULES = 7,
+    FOLDER_BYTES = 4096,
     REPORT_BYTES = 16 << 20,
     DEFAULT_TIMEOUT_MS = 10000
 };
@@ -30,6 +33,10 @@ typedef struct options {
     const char *input; /* text, "@FILE" or "-" */
     const char *pairs[2 * MAX_PAIRS + 1];
     size_t n_pairs;
+    const char *args; /* values of a typed call; NULL: an operation */
+    otr_load_module modules[MAX_MODULES];
+    const char *module_files[MAX_MODULES];
+    size_t n_modules;
     uint64_t timeout_ms;
     otr_encoding encoding;
     bool json, rewrite;
@@ -50,6 +57,7 @@ static int usage(FILE *to, int rc)
         "       outrider plugin compile FILE --cache DIR [--abi A] [--engine E] [--no-rewrite]\n"
         "       outrider plugin call FILE OPERATION [--input TEXT|@FILE|-] [--config K=V]…\n"
         "                       [--abi A] [--engine E] [--wasi] [--timeout MS] [--no-rewrite]\n"
+        "                       [--args i32:1,f64:0.5] [--module NAME=FILE]…\n"
         "                       [--encoding json|protobuf]\n\n"
         "call prints the raw output bytes. Exit: 0 ok, 1 the guest failed, 2 it could not be "
         "asked.\n"
@@ -71,6 +79,18 @@ static bool add_pair(options *o, char *text)
     o->pairs[2 * o->n_pairs] = text;
     o->pairs[2 * o->n_pairs + 1] = eq + 1;
     o->n_pairs++;
+    return true;
+}
+
+static bool add_module(options *o, char *text)
+{
+    char *eq = strchr(text, '=');
+    if (eq == NULL || eq == text || o->n_modules >= MAX_MODULES) {
+        return false;
+    }
+    *eq = '\0';
+    o->modules[o->n_modules].name = text;
+    o->module_files[o->n_modules++] = eq + 1;
     return true;
 }
 
@@ -109,6 +129,10 @@ static bool take_option(options *o, int argc, char **argv, int *i)
         o->engine = value;
     } else if (strcmp(name, "--input") == 0) {
         o->input = value;
+    } else if (strcmp(name, "--args") == 0) {
+        o->args = value;
+    } else if (strcmp(name, "--module") == 0) {
+        return add_module(o, value);
     } else if (strcmp(name, "--config") == 0) {
         return add_pair(o, value);
     } else if (strcmp(name, "--encoding") == 0) {
@@ -186,9 +210,30 @@ typedef struct session {
     otr_guest *guest;
     otr_buf wasm, in, out, cache;
     otr_buf scratch; /* input or output in the other encoding */
+    otr_buf modules[MAX_MODULES];
+    char folder[FOLDER_BYTES]; /* of the file: where an Extism manifest's paths begin */
 } session;
 
-static otr_code open_session(session *s, const options *o, otr_err *err)
+static otr_code read_modules(session *s, options *o, otr_err *err)
+{
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && i < o->n_modules; i++) {
+        otr_buf_init(&s->modules[i], OTR_LIMIT_PLUGIN_FILE_BYTES);
+        rc = otr_buf_read_file(&s->modules[i], o->module_files[i], err);
+        o->modules[i].wasm = otr_buf_bytes(&s->modules[i]);
+    }
+    return rc;
+}
+
+static otr_extism_source source_of(session *s, const options *o)
+{
+    const char *slash = strrchr(o->file, '/');
+    int n = slash != NULL ? (int)(slash - o->file) : 1;
+    (void)snprintf(s->folder, sizeof(s->folder), "%.*s", n, slash != NULL ? o->file : ".");
+    return (otr_extism_source){ .folder = (size_t)n < sizeof(s->folder) ? s->folder : NULL };
+}
+
+static otr_code open_session(session *s, options *o, otr_err *err)
 {
     otr_buf_init(&s->wasm, OTR_LIMIT_PLUGIN_FILE_BYTES);
     otr_buf_init(&s->in, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
@@ -201,6 +246,7 @@ static otr_code open_session(session *s, const options *o, otr_err *err)
                         otr_engine_names());
     }
     otr_code rc = otr_buf_read_file(&s->wasm, o->file, err);
+    rc = rc == OTR_OK ? read_modules(s, o, err) : rc;
     if (rc == OTR_OK) {
         cache_dir(&s->cache);
         rc = ops->open(s->cache.n > 0 ? otr_buf_text(&s->cache) : NULL, &s->engine, err);
@@ -220,37 +266,51 @@ static void close_session(session *s)
     otr_buf_deinit(&s->out);
     otr_buf_deinit(&s->cache);
     otr_buf_deinit(&s->scratch);
+    for (size_t i = 0; i < MAX_MODULES; i++) {
+        otr_buf_deinit(&s->modules[i]);
+    }
 }
 
 static otr_load_spec load_spec(const session *s, const options *o)
 {
     return (otr_load_spec){
-        .name = o->file, .wasm = otr_buf_bytes(&s->wasm), .abi = o->abi, .rewrite = o->rewrite
+        .name = o->file,
+        .wasm = otr_buf_bytes(&s->wasm),
+        .abi = o->abi,
+        .rewrite = o->rewrite,
+        .modules = o->modules,
+        .n_modules = o->n_modules,
     };
 }
 
 /* ---- call ---- */
 
-/* Calls the guest with `in` and leaves its answer in `s->out`, JSON where the contract knows what
- * it is. */
-static otr_code ask_guest(session *s, const options *o, otr_bytes in, otr_err *err)
+/* The results on a line, then what the guest left as output. */
+static otr_code call_typed(session *s, const options *o, uint64_t deadline_ns, otr_err *err)
+{
+    otr_typed args[OTR_WASM_MAX_ARGS];
+    otr_typed_call c = {
+        .ask = { .op = o->operation, .in = otr_buf_bytes(&s->in), .deadline_ns = deadline_ns },
+        .args = args,
+    };
+    otr_buf output;
+    otr_buf_init(&output, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
+    otr_code rc = otr_cli_read_values(o->args, args, &c.n_args, err);
+    rc = rc == OTR_OK ? otr_guest_call_typed(s->guest, &c, &output, err) : rc;
+    rc = rc == OTR_OK ? otr_cli_write_values(c.results, c.n_results, &s->out, err) : rc;
+    rc = rc == OTR_OK ? otr_buf_adds(&s->out, "\n", err) : rc;
+    rc = rc == OTR_OK ? otr_buf_add(&s->out, otr_buf_bytes(&output), err) : rc;
+    otr_buf_deinit(&output);
+    return rc;
+}
+
+/* Asks the operation and leaves the answer in `s->out`, JSON where the contract knows what it is.
+ */
+static otr_code call_operation(session *s, const options *o, otr_bytes in, uint64_t deadline_ns,
+                               otr_err *err)
 {
     otr_bytes answer;
-    otr_cli_guest_host cli = { .pairs = o->pairs };
-    otr_encoded_host host = { o->encoding, &otr_cli_guest_host_ops, &cli };
-    otr_guest_spec guest = {
-        .name = o->file,
-        .max_memory_bytes = OTR_LIMIT_PLUGIN_MEMORY_BYTES,
-        .max_vars_bytes = OTR_LIMIT_PLUGIN_VARS_BYTES,
-        .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
-        .init_ms = o->timeout_ms,
-    };
-    otr_encoding_host(&host, &guest);
-    otr_code rc = otr_guest_new(s->code, &guest, &s->guest, err);
-    if (rc == OTR_OK) {
-        uint64_t deadline = otr_now_ns() + o->timeout_ms * OTR_NS_PER_MS;
-        rc = otr_guest_call(s->guest, o->operation, in, deadline, &s->out, err);
-    }
+    otr_code rc = otr_guest_call(s->guest, o->operation, in, deadline_ns, &s->out, err);
     bool verdict = strcmp(o->operation, "process") == 0;
     if (rc != OTR_OK || (verdict && s->out.n == 0)) {
         return rc;
@@ -264,28 +324,60 @@ static otr_code ask_guest(session *s, const options *o, otr_bytes in, otr_err *e
     return rc;
 }
 
-static int call_guest(session *s, const options *o, otr_err *err)
+static otr_code ask_guest(session *s, const options *o, otr_bytes in, otr_err *err)
 {
-    otr_bytes in;
+    otr_cli_guest_host cli = { .pairs = o->pairs };
+    otr_encoded_host host = { o->encoding, &otr_cli_guest_host_ops, &cli };
+    otr_guest_spec guest = {
+        .name = o->file,
+        .max_memory_bytes = OTR_LIMIT_PLUGIN_MEMORY_BYTES,
+        .max_vars_bytes = OTR_LIMIT_PLUGIN_VARS_BYTES,
+        .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
+        .init_ms = o->timeout_ms,
+    };
+    otr_encoding_host(&host, &guest);
+    otr_code rc = otr_guest_new(s->code, &guest, &s->guest, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    uint64_t deadline = otr_now_ns() + o->timeout_ms * OTR_NS_PER_MS;
+    return o->args != NULL ? call_typed(s, o, deadline, err)
+                           : call_operation(s, o, in, deadline, err);
+}
+
+static otr_code load_guest(session *s, const options *o, otr_bytes *ret_in, otr_err *err)
+{
     otr_load_spec spec = load_spec(s, o);
-    otr_code rc = otr_guest_load(s->engine, &spec, &s->code, err);
+    const otr_extism_source source = source_of(s, o);
+    otr_code rc = otr_guest_load_file(s->engine, &spec, &source, &s->code, err);
     if (rc == OTR_OK) {
         rc = otr_encoding_check(o->encoding, otr_abi_name(otr_guest_code_abi(s->code)), err);
     }
-    if (rc == OTR_OK) {
-        rc = otr_encoding_input(o->encoding, o->operation, otr_buf_bytes(&s->in), &s->scratch, &in,
-                                err);
-    }
+    return rc == OTR_OK ? otr_encoding_input(o->encoding, o->operation, otr_buf_bytes(&s->in),
+                                             &s->scratch, ret_in, err)
+                        : rc;
+}
+
+static int call_guest(session *s, const options *o, otr_err *err)
+{
+    otr_bytes in;
+    otr_code rc = load_guest(s, o, &in, err);
     if (rc != OTR_OK) {
         return EXIT_HOST;
     }
-    if (!otr_guest_code_has(s->code, o->operation)) {
+    const otr_extism_manifest *brought = otr_guest_code_manifest(s->code);
+    if (brought != NULL && brought->n_paths > 0) {
+        (void)fprintf(stderr, "note: allowed_paths needs an agent that grants them; no folder is "
+                              "given here\n");
+    }
+    if (o->args == NULL && !otr_guest_code_has(s->code, o->operation)) {
         (void)otr_fail(err, OTR_ENOTFOUND,
                        "%s has no operation \"%s\"; `outrider plugin inspect` lists its exports",
                        o->file, o->operation);
         return EXIT_HOST;
     }
-    return ask_guest(s, o, in, err) == OTR_OK ? 0 : EXIT_GUEST;
+    rc = ask_guest(s, o, in, err);
+    return rc == OTR_OK ? 0 : rc == OTR_ENOTFOUND ? EXIT_HOST : EXIT_GUEST;
 }
 
 static int call(int argc, char **argv)
@@ -332,6 +424,17 @@ static void print_list(const otr_json *root, const char *key, const char *title)
     }
 }
 
+static void print_modules(const otr_json *root)
+{
+    const otr_json *list = otr_json_get(root, "modules");
+    for (size_t i = 0; list != NULL && i < otr_json_size(list); i++) {
+        const otr_json *item = otr_json_at(list, i);
+        (void)printf("module %s\n", text_of(item, "name"));
+        print_list(item, "exports", " exports");
+        print_list(item, "imports", " imports");
+    }
+}
+
 static int print_inspection(const session *s, const options *o, otr_err *err)
 {
     if (o->json) {
@@ -347,6 +450,7 @@ static int print_inspection(const session *s, const options *o, otr_err *err)
                  text_of(root, "sha256"));
     print_list(root, "exports", "exports");
     print_list(root, "imports", "imports");
+    print_modules(root);
     print_list(root, "missing", "missing");
     return 0;
 }
@@ -364,7 +468,8 @@ static int inspect(int argc, char **argv)
     s.out.max_bytes = REPORT_BYTES;
     if (rc == OTR_OK) {
         otr_load_spec spec = load_spec(&s, &o);
-        rc = otr_guest_inspect(s.engine, &spec, &s.out, &err);
+        const otr_extism_source source = source_of(&s, &o);
+        rc = otr_guest_inspect_file(s.engine, &spec, &source, &s.out, &err);
     }
     int exit_code = rc == OTR_OK ? print_inspection(&s, &o, &err) : complain(o.file, err.msg);
     close_session(&s);

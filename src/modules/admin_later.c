@@ -78,7 +78,7 @@ otr_code otr_admin_post_reload(void *admin, const otr_http_request *req, otr_htt
 {
     otr_admin *a = admin;
     const otr_services *s = a->services;
-    pending *p;
+    pending *p = NULL;
     if (s->reload == NULL) {
         return otr_fail(err, OTR_EUNSUP, "this agent cannot reload its configuration");
     }
@@ -132,7 +132,7 @@ otr_code otr_admin_post_hook(void *admin, const otr_http_request *req, otr_http_
                              otr_err *err)
 {
     otr_admin *a = admin;
-    pending *p;
+    pending *p = NULL;
     uint64_t deadline_ns = 0;
     otr_code rc = otr_topic_check(req->tail, false, err);
     rc = rc == OTR_OK ? read_deadline(req, &deadline_ns, err) : rc;

@@ -32,7 +32,7 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
             .operations = otr_contract_required,
             .rewrite = true,
         };
-        rc = otr_guest_load(job->engine, &spec, &job->code, err);
+        rc = otr_guest_parts_load(job->manifest, job->engine, &spec, &job->parts, &job->code, err);
     }
     if (rc == OTR_OK) {
         rc = otr_encoding_check(job->manifest->encoding,
@@ -56,19 +56,23 @@ static void announce(void *arg)
 
 static otr_code spawn(otr_guest_job *job, otr_err *err)
 {
+    const otr_extism_manifest *brought = otr_guest_code_manifest(job->code);
     otr_guest_spec spec = {
         .name = job->name,
-        .wasi = &job->manifest->wasi,
+        .wasi = &job->wasi.wasi,
         .max_memory_bytes = job->manifest->memory_bytes,
         .max_vars_bytes = job->manifest->vars_bytes,
         .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
         .init_ms = (job->manifest->init_ns + OTR_NS_PER_MS - 1) / OTR_NS_PER_MS,
+        .zeroing = job->manifest->zeroing,
     };
     job->encoded =
         (otr_encoded_host){ job->manifest->encoding, &otr_hostcalls_ops, &job->hostcalls };
     otr_encoding_host(&job->encoded, &spec);
+    job->hostcalls.allowed_hosts = brought != NULL ? brought->allowed_hosts : NULL;
     otr_hostcalls_begin(&job->hostcalls, NULL);
     otr_code rc = otr_hostcalls_load(&job->hostcalls, err);
+    rc = rc == OTR_OK ? otr_guest_wasi_fill(job->manifest, job->code, &job->wasi, err) : rc;
     return rc == OTR_OK ? otr_guest_new(job->code, &spec, &job->guest, err) : rc;
 }
 
@@ -121,17 +125,6 @@ static otr_code answer(otr_guest_job *job, const char *op, otr_bytes *ret, otr_e
                                &job->scratch, ret, err);
 }
 
-/* Hands `config:` to `op`. */
-static otr_code configure(otr_guest_job *job, const char *op, otr_err *err)
-{
-    otr_bytes in;
-    otr_hostcalls_begin(&job->hostcalls, NULL);
-    otr_code rc =
-        otr_encoding_input(job->manifest->encoding, op, otr_bytes_of(job->manifest->config_json),
-                           &job->scratch, &in, err);
-    return rc == OTR_OK ? call(job, op, in, job->manifest->init_ns, err) : rc;
-}
-
 static otr_code ask_info(otr_guest_job *job, otr_err *err)
 {
     otr_hostcalls_begin(&job->hostcalls, NULL);
@@ -160,6 +153,23 @@ static otr_code ask_topics(otr_guest_job *job, otr_err *err)
         otr_contract_topics_deinit(&job->topics);
         job->topics = topics;
     }
+    return rc;
+}
+
+/* Hands over the settings: the configuration's, and those of the file's own manifest below. */
+static otr_code configure(otr_guest_job *job, const char *op, otr_err *err)
+{
+    otr_buf config;
+    otr_buf_init(&config, OTR_LIMIT_CONFIG_BYTES);
+    otr_code rc =
+        otr_guest_code_config(job->code, otr_bytes_of(job->manifest->config_json), &config, err);
+    otr_bytes in;
+    otr_hostcalls_begin(&job->hostcalls, NULL);
+    rc = rc == OTR_OK ? otr_encoding_input(job->manifest->encoding, op, otr_buf_bytes(&config),
+                                           &job->scratch, &in, err)
+                      : rc;
+    rc = rc == OTR_OK ? call(job, op, in, job->manifest->init_ns, err) : rc;
+    otr_buf_deinit(&config);
     return rc;
 }
 
@@ -391,6 +401,8 @@ void otr_guest_job_free(otr_guest_job *job)
     otr_contract_topics_deinit(&job->topics);
     otr_buf_deinit(&job->output);
     otr_buf_deinit(&job->scratch);
+    otr_guest_parts_deinit(&job->parts);
+    otr_guest_wasi_deinit(&job->wasi);
     otr_manifest_free(job->manifest);
     otr_free(job);
 }
@@ -400,6 +412,10 @@ otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_d
 {
     job->kind = kind;
     atomic_store(&job->hostcalls.ended, false);
+    job->hostcalls.facts = otr_facts_unref(job->hostcalls.facts);
+    if (job->bus != NULL && job->manifest->see_instances) {
+        job->hostcalls.facts = otr_bus_facts(job->bus);
+    }
     job->cancellable = kind == OTR_JOB_LOAD || kind == OTR_JOB_DROP ? NULL : job->guest;
     otr_code rc = otr_worker_submit(job->strand, run_job, done, job, err);
     if (rc != OTR_OK) {

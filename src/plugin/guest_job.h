@@ -14,6 +14,7 @@
 #include "loop/worker.h"
 #include "plugin/contract.h"
 #include "plugin/encoding.h"
+#include "plugin/guest_modules.h"
 #include "plugin/host.h"
 #include "plugin/hostcalls.h"
 #include "plugin/manifest.h"
@@ -44,12 +45,15 @@ typedef struct otr_guest_job {
     otr_manifest *manifest; /* a reference of its own */
     otr_engine *engine;
     otr_loop *loop;
+    const otr_bus *bus;   /* for the loop's half, which hands over its facts; NULL: none */
     uint64_t deadline_ns; /* CLOSE: not later than this */
     bool drop_code;
 
     otr_guest_code *code;
     otr_guest *guest;
     struct stat file; /* of the file that `code` came from */
+    otr_guest_parts parts;
+    otr_guest_wasi wasi; /* of `guest` */
     otr_contract_info info;
     otr_contract_topics topics; /* what the guest subscribes to */
     otr_hostcalls hostcalls;

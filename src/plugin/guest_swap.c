@@ -103,6 +103,7 @@ void otr_guest_try_exchange(otr_guest_plugin *g)
         otr_guest_disable(g, err.msg, false);
         return;
     }
+    otr_guest_recall(g);
     p->running = g->seats.n;
     otr_log_info("plugin running", "plugin", p->name, "version",
                  p->version != NULL ? p->version : "", "abi", p->abi, "engine",
@@ -289,6 +290,9 @@ bool otr_guest_plugin_stale(otr_plugin *p)
     }
     const struct stat *then = &seats->items[0]->job->file;
     struct stat now;
+    if (otr_guest_parts_changed(&seats->items[0]->job->parts)) {
+        return true;
+    }
     if (then->st_ino == 0 || stat(p->manifest->source, &now) != 0) {
         return false;
     }

@@ -55,6 +55,7 @@ void otr_hostcalls_deinit(otr_hostcalls *hc)
     hc->kv = NULL;
     otr_guest_http_free(hc->http);
     hc->http = NULL;
+    hc->facts = otr_facts_unref(hc->facts);
 }
 
 static otr_code deliver(otr_hostcalls *hc, otr_bus *bus, otr_outgoing *out, otr_err *err)
@@ -130,6 +131,26 @@ static bool may_publish(const otr_hostcalls *hc, const char *topic)
     return false;
 }
 
+/* limits.publish: so many a second, and as many at once as one call may have. The clock is read
+ * only when what it said the last time is not enough. */
+static bool too_many(otr_hostcalls *hc)
+{
+    if (hc->manifest->publish_per_s == 0) {
+        return false;
+    }
+    uint64_t each_ns = OTR_NS_PER_S / hc->manifest->publish_per_s;
+    uint64_t ahead_ns = each_ns * (OTR_LIMIT_PLUGIN_PUBLISH_CALL - 1);
+    if (hc->looked_ns == 0 || hc->publish_ns > hc->looked_ns + ahead_ns) {
+        hc->looked_ns = otr_now_ns();
+    }
+    if (hc->publish_ns > hc->looked_ns + ahead_ns) {
+        return true;
+    }
+    uint64_t from_ns = hc->publish_ns > hc->looked_ns ? hc->publish_ns : hc->looked_ns;
+    hc->publish_ns = from_ns + each_ns;
+    return false;
+}
+
 static otr_code check_publish(otr_hostcalls *hc, const char *topic, otr_bytes payload, otr_err *err)
 {
     otr_code rc = otr_topic_check(topic, false, err);
@@ -152,6 +173,11 @@ static otr_code check_publish(otr_hostcalls *hc, const char *topic, otr_bytes pa
     if (!otr_json_valid(payload)) {
         hc->publish_dropped++;
         return otr_fail(err, OTR_EINVAL, "%s: the published data is not valid JSON", topic);
+    }
+    if (too_many(hc)) {
+        hc->publish_dropped++;
+        return otr_fail(err, OTR_EQUOTA, "more than %u messages a second (limits.publish)",
+                        hc->manifest->publish_per_s);
     }
     return OTR_OK;
 }

@@ -38,12 +38,16 @@ typedef struct otr_hostcalls {
     const otr_manifest *manifest;
     const otr_msg *cause; /* message in process, or NULL */
     otr_outgoing *first, **last;
-    unsigned in_call;     /* messages published by the running call */
-    size_t bytes;         /* payload bytes in the outbox */
-    otr_kv *kv;           /* opened by the first kv operation */
-    otr_guest_http *http; /* opened by the first granted request */
-    atomic_bool ended;    /* set on the loop: nobody waits for the running job any more */
-    uint64_t began_ns;    /* monotonic: when the running call began; kept with a grant for http */
+    unsigned in_call;    /* messages published by the running call */
+    size_t bytes;        /* payload bytes in the outbox */
+    uint64_t publish_ns; /* monotonic: when limits.publish would have made good for all so far */
+    uint64_t looked_ns;  /* monotonic: the last look at the clock for it */
+    char *const *allowed_hosts; /* the file's own manifest's, beside the grants; NULL: any */
+    otr_facts *facts;           /* a reference; of the running job, with a grant for instances */
+    otr_kv *kv;                 /* opened by the first kv operation */
+    otr_guest_http *http;       /* opened by the first granted request */
+    atomic_bool ended;          /* set on the loop: nobody waits for the running job any more */
+    uint64_t began_ns; /* monotonic: when the running call began; kept with a grant for http */
     otr_secret secrets[OTR_SECRETS]; /* in the order of the manifest's; text NULL: not read */
     otr_guest_metrics metrics;       /* what the loop has not merged yet, and all names so far */
     uint64_t denials, logs, logs_dropped, publish_dropped;
@@ -71,6 +75,10 @@ void otr_hostcalls_forget(otr_hostcalls *hc); /* wipes them */
 otr_code otr_hostcalls_env(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;
 otr_code otr_hostcalls_secret(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
+    OTR_MUST_CHECK;
+
+/* hostcalls_instances.c */
+otr_code otr_hostcalls_instances(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;
 
 /* A new call begins, caused by `cause` (borrowed until the call ends) or by nothing. */

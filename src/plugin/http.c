@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "plugin/curl.h"
+#include "wasm/extism_manifest.h"
 
 enum { MAX_REDIRECTS = 5, METHOD_BYTES = 16, ADDRESS_BYTES = 64, FRAME_BYTES = 4, PORT_BASE = 10 };
 
@@ -210,6 +211,21 @@ static uint16_t number_of(const char *port)
     return n <= UINT16_MAX ? (uint16_t)n : 0;
 }
 
+/* The file's own manifest may name fewer hosts than the grants do. */
+static bool plugin_allows(const request *r)
+{
+    char host[256];
+    size_t n = strlen(r->host);
+    if (r->hc->allowed_hosts == NULL) {
+        return true;
+    }
+    for (size_t i = 0; i < n && i < sizeof(host); i++) {
+        host[i] = (char)tolower((unsigned char)r->host[i]);
+    }
+    host[n < sizeof(host) ? n : 0] = '\0';
+    return n < sizeof(host) && otr_extism_host_allowed(r->hc->allowed_hosts, host);
+}
+
 /* Reads the URL with the parser that makes the connection, then asks the grants. */
 static otr_code aim(request *r, const char *text, otr_err *err)
 {
@@ -244,6 +260,12 @@ static otr_code aim(request *r, const char *text, otr_err *err)
         (void)snprintf(what, sizeof(what), "http.request %s %s://%s:%u%s", r->method, r->scheme,
                        r->host, target.port, r->path);
         return otr_hostcalls_deny(r->hc, what, "http", err);
+    }
+    if (!plugin_allows(r)) {
+        r->hc->denials++;
+        return otr_fail(err, OTR_EDENIED,
+                        "http.request: %s is not in allowed_hosts of the plugin's own manifest",
+                        r->host);
     }
     r->literal = otr_http_names_host(&r->hc->manifest->http, r->host);
     return OTR_OK;

@@ -11,7 +11,7 @@
 
 #define SIGNATURE_SUFFIX ".minisig"
 
-enum { NAME_BYTES = 64, SHA256_DIGITS = 64 };
+enum { NAME_BYTES = 64 };
 
 bool otr_plugin_name_ok(const char *name)
 {
@@ -52,6 +52,7 @@ void otr_manifest_free(otr_manifest *m)
     otr_manifest_free_list(m->config_pairs);
     otr_manifest_free_list(m->subscribe);
     otr_manifest_free_life(m);
+    otr_manifest_free_modules(m);
     otr_manifest_free_list(m->publish);
     otr_http_grants_deinit(&m->http);
     otr_manifest_free_grants(m);
@@ -118,14 +119,23 @@ static otr_code read_bytes(const otr_node *map, const char *key, uint64_t *slot,
     return node != NULL ? otr_node_as_bytes(node, slot, err) : OTR_OK;
 }
 
+static otr_code read_count(const otr_node *map, const char *key, int64_t most, int64_t *slot,
+                           otr_err *err)
+{
+    const otr_node *node = otr_node_get(map, key);
+    return node != NULL ? otr_node_as_int(node, 1, most, slot, err) : OTR_OK;
+}
+
 static otr_code read_limits(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "memory", "vars", "call", "init", "queue", NULL };
+    static const char *const known[] = { "memory", "vars",  "zero",    "call",
+                                         "init",   "queue", "publish", NULL };
     m->memory_bytes = OTR_LIMIT_PLUGIN_MEMORY_BYTES;
     m->vars_bytes = OTR_LIMIT_PLUGIN_VARS_BYTES;
     m->call_ns = UINT64_C(1000000) * OTR_LIMIT_PLUGIN_CALL_MS;
     m->init_ns = UINT64_C(1000000) * OTR_LIMIT_PLUGIN_INIT_MS;
     m->queue = OTR_LIMIT_PLUGIN_QUEUE;
+    m->publish_per_s = OTR_LIMIT_PLUGIN_PUBLISH_S;
     const otr_node *limits = otr_node_get(entry, "limits");
     if (limits == NULL) {
         return OTR_OK;
@@ -134,14 +144,16 @@ static otr_code read_limits(const otr_node *entry, otr_manifest *m, otr_err *err
     rc = rc == OTR_OK ? otr_node_only(limits, known, err) : rc;
     rc = rc == OTR_OK ? read_bytes(limits, "memory", &m->memory_bytes, err) : rc;
     rc = rc == OTR_OK ? read_bytes(limits, "vars", &m->vars_bytes, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_zeroing(limits, m, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_duration(limits, "call", &m->call_ns, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_duration(limits, "init", &m->init_ns, err) : rc;
-    const otr_node *queue = otr_node_get(limits, "queue");
-    if (rc == OTR_OK && queue != NULL) {
-        int64_t n = 0;
-        rc = otr_node_as_int(queue, 1, OTR_LIMIT_BUS_QUEUE, &n, err);
-        m->queue = rc == OTR_OK ? (size_t)n : m->queue;
-    }
+    int64_t queue = (int64_t)m->queue, publish = m->publish_per_s;
+    rc = rc == OTR_OK ? read_count(limits, "queue", OTR_LIMIT_BUS_QUEUE, &queue, err) : rc;
+    rc = rc == OTR_OK
+             ? read_count(limits, "publish", OTR_LIMIT_PLUGIN_PUBLISH_MOST_S, &publish, err)
+             : rc;
+    m->queue = (size_t)queue;
+    m->publish_per_s = (unsigned)publish;
     return rc;
 }
 
@@ -160,8 +172,7 @@ static otr_code check_engine(const otr_node *entry, otr_manifest *m, otr_err *er
         return otr_fail(err, OTR_EUNSUP, "%s: abi: \"%s\" is not built in; there are: extism, wapc",
                         otr_node_where(otr_node_get(entry, "abi"), where, sizeof(where)), m->abi);
     }
-    if (m->sha256 != NULL && (strlen(m->sha256) != SHA256_DIGITS ||
-                              strspn(m->sha256, "0123456789abcdef") != SHA256_DIGITS)) {
+    if (m->sha256 != NULL && !otr_manifest_sha256_ok(m->sha256)) {
         return otr_manifest_bad(otr_node_get(entry, "sha256"), OTR_EINVAL,
                                 "sha256: expected 64 lower-case hex digits", err);
     }
@@ -269,20 +280,28 @@ static otr_code read_messages(const otr_node *entry, otr_manifest *m, otr_err *e
                : rc;
 }
 
+static otr_code note_where(const otr_node *entry, otr_manifest *m, otr_err *err)
+{
+    char where[OTR_MANIFEST_WHERE];
+    m->where = otr_strdup(otr_node_where(entry, where, sizeof(where)));
+    return m->where != NULL ? OTR_OK : otr_fail_nomem(err);
+}
+
 static otr_code read_entry(const otr_node *entry, const char *directory, const otr_trust *trust,
                            otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "name",     "source",     "abi",     "engine",
-                                         "sha256",   "signature",  "config",  "subscribe",
-                                         "grants",   "limits",     "hooks",   "after",
-                                         "encoding", "on_failure", "restart", "instances",
-                                         NULL };
+    static const char *const known[] = { "name",       "source",    "abi",       "engine",
+                                         "sha256",     "signature", "config",    "subscribe",
+                                         "grants",     "limits",    "hooks",     "after",
+                                         "on_failure", "restart",   "instances", "modules",
+                                         "encoding",   NULL };
     const text_key texts[] = { { "name", &m->name },     { "source", &m->source },
                                { "abi", &m->abi },       { "engine", &m->engine },
                                { "sha256", &m->sha256 }, { "signature", &m->signature } };
     otr_code rc = otr_manifest_kind(entry, OTR_NODE_MAP, "plugins.load", err);
     rc = rc == OTR_OK ? otr_node_only(entry, known, err) : rc;
     rc = rc == OTR_OK ? read_texts(entry, texts, OTR_COUNT(texts), err) : rc;
+    rc = rc == OTR_OK ? note_where(entry, m, err) : rc;
     rc = rc == OTR_OK ? check_name(entry, m, err) : rc;
     rc = rc == OTR_OK ? check_engine(entry, m, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_demand(entry, trust, m, err) : rc;
@@ -291,14 +310,9 @@ static otr_code read_entry(const otr_node *entry, const char *directory, const o
     rc = rc == OTR_OK ? read_limits(entry, m, err) : rc;
     rc = rc == OTR_OK ? read_messages(entry, m, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_life(entry, m, err) : rc;
+    rc = rc == OTR_OK ? otr_manifest_modules(entry, directory, trust, m, err) : rc;
     rc = rc == OTR_OK ? resolve_source(directory, m, err) : rc;
-    rc = rc == OTR_OK ? read_identity(entry, m, err) : rc;
-    char where[OTR_MANIFEST_WHERE];
-    if (rc == OTR_OK &&
-        (m->where = otr_strdup(otr_node_where(entry, where, sizeof(where)))) == NULL) {
-        rc = otr_fail_nomem(err);
-    }
-    return rc;
+    return rc == OTR_OK ? read_identity(entry, m, err) : rc;
 }
 
 static otr_code check_unique(const otr_manifest_set *set, const otr_manifest *m,

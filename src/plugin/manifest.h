@@ -32,6 +32,7 @@
 #include "plugin/encoding.h"
 #include "plugin/http_grant.h"
 #include "wasm/engine.h"
+#include "wasm/guest.h"
 
 typedef enum otr_on_failure {
     OTR_ON_FAILURE_RESTART, /* a fresh instance after a back-off; disabled after too many failures
@@ -63,6 +64,11 @@ typedef struct otr_trust {
 
 enum { OTR_SECRETS = 16 }; /* of one plugin */
 
+typedef struct otr_module_file { /* one entry of `modules:` */
+    char *name, *source;         /* absolute path */
+    char *sha256;                /* 64 hex digits, or NULL */
+} otr_module_file;
+
 typedef struct otr_manifest { /* one entry of `load:` */
     unsigned more_owners;     /* beside the first: otr_manifest_ref() */
     char *name;
@@ -71,6 +77,8 @@ typedef struct otr_manifest { /* one entry of `load:` */
     char *abi;    /* NULL: detect */
     char *engine; /* "wasmtime" */
     otr_encoding encoding;
+    otr_module_file *modules; /* linked to it by name (Extism) */
+    size_t n_modules;
     char *sha256;         /* 64 hex digits, or NULL */
     char *signature;      /* path or https:// URL of the .minisig file */
     bool signed_needed;   /* refuse the file without a good signature */
@@ -88,6 +96,7 @@ typedef struct otr_manifest { /* one entry of `load:` */
     char **after;         /* names of plugins that come up before it, or NULL */
     char **publish;       /* granted topic patterns, NULL-terminated, never NULL */
     otr_http_grants http; /* granted requests */
+    bool see_instances;   /* granted: the list of NGINX instances */
     size_t metrics;       /* granted series; 0: none */
     char **env_names;     /* granted variables of the agent's environment, or NULL */
     char **env;           /* those of them that are set, as "NAME=value"; NULL-terminated or NULL */
@@ -98,7 +107,9 @@ typedef struct otr_manifest { /* one entry of `load:` */
     uint64_t kv_bytes;         /* granted; 0: none */
     uint64_t memory_bytes, vars_bytes;
     uint64_t call_ns, init_ns;
+    otr_zeroing zeroing;
     size_t queue;
+    unsigned publish_per_s; /* 0: without bound */
     otr_on_failure on_failure;
     otr_restart restart;
     size_t instances; /* sandboxes that share its queue */

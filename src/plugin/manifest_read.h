@@ -44,6 +44,14 @@ otr_code otr_manifest_check_order(const otr_manifest_set *set, otr_err *err) OTR
 otr_code otr_manifest_duration(const otr_node *map, const char *key, uint64_t *slot, otr_err *err)
     OTR_MUST_CHECK;
 
+/* manifest_modules.c: `modules:`, and `limits: zero`. */
+otr_code otr_manifest_modules(const otr_node *entry, const char *directory, const otr_trust *trust,
+                              otr_manifest *m, otr_err *err) OTR_MUST_CHECK;
+void otr_manifest_free_modules(otr_manifest *m);
+otr_code otr_manifest_zeroing(const otr_node *limits, otr_manifest *m, otr_err *err) OTR_MUST_CHECK;
+/* Whether `text` is a SHA-256 digest as the configuration wants it. */
+bool otr_manifest_sha256_ok(const char *text);
+
 /* manifest_trust.c: `plugins.trust`, then what it means for one entry. */
 otr_code otr_manifest_trust(const otr_node *root, const char *directory, otr_trust *ret,
                             otr_err *err) OTR_MUST_CHECK;

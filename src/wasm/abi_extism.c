@@ -15,7 +15,11 @@
 #include "wasm/abi_extism.h"
 #include "wasm/extism_kernel.wat.h"
 
-enum { ROOT = OTR_EXTISM_ROOT_BYTES, HEADER = OTR_EXTISM_HEADER_BYTES };
+enum {
+    ROOT = OTR_EXTISM_ROOT_BYTES,
+    HEADER = OTR_EXTISM_HEADER_BYTES,
+    PIECE = 8192, /* with its copy it lies in any processor's first cache */
+};
 static const uint64_t key_step = UINT64_C(0x9e3779b97f4a7c10);
 
 static const otr_bytes kernel_text = { otr_extism_kernel_wat, sizeof(otr_extism_kernel_wat) };
@@ -118,6 +122,7 @@ otr_code otr_extism_give(otr_guest *g, otr_instance *inst, otr_bytes bytes, uint
 
 otr_code otr_extism_set_error(otr_guest *g, otr_instance *inst, const char *text, otr_err *err)
 {
+    otr_extism *x = g->state;
     uint64_t at;
     uint8_t *root;
     otr_code rc = otr_extism_give(g, inst, otr_bytes_of(text), &at, err);
@@ -126,6 +131,8 @@ otr_code otr_extism_set_error(otr_guest *g, otr_instance *inst, const char *text
     }
     if (rc == OTR_OK) {
         store(root + 8 * OTR_EXTISM_ERROR, at);
+        x->refused = at;
+        x->refused_key = x->key;
     }
     return rc;
 }
@@ -279,23 +286,30 @@ static otr_code resolve(otr_guest *g, const char *name, otr_extism_call *ret, ot
     return ret->func != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
-static otr_code find(otr_guest *g, const char *name, otr_extism_call *ret, otr_err *err)
+static otr_code find(otr_guest *g, const char *name, const otr_extism_call **ret, otr_err *err)
 {
     otr_extism *x = g->state;
     for (size_t i = 0; i < x->n_operations; i++) {
-        if (strcmp(x->operations[i].name, name) == 0) {
-            *ret = x->operations[i].call;
+        if (otr_same_text(x->operations[i].name, name)) {
+            *ret = &x->operations[i].call;
             return OTR_OK;
         }
     }
-    otr_code rc = resolve(g, name, ret, err);
-    if (rc == OTR_OK && x->n_operations < OTR_EXTISM_OPERATIONS &&
-        strlen(name) < OTR_EXTISM_OPERATION_BYTES) {
-        otr_extism_operation *kept = &x->operations[x->n_operations++];
-        kept->call = *ret;
-        memcpy(kept->name, name, strlen(name) + 1);
+    otr_extism_call call = { 0 };
+    otr_code rc = resolve(g, name, &call, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
-    return rc;
+    /* The last place serves all that find no place of their own. */
+    size_t n = strlen(name), last = OTR_EXTISM_OPERATIONS - 1;
+    bool fits = x->n_operations < last && n < OTR_EXTISM_OPERATION_BYTES;
+    otr_extism_operation *kept = &x->operations[fits ? x->n_operations++ : last];
+    kept->call = call;
+    if (fits) {
+        memcpy(kept->name, name, n + 1);
+    }
+    *ret = &kept->call;
+    return OTR_OK;
 }
 
 /* Makes the kernel's memory hold `end` bytes. */
@@ -318,28 +332,49 @@ static otr_code make_room(otr_guest *g, uint64_t end, uint64_t deadline_ns, otr_
     return rc;
 }
 
-/* The kernel's memory from its beginning, at least `end` bytes of it. Memory never shrinks, so what
- * was seen once is asked for at once: one look instead of three in nearly every call. */
-static otr_code window(otr_guest *g, uint64_t end, uint8_t **ret, otr_err *err)
+static otr_code look(otr_guest *g, uint64_t end, uint8_t **ret, otr_err *err)
 {
     otr_extism *x = g->state;
     uint64_t bytes = end > x->room_bytes ? end : x->room_bytes;
     otr_code rc = g->inst->ops->memory(g->inst, OTR_EXTISM_KERNEL, 0, bytes, ret, err);
     if (rc == OTR_OK) {
         x->room_bytes = bytes;
+        x->base = g->inst->steady ? *ret : NULL;
     }
     return rc;
 }
 
-/* Zeroes what the last call had allocated from `end` on. A guest that imports the memory can have
- * changed the mark: it then keeps its own old bytes, which is no one else's loss. */
-static void zero_used(otr_guest *g, uint8_t **base, uint64_t end)
+/* The kernel's memory from its beginning, at least `end` bytes of it. Memory never shrinks, so what
+ * was seen once is asked for at once, and where memories stay it is not asked for again. */
+static inline otr_code window(otr_guest *g, uint64_t end, uint8_t **ret, otr_err *err)
 {
     const otr_extism *x = g->state;
-    uint64_t high = word(*base, OTR_EXTISM_HIGH);
-    if (high > end && (high <= x->room_bytes || window(g, high, base, NULL) == OTR_OK)) {
-        memset(*base + end, 0, (size_t)(high - end));
+    if (OTR_LIKELY(x->base != NULL && end <= x->room_bytes)) {
+        *ret = x->base;
+        return OTR_OK;
     }
+    return look(g, end, ret, err);
+}
+
+/* Zeroes what the last call had allocated from `end` on, but for the answer that take() zeroed. A
+ * guest that imports the memory can have changed the mark: it then keeps its own old bytes, which
+ * is no one else's loss. */
+static void zero_used(otr_guest *g, uint8_t **base, uint64_t end)
+{
+    otr_extism *x = g->state;
+    uint64_t high = word(*base, OTR_EXTISM_HIGH), clean = x->clean_at;
+    if (high > end && (high <= x->room_bytes || window(g, high, base, NULL) == OTR_OK)) {
+        if (clean > end && clean < high) {
+            memset(*base + end, 0, (size_t)(clean - end));
+        }
+        if (clean != 0 && clean + x->clean_bytes > end && clean < high) {
+            end = clean + x->clean_bytes;
+        }
+        if (high > end) {
+            memset(*base + end, 0, (size_t)(high - end));
+        }
+    }
+    x->clean_at = 0;
 }
 
 /* Word by word: this is a third of a small call when left to memset. */
@@ -393,6 +428,13 @@ static otr_code reset(otr_guest *g, otr_bytes in, uint64_t deadline_ns, otr_err 
     return OTR_OK;
 }
 
+/* Whether a call ended badly. Its result decides; with 0, or none, an error that the guest set is
+ * only its remark. What the host refused is more than that, unless the guest cleared it. */
+static bool ended_badly(const otr_extism *x, uint64_t error, int32_t code)
+{
+    return code != 0 || (error == x->refused && x->refused_key == x->key);
+}
+
 /* The answer is an error: its text, or what is known without one. */
 static otr_code failed(otr_guest *g, const char *op, uint64_t handle, int32_t code, otr_err *err)
 {
@@ -409,6 +451,31 @@ static otr_code failed(otr_guest *g, const char *op, uint64_t handle, int32_t co
     return otr_fail(err, OTR_EINVAL, "%.*s", n, (const char *)text.p);
 }
 
+/* Copies the answer, `n` bytes of the kernel's memory at `at`, to `out`. Where old bytes must go, a
+ * large one is zeroed piece by piece while it is in the cache: that costs less than half of what it
+ * costs before the next call. */
+static otr_code take(otr_guest *g, uint8_t *from, uint64_t at, size_t n, otr_buf *out, otr_err *err)
+{
+    otr_extism *x = g->state;
+    uint8_t *to;
+    if (n < PIECE || at < ROOT || g->spec.zeroing == OTR_ZERO_NEVER) {
+        return otr_buf_add(out, (otr_bytes){ from, n }, err);
+    }
+    otr_code rc = otr_buf_reserve(out, n, &to, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    for (size_t done = 0, piece; done < n; done += piece) {
+        piece = n - done < PIECE ? n - done : PIECE;
+        memcpy(to + done, from + done, piece);
+        memset(from + done, 0, piece);
+    }
+    otr_buf_grew(out, n);
+    x->clean_at = at;
+    x->clean_bytes = n;
+    return OTR_OK;
+}
+
 static otr_code collect(otr_guest *g, const char *op, int32_t code, otr_buf *out, otr_err *err)
 {
     const otr_extism *x = g->state;
@@ -418,7 +485,7 @@ static otr_code collect(otr_guest *g, const char *op, int32_t code, otr_buf *out
         return rc;
     }
     uint64_t error = word(base, OTR_EXTISM_ERROR);
-    if (OTR_UNLIKELY(error != 0 || code != 0)) {
+    if (OTR_UNLIKELY(error != 0 || code != 0) && ended_badly(x, error, code)) {
         return failed(g, op, error, code, err);
     }
     uint64_t at = word(base, OTR_EXTISM_OUTPUT_OFFSET), n = word(base, OTR_EXTISM_OUTPUT_LENGTH);
@@ -430,19 +497,19 @@ static otr_code collect(otr_guest *g, const char *op, int32_t code, otr_buf *out
                         (unsigned long long)n, g->spec.max_output_bytes);
     }
     if (at <= x->room_bytes && n <= x->room_bytes - at) {
-        return otr_buf_add(out, (otr_bytes){ base + at, (size_t)n }, err);
+        return take(g, base + at, at, (size_t)n, out, err);
     }
     rc = g->inst->ops->memory(g->inst, OTR_EXTISM_KERNEL, at, n, &base, err);
-    return rc == OTR_OK ? otr_buf_add(out, (otr_bytes){ base, (size_t)n }, err) : rc;
+    return rc == OTR_OK ? take(g, base, at, (size_t)n, out, err) : rc;
 }
 
 static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t deadline_ns,
                        otr_buf *out, otr_err *err)
 {
     otr_extism *x = g->state;
-    otr_extism_call operation;
+    const otr_extism_call *operation;
     otr_val vals[1];
-    if (x->used_up) {
+    if (OTR_UNLIKELY(x->used_up)) {
         return otr_fail(err, OTR_ESTATE, "the instance was used up by _start");
     }
     otr_code rc = find(g, op, &operation, err);
@@ -453,9 +520,9 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
         return rc;
     }
     x->deadline_ns = deadline_ns;
-    x->used_up = operation.start;
+    x->used_up = operation->start;
     vals[0].i64 = 0;
-    const otr_call call = { operation.func, vals, deadline_ns };
+    const otr_call call = { operation->func, vals, deadline_ns };
     rc = g->inst->ops->call(g->inst, &call, err);
     if (rc == OTR_EGUEST && x->used_up && g->inst->ops->exit_code(g->inst) == 0) {
         rc = OTR_OK; /* a command that ends itself: its output stands */
@@ -463,7 +530,7 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
     if (rc != OTR_OK) {
         return rc;
     }
-    return collect(g, op, operation.answers ? vals[0].i32 : 0, out, err);
+    return collect(g, op, operation->answers ? vals[0].i32 : 0, out, err);
 }
 
 /* ---- functions of any type: guest_typed.c makes the call ---- */
@@ -482,8 +549,18 @@ static otr_code begin(otr_guest *g, const otr_guest_ask *ask, otr_err *err)
     return rc;
 }
 
+/* Results are values here, so that an error which is set is one. */
 static otr_code finish(otr_guest *g, const otr_guest_ask *ask, otr_buf *out, otr_err *err)
 {
+    uint8_t *base;
+    otr_code rc = window(g, ROOT, &base, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    uint64_t error = word(base, OTR_EXTISM_ERROR);
+    if (error != 0) {
+        return failed(g, ask->op, error, 0, err);
+    }
     return collect(g, ask->op, 0, out, err);
 }
 

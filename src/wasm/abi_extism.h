@@ -50,11 +50,15 @@ typedef struct otr_extism_operation {
 typedef struct otr_extism {
     const otr_func *alloc; /* of the kernel; NULL: not asked for yet */
     uint64_t room_bytes;   /* the kernel's memory has at least these */
-    uint64_t key;          /* of the running call, see the kernel's word 7 */
-    uint64_t deadline_ns;  /* of the running call */
+    uint8_t *base;         /* of the kernel's memory when that stays where it is; else NULL */
+    uint64_t clean_at;     /* the last answer lay here and is zeroed; 0: none is */
+    uint64_t clean_bytes;
+    uint64_t key;         /* of the running call, see the kernel's word 7 */
+    uint64_t deadline_ns; /* of the running call */
     otr_extism_operation operations[OTR_EXTISM_OPERATIONS]; /* those asked so far */
     size_t n_operations;
-    bool used_up; /* _start ran */
+    bool used_up;                  /* _start ran */
+    uint64_t refused, refused_key; /* handle of the last error that the host set, and its call */
     otr_extism_vars vars;
     int32_t http_status;
     otr_buf http_headers;

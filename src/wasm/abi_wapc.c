@@ -22,7 +22,9 @@ enum {
 };
 
 typedef struct wapc {
-    const otr_func *call;
+    const otr_func *call;          /* NULL before attach() */
+    uint8_t *base;                 /* of the guest's memory, where that stays where it is … */
+    uint64_t seen_bytes;           /* … and how much of it is known to be there */
     otr_bytes op, in;              /* of the running call */
     otr_buf *out;                  /* of the running call, or NULL: where the response goes */
     size_t out_before;             /* its length when the call began */
@@ -41,12 +43,25 @@ static uint32_t arg(const otr_val *vals, unsigned i)
 static otr_code window(otr_instance *inst, const char *what, uint32_t at, uint32_t len,
                        uint8_t **ret, otr_err *err)
 {
+    wapc *x = ((otr_guest *)inst->user)->state;
+    uint64_t end = (uint64_t)at + len;
     if (len == 0) {
         *ret = NULL;
         return OTR_OK;
     }
+    if (OTR_LIKELY(end <= x->seen_bytes)) {
+        *ret = x->base + at;
+        return OTR_OK;
+    }
     otr_code rc = inst->ops->memory(inst, OTR_MEM_GUEST, at, len, ret, err);
-    return OTR_LIKELY(rc == OTR_OK) ? OTR_OK : otr_wrap(err, rc, "%s", what);
+    if (OTR_UNLIKELY(rc != OTR_OK)) {
+        return otr_wrap(err, rc, "%s", what);
+    }
+    if (inst->steady && x->call != NULL) { /* before attach() it may be a linked module's memory */
+        x->base = *ret - at;
+        x->seen_bytes = end;
+    }
+    return OTR_OK;
 }
 
 static otr_code give(otr_instance *inst, const char *what, uint32_t at, otr_bytes bytes,
@@ -513,7 +528,9 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
     otr_code rc = g->inst->ops->call(g->inst, &call, err);
     x->op = x->in = (otr_bytes){ NULL, 0 };
     x->out = NULL;
-    drop_response(x);
+    if (x->host_response.cap > 0) {
+        drop_response(x);
+    }
     return rc == OTR_OK ? answer(x, op, vals[0].i32, err) : rc;
 }
 

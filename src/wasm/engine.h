@@ -241,6 +241,7 @@ struct otr_instance {
     void *user;                   /* otr_spawn.user */
     const otr_import *import;     /* the running host function's, when that one has data */
     struct otr_wasi_files *files; /* wasi_files.h; NULL: no folder was granted */
+    bool steady; /* memories never move: a window from memory() holds as long as the instance */
 };
 
 #endif

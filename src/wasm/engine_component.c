@@ -485,7 +485,7 @@ static otr_code spawn(otr_module *base, const otr_spawn *spec, otr_instance **re
 static otr_code find(wc_instance *i, const char *op, const otr_component_func **ret, otr_err *err)
 {
     for (const wc_func *f = i->funcs; f != NULL; f = f->next) {
-        if (strcmp(f->name, op) == 0) {
+        if (otr_same_text(f->name, op)) {
             *ret = f->handle;
             return OTR_OK;
         }

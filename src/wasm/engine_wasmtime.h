@@ -70,6 +70,7 @@ typedef struct wt_part {
     bool owns_memory; /* not one it imports and exports again */
     uint8_t *base;    /* of a memory that stays, and what is known of its size: it never shrinks */
     uint64_t known_bytes;
+    uint64_t large_bytes; /* how much of it was asked to lie in large pages */
 } wt_part;
 
 typedef struct wt_line { /* what a guest wrote since its last line break */

@@ -201,17 +201,33 @@ static otr_code look_up_memory(wt_instance *i, wt_part *part, uint64_t at, uint6
     return OTR_OK;
 }
 
+/* Megabytes go in, or the answer to some: so much again may follow behind them. The address space
+ * is reserved, so that also what the memory does not have yet can be spoken of. */
+static void prepare_large(wt_part *part, uint64_t at, uint64_t len)
+{
+    const uint64_t slot = UINT64_C(1) << 32;
+    if (part->base != NULL) { /* else memories move */
+        uint64_t end = at + len > slot / 2 ? slot : (at + len) * 2;
+        otr_alloc_large(part->base, (size_t)end);
+        part->large_bytes = end;
+    }
+}
+
 otr_code otr_wasmtime_memory(otr_instance *base, int link, uint64_t at, uint64_t len, uint8_t **ret,
                              otr_err *err)
 {
     wt_instance *i = (wt_instance *)base;
     wt_part *part = part_of(i, link);
     if (OTR_LIKELY(part != NULL && at <= part->known_bytes && len <= part->known_bytes - at &&
-                   part->base != NULL)) {
+                   part->base != NULL && len < OTR_LARGE_BYTES)) {
         *ret = part->base + at;
         return OTR_OK;
     }
-    return look_up_memory(i, part, at, len, ret, err);
+    otr_code rc = look_up_memory(i, part, at, len, ret, err);
+    if (rc == OTR_OK && len >= OTR_LARGE_BYTES && at + len > part->large_bytes) {
+        prepare_large(part, at, len);
+    }
+    return rc;
 }
 
 uint64_t otr_wasmtime_memory_bytes(otr_instance *base)

@@ -35,7 +35,9 @@ static otr_code new_instance(wt_module *m, const otr_spawn *spec, wt_instance **
     if (i == NULL) {
         return otr_fail_nomem(err);
     }
-    i->base = (otr_instance){ .ops = m->base.ops, .module = &m->base, .user = spec->user };
+    i->base = (otr_instance){
+        .ops = m->base.ops, .module = &m->base, .user = spec->user, .steady = e->memories_stay
+    };
     i->engine = e;
     i->deadline_ns = UINT64_MAX;
     i->exit_code = -1;

@@ -6,31 +6,54 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/limits.h"
+#include "base/alloc.h"
 #include "wasm/extism_manifest.h"
 
 enum { PATH_BYTES = 4096 };
 
-static otr_code open_module(const char *path, int *ret, otr_err *err)
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+    return (h ^ v) * UINT64_C(0x100000001b3); /* FNV's prime */
+}
+
+static uint64_t stamp_of(const struct stat *st)
+{
+    uint64_t h = mix(UINT64_C(0xcbf29ce484222325), (uint64_t)st->st_dev);
+    h = mix(mix(h, (uint64_t)st->st_ino), (uint64_t)st->st_size);
+    return mix(mix(h, (uint64_t)st->st_mtim.tv_sec), (uint64_t)st->st_mtim.tv_nsec);
+}
+
+uint64_t otr_module_file_stamp(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? stamp_of(&st) : 0;
+}
+
+otr_code otr_module_file_read(const char *path, otr_buf *out, uint64_t *ret_stamp, otr_err *err)
 {
     struct stat st;
     /* A pipe or a device would block or never end. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        return otr_fail_sys(err, errno, "path: cannot open %s", path);
+        return otr_fail_sys(err, errno, "cannot open %s", path);
     }
+    otr_code rc = OTR_OK;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        close(fd);
-        return otr_fail(err, OTR_EINVAL, "path: %s is not a regular file", path);
+        rc = otr_fail(err, OTR_EINVAL, "%s is not a regular file", path);
+    } else {
+        rc = otr_buf_read_fd(out, fd, err);
+        rc = rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", path);
     }
-    *ret = fd;
-    return OTR_OK;
+    close(fd);
+    if (rc == OTR_OK) {
+        *ret_stamp = stamp_of(&st);
+    }
+    return rc;
 }
 
 static otr_code read_module(otr_extism_module *x, const char *folder, otr_err *err)
 {
     char path[PATH_BYTES];
-    int fd = -1;
     if (folder == NULL) {
         return otr_fail(err, OTR_EDENIED,
                         "path: a manifest that was fetched has no folder; give data or url");
@@ -40,13 +63,12 @@ static otr_code read_module(otr_extism_module *x, const char *folder, otr_err *e
     if (n < 0 || (size_t)n >= sizeof(path)) {
         return otr_fail(err, OTR_EQUOTA, "path: longer than %d bytes", PATH_BYTES - 1);
     }
-    otr_code rc = open_module(path, &fd, err);
-    if (rc == OTR_OK) {
-        rc = otr_buf_read_fd(&x->wasm, fd, err);
-        close(fd);
-        rc = rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "path: %s", path);
+    otr_free(x->file);
+    if ((x->file = otr_strdup(path)) == NULL) {
+        return otr_fail_nomem(err);
     }
-    return rc;
+    otr_code rc = otr_module_file_read(path, &x->wasm, &x->stamp, err);
+    return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "path");
 }
 
 static otr_code fetch_module(otr_extism_module *x, const otr_extism_source *from, otr_err *err)

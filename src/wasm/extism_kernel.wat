@@ -213,7 +213,8 @@
         (i64.store offset=64 (i32.const 0) (i64.sub (local.get $at) (i64.const 16))))
       (else (call $push (local.get $at) (local.get $size)))))
 
-  (func (export "length") (export "length_unsafe") (export "extism_length") (param $at i64)
+  (func (export "length") (export "length_unsafe") (export "extism_length")
+    (export "extism_length_unsafe") (param $at i64)
     (result i64)
     (if (i32.eqz (call $is (local.get $at) (i64.const 1))) (then (return (i64.const 0))))
     (i64.load32_u (i32.wrap_i64 (i64.sub (local.get $at) (i64.const 8)))))
@@ -283,10 +284,10 @@
         (i64.store offset=24 (i32.const 0) (local.get $at))
         (i64.store offset=32 (i32.const 0) (local.get $len)))))
 
-  (func (export "output_offset") (result i64)
+  (func (export "output_offset") (export "extism_output_offset") (result i64)
     (i64.load offset=24 (i32.const 0)))
 
-  (func (export "output_length") (result i64)
+  (func (export "output_length") (export "extism_output_length") (result i64)
     (i64.load offset=32 (i32.const 0)))
 
   (func (export "error_set") (export "extism_error_set") (param $at i64)
@@ -309,7 +310,7 @@
     (i64.store offset=64 (i32.const 0) (i64.const 512))
     (i64.store offset=80 (i32.const 0) (i64.const 512)))
 
-  (func (export "memory_bytes") (result i64)
+  (func (export "memory_bytes") (export "extism_memory_bytes") (result i64)
     (i64.shl (i64.extend_i32_u (memory.size)) (i64.const 16)))
 
   ;; For the host: makes the memory hold `end` bytes; 0 when it cannot.

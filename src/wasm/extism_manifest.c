@@ -438,6 +438,7 @@ void otr_extism_manifest_free(otr_extism_manifest *m)
         otr_free(m->modules[i].name);
         otr_free(m->modules[i].path);
         otr_free(m->modules[i].url);
+        otr_free(m->modules[i].file);
         otr_buf_deinit(&m->modules[i].wasm);
     }
     otr_free(m->modules);

@@ -28,6 +28,8 @@ typedef struct otr_extism_module {
     bool hashed;
     char hash[OTR_SHA256_HEX_BYTES]; /* lower case */
     otr_buf wasm;
+    char *file; /* where `path` was found, and its state when it was read */
+    uint64_t stamp;
 } otr_extism_module;
 
 typedef struct otr_extism_path {
@@ -71,6 +73,13 @@ otr_code otr_extism_manifest_collect(otr_extism_manifest *m, const otr_extism_so
                                      otr_err *err) OTR_MUST_CHECK;
 /* Drops the modules' bytes. */
 void otr_extism_manifest_forget(otr_extism_manifest *m);
+
+/* A regular file into `out`; its state at that time into `*ret_stamp`. */
+otr_code otr_module_file_read(const char *path, otr_buf *out, uint64_t *ret_stamp, otr_err *err)
+    OTR_MUST_CHECK;
+/* The state of the file that is there now, 0: none. Another number when it was written or replaced.
+ */
+uint64_t otr_module_file_stamp(const char *path);
 
 /* The text of a config key, or NULL. */
 const char *otr_extism_manifest_config(const otr_extism_manifest *m, const char *key);

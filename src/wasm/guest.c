@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "wasm/guest_code.h" /* NOLINT(misc-include-cleaner): struct otr_guest_code */
 
+enum { KERNEL_BYTES = 65536 }; /* of Extism memory, before anybody allocates */
+
 /* What a guest prints becomes log lines: it has no other place to go. */
 static void on_line(void *user, int fd, otr_bytes text)
 {
@@ -26,7 +28,9 @@ static void lower(uint64_t *slot, uint64_t to)
 /* What the file's own manifest says can only tighten. */
 static void tighten(otr_guest *g, const otr_extism_manifest *m)
 {
-    lower(&g->spec.max_memory_bytes, m->max_memory_bytes);
+    if (m->max_memory_bytes < UINT64_MAX - KERNEL_BYTES) { /* of what the plugin itself takes */
+        lower(&g->spec.max_memory_bytes, m->max_memory_bytes + KERNEL_BYTES);
+    }
     lower(&g->spec.max_vars_bytes, m->max_vars_bytes);
     lower(&g->spec.max_http_bytes, m->max_http_bytes);
     if (m->timeout_ms != 0) {

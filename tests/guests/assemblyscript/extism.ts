@@ -1,12 +1,18 @@
 // The conformance guest (see tests/guests/README.md) on the public Extism PDK for AssemblyScript.
 
 import { Config, Host, LogLevel, Memory, Var } from "@extism/as-pdk";
-import { error_set } from "@extism/as-pdk/lib/env";
+import { error_set, length } from "@extism/as-pdk/lib/env";
 import { dataOf } from "./json";
 
 // @ts-ignore: decorator
 @external("extism:host/user", "outrider_publish")
 declare function outrider_publish(topic: u64, data: u64): u64;
+// @ts-ignore: decorator
+@external("extism:host/user", "outrider_call")
+declare function outrider_call(operation: u64, input: u64): u64;
+// @ts-ignore: decorator
+@external("extism:host/user", "outrider_error")
+declare function outrider_error(): u64;
 
 function answer(text: string): i32 {
   Host.output(Uint8Array.wrap(String.UTF8.encode(text)));
@@ -28,6 +34,15 @@ export function subscriptions(): i32 {
 
 export function init(): i32 {
   return Host.inputString().startsWith("{") ? 0 : failed("config: not a JSON object");
+}
+
+export function reconfigure(): i32 {
+  return init();
+}
+
+export function close(): i32 {
+  Host.log(LogLevel.Info, "closed");
+  return 0;
 }
 
 function processed(): i32 {
@@ -59,6 +74,22 @@ export function fail(): i32 {
 export function config(): i32 {
   const value = Config.get(Host.inputString());
   return value != null ? answer(value) : failed("no such key");
+}
+
+export function host(): i32 {
+  const all = Host.input();
+  const at = all.indexOf(10);
+  const operation = Memory.allocateBytes(all.slice(0, at));
+  const rest = all.slice(at + 1);
+  const question = rest.length > 0 ? Memory.allocateBytes(rest).offset : 0;
+  const result = outrider_call(operation.offset, question);
+  const error = result == 0 ? outrider_error() : 0;
+  if (error != 0) {
+    error_set(error);
+    return 1;
+  }
+  Host.output(result == 0 ? new Uint8Array(0) : new Memory(result, length(result)).toUint8Array());
+  return 0;
 }
 
 export function note(): i32 {

@@ -16,7 +16,7 @@ function failed(s: string): Answer {
 function info(_: ArrayBuffer): Answer {
   return text(
     '{"name":"as-wapc","version":"1.0.0","api":"1","operations":["info","subscriptions",' +
-      '"init","process","echo","fail","config","note","count","trap"]}',
+      '"init","process","reconfigure","close","host","echo","fail","config","note","count","trap"]}',
   );
 }
 
@@ -36,6 +36,17 @@ function processed(input: ArrayBuffer): Answer {
   const payload = '{"topic":"test.echo","data":' + data + "}";
   const answer = hostCall("outrider", "bus", "publish", String.UTF8.encode(payload));
   return answer.isOk ? text("") : answer;
+}
+
+function close(_: ArrayBuffer): Answer {
+  return hostCall("outrider", "log", "info", String.UTF8.encode("closed"));
+}
+
+// "namespace.operation", a line break, the payload.
+function host(input: ArrayBuffer): Answer {
+  const at = Uint8Array.wrap(input).indexOf(10);
+  const name = String.UTF8.decode(input.slice(0, at)).split(".");
+  return hostCall("outrider", name[0], name[1], input.slice(at + 1));
 }
 
 function echo(input: ArrayBuffer): Answer {
@@ -71,6 +82,9 @@ export function wapc_init(): void {
   register("subscriptions", subscriptions);
   register("init", init);
   register("process", processed);
+  register("reconfigure", init);
+  register("close", close);
+  register("host", host);
   register("echo", echo);
   register("fail", fail);
   register("config", config);

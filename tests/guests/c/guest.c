@@ -7,12 +7,21 @@ OG_INFO("c-wapc", "1.0.0")
 #include "outrider_extism.h"
 OG_INFO("c-extism", "1.0.0")
 #endif
+#ifdef __wasi__
+#include <stdio.h>
+#endif
 
 OG_SUBSCRIBE("test.ping")
 
+static int take_config(void)
+{
+    og_str in = og_input();
+    return og_json_valid(in) && in.at[0] == '{' ? OG_OK : og_fail("config: not a JSON object");
+}
+
 OG_OPERATION(init)
 {
-    return og_json_valid(og_input()) ? OG_OK : og_fail("config: not JSON");
+    return take_config();
 }
 
 OG_OPERATION(process)
@@ -23,11 +32,12 @@ OG_OPERATION(process)
 
 OG_OPERATION(reconfigure)
 {
-    return og_json_valid(og_input()) ? OG_OK : og_fail("config: not JSON");
+    return take_config();
 }
 
 OG_OPERATION(close)
 {
+    og_log(OG_LOG_INFO, "closed");
     return OG_OK;
 }
 
@@ -53,6 +63,57 @@ OG_OPERATION(config)
     og_str value = og_config(name);
     return value.at != NULL ? og_output(value) : og_fail("no such key");
 }
+
+/* The text before the first line break, as a string of C; `*ret_rest` is what follows it. */
+static const char *first_line(char *buf, size_t cap, og_str *ret_rest)
+{
+    og_str in = og_input();
+    size_t n = 0;
+    while (n < in.len && n + 1 < cap && in.at[n] != '\n') {
+        buf[n] = in.at[n];
+        n++;
+    }
+    buf[n] = '\0';
+    size_t skip = n < in.len ? n + 1 : n;
+    *ret_rest = (og_str){ in.at + skip, in.len - skip };
+    return buf;
+}
+
+OG_OPERATION(host)
+{
+    char name[128];
+    og_str rest;
+    const char *operation = first_line(name, sizeof name, &rest);
+    og_str result = og_call(operation, rest);
+    return result.at != NULL ? og_output(result) : OG_FAILED;
+}
+
+#ifdef __wasi__
+OG_OPERATION(read)
+{
+    char path[256], text[4096];
+    og_str rest;
+    FILE *f = fopen(first_line(path, sizeof path, &rest), "rb");
+    if (f == NULL) {
+        return og_fail("cannot open the file");
+    }
+    size_t n = fread(text, 1, sizeof text, f);
+    (void)fclose(f);
+    return og_output((og_str){ text, n });
+}
+
+OG_OPERATION(write)
+{
+    char path[256];
+    og_str rest;
+    FILE *f = fopen(first_line(path, sizeof path, &rest), "wb");
+    if (f == NULL) {
+        return og_fail("cannot open the file");
+    }
+    size_t n = fwrite(rest.at, 1, rest.len, f);
+    return fclose(f) == 0 && n == rest.len ? OG_OK : og_fail("cannot write the file");
+}
+#endif
 
 OG_OPERATION(note)
 {

@@ -2,6 +2,7 @@
 // tests beside the operations is that static constructors ran before the first one.
 
 #include <cstdint>
+#include <cstdio>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,10 @@ ENV("var_set") void x_var_set(uint64_t key, uint64_t value);
 ENV("log_info") void x_log_info(uint64_t text);
 __attribute__((import_module("extism:host/user"), import_name("outrider_publish"))) uint64_t
 x_publish(uint64_t topic, uint64_t data);
+__attribute__((import_module("extism:host/user"), import_name("outrider_call"))) uint64_t
+x_call(uint64_t operation, uint64_t input);
+__attribute__((import_module("extism:host/user"), import_name("outrider_error"))) uint64_t
+x_error(void);
 }
 
 #define OPERATION(name)                                                \
@@ -103,6 +108,15 @@ std::string_view data_of(std::string_view envelope)
     return {};
 }
 
+// What is in front of the first line break, and what is behind it.
+std::string cut(std::string *rest)
+{
+    std::string all = input();
+    size_t at = all.find('\n');
+    *rest = at == std::string::npos ? "" : all.substr(at + 1);
+    return all.substr(0, at);
+}
+
 } // namespace
 
 OPERATION(info)
@@ -117,7 +131,21 @@ OPERATION(subscriptions)
 
 OPERATION(init)
 {
-    return greeting.text == "constructed" ? 0 : failed("static constructors did not run");
+    if (greeting.text != "constructed") {
+        return failed("static constructors did not run");
+    }
+    return input().rfind('{', 0) == 0 ? 0 : failed("config: not a JSON object");
+}
+
+OPERATION(reconfigure)
+{
+    return input().rfind('{', 0) == 0 ? 0 : failed("config: not a JSON object");
+}
+
+OPERATION(close)
+{
+    x_log_info(give("closed"));
+    return 0;
 }
 
 OPERATION(process)
@@ -145,6 +173,37 @@ OPERATION(config)
 {
     uint64_t value = x_config_get(give(input()));
     return value != 0 ? answer(take(value)) : failed("no such key");
+}
+
+OPERATION(host)
+{
+    std::string in, name = cut(&in);
+    uint64_t result = x_call(give(name), give(in));
+    uint64_t error = result == 0 ? x_error() : 0;
+    return error == 0 ? answer(take(result)) : failed(take(error));
+}
+
+OPERATION(read)
+{
+    char text[4096];
+    FILE *f = fopen(input().c_str(), "rb");
+    if (f == nullptr) {
+        return failed("cannot open the file");
+    }
+    size_t n = fread(text, 1, sizeof text, f);
+    fclose(f);
+    return answer({ text, n });
+}
+
+OPERATION(write)
+{
+    std::string in, name = cut(&in);
+    FILE *f = fopen(name.c_str(), "wb");
+    if (f == nullptr) {
+        return failed("cannot open the file");
+    }
+    size_t n = fwrite(in.data(), 1, in.size(), f);
+    return fclose(f) == 0 && n == in.size() ? 0 : failed("cannot write the file");
 }
 
 OPERATION(note)

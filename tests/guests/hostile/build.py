@@ -3,7 +3,8 @@
 
 Each source begins with three comment lines: `expect: CODE text` (CODE is what otr_guest_* answers,
 or several joined by "or"), `abi: …` and `phase: …`, the operation that is hostile ("load": it must
-not load; "start": it must not start). In .wat files `;;@extism` stands for a well-behaved Extism
+not load; "start": it must not start). A C source may have a fourth, `variants: …`: it is compiled once for each, with
+the macro VARIANT set to its text. A .wat file of a component stays text, with the parts of COMPONENT put in. In other .wat files `;;@extism` stands for a well-behaved Extism
 plugin's imports, memory and operations. Generated modules are made here, from a fixed seed.
 
 index.txt has a line `file | abi | phase | expected` for each guest.
@@ -38,14 +39,69 @@ PRELUDE = r"""
     (call $output_set (local.get $to) (i64.extend_i32_u (local.get $len)))
     (i32.const 0))
   (func (export "info") (result i32) (call $answer (i32.const 1024) (i32.const 46)))
-  (func (export "subscriptions") (result i32) (call $answer (i32.const 1280) (i32.const 52)))
+  (func (export "subscriptions") (result i32) (call $answer (i32.const 1280) (i32.const 51)))
   (func (export "process") (result i32) (i32.const 0))
 """
 
 
+# The parts of a component that speaks the plugin world; see the wit-*.wat files.
+COMPONENT = {
+    ";;@world": r"""
+  (import "outrider:plugin/bus@1.0.0" (instance $bus (export "publish"
+    (func (param "topic" string) (param "data" (list u8)) (result (result (error string)))))))
+  (import "outrider:plugin/log@1.0.0" (instance $log (export "write" (func (param "level" u8) (param "line" string)))))
+  (import "outrider:plugin/host@1.0.0" (instance $host (export "call"
+    (func (param "operation" string) (param "input" (list u8)) (result (result (list u8) (error string)))))))
+""",
+    ";;@realloc": r"""
+    (global $top (mut i32) (i32.const 4096))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (if (i32.gt_u (i32.add (global.get $top) (local.get 3)) (i32.const 65528))
+        (then (global.set $top (i32.const 4096))))
+      (global.get $top)
+      (global.set $top (i32.and (i32.add (i32.add (global.get $top) (local.get 3)) (i32.const 7)) (i32.const -8))))
+""",
+    ";;@lower": r"""
+  (core instance $libc (instantiate $libc))
+  (alias core export $libc "memory" (core memory $mem))
+  (alias core export $libc "realloc" (core func $realloc))
+  (core func $publish (canon lower (func $bus "publish") (memory $mem) (realloc $realloc)))
+  (core func $write (canon lower (func $log "write") (memory $mem) (realloc $realloc)))
+  (core func $call (canon lower (func $host "call") (memory $mem) (realloc $realloc)))
+""",
+    ";;@operations": r"""
+    (import "libc" "memory" (memory 1))
+    (import "host" "publish" (func $publish (param i32 i32 i32 i32 i32)))
+    (import "host" "write" (func $log (param i32 i32 i32)))
+    (import "host" "call" (func $call (param i32 i32 i32 i32 i32)))
+    (data (i32.const 1024) "{\"name\":\"hostile\",\"version\":\"1.0.0\",\"api\":\"1\"}")
+    (data (i32.const 1280) "{\"topics\":[{\"pattern\":\"test.ping\",\"kind\":\"event\"}]}")
+    (data (i32.const 1600) "clock.now")
+    (data (i32.const 1632) "test.flood")
+    (data (i32.const 1648) "{}")
+    (func $text (param i32 i32) (result i32)
+      (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16))
+    (func $ok (result i32) (i64.store (i32.const 16) (i64.const 0)) (i32.store (i32.const 24) (i32.const 0)) (i32.const 16))
+    (func (export "info") (result i32) (call $text (i32.const 1024) (i32.const 46)))
+    (func (export "subscriptions") (result i32) (call $text (i32.const 1280) (i32.const 51)))
+""",
+    ";;@lift": r"""
+  (core instance $i (instantiate $m (with "libc" (instance $libc)) (with "host" (instance
+    (export "publish" (func $publish)) (export "write" (func $write)) (export "call" (func $call))))))
+  (func $info (result string) (canon lift (core func $i "info") (memory $mem)))
+  (func $subscriptions (result string) (canon lift (core func $i "subscriptions") (memory $mem)))
+  (func $process (param "message" (list u8)) (result (result (list u8) (error string)))
+    (canon lift (core func $i "process") (memory $mem) (realloc $realloc) (post-return (func $i "done"))))
+  (instance $lifecycle (export "info" (func $info)) (export "subscriptions" (func $subscriptions))
+    (export "process" (func $process)))
+  (export "outrider:plugin/lifecycle@1.0.0" (instance $lifecycle))
+""",
+}
+
+
 def header(text):
-    fields = dict(re.findall(r"^(?:;;|/\*| \*) (expect|abi|phase): (.*?)(?: \*/)?$", text, re.M))
-    if set(fields) != {"expect", "abi", "phase"}:
+    fields = dict(re.findall(r"^(?:;;|/\*| \*) (expect|abi|phase|variants): ((?:.*,\n \* )*.*?)(?: \*/)?$", text, re.M))
+    if set(fields) | {"variants"} != {"expect", "abi", "phase", "variants"}:
         raise SystemExit("a hostile guest must begin with expect, abi and phase: " + text[:80])
     return fields
 
@@ -59,6 +115,13 @@ def run(command, source):
 def build_wat(source, out, args):
     text = source.read_text()
     fields = header(text)
+    if "\n(component" in text:
+        text = text[text.index("(component") :]
+        for mark, piece in COMPONENT.items():
+            text = text.replace(mark, piece)
+        copy = out / source.name
+        copy.write_text(text)
+        return [(copy.name, fields["abi"], fields["phase"], fields["expect"])]
     wat = out / (source.stem + ".wat")
     wat.write_text(text.replace(";;@extism", PRELUDE))
     wasm = out / (source.stem + ".wasm")
@@ -70,16 +133,20 @@ def build_wat(source, out, args):
 
 def build_c(source, out, args):
     fields = header(source.read_text())
+    abis = fields["abi"].split(", ")
+    variants = re.split(r",[\s*]+", fields.get("variants", ""))
     lines = []
-    for abi in fields["abi"].split(", "):
-        wasm = out / (f"{source.stem}-{abi}.wasm" if ", " in fields["abi"] else f"{source.stem}.wasm")
-        run(
-            [args.clang, "--target=wasm32", "-std=c11", "-O1", "-nostdlib", "-ffreestanding", "-w"]
-            + ["-fno-optimize-sibling-calls", "-I", args.sdk, "-I", HERE, f"-DGUEST_{abi.upper()}"]
-            + ["-Wl,--no-entry,--stack-first,-z,stack-size=262144", "-o", wasm, source],
-            source,
-        )
-        lines.append((wasm.name, abi, fields["phase"], fields["expect"]))
+    for abi in abis:
+        for variant in variants:
+            wasm = out / ("-".join([source.stem, *filter(None, [variant]), *(abis[1:] and [abi])]) + ".wasm")
+            run(
+                [args.clang, "--target=wasm32", "-std=c11", "-O1", "-nostdlib", "-ffreestanding", "-w"]
+                + ["-fno-optimize-sibling-calls", "-I", args.sdk, "-I", HERE, f"-DGUEST_{abi.upper()}"]
+                + [f'-DVARIANT="{variant}"']
+                + ["-Wl,--no-entry,--stack-first,-z,stack-size=262144", "-o", wasm, source],
+                source,
+            )
+            lines.append((wasm.name, abi, fields["phase"], fields["expect"]))
     return lines
 
 
@@ -176,7 +243,7 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    for old in args.out.glob("*.wasm"):
+    for old in [*args.out.glob("*.wasm"), *args.out.glob("*.wat")]:
         old.unlink()
 
     jobs = [(build_wat, s) for s in sorted(HERE.glob("*.wat"))]

@@ -1,4 +1,4 @@
-/* expect: EINVAL unknown api
+/* expect: EINVAL or EUNSUP unknown api
  * abi: extism, wapc
  * phase: info */
 #include "hostile.h"

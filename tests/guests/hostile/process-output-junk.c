@@ -1,4 +1,4 @@
-/* expect: EINVAL the output of process is not JSON
+/* expect: OK the answer of process means nothing
  * abi: extism, wapc
  * phase: process */
 #include "hostile.h"

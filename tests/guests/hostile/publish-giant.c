@@ -1,4 +1,4 @@
-/* expect: OK refused: payload too large, or EQUOTA limits.memory
+/* expect: OK refused: payload too large, or EQUOTA limits.memory, or ETIMEOUT limits.call
  * abi: extism, wapc
  * phase: process */
 #include "hostile.h"

@@ -1,4 +1,4 @@
-/* expect: OK refused beyond the ceiling of one call or of topics
+/* expect: OK refused beyond the ceiling of one call or of topics, or ETIMEOUT limits.call
  * abi: extism, wapc
  * phase: process */
 #include "hostile.h"

@@ -23,6 +23,14 @@ pub fn equal(a: []const u8, b: []const u8) bool {
     return true;
 }
 
+/// Where `byte` is first, or the end.
+pub fn find(bytes: []const u8, byte: u8) usize {
+    for (bytes, 0..) |b, i| {
+        if (b == byte) return i;
+    }
+    return bytes.len;
+}
+
 /// Decimal digits of `n`, in `buf`.
 pub fn decimal(n: u64, buf: *[20]u8) []const u8 {
     var left = n;

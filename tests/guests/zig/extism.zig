@@ -18,6 +18,8 @@ const env = struct {
 };
 const user = struct {
     extern "extism:host/user" fn outrider_publish(topic: u64, data: u64) u64;
+    extern "extism:host/user" fn outrider_call(operation: u64, input: u64) u64;
+    extern "extism:host/user" fn outrider_error() u64;
 };
 
 var input_room: common.Room = .{};
@@ -65,6 +67,26 @@ export fn init() i32 {
     const config_text = input();
     if (config_text.len == 0 or config_text[0] != '{') return failed("config: not a JSON object");
     return 0;
+}
+
+export fn reconfigure() i32 {
+    return init();
+}
+
+export fn close() i32 {
+    env.log_info(give("closed"));
+    return 0;
+}
+
+export fn host() i32 {
+    const all = input();
+    const at = common.find(all, '\n');
+    const rest = if (at < all.len) all[at + 1 ..] else all[at..];
+    const result = user.outrider_call(give(all[0..at]), give(rest));
+    const err = if (result == 0) user.outrider_error() else 0;
+    if (err == 0) return answer(if (result != 0) take(result) else "");
+    env.error_set(err);
+    return 1;
 }
 
 export fn process() i32 {

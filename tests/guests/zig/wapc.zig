@@ -28,6 +28,9 @@ const operations = [_]Operation{
     .{ .name = "subscriptions", .run = subscriptions },
     .{ .name = "init", .run = init },
     .{ .name = "process", .run = process },
+    .{ .name = "reconfigure", .run = init },
+    .{ .name = "close", .run = close },
+    .{ .name = "host", .run = generic },
     .{ .name = "echo", .run = answer },
     .{ .name = "fail", .run = fail },
     .{ .name = "config", .run = config },
@@ -74,7 +77,7 @@ fn call(space: []const u8, operation: []const u8, payload: []const u8) i32 {
 
 fn info(_: []const u8) i32 {
     return answer("{\"name\":\"zig-wapc\",\"version\":\"1.0.0\",\"api\":\"1\",\"operations\":[" ++
-        "\"info\",\"subscriptions\",\"init\",\"process\",\"echo\",\"fail\",\"config\",\"note\"," ++
+        "\"info\",\"subscriptions\",\"init\",\"process\",\"reconfigure\",\"close\",\"host\",\"echo\",\"fail\",\"config\",\"note\"," ++
         "\"count\",\"trap\"]}");
 }
 
@@ -85,6 +88,18 @@ fn subscriptions(_: []const u8) i32 {
 fn init(input: []const u8) i32 {
     if (input.len == 0 or input[0] != '{') return failed("config: not a JSON object");
     return 1;
+}
+
+fn close(_: []const u8) i32 {
+    return call("log", "info", "closed");
+}
+
+/// "namespace.operation", a line break, the payload.
+fn generic(input: []const u8) i32 {
+    const at = common.find(input, '\n');
+    const dot = common.find(input[0..at], '.');
+    if (at == input.len or dot == at) return failed("no operation");
+    return call(input[0..dot], input[dot + 1 .. at], input[at + 1 ..]);
 }
 
 fn process(input: []const u8) i32 {

@@ -90,3 +90,17 @@ T(zeroed_memory_is_zero_and_copies_are_exact)
     CHECK(s == NULL);
     otr_free(stolen);
 }
+
+T(the_hint_for_large_pages_changes_no_byte)
+{
+    size_t n = 2 * OTR_LARGE_BYTES + 77;
+    OTR_CLEANUP(otr_freep) uint8_t *p = otr_alloc(n);
+    REQUIRE(p != NULL);
+    memset(p, 0x5a, n);
+    otr_alloc_large(p, n);
+    otr_alloc_large(p, 100); /* too few bytes to do anything */
+    otr_alloc_large(NULL, 0);
+    for (size_t i = 0; i < n; i++) {
+        REQUIRE(p[i] == 0x5a);
+    }
+}

@@ -59,6 +59,7 @@ T(wrong_entries_are_refused_with_place_and_key)
     refused("plugins:\n  load:\n    - {name: a, source: x, encoding: xml}\n", "json, protobuf");
     refused("plugins:\n  load:\n    - {name: a, source: x, limits: {call: 0s}}\n", "longer than 0");
     refused("plugins:\n  load:\n    - {name: a, source: x, limits: {queue: 0}}\n", "queue");
+    refused("plugins:\n  load:\n    - {name: a, source: x, limits: {publish: 0}}\n", "publish");
     refused("plugins:\n  load:\n    - {name: a, source: x, grants: {publish: ['B']}}\n", "publish");
     refused("plugins:\n  load:\n    - {name: a, source: x}\n    - {name: a, source: y}\n", "taken");
 }
@@ -375,4 +376,56 @@ T(an_entry_may_come_after_one_that_is_listed_later)
                "    - {name: b, source: b.wasm, after: [c]}\n"
                "    - {name: c, source: c.wasm}\n"));
     REQUIRE_OK(rc, err);
+}
+
+#define TWO  "  load:\n    - name: a\n      source: /x/a.wasm\n"
+#define HEX8 "0123456789abcdef"
+#define HEX  HEX8 HEX8 HEX8 HEX8
+
+T(linked_modules_are_read_with_their_files)
+{
+    PARSE("plugins:\n  directory: /d\n" TWO "      modules:\n        - {name: u, source: u.wasm}\n"
+          "        - {name: v, source: 'file:/v.wasm', sha256: " HEX "}\n");
+    REQUIRE_OK(rc, err);
+    const otr_manifest *m = set->items[0];
+    CHECK_INT(m->n_modules, 2);
+    CHECK_STR(m->modules[0].name, "u");
+    CHECK_STR(m->modules[0].source, "/d/u.wasm");
+    CHECK(m->modules[0].sha256 == NULL);
+    CHECK_STR(m->modules[1].source, "/v.wasm");
+    CHECK_STR(m->modules[1].sha256, HEX);
+}
+
+T(mistakes_in_linked_modules_name_their_line)
+{
+    refused("plugins:\n" TWO "      modules: x\n", "modules: expected a list");
+    refused("plugins:\n" TWO "      modules:\n        - {name: u}\n", ":6:11: modules: each needs");
+    refused("plugins:\n" TWO "      modules:\n        - {name: u, sauce: x}\n", "sauce");
+    refused("plugins:\n" TWO "      modules:\n        - {name: u, source: x, sha256: 1}\n", "64");
+    refused("plugins:\n" TWO "      modules:\n        - {name: u, source: 'https://a/b'}\n",
+            "linked modules are files");
+    refused("plugins:\n" TWO "      modules: [{}, {}, {}, {}, {}, {}, {}, {}]\n", "more than 7");
+}
+
+T(every_file_of_a_trusted_plugin_is_pinned)
+{
+    refused("plugins:\n" TWO "      sha256: " HEX "\n"
+            "      modules:\n        - {name: u, source: x}\n",
+            "`sha256` is missing");
+    refused("plugins:\n  trust: {require: digest}\n" TWO "      sha256: " HEX "\n"
+            "      modules:\n        - {name: u, source: x}\n",
+            "`sha256` is missing");
+}
+
+T(zeroing_is_a_limit_of_its_own)
+{
+    PARSE("plugins:\n  load:\n    - {name: a, source: x}\n"
+          "    - {name: b, source: x, limits: {zero: used}}\n"
+          "    - {name: c, source: x, limits: {zero: never}}\n");
+    REQUIRE_OK(rc, err);
+    CHECK_INT(set->items[0]->zeroing, OTR_ZERO_USED);
+    CHECK_INT(set->items[1]->zeroing, OTR_ZERO_USED);
+    CHECK_INT(set->items[2]->zeroing, OTR_ZERO_NEVER);
+    refused("plugins:\n  load:\n    - {name: a, source: x, limits: {zero: maybe}}\n",
+            "used, never");
 }

@@ -23,6 +23,11 @@ typedef struct guest_file {
     otr_buf published; /* "<topic> <data>\n" each */
     otr_buf logged;    /* "<text>\n" each */
     unsigned publishes;
+    /* Set before guest_file_start() to replace what is above. */
+    const otr_host_ops *ops; /* NULL: those that record; `host` goes with it */
+    void *host;
+    const otr_wasi *wasi;
+    uint64_t memory_bytes; /* 0: the default */
 } guest_file;
 
 static inline otr_code guest_file_publish(void *host, const char *topic, otr_bytes payload,
@@ -90,6 +95,13 @@ static inline otr_code open_engine(otr_engine **ret, otr_err *err)
     return otr_engine_find("wasmtime")->open(NULL, ret, err);
 }
 
+static inline void guest_file_prepare(guest_file *f)
+{
+    otr_buf_init(&f->out, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
+    otr_buf_init(&f->published, OTR_MIB);
+    otr_buf_init(&f->logged, OTR_MIB);
+}
+
 /* `file` is relative to the build folder; `abi` NULL: detect. */
 static inline otr_code guest_file_load(guest_file *f, otr_engine *engine, const char *file,
                                        const char *abi, otr_err *err)
@@ -98,9 +110,7 @@ static inline otr_code guest_file_load(guest_file *f, otr_engine *engine, const 
     char path[1024];
     otr_buf wasm;
     otr_buf_init(&wasm, OTR_LIMIT_PLUGIN_FILE_BYTES);
-    otr_buf_init(&f->out, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
-    otr_buf_init(&f->published, OTR_MIB);
-    otr_buf_init(&f->logged, OTR_MIB);
+    guest_file_prepare(f);
     (void)snprintf(path, sizeof path, "%s/%s", OTR_BINARY_DIR, file);
     otr_code rc = otr_buf_read_file(&wasm, path, err);
     if (rc == OTR_OK) {
@@ -120,24 +130,32 @@ static inline otr_code guest_file_start(guest_file *f, otr_err *err)
                                       .call = guest_file_call,
                                       .log = guest_file_log };
     const otr_guest_spec spec = { .name = "test",
-                                  .ops = &ops,
-                                  .host = f,
-                                  .max_memory_bytes = OTR_LIMIT_PLUGIN_MEMORY_BYTES,
+                                  .ops = f->ops != NULL ? f->ops : &ops,
+                                  .host = f->ops != NULL ? f->host : f,
+                                  .wasi = f->wasi,
+                                  .max_memory_bytes = f->memory_bytes != 0
+                                                          ? f->memory_bytes
+                                                          : OTR_LIMIT_PLUGIN_MEMORY_BYTES,
                                   .max_vars_bytes = OTR_LIMIT_PLUGIN_VARS_BYTES,
                                   .max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES,
                                   .init_ms = 300 };
     return otr_guest_new(f->code, &spec, &f->guest, err);
 }
 
-static inline otr_code guest_file_ask(guest_file *f, const char *op, const char *in, uint64_t ms,
-                                      otr_err *err)
+static inline otr_code guest_file_ask_bytes(guest_file *f, const char *op, otr_bytes in,
+                                            uint64_t ms, otr_err *err)
 {
     otr_buf_clear(&f->out);
     otr_buf_clear(&f->published);
     otr_buf_clear(&f->logged);
     f->publishes = 0;
-    return otr_guest_call(f->guest, op, otr_bytes_of(in), otr_now_ns() + ms * OTR_NS_PER_MS,
-                          &f->out, err);
+    return otr_guest_call(f->guest, op, in, otr_now_ns() + ms * OTR_NS_PER_MS, &f->out, err);
+}
+
+static inline otr_code guest_file_ask(guest_file *f, const char *op, const char *in, uint64_t ms,
+                                      otr_err *err)
+{
+    return guest_file_ask_bytes(f, op, otr_bytes_of(in), ms, err);
 }
 
 #endif

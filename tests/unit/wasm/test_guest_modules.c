@@ -288,6 +288,16 @@ T(max_pages_bounds_all_memory_of_the_guest)
     CHECK_HAS(err.msg, "code 1");
 }
 
+T(max_pages_are_those_that_the_plugin_takes_itself)
+{
+    OWN(o);
+    otr_err err = { 0 };
+    REQUIRE_OK(load_manifest(&o, limited, ",\"memory\":{\"max_pages\":17}", &err), err);
+    REQUIRE_OK(own_start(&o, &err), err);
+    CHECK_INT(own_ask(&o, "grow", "", &err), OTR_EINVAL); /* from 1 page by 16 */
+    CHECK_HAS(err.msg, "code 1");
+}
+
 T(a_manifest_cannot_widen_the_memory_limit)
 {
     OWN(o);

@@ -2,8 +2,10 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"os"
 	"strconv"
 
 	"github.com/extism/go-pdk"
@@ -11,6 +13,12 @@ import (
 
 //go:wasmimport extism:host/user outrider_publish
 func outriderPublish(topic uint64, data uint64) uint64
+
+//go:wasmimport extism:host/user outrider_call
+func outriderCall(operation uint64, input uint64) uint64
+
+//go:wasmimport extism:host/user outrider_error
+func outriderError() uint64
 
 func failed(err error) int32 {
 	pdk.SetError(err)
@@ -41,6 +49,20 @@ func initialise() int32 {
 	return 0
 }
 
+//go:wasmexport reconfigure
+func reconfigure() int32 { return initialise() }
+
+//go:wasmexport close
+func closed() int32 {
+	pdk.Log(pdk.LogInfo, "closed")
+	return 0
+}
+
+func block(handle uint64) []byte {
+	m := pdk.FindMemory(handle)
+	return m.ReadBytes()
+}
+
 //go:wasmexport process
 func process() int32 {
 	var envelope struct {
@@ -55,8 +77,7 @@ func process() int32 {
 	topic := pdk.AllocateString("test.echo")
 	data := pdk.AllocateBytes(envelope.Data)
 	if handle := outriderPublish(topic.Offset(), data.Offset()); handle != 0 {
-		text := pdk.FindMemory(handle)
-		return failed(errors.New(string(text.ReadBytes())))
+		return failed(errors.New(string(block(handle))))
 	}
 	return 0
 }
@@ -79,6 +100,50 @@ func config() int32 {
 		return failed(errors.New("no such key"))
 	}
 	return answer(value)
+}
+
+//go:wasmexport host
+func host() int32 {
+	name, rest, _ := bytes.Cut(pdk.Input(), []byte("\n"))
+	operation := pdk.AllocateBytes(name)
+	var question uint64
+	if len(rest) > 0 {
+		m := pdk.AllocateBytes(rest)
+		question = m.Offset()
+	}
+	if result := outriderCall(operation.Offset(), question); result != 0 {
+		pdk.Output(block(result))
+		return 0
+	}
+	if text := outriderError(); text != 0 {
+		return failed(errors.New(string(block(text))))
+	}
+	return 0
+}
+
+//go:wasmexport http
+func request() int32 {
+	response := pdk.NewHTTPRequest(pdk.MethodGet, pdk.InputString()).Send()
+	return answer(strconv.Itoa(int(response.Status())) + " " + string(response.Body()))
+}
+
+//go:wasmexport read
+func read() int32 {
+	content, err := os.ReadFile(pdk.InputString())
+	if err != nil {
+		return failed(err)
+	}
+	pdk.Output(content)
+	return 0
+}
+
+//go:wasmexport write
+func write() int32 {
+	name, content, _ := bytes.Cut(pdk.Input(), []byte("\n"))
+	if err := os.WriteFile(string(name), content, 0o600); err != nil {
+		return failed(err)
+	}
+	return 0
 }
 
 //go:wasmexport note

@@ -2,9 +2,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"os"
 	"strconv"
+	"strings"
 	"unsafe"
 )
 
@@ -61,17 +64,22 @@ func init() {
 	operations = map[string]func([]byte) ([]byte, error){
 		"info": func([]byte) ([]byte, error) {
 			return []byte(`{"name":"go-wapc","version":"1.0.0","api":"1","operations":["info",` +
-				`"subscriptions","init","process","echo","fail","config","note","count","trap"]}`), nil
+				`"subscriptions","init","process","reconfigure","close","host","read","write","echo","fail","config","note","count","trap"]}`), nil
 		},
 		"subscriptions": func([]byte) ([]byte, error) {
 			return []byte(`{"topics":[{"pattern":"test.ping","kind":"event"}]}`), nil
 		},
-		"init": func(config []byte) ([]byte, error) {
-			var object map[string]any
-			return nil, json.Unmarshal(config, &object)
+		"init":        configure,
+		"reconfigure": configure,
+		"close":       func([]byte) ([]byte, error) { return hostCall("log", "info", []byte("closed")) },
+		"process":     process,
+		"host":        host,
+		"read":        func(name []byte) ([]byte, error) { return os.ReadFile(string(name)) },
+		"write": func(input []byte) ([]byte, error) {
+			name, content, _ := bytes.Cut(input, []byte("\n"))
+			return nil, os.WriteFile(string(name), content, 0o600)
 		},
-		"process": process,
-		"echo":    func(input []byte) ([]byte, error) { return input, nil },
+		"echo": func(input []byte) ([]byte, error) { return input, nil },
 		"fail":    func([]byte) ([]byte, error) { return nil, errors.New("asked to fail") },
 		"config":  func(key []byte) ([]byte, error) { return hostCall("config", "get", key) },
 		"note":    func(text []byte) ([]byte, error) { return hostCall("log", "info", text) },
@@ -81,6 +89,18 @@ func init() {
 		},
 		"trap": func([]byte) ([]byte, error) { panic("asked to trap") },
 	}
+}
+
+func configure(config []byte) ([]byte, error) {
+	var object map[string]any
+	return nil, json.Unmarshal(config, &object)
+}
+
+// "namespace.operation", a line break, the payload.
+func host(input []byte) ([]byte, error) {
+	name, payload, _ := bytes.Cut(input, []byte("\n"))
+	space, operation, _ := strings.Cut(string(name), ".")
+	return hostCall(space, operation, payload)
 }
 
 func process(message []byte) ([]byte, error) {

@@ -52,12 +52,14 @@ static bool fail(guest_string_t *err, const char *text)
 
 static bool answer(guest_list_u8_t *ret, const void *p, size_t n)
 {
-    ret->ptr = malloc(n + 1);
-    if (ret->ptr == NULL) {
-        abort();
+    *ret = (guest_list_u8_t){ NULL, n }; /* the bindings do not free an empty list */
+    if (n > 0) {
+        ret->ptr = malloc(n);
+        if (ret->ptr == NULL) {
+            abort();
+        }
+        memcpy(ret->ptr, p, n);
     }
-    memcpy(ret->ptr, p, n);
-    ret->len = n;
     return true;
 }
 
@@ -107,6 +109,9 @@ bool exports_outrider_plugin_lifecycle_process(guest_list_u8_t *message, guest_l
 
 void exports_outrider_plugin_lifecycle_close(void)
 {
+    guest_string_t line;
+    guest_string_set(&line, "closed");
+    outrider_plugin_log_write(LOG_INFO, &line);
 }
 
 void exports_guest_echo(guest_list_u8_t *input, guest_list_u8_t *ret)
@@ -131,6 +136,77 @@ bool exports_guest_config(guest_list_u8_t *key, guest_list_u8_t *ret, guest_stri
     }
     *ret = (guest_list_u8_t){ value.ptr, value.len };
     return true;
+}
+
+static bool kv_get(guest_list_u8_t *in, guest_list_u8_t *ret, guest_string_t *err)
+{
+    guest_string_t key = { in->ptr, in->len };
+    guest_option_list_u8_t value;
+    if (!outrider_plugin_kv_get(&key, &value, err)) {
+        return false;
+    }
+    *ret = value.val;
+    return value.is_some || fail(err, "no such key");
+}
+
+static bool kv_put(guest_list_u8_t *in, guest_list_u8_t *ret, guest_string_t *err)
+{
+    size_t n = in->len >= 4 ? in->ptr[0] + 256U * in->ptr[1] : 0;
+    if (in->len < 4 || n > in->len - 4) {
+        return fail(err, "kv.put: cut");
+    }
+    guest_string_t key = { in->ptr + 4, n };
+    guest_list_u8_t value = { in->ptr + 4 + n, in->len - 4 - n };
+    return outrider_plugin_kv_set(&key, &value, err) && answer(ret, "", 0);
+}
+
+static bool kv_delete(guest_list_u8_t *in, guest_list_u8_t *ret, guest_string_t *err)
+{
+    guest_string_t key = { in->ptr, in->len }, text;
+    bool ok = outrider_plugin_kv_delete(&key, &text, err);
+    return ok && (*ret = (guest_list_u8_t){ text.ptr, text.len }, true);
+}
+
+static bool kv_list(guest_list_u8_t *in, guest_list_u8_t *ret, guest_string_t *err)
+{
+    guest_string_t prefix = { in->ptr, in->len }, text;
+    bool ok = outrider_plugin_kv_list(&prefix, &text, err);
+    return ok && (*ret = (guest_list_u8_t){ text.ptr, text.len }, true);
+}
+
+/* kv by its typed functions, everything else by name. */
+static bool ask(guest_string_t *name, guest_list_u8_t *in, guest_list_u8_t *ret,
+                guest_string_t *err)
+{
+    static const struct {
+        const char *name;
+        bool (*fn)(guest_list_u8_t *in, guest_list_u8_t *ret, guest_string_t *err);
+    } typed[] = { { "kv.get", kv_get },
+                  { "kv.put", kv_put },
+                  { "kv.delete", kv_delete },
+                  { "kv.list", kv_list } };
+    for (size_t i = 0; i < sizeof typed / sizeof typed[0]; i++) {
+        if (name->len == strlen(typed[i].name) &&
+            memcmp(name->ptr, typed[i].name, name->len) == 0) {
+            return typed[i].fn(in, ret, err);
+        }
+    }
+    return outrider_plugin_host_call(name, in, ret, err);
+}
+
+bool exports_guest_host(guest_list_u8_t *input, guest_list_u8_t *ret, guest_string_t *err)
+{
+    const uint8_t *at = memchr(input->ptr, '\n', input->len);
+    if (at == NULL) {
+        guest_list_u8_free(input);
+        return fail(err, "no operation");
+    }
+    size_t n = (size_t)(at - input->ptr);
+    guest_string_t name = { input->ptr, n };
+    guest_list_u8_t in = { input->ptr + n + 1, input->len - n - 1 };
+    bool ok = ask(&name, &in, ret, err);
+    guest_list_u8_free(input);
+    return ok;
 }
 
 bool exports_guest_note(guest_list_u8_t *text, guest_list_u8_t *ret, guest_string_t *err)

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[link(wasm_import_module = "extism:host/user")]
 extern "C" {
     fn outrider_publish(topic: u64, data: u64) -> u64;
+    fn outrider_call(operation: u64, input: u64) -> u64;
+    fn outrider_error() -> u64;
 }
 
 #[derive(Deserialize)]
@@ -16,15 +18,16 @@ struct Envelope<'a> {
     data: &'a RawValue,
 }
 
+fn block(handle: u64) -> Vec<u8> {
+    Memory::find(handle).map(|m| m.to_vec()).unwrap_or_default()
+}
+
 fn publish(topic: &str, data: &str) -> Result<(), Error> {
     let topic = Memory::from_bytes(topic)?;
     let data = Memory::from_bytes(data)?;
     match unsafe { outrider_publish(topic.offset(), data.offset()) } {
         0 => Ok(()),
-        handle => {
-            let text = Memory::find(handle).map(|m| m.to_vec()).unwrap_or_default();
-            Err(Error::msg(String::from_utf8_lossy(&text).into_owned()))
-        }
+        handle => Err(Error::msg(String::from_utf8_lossy(&block(handle)).into_owned())),
     }
 }
 
@@ -41,6 +44,18 @@ pub fn subscriptions() -> FnResult<&'static str> {
 #[plugin_fn]
 pub fn init(config: Vec<u8>) -> FnResult<()> {
     let _: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&config)?;
+    Ok(())
+}
+
+#[plugin_fn]
+pub fn reconfigure(config: Vec<u8>) -> FnResult<()> {
+    let _: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&config)?;
+    Ok(())
+}
+
+#[plugin_fn]
+pub fn close() -> FnResult<()> {
+    info!("closed");
     Ok(())
 }
 
@@ -64,6 +79,28 @@ pub fn fail() -> FnResult<()> {
 #[plugin_fn]
 pub fn config(key: String) -> FnResult<String> {
     Ok(config::get(&key)?.ok_or_else(|| Error::msg("no such key"))?)
+}
+
+#[plugin_fn]
+pub fn host(input: Vec<u8>) -> FnResult<Vec<u8>> {
+    let at = input.iter().position(|b| *b == b'\n').ok_or_else(|| Error::msg("no operation"))?;
+    let operation = Memory::from_bytes(&input[..at])?;
+    let question = Memory::from_bytes(&input[at + 1..])?;
+    match unsafe { outrider_call(operation.offset(), question.offset()) } {
+        0 => match unsafe { outrider_error() } {
+            0 => Ok(Vec::new()),
+            text => Err(Error::msg(String::from_utf8_lossy(&block(text)).into_owned()).into()),
+        },
+        handle => Ok(block(handle)),
+    }
+}
+
+#[plugin_fn]
+pub fn http(url: String) -> FnResult<Vec<u8>> {
+    let answer = http::request::<()>(&HttpRequest::new(url), None)?;
+    let mut text = format!("{} ", answer.status_code()).into_bytes();
+    text.extend(answer.body());
+    Ok(text)
 }
 
 #[plugin_fn]

@@ -11,6 +11,9 @@ const OPERATIONS: &[(&str, fn(&[u8]) -> CallResult)] = &[
     ("subscriptions", subscriptions),
     ("init", init),
     ("process", process),
+    ("reconfigure", init),
+    ("close", |_| wapc::host_call("outrider", "log", "info", b"closed")),
+    ("host", host),
     ("echo", |input| Ok(input.to_vec())),
     ("fail", |_| Err("asked to fail".into())),
     ("config", |key| wapc::host_call("outrider", "config", "get", key)),
@@ -57,6 +60,14 @@ fn process(message: &[u8]) -> CallResult {
     let payload = format!(r#"{{"topic":"test.echo","data":{}}}"#, envelope.data.get());
     wapc::host_call("outrider", "bus", "publish", payload.as_bytes())?;
     Ok(Vec::new())
+}
+
+/* "namespace.operation", a line break, the payload. */
+fn host(input: &[u8]) -> CallResult {
+    let at = input.iter().position(|b| *b == b'\n').ok_or("no operation")?;
+    let name = std::str::from_utf8(&input[..at])?;
+    let (space, operation) = name.split_once('.').ok_or("no namespace")?;
+    wapc::host_call("outrider", space, operation, &input[at + 1..])
 }
 
 fn count(_: &[u8]) -> CallResult {

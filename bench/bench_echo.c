@@ -1,11 +1,12 @@
 /*
- * One call of an Extism guest that echoes its input.
+ * One call of an Extism or waPC guest that echoes its input.
  *
- *     bench_extism GUEST.wasm BYTES [kernel|rewritten [zero|keep]]
+ *     bench_echo GUEST.wasm BYTES [kernel|rewritten [zero|keep]]
  *
- * Prints the best time of a call, answer taken and compared. `kernel`: the guest as it is, its
- * loads and stores are calls of our kernel; `rewritten` (default): they are inline. `keep` leaves
- * old bytes in Extism memory between calls.
+ * Prints the best time of a call with the answer in our own memory. Its length is looked at each
+ * time, its bytes once a round, outside of what is timed: echo_host.c does the same. `kernel`: the
+ * guest as it is, its loads and stores are calls of our kernel; `rewritten` (default): they are
+ * inline. `keep` leaves old bytes in Extism memory between calls.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@ enum { ROUNDS = 200, MAX_FILE = 1 << 20 };
 static void check(otr_code rc, const otr_err *err)
 {
     if (rc != OTR_OK) {
-        (void)fprintf(stderr, "bench_extism: %s\n", err->msg);
+        (void)fprintf(stderr, "bench_echo: %s\n", err->msg);
         exit(1);
     }
 }
@@ -81,6 +82,7 @@ static otr_guest *start(const char *path, bool rewrite, otr_zeroing zeroing)
 static uint64_t measure(otr_guest *guest, otr_bytes in, uint64_t calls)
 {
     uint64_t best = UINT64_MAX;
+    bool good = true;
     otr_err err = { 0 };
     otr_buf out;
     otr_buf_init(&out, 64U << 20);
@@ -89,12 +91,13 @@ static uint64_t measure(otr_guest *guest, otr_bytes in, uint64_t calls)
         for (uint64_t i = 0; i < calls; i++) {
             otr_buf_clear(&out);
             check(otr_guest_call(guest, "echo", in, 0, &out, &err), &err);
-            if (out.n != in.n || (in.n > 0 && memcmp(out.p, in.p, in.n) != 0)) {
-                (void)fprintf(stderr, "bench_extism: wrong answer\n");
-                exit(1);
-            }
+            good = good && out.n == in.n;
         }
         uint64_t took = otr_now_ns() - started;
+        if (!good || (in.n > 0 && memcmp(out.p, in.p, in.n) != 0)) {
+            (void)fprintf(stderr, "bench_echo: wrong answer\n");
+            exit(1);
+        }
         best = took < best ? took : best;
     }
     otr_buf_deinit(&out);
@@ -105,7 +108,7 @@ int main(int argc, char **argv)
 {
     if (argc < 3) {
         (void)fprintf(stderr,
-                      "usage: bench_extism GUEST.wasm BYTES [kernel|rewritten [zero|keep]]\n");
+                      "usage: bench_echo GUEST.wasm BYTES [kernel|rewritten [zero|keep]]\n");
         return 2;
     }
     size_t n = (size_t)strtoull(argv[2], NULL, 10);
@@ -115,10 +118,11 @@ int main(int argc, char **argv)
     if (in == NULL) {
         return 1;
     }
+    otr_alloc_large(in, n);
     for (size_t i = 0; i < n; i++) {
         in[i] = (uint8_t)(i * 7);
     }
-    uint64_t calls = 1 + 1000000 / (n + 500);
+    uint64_t calls = 1 + 4000000 / (n + 1000);
     otr_guest *guest = start(argv[1], rewrite, zeroing);
     (void)printf("%.1f ns\n", (double)measure(guest, (otr_bytes){ in, n }, calls) / (double)calls);
     otr_guest_free(guest);

@@ -1,0 +1,12 @@
+;; expect: EQUOTA or EINVAL: beyond 32 MiB
+;; abi: wit
+;; phase: process
+(component ;;@world
+  (core module $libc (memory (export "memory") 1)
+    ;;@realloc)
+  ;;@lower
+  (core module $m ;;@operations
+    (func (export "process") (param i32 i32) (result i32) (drop (memory.grow (i32.const 700))) (i32.store (i32.const 20) (i32.const 0)) (i32.store (i32.const 24) (i32.const 41943040)) (i32.store8 (i32.const 16) (i32.const 0)) (i32.const 16))
+    (func (export "done") (param i32)))
+  ;;@lift
+)

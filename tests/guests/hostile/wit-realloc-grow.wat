@@ -1,0 +1,12 @@
+;; expect: EQUOTA or EGUEST limits.memory
+;; abi: wit
+;; phase: process
+(component ;;@world
+  (core module $libc (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (loop (br_if 0 (i32.ne (memory.grow (i32.const 16)) (i32.const -1)))) (unreachable)))
+  ;;@lower
+  (core module $m ;;@operations
+    (func (export "process") (param i32 i32) (result i32) (call $ok))
+    (func (export "done") (param i32)))
+  ;;@lift
+)
