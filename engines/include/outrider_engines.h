@@ -69,11 +69,24 @@ void otr_component_describe(const otr_components *cs, const otr_component *c, ot
                             void *arg);
 void otr_component_free(otr_component *c);
 
-/* `max_memory` bounds all memories of the instance together. WASI p2 without files, sockets,
- * environment. */
+typedef struct otr_component_folder { /* UTF-8 */
+    const char *host, *guest;
+    int32_t writable;
+} otr_component_folder;
+
+typedef struct otr_component_spec {
+    otr_component_host host;
+    size_t max_memory; /* of all memories of the instance together */
+    /* WASI p2 has these variables and folders, and nothing else: no arguments, no sockets. Borrowed
+     * until the return. */
+    const char *const *env; /* "NAME=value", NULL-terminated; or NULL */
+    const otr_component_folder *folders;
+    size_t n_folders;
+} otr_component_spec;
+
 otr_component_instance *otr_component_spawn(const otr_components *cs, const otr_component *c,
-                                            const otr_component_host *host, size_t max_memory,
-                                            otr_sink *sink, void *arg);
+                                            const otr_component_spec *spec, otr_sink *sink,
+                                            void *arg);
 void otr_component_drop(otr_component_instance *i);
 size_t otr_component_memory(const otr_component_instance *i);
 

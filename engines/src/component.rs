@@ -5,6 +5,7 @@ use std::ffi::c_void;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
+use crate::{files, services};
 use wasmtime_c_api::wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext};
 use wasmtime_c_api::wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, ComponentType, Func, HasData, Instance, InstancePre, Lift, Linker,
@@ -21,7 +22,7 @@ use wasmtime_wasi::runtime::{poll_noop, with_ambient_tokio_runtime};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 type Sink = unsafe extern "C" fn(*mut c_void, *const u8, usize);
-type Bytes = std::result::Result<Vec<u8>, String>;
+pub(crate) type Bytes = std::result::Result<Vec<u8>, String>;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -42,12 +43,13 @@ unsafe impl Send for Host {} // used on the thread of the call only
 unsafe impl Sync for Host {}
 
 const INTERFACE: &str = "outrider:plugin/";
-const VERSION: &str = "1.0.0";
-const OK: i32 = 0;
-const NOT_FOUND: i32 = 1;
+/// The newest version of the world that is served: an import of an older 1.x finds it, too.
+const VERSION: &str = "1.1.0";
+pub(crate) const OK: i32 = 0;
+pub(crate) const NOT_FOUND: i32 = 1;
 
-struct State {
-    host: Host,
+pub(crate) struct State {
+    pub(crate) host: Host,
     wasi: WasiCtx,
     table: ResourceTable,
     memory: usize,
@@ -88,7 +90,7 @@ unsafe extern "C" fn append(to: *mut c_void, p: *const u8, n: usize) {
 }
 
 /// One host operation: its status and its bytes, or the text of its error.
-fn ask(host: Host, op: &str, a: &[u8], b: &[u8]) -> Result<(i32, Vec<u8>)> {
+pub(crate) fn ask(host: Host, op: &str, a: &[u8], b: &[u8]) -> Result<(i32, Vec<u8>)> {
     let mut out = Vec::new();
     let to: *mut Vec<u8> = &mut out;
     let status = unsafe { (host.call)(host.user, slice(op.as_bytes()), slice(a), slice(b), append, to.cast()) };
@@ -98,17 +100,17 @@ fn ask(host: Host, op: &str, a: &[u8], b: &[u8]) -> Result<(i32, Vec<u8>)> {
     Ok((status, out))
 }
 
-fn text(bytes: Vec<u8>) -> String {
+pub(crate) fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned())
 }
 
-fn answer((status, out): (i32, Vec<u8>)) -> Bytes {
+pub(crate) fn answer((status, out): (i32, Vec<u8>)) -> Bytes {
     if status == OK { Ok(out) } else { Err(text(out)) }
 }
 
-type Cx<'a> = StoreContextMut<'a, State>;
+pub(crate) type Cx<'a> = StoreContextMut<'a, State>;
 
-fn def<P, R>(
+pub(crate) fn def<P, R>(
     l: &mut LinkerInstance<'_, State>,
     name: &str,
     f: impl Fn(Cx<'_>, P) -> Result<R> + Send + Sync + 'static,
@@ -120,10 +122,13 @@ where
     l.func_wrap(name, f)
 }
 
+pub(crate) fn name(interface: &str) -> String {
+    format!("{INTERFACE}{interface}@{VERSION}")
+}
+
 /// The imported interfaces; wit/world.wit says what each function means.
 fn define(linker: &mut Linker<State>) -> Result<()> {
     wasmtime_wasi::p2::add_to_linker_sync(linker)?;
-    let name = |i: &str| format!("{INTERFACE}{i}@{VERSION}");
     let mut l = linker.instance(&name("bus"))?;
     def(&mut l, "publish", |cx, (topic, data): (WasmStr, WasmList<u8>)| {
         let (h, topic) = (cx.data().host, topic.to_str(&cx)?);
@@ -155,7 +160,8 @@ fn define(linker: &mut Linker<State>) -> Result<()> {
     let mut l = linker.instance(&name("host"))?;
     def(&mut l, "call", |cx, (op, input): (WasmStr, WasmList<u8>)| {
         Ok((answer(ask(cx.data().host, &op.to_str(&cx)?, input.as_le_slice(&cx), &[])?),))
-    })
+    })?;
+    services::define(linker)
 }
 
 // ---- WASI: what could wait or print ----
@@ -273,6 +279,7 @@ fn open(pooling: bool) -> Result<Components> {
     let mut linker = Linker::new(&engine);
     define(&mut linker)?;
     linker.allow_shadowing(true);
+    files::define(&mut linker)?;
     poll::add_to_linker::<State, Waits<'static>>(&mut linker, |s| Waits { host: s.host, table: &mut s.table })?;
     Ok(Components { engine, linker })
 }
@@ -401,10 +408,20 @@ pub struct Running {
     component: Component,
 }
 
-fn spawn(cs: &Components, c: &Code, host: Host, max_memory: usize) -> Result<Running> {
+/// What an instance is given.
+#[repr(C)]
+pub struct Spec {
+    host: Host,
+    max_memory: usize,
+    grants: files::Grants,
+}
+
+unsafe fn spawn(cs: &Components, c: &Code, spec: &Spec) -> Result<Running> {
+    let (host, max_memory) = (spec.host, spec.max_memory);
     let pre = c.ready.as_ref().map_err(|text| Error::msg(text.clone()))?;
     let mut wasi = WasiCtxBuilder::new();
     wasi.stdout(Printer { host, fd: 1 }).stderr(Printer { host, fd: 2 }).allow_tcp(false).allow_udp(false);
+    files::grant(&mut wasi, &spec.grants)?;
     let wasi = wasi.build();
     let state = State { host, wasi, table: ResourceTable::new(), memory: 0, max_memory, denied: false };
     let mut store = Store::new(&cs.engine, state);
@@ -421,9 +438,9 @@ fn spawn(cs: &Components, c: &Code, host: Host, max_memory: usize) -> Result<Run
 
 #[no_mangle]
 pub unsafe extern "C" fn otr_component_spawn(
-    cs: &Components, c: &Code, host: &Host, max_memory: usize, sink: Sink, arg: *mut c_void,
+    cs: &Components, c: &Code, spec: &Spec, sink: Sink, arg: *mut c_void,
 ) -> *mut Running {
-    done(spawn(cs, c, *host, max_memory), sink, arg)
+    done(spawn(cs, c, spec), sink, arg)
 }
 
 #[no_mangle]

@@ -4,8 +4,10 @@ extern crate wasmtime_c_api as _;
 
 mod component;
 mod debug;
+mod files;
 mod interpreter;
 mod rewrite;
+mod services;
 
 use std::ffi::{c_char, c_int};
 

@@ -25,6 +25,7 @@
 /* bus */
 #define OTR_LIMIT_BUS_TOPICS        4096 /* distinct topic names, compiled in and made by guests */
 #define OTR_LIMIT_BUS_TOPIC_BYTES   128
+#define OTR_LIMIT_BUS_FACTS         256 /* messages kept for later subscribers */
 #define OTR_LIMIT_BUS_SUBSCRIBERS   1024
 #define OTR_LIMIT_BUS_PATTERNS      256   /* of one subscriber */
 #define OTR_LIMIT_BUS_QUEUE         65536 /* messages; the largest `queue` a plugin may ask for */
@@ -69,6 +70,9 @@
 #define OTR_LIMIT_WASM_COMPILE_MS  120000            /* default of plugins.compile_limit */
 #define OTR_LIMIT_WASM_CODE_BYTES  (1024U * OTR_MIB) /* one compiled artefact */
 #define OTR_LIMIT_WASM_CACHE_BYTES (512U * OTR_MIB)  /* all artefacts of a cache folder */
+#define OTR_LIMIT_WASI_FDS         128               /* descriptors of one instance */
+#define OTR_LIMIT_WASI_IO_BYTES    OTR_MIB           /* of one read, write or listing */
+#define OTR_LIMIT_WASI_PRINT_BYTES 65536             /* of one write to the log */
 
 #define OTR_LIMIT_KV_KEY_BYTES 512
 #define OTR_LIMIT_KV_BYTES     OTR_MIB /* default of `grants.kv_bytes` once kv is granted */

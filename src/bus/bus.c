@@ -53,6 +53,7 @@ struct otr_bus {
     size_t n_subs;
     otr_topic_entry *last; /* of the latest publish: the next is often on the same topic */
     otr_topics topics;
+    otr_facts *facts;
     uint64_t published, delivered, unheard;
 };
 
@@ -259,6 +260,7 @@ void otr_bus_free(otr_bus *bus)
     if (bus != NULL) {
         assert(bus->n_subs == 0);
         otr_loop_defer_cancel(&bus->defer);
+        (void)otr_facts_unref(bus->facts);
         otr_topics_deinit(&bus->topics);
         otr_free(bus);
     }
@@ -357,6 +359,23 @@ otr_code otr_bus_declare(otr_bus *bus, const otr_topic *topic, otr_err *err)
     return learn(bus, topic, NULL, &entry, err);
 }
 
+otr_code otr_bus_keep(otr_bus *bus, const otr_topic *topic, otr_fact fact, otr_about_fn *about,
+                      otr_err *err)
+{
+    otr_code rc = otr_bus_declare(bus, topic, err);
+    if (rc == OTR_OK) {
+        otr_topic_entry *entry = otr_topics_find(&bus->topics, topic);
+        entry->fact = fact;
+        entry->about = about;
+    }
+    return rc;
+}
+
+otr_facts *otr_bus_facts(const otr_bus *bus)
+{
+    return otr_facts_ref(bus->facts);
+}
+
 otr_code otr_bus_publish(otr_bus *bus, const otr_msg *msg, otr_err *err)
 {
     otr_topic_entry *entry = bus->last;
@@ -369,6 +388,12 @@ otr_code otr_bus_publish(otr_bus *bus, const otr_msg *msg, otr_err *err)
             }
         }
         bus->last = entry;
+    }
+    if (OTR_UNLIKELY(entry->fact != OTR_FACT_NONE)) {
+        otr_code rc = otr_facts_note(&bus->facts, msg, entry->fact, entry->about, err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
     }
     bus->published++;
     size_t n = entry->routes.n;
@@ -518,6 +543,16 @@ void otr_sub_free(otr_sub *sub)
     }
     release_ring(sub);
     otr_free(sub);
+}
+
+bool otr_sub_holds(const otr_sub *sub, const otr_msg *msg)
+{
+    for (uint64_t place = sub->head; place != sub->tail; place++) {
+        if (sub->ring[place & sub->mask] == msg) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void otr_sub_get_stats(const otr_sub *sub, otr_sub_stats *ret)

@@ -13,6 +13,8 @@
  * Patterns: dot-separated words; "*" matches one word, or all that is left when it stands last.
  * "*" alone matches every topic.
  *
+ * A subscriber hears what is published from then on. For what was said before there are facts.
+ *
  * Thread: loop.
  */
 #ifndef OTR_BUS_BUS_H
@@ -22,6 +24,7 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "bus/facts.h"
 #include "bus/msg.h"
 #include "loop/loop.h"
 
@@ -74,6 +77,12 @@ otr_code otr_bus_topic(otr_bus *bus, const char *name, const otr_topic **ret, ot
  * bus. OTR_ESTATE when a guest or another compiled-in topic has the name already. */
 otr_code otr_bus_declare(otr_bus *bus, const otr_topic *topic, otr_err *err) OTR_MUST_CHECK;
 
+/* Messages of `topic`, which is declared by this, too, are facts of this kind: see facts.h. */
+otr_code otr_bus_keep(otr_bus *bus, const otr_topic *topic, otr_fact fact, otr_about_fn *about,
+                      otr_err *err) OTR_MUST_CHECK;
+/* What is kept now; a reference, or NULL: nothing so far. */
+otr_facts *otr_bus_facts(const otr_bus *bus);
+
 typedef struct otr_bus_json { /* payload of run-time topics */
     size_t n;
     uint8_t bytes[]; /* valid JSON */
@@ -83,7 +92,7 @@ typedef struct otr_bus_json { /* payload of run-time topics */
 otr_bus_json *otr_bus_json_new(otr_bytes json) OTR_MUST_CHECK;
 
 /* Queues `msg` for all that match; the caller keeps its own reference. OTR_ENOMEM only the first
- * time a topic is seen: nothing was delivered then. */
+ * time a topic is seen, and for facts: nothing was delivered then. */
 otr_code otr_bus_publish(otr_bus *bus, const otr_msg *msg, otr_err *err) OTR_MUST_CHECK;
 
 otr_code otr_bus_subscribe(otr_bus *bus, const otr_sub_spec *spec, otr_sub **ret, otr_err *err)
@@ -95,6 +104,8 @@ otr_msg *otr_sub_take(otr_sub *sub);
 /* Asks for another `ready` if something waits; for a subscriber that stopped taking. One whose
  * `ready` takes nothing is otherwise called again only when more arrives. */
 void otr_sub_wake(otr_sub *sub);
+/* Does `msg` itself wait in the queue? Looks through all of it. */
+bool otr_sub_holds(const otr_sub *sub, const otr_msg *msg);
 void otr_sub_get_stats(const otr_sub *sub, otr_sub_stats *ret);
 void otr_bus_get_stats(const otr_bus *bus, otr_bus_stats *ret);
 

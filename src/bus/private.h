@@ -34,6 +34,8 @@ typedef struct otr_topic_entry {
     const otr_topic *topic;
     otr_topic *run_time; /* the same, when it was made here and is owned; else NULL */
     otr_routes routes;
+    otr_fact fact;
+    otr_about_fn *about; /* with a fact */
 } otr_topic_entry;
 
 typedef struct otr_topics {

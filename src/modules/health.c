@@ -185,7 +185,9 @@ static otr_code init(otr_plugin *p, const otr_config *cfg, otr_err *err)
 {
     state *s = otr_plugin_state(p);
     read_settings(s, cfg);
-    return otr_timer_new(otr_plugin_loop(p), on_timer, p, &s->timer, err);
+    otr_code rc = otr_bus_keep(otr_plugin_bus(p), &otr_topic_health_changed, OTR_FACT_IS,
+                               otr_health_event_id, err);
+    return rc == OTR_OK ? otr_timer_new(otr_plugin_loop(p), on_timer, p, &s->timer, err) : rc;
 }
 
 static otr_code start(otr_plugin *p, otr_err *err)

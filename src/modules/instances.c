@@ -101,6 +101,22 @@ static otr_code read_settings(const otr_config *cfg, otr_buf *url, otr_inventory
     return rc;
 }
 
+/* Who comes later hears of the instances that are there. */
+static otr_code keep_facts(otr_bus *bus, otr_err *err)
+{
+    static const struct {
+        const otr_topic *topic;
+        otr_fact fact;
+    } facts[] = { { &otr_topic_instance_started, OTR_FACT_BEGINS },
+                  { &otr_topic_instance_changed, OTR_FACT_IS },
+                  { &otr_topic_instance_stopped, OTR_FACT_ENDS } };
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && i < OTR_COUNT(facts); i++) {
+        rc = otr_bus_keep(bus, facts[i].topic, facts[i].fact, otr_instance_event_id, err);
+    }
+    return rc;
+}
+
 static otr_code init(otr_plugin *p, const otr_config *cfg, otr_err *err)
 {
     state *s = otr_plugin_state(p);
@@ -109,6 +125,7 @@ static otr_code init(otr_plugin *p, const otr_config *cfg, otr_err *err)
     otr_buf url;
     otr_buf_init(&url, URL_BYTES);
     otr_code rc = read_settings(cfg, &url, &settings, err);
+    rc = rc == OTR_OK ? keep_facts(otr_plugin_bus(p), err) : rc;
     if (rc == OTR_OK) {
         otr_inventory_spec spec = { .loop = otr_plugin_loop(p),
                                     .pool = services->pool,

@@ -43,6 +43,11 @@ static otr_code encode_instance(const void *payload, otr_buf *out, otr_err *err)
     return otr_jw_end(&w);
 }
 
+const char *otr_instance_event_id(const void *payload)
+{
+    return ((const otr_instance_event *)payload)->instance->id;
+}
+
 const otr_topic otr_topic_instance_started = { "nginx.instance.started", 1, drop_instance,
                                                encode_instance };
 const otr_topic otr_topic_instance_changed = { "nginx.instance.changed", 1, drop_instance,
@@ -85,6 +90,11 @@ static otr_code encode_health(const void *payload, otr_buf *out, otr_err *err)
     otr_jw_bytes(&w, "description", otr_bytes_of(event->description));
     otr_jw_obj_end(&w);
     return otr_jw_end(&w);
+}
+
+const char *otr_health_event_id(const void *payload)
+{
+    return ((const otr_health_event *)payload)->id;
 }
 
 const otr_topic otr_topic_health_changed = { "nginx.health.changed", 1, drop_health,

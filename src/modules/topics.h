@@ -14,14 +14,16 @@
  * agent.config.reloaded    otr_reload_event      daemon     admin, guests
  * agent.plugin.changed     otr_plugin_event      daemon     admin, guests
  *
+ * The first two and the fourth are facts: who subscribes later hears them, until the instance
+ * stops.
+ *
  * Hooks are questions: guests that subscribe with "kind":"hook" answer them with a verdict, see
  * plugin/hooks.h. They are not published, and nobody but the agent can ask them.
  *
- * hook                     data                                asked by
- * agent.config.validate    {"file","generation","plugins":[{"name","source","instances"}]}
- *                                                              daemon: before it takes a
- * configuration that it was told to read anew; a denial keeps the old one nginx.config.validate
- * what the asker gives                operators: outrider plugin ask
+ * agent.config.validate    {"file","generation","plugins":[{"name","source","instances"}]}: the
+ *                          daemon asks before it takes a configuration that it was told to read
+ *                          anew; a denial keeps the old one
+ * nginx.config.validate    what the asker gives: operators, by `outrider plugin ask`
  *
  * Thread: any; payloads are read-only.
  */
@@ -85,6 +87,10 @@ typedef struct otr_plugin_event {
     const char *state; /* a static string */
     char *reason;      /* "" when there is nothing to say */
 } otr_plugin_event;
+
+/* otr_about_fn: the instance's id */
+const char *otr_instance_event_id(const void *payload);
+const char *otr_health_event_id(const void *payload);
 
 extern const otr_topic otr_topic_instance_started;
 extern const otr_topic otr_topic_instance_changed;

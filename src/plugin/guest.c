@@ -266,6 +266,7 @@ static void guest_fini(otr_plugin *p)
     otr_manifest_free(g->next);
     otr_manifest_free(g->changing);
     otr_guest_forget_dead(g);
+    (void)otr_facts_unref(g->facts);
 }
 
 const otr_plugin_ops otr_guest_plugin_ops = {

@@ -412,6 +412,10 @@ otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_d
 {
     job->kind = kind;
     atomic_store(&job->hostcalls.ended, false);
+    job->hostcalls.facts = otr_facts_unref(job->hostcalls.facts);
+    if (job->bus != NULL && job->manifest->see_instances) {
+        job->hostcalls.facts = otr_bus_facts(job->bus);
+    }
     job->cancellable = kind == OTR_JOB_LOAD || kind == OTR_JOB_DROP ? NULL : job->guest;
     otr_code rc = otr_worker_submit(job->strand, run_job, done, job, err);
     if (rc != OTR_OK) {

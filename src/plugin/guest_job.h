@@ -45,6 +45,7 @@ typedef struct otr_guest_job {
     otr_manifest *manifest; /* a reference of its own */
     otr_engine *engine;
     otr_loop *loop;
+    const otr_bus *bus;   /* for the loop's half, which hands over its facts; NULL: none */
     uint64_t deadline_ns; /* CLOSE: not later than this */
     bool drop_code;
 

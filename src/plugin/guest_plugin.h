@@ -108,6 +108,8 @@ struct otr_guest_plugin {
     uint64_t n_dead;                        /* ever */
     otr_msg *again[OTR_DEAD_LETTERS];       /* to be replayed, before what the queue holds */
     size_t n_again;
+    otr_facts *facts; /* what fresh sandboxes are still to hear; a reference, or NULL: all heard */
+    size_t next_fact;
 };
 
 static inline otr_guest_plugin *otr_guest_of(otr_plugin *p)
@@ -172,6 +174,11 @@ void otr_guest_bury(otr_guest_plugin *g, otr_guest_job *job);
 /* Keeps what is left of the batch, which nobody will process. */
 void otr_guest_bury_rest(otr_guest_plugin *g, const otr_guest_job *job, const char *reason);
 void otr_guest_forget_dead(otr_guest_plugin *g);
+
+/* guest_facts.c */
+/* There are fresh sandboxes: one of them will hear each fact, before what the queue holds. */
+void otr_guest_recall(otr_guest_plugin *g);
+otr_msg *otr_guest_next_fact(otr_guest_plugin *g); /* the caller's reference; NULL: heard all */
 
 /* guest_swap.c */
 /* Takes up `next`, if it is its turn. */

@@ -33,6 +33,7 @@ static otr_code seat_new(otr_guest_plugin *g, otr_manifest *m, otr_guest_seat **
                                     otr_plugin_host_engine(host, m), &s->job, err);
     if (rc == OTR_OK) {
         s->job->owner = s;
+        s->job->bus = host->spec.bus;
         rc = otr_timer_new(host->spec.loop, start_again, s, &s->timer, err);
     }
     if (rc != OTR_OK) {
@@ -292,11 +293,15 @@ static void load_done(otr_guest_seat *s, otr_code rc)
 {
     otr_guest_plugin *g = s->g;
     bool permanent = rc != OTR_OK ? s->job->permanent : true;
+    bool fresh = !g->adopted || g->seats.n == 1;
     if (rc == OTR_OK && !g->adopted) {
         rc = otr_guest_adopt(g, s, &s->job->err);
     }
     if (rc == OTR_OK) {
         s->state = OTR_SEAT_RUNNING;
+        if (fresh) {
+            otr_guest_recall(g);
+        }
     } else if (s->job->unreached) {
         wait_for_source(s, &s->job->err);
     } else if (permanent) {

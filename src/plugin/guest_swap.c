@@ -103,6 +103,7 @@ void otr_guest_try_exchange(otr_guest_plugin *g)
         otr_guest_disable(g, err.msg, false);
         return;
     }
+    otr_guest_recall(g);
     p->running = g->seats.n;
     otr_log_info("plugin running", "plugin", p->name, "version",
                  p->version != NULL ? p->version : "", "abi", p->abi, "engine",

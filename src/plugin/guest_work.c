@@ -42,6 +42,10 @@ static bool take(otr_guest_plugin *g, otr_guest_item *ret)
     if (otr_guest_gate_closed(g)) {
         return false;
     }
+    ret->msg = otr_guest_next_fact(g);
+    if (ret->msg != NULL) {
+        return true;
+    }
     if (g->n_again > 0) {
         ret->msg = g->again[--g->n_again];
         return true;

@@ -55,6 +55,7 @@ void otr_hostcalls_deinit(otr_hostcalls *hc)
     hc->kv = NULL;
     otr_guest_http_free(hc->http);
     hc->http = NULL;
+    hc->facts = otr_facts_unref(hc->facts);
 }
 
 static otr_code deliver(otr_hostcalls *hc, otr_bus *bus, otr_outgoing *out, otr_err *err)

@@ -43,6 +43,7 @@ typedef struct otr_hostcalls {
     uint64_t publish_ns; /* monotonic: when limits.publish would have made good for all so far */
     uint64_t looked_ns;  /* monotonic: the last look at the clock for it */
     char *const *allowed_hosts; /* the file's own manifest's, beside the grants; NULL: any */
+    otr_facts *facts;           /* a reference; of the running job, with a grant for instances */
     otr_kv *kv;                 /* opened by the first kv operation */
     otr_guest_http *http;       /* opened by the first granted request */
     atomic_bool ended;          /* set on the loop: nobody waits for the running job any more */
@@ -74,6 +75,10 @@ void otr_hostcalls_forget(otr_hostcalls *hc); /* wipes them */
 otr_code otr_hostcalls_env(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;
 otr_code otr_hostcalls_secret(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
+    OTR_MUST_CHECK;
+
+/* hostcalls_instances.c */
+otr_code otr_hostcalls_instances(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;
 
 /* A new call begins, caused by `cause` (borrowed until the call ends) or by nothing. */

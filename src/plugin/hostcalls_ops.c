@@ -10,6 +10,8 @@
  *     http.request  see http.h                                 grant: http
  *     metric.counter, metric.gauge, metric.histogram
  *                 {"name":…,"value":…,"labels":{…}} → nothing  grant: metrics
+ *     instances.list  nothing → [{…},…], as topic nginx.instance.started has them
+ *                                                              grant: instances
  *     env.get     name → the value of the agent's variable     grant: env
  *     secret.get  name → the content of its file, without the line break at the end   grant:
  * secrets random.bytes  count as text, 1 to 1024 → that many bytes
@@ -217,6 +219,7 @@ static const struct operation {
     { "metric.gauge", metric_gauge, check_metrics },
     { "metric.histogram", metric_histogram, check_metrics },
     { "random.bytes", random_bytes, NULL },
+    { "instances.list", otr_hostcalls_instances, NULL },
     { "env.get", otr_hostcalls_env, NULL },
     { "secret.get", otr_hostcalls_secret, NULL },
     { "http.request", otr_hostcalls_http, NULL },

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "wasm/abi.h"
+#include "wasm/abi_wit_services.h"
 #include "wasm/engine_component.h"
 
 static bool match(const otr_module_info *info)
@@ -106,6 +107,9 @@ static otr_code host_call(void *user, const char *op, otr_bytes a, otr_bytes b, 
     }
     if (strcmp(op, "bus.publish") == 0 || strcmp(op, "config.get") == 0) {
         return with_name(g, op, a, b, out, err);
+    }
+    if (otr_wit_service_is(op)) {
+        return otr_wit_service(g, op, a, b, out, err);
     }
     return g->spec.ops->call(g->spec.host, op, a, out, err);
 }

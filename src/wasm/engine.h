@@ -98,7 +98,7 @@ typedef struct otr_import {
 typedef struct otr_wasi {    /* WASI preview 1; NULL in otr_spawn: not linked */
     const char *const *env;  /* "K=V", NULL-terminated, or NULL */
     const char *const *args; /* NULL-terminated, or NULL */
-    /* Host directory → guest path; NULL-terminated pairs … */
+    /* Folders, under the names that the guest has for them. */
     const struct otr_wasi_dir {
         const char *host, *guest;
         bool writable;
@@ -238,8 +238,9 @@ struct otr_module {
 struct otr_instance {
     const otr_engine_ops *ops;
     otr_module *module;
-    void *user;               /* otr_spawn.user */
-    const otr_import *import; /* the running host function's, when that one has data */
+    void *user;                   /* otr_spawn.user */
+    const otr_import *import;     /* the running host function's, when that one has data */
+    struct otr_wasi_files *files; /* wasi_files.h; NULL: no folder was granted */
     bool steady; /* memories never move: a window from memory() holds as long as the instance */
 };
 

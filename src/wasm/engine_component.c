@@ -6,6 +6,7 @@
 #include <outrider_engines.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "wasm/engine_trace.h"
 #include "wasm/ticker.h"
+#include "wasm/wasi_files.h"
 
 enum { TEXT_BYTES = 1 << 20, NAME_BYTES = 256, REASON_BYTES = 512 };
 
@@ -403,19 +405,50 @@ static void instance_free(otr_instance *base)
     otr_free(i);
 }
 
+/* The granted folders for the shim; each can be opened now. */
+static otr_code copy_folders(const otr_wasi *wasi, otr_component_folder **ret, otr_err *err)
+{
+    size_t n = wasi != NULL ? wasi->n_dirs : 0;
+    otr_component_folder *list = n > 0 ? otr_calloc(n, sizeof(*list)) : NULL;
+    otr_code rc = n == 0 || list != NULL ? OTR_OK : otr_fail_nomem(err);
+    for (size_t k = 0; rc == OTR_OK && k < n; k++) {
+        int fd = -1;
+        rc = otr_wasi_open_folder(&wasi->dirs[k], &fd, err);
+        if (rc == OTR_OK) {
+            (void)close(fd);
+            list[k] = (otr_component_folder){ wasi->dirs[k].host, wasi->dirs[k].guest,
+                                              wasi->dirs[k].writable };
+        }
+    }
+    if (rc != OTR_OK) {
+        otr_free(list);
+        return rc;
+    }
+    *ret = list;
+    return OTR_OK;
+}
+
 /* Instantiation runs start functions and realloc: it is a call with a deadline, too. */
 static otr_code instantiate(wc_instance *i, const wc_module *m, const otr_spawn *spec, otr_err *err)
 {
     wc_engine *e = (wc_engine *)m->base.engine;
-    otr_component_host host = { i, host_call, overdue };
+    otr_component_spec give = { .host = { i, host_call, overdue },
+                                .max_memory = spec->max_memory_bytes,
+                                .env = spec->wasi != NULL ? spec->wasi->env : NULL };
+    otr_component_folder *folders = NULL;
+    otr_code rc = copy_folders(spec->wasi, &folders, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    give.folders = folders;
+    give.n_folders = spec->wasi != NULL ? spec->wasi->n_dirs : 0;
     otr_buf why;
     otr_buf_init(&why, TEXT_BYTES);
     catch c = { &why, err, OTR_OK, 0 };
     i->deadline_ns = spec->start_deadline_ns != 0 ? spec->start_deadline_ns : UINT64_MAX;
-    otr_code rc = otr_ticker_enter(&e->ticker, &i->watch, err);
+    rc = otr_ticker_enter(&e->ticker, &i->watch, err);
     if (rc == OTR_OK) {
-        i->inner = otr_component_spawn(e->components, m->component, &host, spec->max_memory_bytes,
-                                       on_bytes, &c);
+        i->inner = otr_component_spawn(e->components, m->component, &give, on_bytes, &c);
         otr_ticker_leave(&i->watch);
         if (i->inner == NULL) {
             rc = fail_text(&why, overdue(i) ? OTR_ETIMEOUT : OTR_EGUEST, "cannot be instantiated",
@@ -423,6 +456,7 @@ static otr_code instantiate(wc_instance *i, const wc_module *m, const otr_spawn 
         }
     }
     otr_buf_deinit(&why);
+    otr_free(folders);
     return rc;
 }
 

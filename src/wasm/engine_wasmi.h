@@ -11,6 +11,7 @@
 #define OTR_WASM_ENGINE_WASMI_H
 
 #include "wasm/engine.h"
+#include "wasm/wasi_files.h"
 
 /* A folder of engines that WASMTIME_DIR names may hold Wasmtime alone. */
 #if __has_include(<outrider_wasmi.h>)
@@ -102,12 +103,14 @@ void otr_wasmi_text(void *buf, const uint8_t *p, size_t n);
 /* Marks the instance dead and fills `err` from `status` (OTR_WASMI_TRAP ...) and wasmi's text. */
 otr_code otr_wasmi_failed(wi_instance *i, int32_t status, const char *text, otr_err *err);
 
-/* _wasi.c: WASI preview 1 for guests without folders */
+/* _wasi.c: WASI preview 1; with folders, fd_* and path_* are those of wasi_files.h */
 /* The function `name`, or NULL. */
-const otr_import *otr_wasmi_wasi_find(const char *name);
+const otr_import *otr_wasmi_wasi_find(const otr_wasi *wasi, const char *name);
 otr_code otr_wasmi_wasi_open(wi_instance *i, const otr_wasi *wasi, otr_err *err);
 void otr_wasmi_wasi_close(wi_instance *i);
 void otr_wasmi_flush_lines(wi_instance *i);
+/* Text for the lines of fd 1 or 2. */
+void otr_wasmi_take_text(otr_instance *inst, int fd, const uint8_t *p, size_t n);
 
 /* _wasi_env.c, _wasi_fd.c */
 otr_host_fn otr_wasmi_args_get, otr_wasmi_args_sizes_get, otr_wasmi_environ_get,

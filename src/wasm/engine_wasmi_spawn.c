@@ -66,7 +66,7 @@ static const otr_import *find_import(const otr_spawn *spec, const otr_extern_inf
         }
     }
     bool wasi = spec->wasi != NULL && strcmp(wanted->module, wasi_module) == 0;
-    return wasi ? otr_wasmi_wasi_find(wanted->name) : NULL;
+    return wasi ? otr_wasmi_wasi_find(spec->wasi, wanted->name) : NULL;
 }
 
 /* The export of an earlier part that `wanted` names, and that part in `*ret_part`. */

@@ -1,6 +1,6 @@
 /*
- * WASI preview 1 for a guest without folders: then every descriptor but the three standard ones is
- * bad, and most of the interface is that answer.
+ * WASI preview 1. Without folders every descriptor but the three standard ones is bad, and most of
+ * the interface is that answer; a guest with folders has the functions of wasi_files.h instead.
  */
 #include "wasm/engine_wasmi.h"
 
@@ -73,15 +73,32 @@ static const otr_import functions[] = {
     FN("sock_shutdown", otr_wasmi_bad_fd, I, I),
 };
 
-const otr_import *otr_wasmi_wasi_find(const char *name)
+static const otr_import *find(const otr_import *list, size_t n, const char *name)
 {
-    for (size_t i = 0; i < OTR_COUNT(functions); i++) {
-        if (strcmp(functions[i].name, name) == 0) {
-            return &functions[i];
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(list[i].name, name) == 0) {
+            return &list[i];
         }
     }
     return NULL;
 }
+
+const otr_import *otr_wasmi_wasi_find(const otr_wasi *wasi, const char *name)
+{
+    size_t n_files = 0;
+    const otr_import *files = otr_wasi_files_functions(&n_files);
+    const otr_import *found = wasi->n_dirs > 0 ? find(files, n_files, name) : NULL;
+    return found != NULL ? found : find(functions, OTR_COUNT(functions), name);
+}
+
+static bool memory(otr_instance *inst, uint8_t **ret, size_t *ret_bytes)
+{
+    const wi_instance *i = (const wi_instance *)inst;
+    *ret = otr_wasmi_memory(i->store, SIZE_MAX, ret_bytes); /* of the part that calls */
+    return *ret != NULL;
+}
+
+static const otr_wasi_engine lends = { memory, otr_wasmi_take_text };
 
 static void free_list(char **list)
 {
@@ -113,12 +130,6 @@ static otr_code copy_list(const char *const *from, char ***ret, otr_err *err)
 
 otr_code otr_wasmi_wasi_open(wi_instance *i, const otr_wasi *wasi, otr_err *err)
 {
-    if (wasi->n_dirs > 0) {
-        return otr_fail(err, OTR_EUNSUP,
-                        "folder %s is granted, but the engine wasmi has no files; "
-                        "\"engine: wasmtime\" runs this guest",
-                        wasi->dirs[0].host);
-    }
     for (const char *const *e = wasi->env; e != NULL && *e != NULL; e++) {
         const char *eq = strchr(*e, '=');
         if (eq == NULL || eq == *e) {
@@ -127,11 +138,14 @@ otr_code otr_wasmi_wasi_open(wi_instance *i, const otr_wasi *wasi, otr_err *err)
     }
     i->line = wasi->line;
     otr_code rc = copy_list(wasi->env, &i->env, err);
-    return rc == OTR_OK ? copy_list(wasi->args, &i->args, err) : rc;
+    rc = rc == OTR_OK ? copy_list(wasi->args, &i->args, err) : rc;
+    return rc == OTR_OK && wasi->n_dirs > 0 ? otr_wasi_files_open(wasi, &lends, &i->base.files, err)
+                                            : rc;
 }
 
 void otr_wasmi_wasi_close(wi_instance *i)
 {
+    otr_wasi_files_free(i->base.files);
     free_list(i->env);
     free_list(i->args);
     for (size_t n = 0; n < OTR_COUNT(i->lines); n++) {

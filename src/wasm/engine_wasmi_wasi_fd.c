@@ -1,4 +1,5 @@
-/* WASI's descriptors: stdin is empty, stdout and stderr become log lines, there are no others. */
+/* WASI's descriptors for a guest without folders: stdin is empty, stdout and stderr become log
+ * lines, there are no others. */
 #include "wasm/engine_wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
@@ -13,8 +14,9 @@ static void give_line(wi_instance *i, int fd)
     l->n = 0;
 }
 
-static void take_text(wi_instance *i, int fd, const uint8_t *p, size_t n)
+void otr_wasmi_take_text(otr_instance *inst, int fd, const uint8_t *p, size_t n)
 {
+    wi_instance *i = (wi_instance *)inst;
     wi_line *l = &i->lines[fd - 1];
     if (i->line == NULL) {
         return;
@@ -71,7 +73,7 @@ otr_code otr_wasmi_fd_write(void *user, otr_instance *inst, otr_val *vals, otr_e
             return wi_answer(vals, WASI_FAULT);
         }
         len = len < MOST_BYTES - sum ? len : MOST_BYTES - sum;
-        take_text((wi_instance *)inst, fd, p, len);
+        otr_wasmi_take_text(inst, fd, p, len);
         sum += len;
     }
     wi_store(ret, 4, sum);

@@ -32,7 +32,7 @@ typedef struct wt_engine {
 typedef enum wt_wasi {
     WT_WASI_NONE,
     WT_WASI_BARE,    /* no folder was granted */
-    WT_WASI_FOLDERS, /* some were: fd_write is Wasmtime's */
+    WT_WASI_FOLDERS, /* some were: fd_* and path_* are those of wasi_files.h */
 } wt_wasi;
 
 /* Host functions resolved once for a module and a table of imports. */
@@ -73,14 +73,11 @@ typedef struct wt_part {
     uint64_t large_bytes; /* how much of it was asked to lie in large pages */
 } wt_part;
 
-typedef struct wt_inbox wt_inbox;
-
 typedef struct wt_line { /* what a guest wrote since its last line break */
     struct wt_instance *instance;
     int fd;
     size_t n;
     char *text;
-    wt_inbox *inbox; /* NULL: our fd_write */
 } wt_line;
 
 typedef enum wt_end { /* why the guest was stopped by us */
@@ -113,6 +110,8 @@ typedef struct wt_instance {
     otr_err host_err;
     void (*line)(void *user, int fd, otr_bytes text);
     wt_line lines[2];
+    uint8_t *files_memory; /* of the module that calls a function of wasi_files.h */
+    size_t files_memory_bytes;
 } wt_instance;
 
 /* _config.c */
@@ -142,8 +141,9 @@ otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, otr_err *er
 otr_code otr_wasmtime_define_wasi(wasmtime_linker_t *linker, wt_wasi kind, otr_err *err);
 
 /* _print.c */
-otr_code otr_wasmtime_open_lines(wt_instance *i, const otr_wasi *wasi, wasi_config_t *c,
-                                 otr_err *err);
+void otr_wasmtime_open_lines(wt_instance *i, const otr_wasi *wasi);
+/* Text for the lines of fd 1 or 2. */
+void otr_wasmtime_take_text(otr_instance *inst, int fd, const uint8_t *p, size_t n);
 void otr_wasmtime_flush_lines(wt_instance *i); /* when a call ends: also what has no line break */
 void otr_wasmtime_close_lines(wt_instance *i);
 wasm_trap_t *otr_wasmtime_fd_write(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,

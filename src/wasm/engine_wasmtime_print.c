@@ -2,22 +2,14 @@
  * What a guest prints, line by line, on the guest's own thread.
  *
  * Wasmtime writes to a custom stream from a thread of its own, at any time, even after the store is
- * gone. So a guest without folders gets our fd_write, which needs no stream. One with folders needs
- * Wasmtime's for its files: there the foreign thread only fills a bounded buffer, which the guest's
- * thread empties when a call ends.
+ * gone. So a guest gets our fd_write, which needs no stream: this one, or with folders that of
+ * wasi_files.h.
  */
 #include "base/limits.h"
 #include "wasm/engine_wasmtime.h"
 
 enum { WASI_OK = 0, WASI_BADF = 8, WASI_FAULT = 21, WASI_INVAL = 28, MOST_PIECES = 1024 };
-enum { MOST_BYTES = 65536, INBOX_BYTES = 16384 };
-
-struct wt_inbox {
-    pthread_mutex_t lock;
-    atomic_uint refs; /* the instance's and the stream's */
-    size_t n;
-    char text[INBOX_BYTES];
-};
+enum { MOST_BYTES = OTR_LIMIT_WASI_PRINT_BYTES };
 
 static void give_line(wt_line *l)
 {
@@ -48,80 +40,22 @@ static void take_text(wt_line *l, const uint8_t *p, size_t n)
     }
 }
 
-/* ---- Wasmtime's streams ---- */
-
-static void unref(void *arg)
+void otr_wasmtime_take_text(otr_instance *inst, int fd, const uint8_t *p, size_t n)
 {
-    wt_inbox *b = arg;
-    if (b != NULL && atomic_fetch_sub(&b->refs, 1) == 1) {
-        (void)pthread_mutex_destroy(&b->lock);
-        otr_free(b);
-    }
+    take_text(&((wt_instance *)inst)->lines[fd - 1], p, n);
 }
 
-static ptrdiff_t on_write(void *arg, const unsigned char *p, size_t n)
-{
-    wt_inbox *b = arg;
-    (void)pthread_mutex_lock(&b->lock);
-    size_t room = sizeof(b->text) - b->n;
-    size_t take = n < room ? n : room;
-    memcpy(b->text + b->n, p, take);
-    b->n += take;
-    (void)pthread_mutex_unlock(&b->lock);
-    return (ptrdiff_t)n; /* what has no room is dropped */
-}
-
-static void empty_inbox(wt_line *l)
-{
-    wt_inbox *b = l->inbox;
-    (void)pthread_mutex_lock(&b->lock);
-    take_text(l, (const uint8_t *)b->text, b->n);
-    b->n = 0;
-    (void)pthread_mutex_unlock(&b->lock);
-}
-
-static otr_code new_inbox(wt_inbox **ret, otr_err *err)
-{
-    wt_inbox *b = otr_zalloc(sizeof(*b));
-    if (b == NULL) {
-        return otr_fail_nomem(err);
-    }
-    if (pthread_mutex_init(&b->lock, NULL) != 0) {
-        otr_free(b);
-        return otr_fail(err, OTR_EIO, "cannot make a lock");
-    }
-    atomic_init(&b->refs, 2);
-    *ret = b;
-    return OTR_OK;
-}
-
-otr_code otr_wasmtime_open_lines(wt_instance *i, const otr_wasi *wasi, wasi_config_t *c,
-                                 otr_err *err)
+void otr_wasmtime_open_lines(wt_instance *i, const otr_wasi *wasi)
 {
     i->line = wasi->line;
     for (int n = 0; n < 2; n++) {
         i->lines[n] = (wt_line){ .instance = i, .fd = n + 1 };
     }
-    for (int n = 0; n < 2 && wasi->line != NULL && wasi->n_dirs > 0; n++) {
-        otr_code rc = new_inbox(&i->lines[n].inbox, err);
-        if (rc != OTR_OK) {
-            return rc;
-        }
-        if (n == 0) {
-            wasi_config_set_stdout_custom(c, on_write, i->lines[n].inbox, unref);
-        } else {
-            wasi_config_set_stderr_custom(c, on_write, i->lines[n].inbox, unref);
-        }
-    }
-    return OTR_OK;
 }
 
 void otr_wasmtime_flush_lines(wt_instance *i)
 {
     for (size_t n = 0; n < OTR_COUNT(i->lines); n++) {
-        if (i->lines[n].inbox != NULL) {
-            empty_inbox(&i->lines[n]);
-        }
         if (i->lines[n].n > 0) {
             give_line(&i->lines[n]);
         }
@@ -132,7 +66,6 @@ void otr_wasmtime_close_lines(wt_instance *i)
 {
     for (size_t n = 0; n < OTR_COUNT(i->lines); n++) {
         otr_free(i->lines[n].text);
-        unref(i->lines[n].inbox);
     }
 }
 

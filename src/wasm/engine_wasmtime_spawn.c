@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "wasm/engine_wasmtime.h"
+#include "wasm/wasi_files.h"
 
 enum { MAX_LINKS = 8, MAX_TABLES = 8 };
 
@@ -22,6 +23,7 @@ void otr_wasmtime_instance_free(otr_instance *base)
         otr_free(f);
     }
     otr_wasmtime_close_lines(i);
+    otr_wasi_files_free(i->base.files);
     otr_free(i->parts);
     otr_free(i);
 }

@@ -1,12 +1,14 @@
 /*
- * WASI preview 1: Wasmtime's, with two changes. What a guest prints goes to the host line by line
- * (engine_wasmtime_print.c), and poll_oneoff is ours, because Wasmtime's would sleep past the
- * call's deadline.
+ * WASI preview 1: Wasmtime's, with three changes. What a guest prints goes to the host line by line
+ * (engine_wasmtime_print.c). poll_oneoff is ours, because Wasmtime's would sleep past the call's
+ * deadline. And so are the files of a guest with folders (wasi_files.h): they mean the same on
+ * every engine, a FIFO cannot hold up a call, and descriptors are bounded.
  */
 #include <time.h>
 
 #include "base/clock.h"
 #include "wasm/engine_wasmtime.h"
+#include "wasm/wasi_files.h"
 
 enum {
     WASI_OK = 0,
@@ -48,12 +50,44 @@ static otr_code configure(wasi_config_t *c, const otr_wasi *wasi, otr_err *err)
             rc = otr_fail(err, OTR_EINVAL, "argument \"%s\" is not UTF-8", arg);
         }
     }
-    for (size_t d = 0; rc == OTR_OK && d < wasi->n_dirs; d++) {
-        const struct otr_wasi_dir *dir = &wasi->dirs[d];
-        if (!wasi_config_preopen_dir(c, dir->host, dir->guest, dir->writable)) {
-            rc =
-                otr_fail(err, OTR_ENOTFOUND, "folder %s cannot be opened for the guest", dir->host);
-        }
+    return rc;
+}
+
+/* ---- files ---- */
+
+static bool files_memory(otr_instance *inst, uint8_t **ret, size_t *ret_bytes)
+{
+    const wt_instance *i = (const wt_instance *)inst;
+    *ret = i->files_memory;
+    *ret_bytes = i->files_memory_bytes;
+    return *ret != NULL;
+}
+
+static const otr_wasi_engine lends = { files_memory, otr_wasmtime_take_text };
+
+static wasm_trap_t *call_files(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,
+                               size_t n_vals)
+{
+    wasmtime_context_t *context = wasmtime_caller_context(caller);
+    wt_instance *i = wasmtime_context_get_data(context);
+    wasmtime_extern_t item;
+    i->files_memory = NULL;
+    i->files_memory_bytes = 0;
+    if (wasmtime_caller_export_get(caller, "memory", 6, &item) &&
+        item.kind == WASMTIME_EXTERN_MEMORY) {
+        i->files_memory = wasmtime_memory_data(context, &item.of.memory);
+        i->files_memory_bytes = wasmtime_memory_data_size(context, &item.of.memory);
+    }
+    return otr_wasmtime_host_call(env, caller, vals, n_vals);
+}
+
+static otr_code define_files(wasmtime_linker_t *linker, otr_err *err)
+{
+    size_t n = 0;
+    const otr_import *all = otr_wasi_files_functions(&n);
+    otr_code rc = OTR_OK;
+    for (size_t k = 0; rc == OTR_OK && k < n; k++) {
+        rc = otr_wasmtime_define(linker, &all[k], call_files, err);
     }
     return rc;
 }
@@ -62,8 +96,9 @@ otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, otr_err *er
 {
     wasi_config_t *c = wasi_config_new();
     otr_code rc = configure(c, wasi, err);
-    if (rc == OTR_OK) {
-        rc = otr_wasmtime_open_lines(i, wasi, c, err);
+    otr_wasmtime_open_lines(i, wasi);
+    if (rc == OTR_OK && wasi->n_dirs > 0) {
+        rc = otr_wasi_files_open(wasi, &lends, &i->base.files, err);
     }
     if (rc != OTR_OK) {
         wasi_config_delete(c);
@@ -220,8 +255,9 @@ otr_code otr_wasmtime_define_wasi(wasmtime_linker_t *linker, wt_wasi kind, otr_e
         return otr_wasmtime_fail(err, OTR_EIO, error, "WASI");
     }
     otr_code rc = otr_wasmtime_define(linker, &wait_for, poll_oneoff, err);
-    if (rc == OTR_OK && kind == WT_WASI_BARE) {
-        rc = otr_wasmtime_define(linker, &print, otr_wasmtime_fd_write, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
-    return rc;
+    return kind == WT_WASI_BARE ? otr_wasmtime_define(linker, &print, otr_wasmtime_fd_write, err)
+                                : define_files(linker, err);
 }

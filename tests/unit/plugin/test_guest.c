@@ -485,3 +485,93 @@ T_NO_OOM(a_dead_letter_is_kept_with_its_reason_and_can_be_replayed)
     otr_buf_deinit(&out);
     CHECK(empty);
 }
+
+/* ---- facts ---- */
+
+static const char *about(const void *payload)
+{
+    (void)payload;
+    return "thing";
+}
+
+static otr_code encode_thing(const void *payload, otr_buf *out, otr_err *err)
+{
+    return otr_buf_adds(out, payload != NULL ? "{\"late\":true}" : "{}", err);
+}
+
+static const otr_topic began = { "in.began", 1, NULL, encode_thing };
+static const otr_topic ended = { "in.ended", 1, NULL, encode_thing };
+
+static otr_code tell(fixture *f, const otr_topic *topic, otr_err *err)
+{
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
+    otr_code rc = otr_bus_keep(f->bus, &began, OTR_FACT_BEGINS, about, err);
+    rc = rc == OTR_OK ? otr_bus_keep(f->bus, &ended, OTR_FACT_ENDS, about, err) : rc;
+    rc = rc == OTR_OK ? otr_msg_new(topic, NULL, "t", NULL, &msg, err) : rc;
+    return rc == OTR_OK ? otr_bus_publish(f->bus, msg, err) : rc;
+}
+
+static void wait_heard(fixture *f, unsigned n)
+{
+    for (int i = 0; i < WAIT_ROUNDS && f->heard < n; i++) {
+        otr_loop_step(f->loop, ROUND_MS);
+    }
+    for (int i = 0; i < 10; i++) { /* and not more */
+        otr_loop_step(f->loop, ROUND_MS);
+    }
+    CHECK_INT(f->heard, n);
+}
+
+#define SAYS "{name: g, source: g.wat, grants: {publish: [test.*]}}"
+
+T_NO_OOM(a_guest_that_comes_late_hears_the_facts_once)
+{
+    SETUP(GUEST(SAYING, ""), SAYS);
+    REQUIRE_OK(tell(&f, &began, &err), err); /* it still loads */
+    REQUIRE(wait_state(&f, "running"));
+    wait_heard(&f, 1);
+}
+
+T_NO_OOM(a_guest_that_was_there_hears_a_fact_once)
+{
+    SETUP(GUEST(SAYING, ""), SAYS);
+    REQUIRE(wait_state(&f, "running"));
+    REQUIRE_OK(tell(&f, &began, &err), err);
+    wait_heard(&f, 1);
+}
+
+T_NO_OOM(a_fact_that_ended_is_not_heard)
+{
+    SETUP(GUEST(SAYING, ""), SAYS);
+    REQUIRE_OK(tell(&f, &began, &err), err);
+    REQUIRE_OK(tell(&f, &ended, &err), err);
+    REQUIRE(wait_state(&f, "running"));
+    wait_heard(&f, 0);
+}
+
+T_NO_OOM(a_new_version_hears_the_facts_again)
+{
+    SETUP(GUEST(SAYING, ""), SAYS);
+    REQUIRE(wait_state(&f, "running"));
+    REQUIRE_OK(tell(&f, &began, &err), err);
+    wait_heard(&f, 1);
+    REQUIRE_OK(otr_plugin_host_tell(f.host, "g", OTR_PLUGIN_RELOAD, &err), err);
+    wait_heard(&f, 2);
+}
+
+T_NO_OOM(a_fact_that_ends_the_sandbox_does_not_come_back)
+{
+    SETUP(GUEST("unreachable", ""), SAYS);
+    REQUIRE(wait_state(&f, "running"));
+    REQUIRE_OK(tell(&f, &began, &err), err);
+    for (int i = 0; i < WAIT_ROUNDS && f.seen.stats.restarts == 0; i++) {
+        otr_loop_step(f.loop, ROUND_MS);
+        otr_plugin_host_each(f.host, look, &f);
+    }
+    for (int i = 0; i < 50; i++) {
+        otr_loop_step(f.loop, ROUND_MS);
+    }
+    REQUIRE(wait_state(&f, "running"));
+    CHECK_INT(f.seen.stats.restarts, 1);
+    CHECK_INT(f.seen.stats.dead_letters, 1);
+}

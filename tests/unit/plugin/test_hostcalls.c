@@ -273,3 +273,57 @@ T(metrics_need_a_grant_that_bounds_them)
     CHECK(ask(&f, "metric.histogram", "1", answer, sizeof(answer), &err) == OTR_EINVAL);
     CHECK_INT(f.hc.metrics.n, 1);
 }
+
+/* ---- instances ---- */
+
+static const char *about(const void *payload)
+{
+    return payload;
+}
+
+static otr_code encode_name(const void *payload, otr_buf *out, otr_err *err)
+{
+    return otr_buf_addf(out, err, "{\"id\":\"%s\"}", (const char *)payload);
+}
+
+static otr_code encode_changed(const void *payload, otr_buf *out, otr_err *err)
+{
+    return otr_buf_addf(out, err, "{\"id\":\"%s\",\"new\":true}", (const char *)payload);
+}
+
+static const otr_topic started = { "nginx.instance.started", 1, NULL, encode_name };
+static const otr_topic changed = { "nginx.instance.changed", 1, NULL, encode_changed };
+static const otr_topic health = { "nginx.health.changed", 1, NULL, encode_name };
+
+static otr_code note(fixture *f, const otr_topic *topic, otr_fact fact, const char *name,
+                     otr_err *err)
+{
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
+    otr_code rc = otr_msg_new(topic, (void *)(uintptr_t)name, "t", NULL, &msg, err);
+    return rc == OTR_OK ? otr_facts_note(&f->hc.facts, msg, fact, about, err) : rc;
+}
+
+T(the_list_of_instances_needs_a_grant)
+{
+    SETUP;
+    char answer[256];
+    REQUIRE_OK(note(&f, &started, OTR_FACT_BEGINS, "a", &err), err);
+    CHECK(ask(&f, "instances.list", "", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK_HAS(err.msg, "grants.instances");
+    CHECK_INT(f.hc.denials, 1);
+}
+
+T(the_list_of_instances_has_each_once_and_as_it_is)
+{
+    SETUP;
+    char answer[256];
+    f.manifest.see_instances = true;
+    REQUIRE_OK(ask(&f, "instances.list", "", answer, sizeof(answer), &err), err);
+    CHECK_STR(answer, "[]");
+    REQUIRE_OK(note(&f, &started, OTR_FACT_BEGINS, "a", &err), err);
+    REQUIRE_OK(note(&f, &started, OTR_FACT_BEGINS, "b", &err), err);
+    REQUIRE_OK(note(&f, &changed, OTR_FACT_IS, "a", &err), err);
+    REQUIRE_OK(note(&f, &health, OTR_FACT_IS, "b", &err), err);
+    REQUIRE_OK(ask(&f, "instances.list", "", answer, sizeof(answer), &err), err);
+    CHECK_STR(answer, "[{\"id\":\"b\"},{\"id\":\"a\",\"new\":true}]");
+}

@@ -3,17 +3,6 @@
 #ifdef OTR_HAVE_WASMI
 #include "unit/wasm/test_engine.c"
 
-T(wasmi_says_who_has_folders)
-{
-    static const struct otr_wasi_dir dir = { "/tmp", "/data", false };
-    static const otr_wasi granted = { .line = on_line, .dirs = &dir, .n_dirs = 1 };
-    FIXTURE(f);
-    otr_err err = { 0 };
-    CHECK_INT(spawn_wasi(&f, prints, &granted, &err), OTR_EUNSUP);
-    CHECK_HAS(err.msg, "folder /tmp is granted");
-    CHECK_HAS(err.msg, "\"engine: wasmtime\" runs this guest");
-}
-
 T(wasmi_runs_a_start_function_in_slices)
 {
     FIXTURE(f);
