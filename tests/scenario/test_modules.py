@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+import tls
 from support import cli, entry, extism_guest, publish_code, wait_for, write_guest
 
 UTIL = """(module
@@ -153,3 +154,47 @@ def test_folders_that_no_grant_names_are_refused(parts, nginx, agents):
                                   grants={"paths": [{"host": str(parts)}]})])
     seen = agent.wait_plugin("nosy", "disabled")
     assert "names /etc, which grants.paths" in seen["reason"]
+
+
+# ---- by https ----
+
+
+@pytest.fixture
+def server(tmp_path_factory):
+    authority = tls.Authority(tmp_path_factory.mktemp("tls"))
+    made = tls.Server(authority)
+    made.ca = authority.ca
+    yield made
+    made.stop()
+
+
+def fetching(agents, server, parts, guest):
+    """An agent that trusts the server, with this one plugin."""
+    plugins = {"cache": str(parts / "cache"), "downloads": str(parts / "downloads"),
+               "trust": {"ca": str(server.ca)}, "load": [guest]}
+    return agents(config={"plugins": plugins}, env={"no_proxy": "*", "NO_PROXY": "*"})
+
+
+def test_a_linked_module_is_fetched_when_it_is_pinned(parts, nginx, agents, server):
+    server.files["/util.wat"] = (parts / "util.wat").read_bytes()
+    module = {"name": "util", "source": server.url("/util.wat"), "sha256": sha256(parts / "util.wat")}
+    guest = entry(parts / "guest.wat", modules=[module], grants={"publish": ["test.*"]})
+    agent = fetching(agents, server, parts, guest)
+    assert agent.wait_event("test.module")["data"] == "M"
+    assert len(server.seen) == 1
+
+
+def test_a_manifest_that_is_pinned_fetches_what_it_hashes(parts, nginx, agents, server):
+    server.files["/util.wat"] = (parts / "util.wat").read_bytes()
+    wasm = [{"name": "util", "url": server.url("/util.wat"), "hash": sha256(parts / "util.wat")},
+            {"path": "guest.wat", "hash": sha256(parts / "guest.wat")}]
+    path = manifest(parts, wasm=wasm)
+    agent = fetching(agents, server, parts, entry(path, sha256=sha256(path), grants={"publish": ["test.*"]}))
+    assert agent.wait_event("test.module")["data"] == "M"
+
+
+def test_a_manifest_that_nobody_vouches_for_fetches_nothing(parts, nginx, agents, server):
+    wasm = [{"url": server.url("/util.wat"), "hash": sha256(parts / "util.wat")}]
+    agent = fetching(agents, server, parts, entry(manifest(parts, wasm=wasm), name="many"))
+    seen = agent.wait_plugin("many", "disabled")
+    assert "vouched for by nobody" in seen["reason"] and server.seen == []
