@@ -117,6 +117,7 @@ static void write_counters(otr_jw *w, const otr_plugin_stats *s)
     otr_jw_u64(w, "traps", s->traps);
     otr_jw_u64(w, "timeouts", s->timeouts);
     otr_jw_u64(w, "restarts", s->restarts);
+    otr_jw_u64(w, "recycled", s->recycled);
     otr_jw_u64(w, "published", s->published);
     otr_jw_u64(w, "publish_dropped", s->publish_dropped);
     otr_jw_u64(w, "dead_letters", s->dead_letters);
@@ -124,6 +125,13 @@ static void write_counters(otr_jw *w, const otr_plugin_stats *s)
     otr_jw_u64(w, "hooks_asked", s->hooks_asked);
     otr_jw_u64(w, "hooks_denied", s->hooks_denied);
     otr_jw_u64(w, "hooks_unanswered", s->hooks_unanswered);
+    otr_jw_obj(w, "denials_by");
+    for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
+        if (s->denials_by[i] > 0) {
+            otr_jw_u64(w, otr_denial_kind(i), s->denials_by[i]);
+        }
+    }
+    otr_jw_obj_end(w);
     otr_jw_u64(w, "logs", s->logs);
     otr_jw_u64(w, "logs_dropped", s->logs_dropped);
     otr_jw_f64(w, "call_seconds", (double)s->call_ns / (double)OTR_NS_PER_S);

@@ -86,6 +86,7 @@ STAT(get_errors, s->errors)
 STAT(get_traps, s->traps)
 STAT(get_timeouts, s->timeouts)
 STAT(get_restarts, s->restarts)
+STAT(get_recycled, s->recycled)
 STAT(get_published, s->published)
 STAT(get_publish_dropped, s->publish_dropped)
 STAT(get_denials, s->denials)
@@ -127,6 +128,9 @@ static const struct plugin_metric {
       get_timeouts },
     { COUNTER("outrider.plugin.restarts", "restarts", "Fresh instances after a failure."),
       get_restarts },
+    { COUNTER("outrider.plugin.recycled", "instances",
+              "Instances replaced because their memory had grown."),
+      get_recycled },
     { COUNTER("outrider.plugin.published", "messages", "Messages that the plugin published."),
       get_published },
     { COUNTER("outrider.plugin.publish.dropped", "messages",
@@ -168,6 +172,13 @@ static const otr_family call_duration = { .name = "outrider.plugin.call.duration
                                           .labels = plugin_label,
                                           .buckets = otr_plugin_bucket_bounds };
 
+static const char *const grant_labels[] = { "plugin", "grant", NULL };
+static const otr_family grant_denials = { .name = "outrider.plugin.grant.denials",
+                                          .unit = "denials",
+                                          .help = "Host operations denied, by the missing grant.",
+                                          .kind = OTR_METRIC_COUNTER,
+                                          .labels = grant_labels };
+
 /* One of the metrics that a plugin made itself. The series of one name share the first's family. */
 typedef struct made {
     otr_family family;
@@ -180,7 +191,8 @@ typedef struct tracked { /* the series of one plugin */
     char *name;
     otr_series *stats[OTR_COUNT(plugin_metrics)];
     otr_series *running, *duration;
-    made **made; /* in the order of the plugin's table */
+    otr_series *denials[OTR_DENIAL_KINDS]; /* each from its first denial on */
+    made **made;                           /* in the order of the plugin's table */
     size_t n_made;
     const otr_guest_metrics *made_of;
     uint64_t made_born_ns; /* of that table: another may come to lie where it was */
@@ -225,6 +237,9 @@ static void untrack(tracked *t)
     unmake(t);
     for (size_t i = 0; i < OTR_COUNT(t->stats); i++) {
         otr_series_drop(t->stats[i]);
+    }
+    for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
+        otr_series_drop(t->denials[i]);
     }
     otr_series_drop(t->running);
     otr_series_drop(t->duration);
@@ -369,6 +384,19 @@ static void collect_made(prometheus *m, tracked *t, const otr_guest_metrics *fro
     }
 }
 
+static void collect_denials(prometheus *m, tracked *t, const uint64_t *counts)
+{
+    for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
+        const char *const values[] = { t->name, otr_denial_kind(i), NULL };
+        otr_err err = { 0 };
+        if (counts[i] > 0 && (t->denials[i] != NULL ||
+                              otr_registry_series(m->services->metrics, &grant_denials, values,
+                                                  &t->denials[i], &err) == OTR_OK)) {
+            otr_series_set(t->denials[i], (double)counts[i]);
+        }
+    }
+}
+
 static bool collect_plugin(void *arg, const otr_plugin_view *view)
 {
     prometheus *m = arg;
@@ -387,6 +415,7 @@ static bool collect_plugin(void *arg, const otr_plugin_view *view)
     otr_series_set(t->running, view->state == OTR_PLUGIN_RUNNING ? 1 : 0);
     otr_series_set_histogram(t->duration, view->stats.time_counts,
                              (double)view->stats.call_ns / (double)OTR_NS_PER_S);
+    collect_denials(m, t, view->stats.denials_by);
     collect_made(m, t, view->stats.metrics);
     t->dropped = view->stats.queue.dropped;
     t->round = m->round;

@@ -4,6 +4,9 @@
 #include <stdbool.h>
 #include <threads.h>
 
+/* How soon a transfer that nobody waits for ends. It costs nothing while data flow. */
+enum { LOOK_MS = 50 };
+
 #define LIBRARY "libcurl.so.4"
 
 /* Written once, under `once`; read-only afterwards. */
@@ -33,11 +36,17 @@ static void open_once(void)
         { "curl_easy_init", &table.easy_init },
         { "curl_easy_setopt", &table.easy_setopt },
         { "curl_easy_getinfo", &table.easy_getinfo },
-        { "curl_easy_perform", &table.easy_perform },
         { "curl_easy_reset", &table.easy_reset },
         { "curl_easy_cleanup", &table.easy_cleanup },
         { "curl_easy_strerror", &table.easy_strerror },
         { "curl_easy_nextheader", &table.easy_nextheader },
+        { "curl_multi_init", &table.multi_init },
+        { "curl_multi_cleanup", &table.multi_cleanup },
+        { "curl_multi_add_handle", &table.multi_add_handle },
+        { "curl_multi_remove_handle", &table.multi_remove_handle },
+        { "curl_multi_perform", &table.multi_perform },
+        { "curl_multi_poll", &table.multi_poll },
+        { "curl_multi_info_read", &table.multi_info_read },
         { "curl_slist_append", &table.slist_append },
         { "curl_slist_free_all", &table.slist_free_all },
         { "curl_url", &table.url },
@@ -64,4 +73,36 @@ otr_code otr_curl_open(const otr_curl **ret, otr_err *err)
     }
     *ret = &table;
     return OTR_OK;
+}
+
+static CURLcode result_of(const otr_curl *curl, CURLM *multi, const CURL *easy)
+{
+    int left = 0;
+    const CURLMsg *msg;
+    while ((msg = curl->multi_info_read(multi, &left)) != NULL) {
+        if (msg->msg == CURLMSG_DONE && msg->easy_handle == easy) {
+            return msg->data.result;
+        }
+    }
+    return CURLE_FAILED_INIT;
+}
+
+CURLcode otr_curl_perform(const otr_curl *curl, CURLM *multi, CURL *easy, const atomic_bool *ended)
+{
+    if (curl->multi_add_handle(multi, easy) != CURLM_OK) {
+        return CURLE_OUT_OF_MEMORY;
+    }
+    CURLcode rc = CURLE_OK;
+    int running = 1;
+    while (rc == CURLE_OK && running > 0) {
+        if (ended != NULL && atomic_load(ended)) {
+            rc = CURLE_ABORTED_BY_CALLBACK;
+        } else if (curl->multi_perform(multi, &running) != CURLM_OK ||
+                   (running > 0 && curl->multi_poll(multi, NULL, 0, LOOK_MS, NULL) != CURLM_OK)) {
+            rc = CURLE_OUT_OF_MEMORY;
+        }
+    }
+    rc = rc == CURLE_OK ? result_of(curl, multi, easy) : rc;
+    (void)curl->multi_remove_handle(multi, easy);
+    return rc;
 }

@@ -63,7 +63,7 @@ typedef struct transfer {
     struct curl_slist *headers;
     otr_buf *out;
     size_t before;
-    bool too_large, ended;
+    bool too_large;
 } transfer;
 
 static size_t take_body(char *data, size_t size, size_t n, void *arg)
@@ -80,17 +80,6 @@ static size_t take_body(char *data, size_t size, size_t n, void *arg)
         return all + 1; /* anything but `all` ends the transfer */
     }
     return all;
-}
-
-static int progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-    transfer *t = arg;
-    (void)a;
-    (void)b;
-    (void)c;
-    (void)d;
-    t->ended = t->spec->ended != NULL && atomic_load(t->spec->ended);
-    return t->ended ? 1 : 0;
 }
 
 static CURLcode set_trust(const transfer *t)
@@ -125,9 +114,6 @@ static CURLcode set_options(transfer *t)
     SET(CURLOPT_HTTPHEADER, t->headers);
     SET(CURLOPT_WRITEFUNCTION, take_body);
     SET(CURLOPT_WRITEDATA, t);
-    SET(CURLOPT_NOPROGRESS, 0L);
-    SET(CURLOPT_XFERINFOFUNCTION, progress);
-    SET(CURLOPT_XFERINFODATA, t);
 #undef SET
     return bad == CURLE_OK ? set_trust(t) : bad;
 }
@@ -140,7 +126,7 @@ static otr_code explain(const transfer *t, CURLcode bad, otr_err *err)
         return otr_fail(err, OTR_EQUOTA, "%s is larger than %zu bytes", label,
                         t->out->max_bytes - t->before);
     }
-    if (t->ended) {
+    if (bad == CURLE_ABORTED_BY_CALLBACK) {
         return otr_fail(err, OTR_EIO, "%s: no longer wanted", label);
     }
     switch (bad) {
@@ -221,16 +207,20 @@ otr_code otr_fetch(const otr_fetch_spec *spec, otr_buf *out, otr_fetched *ret, o
     if ((t.easy = t.curl->easy_init()) == NULL) {
         return otr_fail_nomem(err);
     }
+    CURLM *multi = t.curl->multi_init();
     rc = condition(&t, err);
     if (rc == OTR_OK) {
-        CURLcode bad = set_options(&t);
-        bad = bad == CURLE_OK ? t.curl->easy_perform(t.easy) : bad;
+        CURLcode bad = multi != NULL ? set_options(&t) : CURLE_OUT_OF_MEMORY;
+        bad = bad == CURLE_OK ? otr_curl_perform(t.curl, multi, t.easy, spec->ended) : bad;
         rc = bad == CURLE_OK ? conclude(&t, ret, err) : explain(&t, bad, err);
     }
     if (rc != OTR_OK) {
         otr_buf_cut(out, t.before);
     }
     t.curl->easy_cleanup(t.easy);
+    if (multi != NULL) {
+        (void)t.curl->multi_cleanup(multi);
+    }
     t.curl->slist_free_all(t.headers);
     return rc;
 }

@@ -105,7 +105,7 @@ static void ready(void *arg, otr_sub *sub)
     otr_guest_pump(otr_guest_of(arg));
 }
 
-static bool same_texts(char *const *a, char *const *b)
+bool otr_guest_same_texts(char *const *a, char *const *b)
 {
     size_t i = 0;
     while (a != NULL && b != NULL && a[i] != NULL && b[i] != NULL && strcmp(a[i], b[i]) == 0) {
@@ -137,7 +137,7 @@ static otr_code copy_hooks(otr_plugin *p, char *const *hooks, otr_err *err)
 static otr_code subscribe(otr_guest_plugin *g, char *const *wanted, otr_err *err)
 {
     otr_plugin *p = g->p;
-    if (same_texts(p->patterns, wanted) && p->queue == p->manifest->queue) {
+    if (otr_guest_same_texts(p->patterns, wanted) && p->queue == p->manifest->queue) {
         return OTR_OK;
     }
     for (otr_hook_call *call = g->first_call; call != NULL; call = call->next) {

@@ -138,6 +138,8 @@ void otr_guest_disable(otr_guest_plugin *g, const char *reason, bool quarantined
 /* Takes name, topics and hooks from a seat that was loaded, and subscribes. */
 otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *err) OTR_MUST_CHECK;
 void otr_guest_check_stopped(otr_guest_plugin *g);
+/* The same texts in the same order; NULL is like nothing. */
+bool otr_guest_same_texts(char *const *a, char *const *b);
 
 /* guest_seat.c */
 otr_code otr_seats_new(otr_guest_plugin *g, otr_manifest *m, otr_seat_role role, otr_seats *ret,

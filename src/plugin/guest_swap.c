@@ -1,6 +1,7 @@
 /* Changing a guest: new settings in place, a new version beside the old one. */
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "plugin/guest_plugin.h"
 
@@ -23,11 +24,25 @@ void otr_guest_forget_fresh(otr_guest_plugin *g)
     g->fresh_ready = false;
 }
 
+/* The configuration trusts less than before, and so no longer what runs. */
+static bool trust_withdrawn(const otr_guest_plugin *g, otr_code rc)
+{
+    return rc == OTR_EDENIED && g->fresh_manifest != NULL &&
+           !otr_guest_same_texts(g->p->manifest->revoked, g->fresh_manifest->revoked);
+}
+
 void otr_guest_fresh_loaded(otr_guest_seat *s, otr_code rc)
 {
     otr_guest_plugin *g = s->g;
     if (rc != OTR_OK) {
         otr_err why = s->job->err; /* the job that it stands in goes */
+        if (trust_withdrawn(g, rc)) {
+            otr_log_error("plugin disabled", "plugin", g->p->name, "reason", why.msg);
+            otr_manifest_free(g->p->manifest);
+            g->p->manifest = otr_steal(&g->fresh_manifest);
+            otr_guest_disable(g, why.msg, false);
+            return;
+        }
         otr_log_error("new version of plugin cannot be loaded, keeping the old one", "plugin",
                       g->p->name, "err", why.msg);
         otr_plugin_set_state(g->p, g->p->state_id, why.msg);
@@ -221,9 +236,20 @@ static bool can_reconfigure(const otr_guest_plugin *g)
     return sure && otr_guest_job_has(s->job, OTR_HAS_RECONFIGURE, "reconfigure");
 }
 
+/* Seats of earlier versions may take their time to leave (a compilation cannot be cut short): a
+ * plugin that is reloaded again and again must not gather them. */
+static bool has_room(const otr_guest_plugin *g)
+{
+    size_t leaving = 0;
+    for (const otr_guest_seat *s = g->leaving; s != NULL; s = s->next_leaving) {
+        leaving++;
+    }
+    return leaving == 0 || (running_seat(g) != NULL && leaving < OTR_LIMIT_PLUGIN_INSTANCES);
+}
+
 void otr_guest_take_next(otr_guest_plugin *g)
 {
-    if (g->next == NULL || g->fresh.n > 0 || g->changing != NULL) {
+    if (g->next == NULL || g->fresh.n > 0 || g->changing != NULL || !has_room(g)) {
         return;
     }
     otr_manifest *m = otr_steal(&g->next);

@@ -1,8 +1,9 @@
 /* Who of a plugin's seats takes which message.
  *
- * An idle seat takes from: what a seat that fails had taken and not begun; what is replayed; the
- * question that is due; the queue. With several idle seats each takes its share, so that a few
- * messages are spread and do not wait behind each other. */
+ * An idle seat takes from: what a seat that fails had taken and not begun; the facts that a fresh
+ * sandbox is to hear; what is replayed; the question that is due; the queue. With several idle
+ * seats each takes its share, so that a few messages are spread and do not wait behind each other.
+ */
 #include <string.h>
 
 #include "plugin/guest_plugin.h"

@@ -10,6 +10,7 @@
 #define OTR_PLUGIN_HOST_H
 
 #include "loop/worker.h"
+#include "plugin/denials.h"
 #include "plugin/guest_metrics.h"
 #include "plugin/plugin.h"
 
@@ -35,9 +36,11 @@ typedef struct otr_plugin_stats {
     uint64_t traps;    /* guest traps */
     uint64_t timeouts; /* guest calls past their deadline */
     uint64_t restarts;
+    uint64_t recycled; /* instances replaced because they had grown */
     uint64_t published;
     uint64_t publish_dropped; /* refused: grant, quota, malformed, no memory */
     uint64_t denials;         /* host operations that a grant did not cover */
+    uint64_t denials_by[OTR_DENIAL_KINDS];
     uint64_t logs, logs_dropped;
     uint64_t dead_letters; /* messages that failed, ever */
     uint64_t hooks_asked;

@@ -96,22 +96,43 @@ uint64_t otr_hostcalls_flush(otr_hostcalls *hc, otr_bus *bus)
 
 /* ---- grants ---- */
 
-/* The grant's place among those there are; one more for all others. */
+static const char *const kinds[] = { "publish", "kv_bytes", "http",      "metrics",
+                                     "env",     "secrets",  "instances", "other" };
+_Static_assert(OTR_COUNT(kinds) == OTR_DENIAL_KINDS, "a name for each kind");
+
+const char *otr_denial_kind(size_t kind)
+{
+    return kinds[kind < OTR_DENIAL_KINDS ? kind : OTR_DENIAL_KINDS - 1];
+}
+
 static unsigned kind_of(const char *grant)
 {
-    static const char *const kinds[] = { "publish", "kv_bytes", "http",     "metrics",
-                                         "env",     "secrets",  "instances" };
     unsigned i = 0;
-    while (i < OTR_COUNT(kinds) && strcmp(kinds[i], grant) != 0) {
+    while (i < OTR_DENIAL_KINDS - 1 && strcmp(kinds[i], grant) != 0) {
         i++;
     }
     return i;
 }
 
+void otr_hostcalls_count_denial(otr_hostcalls *hc, const char *grant)
+{
+    hc->denials[kind_of(grant)]++;
+}
+
+uint64_t otr_hostcalls_denials(const otr_hostcalls *hc)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
+        n += hc->denials[i];
+    }
+    return n;
+}
+
 otr_code otr_hostcalls_deny(otr_hostcalls *hc, const char *what, const char *grant, otr_err *err)
 {
-    hc->denials++;
-    unsigned bit = 1U << kind_of(grant);
+    unsigned kind = kind_of(grant);
+    unsigned bit = 1U << kind;
+    hc->denials[kind]++;
     if ((hc->denial_logged & bit) == 0) {
         hc->denial_logged |= bit;
         otr_log_warn("host operation denied; further ones of its kind are only counted", "plugin",

@@ -14,6 +14,7 @@
 
 #include "bus/bus.h"
 #include "bus/msg.h"
+#include "plugin/denials.h"
 #include "plugin/guest_metrics.h"
 #include "plugin/kv.h"
 #include "plugin/manifest.h"
@@ -48,9 +49,10 @@ typedef struct otr_hostcalls {
     otr_guest_http *http;       /* opened by the first granted request */
     atomic_bool ended;          /* set on the loop: nobody waits for the running job any more */
     uint64_t began_ns; /* monotonic: when the running call began; kept with a grant for http */
-    otr_secret secrets[OTR_SECRETS]; /* in the order of the manifest's; text NULL: not read */
-    otr_guest_metrics metrics;       /* what the loop has not merged yet, and all names so far */
-    uint64_t denials, logs, logs_dropped, publish_dropped;
+    otr_secret secrets[OTR_SECRETS];    /* in the order of the manifest's; text NULL: not read */
+    otr_guest_metrics metrics;          /* what the loop has not merged yet, and all names so far */
+    uint64_t denials[OTR_DENIAL_KINDS]; /* by kind */
+    uint64_t logs, logs_dropped, publish_dropped;
     uint64_t log_second; /* monotonic second of `log_count` */
     unsigned log_count;
     unsigned denial_logged; /* bit by kind of grant */
@@ -63,6 +65,9 @@ void otr_hostcalls_init(otr_hostcalls *hc, const char *name, const otr_manifest 
 /* A host operation that no grant covers: counted, logged once for each kind of grant, told to the
  * guest. */
 otr_code otr_hostcalls_deny(otr_hostcalls *hc, const char *what, const char *grant, otr_err *err);
+/* Counts one that is refused with words of its own. */
+void otr_hostcalls_count_denial(otr_hostcalls *hc, const char *grant);
+uint64_t otr_hostcalls_denials(const otr_hostcalls *hc); /* of all kinds together */
 /* otr_host_ops.call: "kv.get" and so on; see hostcalls_ops.c. */
 otr_code otr_hostcalls_call(void *host, const char *op, otr_bytes in, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;

@@ -18,7 +18,8 @@ enum { MAX_REDIRECTS = 5, METHOD_BYTES = 16, ADDRESS_BYTES = 64, FRAME_BYTES = 4
 
 struct otr_guest_http {
     const otr_curl *curl;
-    CURL *easy; /* keeps the plugin's connections between requests */
+    CURL *easy;
+    CURLM *multi; /* keeps the plugin's connections between requests */
 };
 
 typedef struct request {
@@ -30,8 +31,9 @@ typedef struct request {
     char *scheme, *host, *path; /* of `url`; libcurl's */
     char method[METHOD_BYTES];
     struct curl_slist *headers;
-    bool foreign; /* a redirect led to another origin: credentials stay behind */
-    bool literal; /* a grant names the host: any address will do */
+    bool foreign;   /* a redirect led to another origin: credentials stay behind */
+    const char *ca; /* of the grant that covers it; NULL: the system's roots */
+    bool literal;   /* a grant names the host: any address will do */
     otr_bytes body;
     otr_buf answer;
     size_t header_bytes;
@@ -43,6 +45,9 @@ void otr_guest_http_free(otr_guest_http *http)
 {
     if (http != NULL) {
         http->curl->easy_cleanup(http->easy);
+        if (http->multi != NULL) {
+            (void)http->curl->multi_cleanup(http->multi);
+        }
         otr_free(http);
     }
 }
@@ -65,8 +70,10 @@ static otr_code open_http(otr_hostcalls *hc, otr_err *err)
         return otr_fail_nomem(err);
     }
     http->curl = curl;
-    if ((http->easy = curl->easy_init()) == NULL) {
-        otr_free(http);
+    http->easy = curl->easy_init();
+    http->multi = curl->multi_init();
+    if (http->easy == NULL || http->multi == NULL) {
+        otr_guest_http_free(http);
         return otr_fail_nomem(err);
     }
     hc->http = http;
@@ -255,18 +262,20 @@ static otr_code aim(request *r, const char *text, otr_err *err)
     if (named) {
         return otr_fail(err, OTR_EINVAL, "http.request: credentials belong in a header");
     }
-    if (!otr_http_granted(&r->hc->manifest->http, &target)) {
+    const otr_http_grant *grant = otr_http_granted(&r->hc->manifest->http, &target);
+    if (grant == NULL) {
         char what[256];
         (void)snprintf(what, sizeof(what), "http.request %s %s://%s:%u%s", r->method, r->scheme,
                        r->host, target.port, r->path);
         return otr_hostcalls_deny(r->hc, what, "http", err);
     }
     if (!plugin_allows(r)) {
-        r->hc->denials++;
+        otr_hostcalls_count_denial(r->hc, "http");
         return otr_fail(err, OTR_EDENIED,
                         "http.request: %s is not in allowed_hosts of the plugin's own manifest",
                         r->host);
     }
+    r->ca = grant->ca;
     r->literal = otr_http_names_host(&r->hc->manifest->http, r->host);
     return OTR_OK;
 }
@@ -309,17 +318,6 @@ static size_t take_header(char *data, size_t size, size_t n, void *arg)
         return size * n + 1;
     }
     return size * n;
-}
-
-/* Asked at least once a second by libcurl. */
-static int progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
-{
-    const request *r = arg;
-    (void)a;
-    (void)b;
-    (void)c;
-    (void)d;
-    return atomic_load(&r->hc->ended) ? 1 : 0;
 }
 
 static otr_code left_ms(const request *r, long *ret, otr_err *err)
@@ -370,9 +368,12 @@ static CURLcode set_options(request *r, long ms)
     SET(CURLOPT_HEADERFUNCTION, take_header);
     SET(CURLOPT_HEADERDATA, r);
     SET(CURLOPT_HTTPHEADER, r->headers);
-    SET(CURLOPT_NOPROGRESS, 0L);
-    SET(CURLOPT_XFERINFOFUNCTION, progress);
-    SET(CURLOPT_XFERINFODATA, r);
+    SET(CURLOPT_SSL_VERIFYPEER, 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    if (r->ca != NULL) {
+        SET(CURLOPT_CAINFO, r->ca);
+        SET(CURLOPT_CAPATH, NULL); /* the system's roots are no fallback */
+    }
 #undef SET
     return bad == CURLE_OK ? set_body(r) : bad;
 }
@@ -389,7 +390,7 @@ static otr_code explain(request *r, CURLcode bad, otr_err *err)
         return otr_fail(err, OTR_EQUOTA, "http.request: the answer of %s is larger than %u bytes",
                         r->host, OTR_LIMIT_PLUGIN_HTTP_BYTES);
     }
-    if (bad == CURLE_ABORTED_BY_CALLBACK && atomic_load(&r->hc->ended)) {
+    if (bad == CURLE_ABORTED_BY_CALLBACK) {
         return otr_fail(err, OTR_ETIMEOUT, "http.request to %s: the call was cancelled", r->host);
     }
     return otr_fail(err, bad == CURLE_OPERATION_TIMEDOUT ? OTR_ETIMEOUT : OTR_EIO,
@@ -407,7 +408,8 @@ static otr_code exchange(request *r, long *ret_status, otr_err *err)
     otr_buf_clear(&r->answer);
     r->header_bytes = 0;
     CURLcode bad = set_options(r, ms);
-    bad = bad == CURLE_OK ? r->curl->easy_perform(r->easy) : bad;
+    bad = bad == CURLE_OK ? otr_curl_perform(r->curl, r->hc->http->multi, r->easy, &r->hc->ended)
+                          : bad;
     if (bad != CURLE_OK) {
         return explain(r, bad, err);
     }

@@ -125,9 +125,20 @@ static otr_code read_checked(const otr_node *map, const char *key, check_fn *che
     return rc == OTR_OK && node != NULL ? check(node, *ret, err) : rc;
 }
 
+static otr_code read_ca(const otr_node *map, otr_http_grant *g, otr_err *err)
+{
+    otr_code rc = otr_manifest_text(map, "ca", &g->ca, err);
+    return rc == OTR_OK && g->ca != NULL && g->ca[0] != '/'
+               ? bad_value(otr_node_get(map, "ca"), g->ca, "expected the absolute path of a file",
+                           err)
+               : rc;
+}
+
 static otr_code read_long(const otr_node *map, otr_http_grant *g, otr_err *err)
 {
-    static const char *const known[] = { "methods", "schemes", "hosts", "ports", "paths", NULL };
+    static const char *const known[] = {
+        "methods", "schemes", "hosts", "ports", "paths", "ca", NULL
+    };
     otr_code rc = otr_node_only(map, known, err);
     const otr_node *node = otr_node_get(map, "hosts");
     if (rc == OTR_OK && (node == NULL || otr_node_size(node) == 0)) {
@@ -137,6 +148,7 @@ static otr_code read_long(const otr_node *map, otr_http_grant *g, otr_err *err)
     rc = rc == OTR_OK ? check_hosts(node, g->hosts, err) : rc;
     rc = rc == OTR_OK ? read_checked(map, "methods", check_methods, &g->methods, err) : rc;
     rc = rc == OTR_OK ? read_checked(map, "paths", check_paths, &g->paths, err) : rc;
+    rc = rc == OTR_OK ? read_ca(map, g, err) : rc;
     if (rc == OTR_OK && (node = otr_node_get(map, "ports")) != NULL) {
         rc = read_ports(node, g, err);
     }
@@ -237,6 +249,7 @@ void otr_http_grants_deinit(otr_http_grants *grants)
         otr_manifest_free_list(grants->items[i].methods);
         otr_manifest_free_list(grants->items[i].hosts);
         otr_manifest_free_list(grants->items[i].paths);
+        otr_free(grants->items[i].ca);
     }
     otr_free(grants->items);
     *grants = (otr_http_grants){ .n = 0 };
@@ -319,21 +332,21 @@ static bool any_port(const otr_http_grant *g, uint16_t port, bool tls)
     return g->n_ports == 0 && port == (tls ? HTTPS_PORT : HTTP_PORT);
 }
 
-bool otr_http_granted(const otr_http_grants *grants, const otr_http_target *t)
+const otr_http_grant *otr_http_granted(const otr_http_grants *grants, const otr_http_target *t)
 {
     bool tls = strcmp(t->scheme, "https") == 0;
     if ((!tls && strcmp(t->scheme, "http") != 0) || otr_http_path_climbs(t->path)) {
-        return false;
+        return NULL;
     }
     for (size_t i = 0; i < grants->n; i++) {
         const otr_http_grant *g = &grants->items[i];
         if ((tls ? g->https : g->http) && (g->methods == NULL || is_in(g->methods, t->method)) &&
             any_host(g, t->host) && any_port(g, t->port, tls) &&
             (g->paths == NULL || any_path(g, t->path))) {
-            return true;
+            return g;
         }
     }
-    return false;
+    return NULL;
 }
 
 bool otr_http_names_host(const otr_http_grants *grants, const char *host)

@@ -32,6 +32,7 @@ typedef struct otr_http_grant {
     uint16_t ports[OTR_HTTP_GRANT_PORTS];
     size_t n_ports; /* 0: the scheme's own */
     bool http, https;
+    char *ca; /* absolute path of PEM roots in place of the system's, or NULL */
 } otr_http_grant;
 
 typedef struct otr_http_grants {
@@ -49,7 +50,9 @@ otr_code otr_http_grants_read(const otr_node *list, otr_http_grants *ret, otr_er
     OTR_MUST_CHECK;
 void otr_http_grants_deinit(otr_http_grants *grants);
 
-bool otr_http_granted(const otr_http_grants *grants, const otr_http_target *target);
+/* The first grant that covers the target, or NULL. */
+const otr_http_grant *otr_http_granted(const otr_http_grants *grants,
+                                       const otr_http_target *target);
 /* A grant names this very host: then it may have an address that is not public. */
 bool otr_http_names_host(const otr_http_grants *grants, const char *host);
 /* Neither loopback, private, link-local, multicast nor reserved, also when written as another

@@ -35,11 +35,11 @@ static otr_code read_revoked(const otr_node *list, otr_trust *ret, otr_err *err)
     otr_code rc = otr_manifest_texts(list, "plugins.trust.revoked", &ret->revoked, err);
     for (size_t i = 0; rc == OTR_OK && ret->revoked[i] != NULL; i++) {
         size_t n = strlen(ret->revoked[i]);
-        if ((n != SHA256_DIGITS && n != KEY_ID_DIGITS) ||
+        if (n == 0 || (n != SHA256_DIGITS && n > KEY_ID_DIGITS) ||
             strspn(ret->revoked[i], "0123456789abcdefABCDEF") != n) {
             rc = otr_manifest_bad(otr_node_at(list, i), OTR_EINVAL,
                                   "plugins.trust.revoked: expected the sha256 of a file (64 hex "
-                                  "digits) or the id of a key (16)",
+                                  "digits) or the id of a key (up to 16)",
                                   err);
         }
     }

@@ -144,10 +144,18 @@ static const char *id_text(const otr_minisign_sig *sig, char hex[ID_HEX_BYTES])
     return sodium_bin2hex(hex, ID_HEX_BYTES, id, sizeof(id));
 }
 
+/* minisign shows the id of a key without zeros in front. */
+static const char *without_zeros(const char *hex)
+{
+    return hex + strspn(hex, "0");
+}
+
 static bool revoked(const otr_manifest *m, const char *hex)
 {
+    bool key = strlen(hex) < ID_HEX_BYTES;
     for (char *const *one = m->revoked; one != NULL && *one != NULL; one++) {
-        if (strcasecmp(*one, hex) == 0) {
+        if (key == (strlen(*one) < ID_HEX_BYTES) &&
+            strcasecmp(without_zeros(*one), without_zeros(hex)) == 0) {
             return true;
         }
     }

@@ -212,7 +212,7 @@ static void check_denials(fixture *f)
                  { "secret.get", "token", "secrets" },
                  { "metric.counter", "{\"name\":\"a\",\"value\":1}", "metrics" } };
     static char *nothing[] = { NULL };
-    uint64_t before = f->hc.denials;
+    uint64_t before = otr_hostcalls_denials(&f->hc);
     char text[32];
     f->manifest.publish = nothing;
     f->manifest.kv_bytes = 0;
@@ -231,7 +231,7 @@ static void check_denials(fixture *f)
     CHECK_HAS(f->err.msg, "grants.http");
     CHECK_INT(tell(f, "process", "{\"data\":{}}"), OTR_EINVAL);
     CHECK_HAS(f->err.msg, "grants.publish");
-    CHECK_INT(f->hc.denials, before + OTR_COUNT(asks) + 2);
+    CHECK_INT(otr_hostcalls_denials(&f->hc), before + OTR_COUNT(asks) + 2);
     CHECK(!otr_guest_dead(f->guest.guest));
 }
 

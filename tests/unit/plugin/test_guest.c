@@ -511,7 +511,7 @@ static otr_code tell(fixture *f, const otr_topic *topic, otr_err *err)
     return rc == OTR_OK ? otr_bus_publish(f->bus, msg, err) : rc;
 }
 
-static void wait_heard(fixture *f, unsigned n)
+static void heard_exactly(fixture *f, unsigned n)
 {
     for (int i = 0; i < WAIT_ROUNDS && f->heard < n; i++) {
         otr_loop_step(f->loop, ROUND_MS);
@@ -529,7 +529,7 @@ T_NO_OOM(a_guest_that_comes_late_hears_the_facts_once)
     SETUP(GUEST(SAYING, ""), SAYS);
     REQUIRE_OK(tell(&f, &began, &err), err); /* it still loads */
     REQUIRE(wait_state(&f, "running"));
-    wait_heard(&f, 1);
+    heard_exactly(&f, 1);
 }
 
 T_NO_OOM(a_guest_that_was_there_hears_a_fact_once)
@@ -537,7 +537,7 @@ T_NO_OOM(a_guest_that_was_there_hears_a_fact_once)
     SETUP(GUEST(SAYING, ""), SAYS);
     REQUIRE(wait_state(&f, "running"));
     REQUIRE_OK(tell(&f, &began, &err), err);
-    wait_heard(&f, 1);
+    heard_exactly(&f, 1);
 }
 
 T_NO_OOM(a_fact_that_ended_is_not_heard)
@@ -546,7 +546,7 @@ T_NO_OOM(a_fact_that_ended_is_not_heard)
     REQUIRE_OK(tell(&f, &began, &err), err);
     REQUIRE_OK(tell(&f, &ended, &err), err);
     REQUIRE(wait_state(&f, "running"));
-    wait_heard(&f, 0);
+    heard_exactly(&f, 0);
 }
 
 T_NO_OOM(a_new_version_hears_the_facts_again)
@@ -554,9 +554,9 @@ T_NO_OOM(a_new_version_hears_the_facts_again)
     SETUP(GUEST(SAYING, ""), SAYS);
     REQUIRE(wait_state(&f, "running"));
     REQUIRE_OK(tell(&f, &began, &err), err);
-    wait_heard(&f, 1);
+    heard_exactly(&f, 1);
     REQUIRE_OK(otr_plugin_host_tell(f.host, "g", OTR_PLUGIN_RELOAD, &err), err);
-    wait_heard(&f, 2);
+    heard_exactly(&f, 2);
 }
 
 T_NO_OOM(a_fact_that_ends_the_sandbox_does_not_come_back)

@@ -72,7 +72,7 @@ T(a_topic_without_grant_is_denied_and_counted)
     SETUP;
     REQUIRE(publish(&f, "other.topic", "1", &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "x.yaml:1:1");
-    CHECK_INT(f.hc.denials, 1);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
     CHECK_INT(otr_hostcalls_flush(&f.hc, f.bus), 0);
 }
 
@@ -171,7 +171,7 @@ T(kv_is_denied_without_a_grant_and_other_operations_are_unknown)
     CHECK(ask(&f, "kv.get", "a", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK(ask(&f, "kv.set", "{}", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK(ask(&f, "http.request", "{}", answer, sizeof(answer), &err) == OTR_EDENIED);
-    CHECK_INT(f.hc.denials, 3);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 3);
     REQUIRE(ask(&f, "fly", "", answer, sizeof(answer), &err) == OTR_EUNSUP);
     CHECK_HAS(err.msg, "fly");
 }
@@ -228,7 +228,7 @@ T(variables_and_secrets_need_their_names_in_a_grant)
     CHECK_HAS(err.msg, "grants.env");
     CHECK(ask(&f, "secret.get", "token", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.secrets");
-    CHECK_INT(f.hc.denials, 4);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 4);
     CHECK(ask(&f, "env.get", "UNSET", answer, sizeof(answer), &err) == OTR_ENOTFOUND);
     CHECK(ask(&f, "env.get", "A", answer, sizeof(answer), &err) == OTR_OK);
     CHECK_STR(answer, "1=2");
@@ -266,7 +266,7 @@ T(metrics_need_a_grant_that_bounds_them)
     static const char a[] = "{\"name\":\"a\",\"value\":1}", b[] = "{\"name\":\"b\",\"value\":1}";
     CHECK(ask(&f, "metric.counter", a, answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.metrics");
-    CHECK_INT(f.hc.denials, 1);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
     f.manifest.metrics = 1;
     CHECK(ask(&f, "metric.counter", a, answer, sizeof(answer), &err) == OTR_OK);
     CHECK(ask(&f, "metric.gauge", b, answer, sizeof(answer), &err) == OTR_EQUOTA);
@@ -310,7 +310,7 @@ T(the_list_of_instances_needs_a_grant)
     REQUIRE_OK(note(&f, &started, OTR_FACT_BEGINS, "a", &err), err);
     CHECK(ask(&f, "instances.list", "", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.instances");
-    CHECK_INT(f.hc.denials, 1);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
 }
 
 T(the_list_of_instances_has_each_once_and_as_it_is)

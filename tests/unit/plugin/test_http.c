@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -187,8 +188,27 @@ T(without_a_grant_nothing_is_asked)
     f.manifest.http.n = 0;
     CHECK_INT(ask(&f, "{\"url\":\"http://127.0.0.1/\"}", "", &err), OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.http");
-    CHECK_INT(f.hc.denials, 1);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
     CHECK(f.hc.http == NULL);
+}
+
+T_NO_OOM(the_plugins_own_manifest_can_only_take_hosts_away)
+{
+    SERVE(HELLO);
+    char any[] = "127.0.*", other[] = "example.org", all[] = "*";
+    char *const fits[] = { other, any, NULL }, *const others[] = { other, NULL };
+    char *const none[] = { NULL }, *const wide[] = { all, NULL };
+    f.hc.allowed_hosts = fits;
+    REQUIRE_OK(ask_port(&f, GET, "", &err), err);
+    f.hc.allowed_hosts = others;
+    CHECK_INT(ask_port(&f, GET, "", &err), OTR_EDENIED);
+    CHECK_HAS(err.msg, "127.0.0.1 is not in allowed_hosts of the plugin's own manifest");
+    f.hc.allowed_hosts = none;
+    CHECK_INT(ask_port(&f, GET, "", &err), OTR_EDENIED);
+    CHECK_INT(f.hc.denials, 2);
+    f.hc.allowed_hosts = wide; /* no grant by itself */
+    CHECK_INT(ask(&f, "{\"url\":\"http://example.org/\"}", "", &err), OTR_EDENIED);
+    CHECK_HAS(err.msg, "grants.http");
 }
 
 T_NO_OOM(malformed_requests_are_refused)
@@ -213,7 +233,7 @@ T_NO_OOM(malformed_requests_are_refused)
     CHECK_INT(
         otr_hostcalls_call(&f.hc, "http.request", otr_bytes_of("\xff\xff\xff\xff{}"), &f.out, &err),
         OTR_EINVAL);
-    CHECK_INT(f.hc.denials, 0);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 0);
 }
 
 T_NO_OOM(headers_that_are_the_hosts_are_refused)
@@ -252,7 +272,7 @@ T_NO_OOM(what_the_grant_does_not_cover_is_denied)
     CHECK_INT(ask_port(&f, "{\"url\":\"http://127.0.0.1:%u/a\",\"method\":\"POST\"}", "", &err),
               OTR_EDENIED);
     CHECK_INT(ask(&f, "{\"url\":\"http://127.0.0.1:9/a\"}", "", &err), OTR_EDENIED);
-    CHECK_INT(f.hc.denials, 8);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 8);
 }
 
 T_NO_OOM(an_address_that_is_not_public_needs_its_name_in_the_grant)
@@ -265,7 +285,7 @@ T_NO_OOM(an_address_that_is_not_public_needs_its_name_in_the_grant)
     CHECK_INT(ask_port(&f, "{\"url\":\"http://0x7f.1:%u/\"}", "", &err), OTR_EDENIED);
     CHECK_INT(ask_port(&f, "{\"url\":\"http://[::ffff:127.0.0.1]:%u/\"}", "", &err), OTR_EDENIED);
     CHECK_INT(ask_port(&f, "{\"url\":\"http://169.254.169.254:%u/\"}", "", &err), OTR_EDENIED);
-    CHECK_INT(f.hc.denials, 5);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 5);
 }
 
 T_NO_OOM(a_silent_server_ends_with_the_calls_time)
@@ -278,6 +298,43 @@ T_NO_OOM(a_silent_server_ends_with_the_calls_time)
     CHECK(otr_now_ns() - begin < 5 * OTR_NS_PER_S);
     CHECK_INT(ask_port(&f, GET, "", &err), OTR_ETIMEOUT);
     CHECK_HAS(err.msg, "no time left");
+}
+
+static void *end_soon(void *arg)
+{
+    const struct timespec moment = { .tv_nsec = 100000000 };
+    (void)nanosleep(&moment, NULL);
+    atomic_store((atomic_bool *)arg, true);
+    return NULL;
+}
+
+T_NO_OOM(a_cancelled_call_does_not_wait_for_a_silent_server)
+{
+    SERVE(NULL);
+    pthread_t thread;
+    f.manifest.call_ns = 3600 * OTR_NS_PER_S;
+    otr_hostcalls_begin(&f.hc, NULL);
+    REQUIRE(pthread_create(&thread, NULL, end_soon, &f.hc.ended) == 0);
+    otr_code rc = ask_port(&f, GET, "", &err);
+    pthread_join(thread, NULL);
+    CHECK_INT(rc, OTR_ETIMEOUT);
+    CHECK_HAS(err.msg, "cancelled");
+}
+
+T_NO_OOM(an_address_in_disguise_is_seen_through)
+{
+    static const char *const hosts[] = { "2130706433",           "0177.0.0.1", "127.1",
+                                         "2852039166",           "0xa9fea9fe", "0xa9.0376.43518",
+                                         "[::ffff:a9fe:a9fe]",   "[::1]",      "[::ffff:7f00:1]",
+                                         "[64:ff9b::a9fe:a9fe]", "localhost" };
+    SERVE(HELLO);
+    (void)snprintf(f.host, sizeof(f.host), "*");
+    for (size_t i = 0; i < OTR_COUNT(hosts); i++) {
+        char json[128];
+        (void)snprintf(json, sizeof(json), "{\"url\":\"http://%s:%u/\"}", hosts[i], f.server.port);
+        CHECK_INT(ask(&f, json, "", &err), OTR_EDENIED);
+    }
+    CHECK_INT(otr_hostcalls_denials(&f.hc), OTR_COUNT(hosts));
 }
 
 T_NO_OOM(too_many_headers_are_an_error)
@@ -301,7 +358,7 @@ T_NO_OOM(a_redirect_needs_a_grant_of_its_own)
     f.grant.paths = paths;
     CHECK_INT(ask_port(&f, GET, "", &err), OTR_EDENIED);
     CHECK_HAS(err.msg, "redirected");
-    CHECK_INT(f.hc.denials, 1);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
     CHECK_STR(f.server.seen[1], "");
 }
 
@@ -322,7 +379,7 @@ T_NO_OOM(an_answer_has_status_joined_headers_and_body)
     CHECK_STR(body_of(&f), "hello");
     CHECK_HAS(f.server.seen[0], "GET /a/b?q=1 HTTP/1.1\r\n");
     CHECK_HAS(f.server.seen[0], "User-Agent: outrider/");
-    CHECK_INT(f.hc.denials, 0);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 0);
 }
 
 T_NO_OOM(an_error_status_is_an_answer)

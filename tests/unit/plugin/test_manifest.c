@@ -93,7 +93,8 @@ T(a_remote_source_needs_https_and_somebody_who_vouches)
     refused("plugins: {downloads: [a]}\n", "downloads");
     refused("plugins: {download_timeout: 0s}\n", "longer than 0");
     refused("plugins: {watch: maybe}\n", "watch");
-    refused("plugins:\n  trust:\n    revoked: [abc]\n", "plugins.trust.revoked");
+    refused("plugins:\n  trust:\n    revoked: [xyz]\n", "plugins.trust.revoked");
+    refused("plugins:\n  trust:\n    revoked: [12345678901234567]\n", "up to 16");
 }
 
 T(a_remote_source_is_signed_or_pinned)
@@ -403,7 +404,10 @@ T(mistakes_in_linked_modules_name_their_line)
     refused("plugins:\n" TWO "      modules:\n        - {name: u, sauce: x}\n", "sauce");
     refused("plugins:\n" TWO "      modules:\n        - {name: u, source: x, sha256: 1}\n", "64");
     refused("plugins:\n" TWO "      modules:\n        - {name: u, source: 'https://a/b'}\n",
-            "linked modules are files");
+            "a source by https needs `sha256`");
+    refused("plugins:\n" TWO "      modules:\n"
+            "        - {name: u, source: 'http://a/b', sha256: " HEX "}\n",
+            ":6:29: modules: plain http");
     refused("plugins:\n" TWO "      modules: [{}, {}, {}, {}, {}, {}, {}, {}]\n", "more than 7");
 }
 

@@ -216,6 +216,19 @@ T(a_revoked_key_is_refused_though_it_is_listed)
     CHECK_HAS(err.msg, "revoked");
 }
 
+T(a_revoked_id_may_have_zeros_in_front_or_lack_them)
+{
+    FOLDER;
+    char other[] = "AFB1E4C478C45C9", same[] = "8AFB1E4C478C45C9";
+    char *revoked[] = { other, NULL };
+    put(f.sig, FILE_ED);
+    put(f.key, KEY_A "\n");
+    m.revoked = revoked;
+    REQUIRE_OK(check(&m, plugin, &err), err); /* 0AFB…: another key */
+    revoked[0] = same;
+    CHECK_INT(check(&m, plugin, &err), OTR_EDENIED);
+}
+
 T(a_revoked_file_is_refused_though_it_is_signed_and_pinned)
 {
     FOLDER;
