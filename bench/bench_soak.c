@@ -60,7 +60,9 @@ static void on_log(void *host, int level, otr_bytes text)
     (void)text;
 }
 
-static const otr_host_ops ops = { on_publish, on_config, on_call, on_log };
+static const otr_host_ops ops = {
+    .publish = on_publish, .config = on_config, .call = on_call, .log = on_log
+};
 
 static double rss_kb(void)
 {

@@ -108,6 +108,9 @@ int main(int argc, char **argv)
     if (in == NULL || j.between == NULL || j.copy == NULL) {
         return 1;
     }
+    otr_alloc_large(in, n);
+    otr_alloc_large(j.between, n);
+    otr_alloc_large(j.copy, n);
     for (size_t i = 0; i < n; i++) {
         in[i] = (uint8_t)(i * 7);
     }

@@ -119,7 +119,7 @@ class Bench:
     def figure(self, command, pattern, **how):
         """The number that `pattern` (one group) finds in the command's output."""
         out = self.run(command, **how)
-        found = re.search(pattern, out)
+        found = re.search(pattern, out, re.MULTILINE)
         if not found:
             raise Unavailable(f"{command[0]} printed no figure: {out.strip()[:200]}")
         return float(found.group(1))

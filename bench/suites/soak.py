@@ -63,7 +63,7 @@ def reload_many(bench, source, count, out):
     with tempfile.TemporaryDirectory(prefix="outrider-bench-") as name:
         folder = pathlib.Path(name)
         (folder / "agent.yaml").write_text(AGENT_CONF.format(dir=folder))
-        versions = [source.read_bytes(), source.read_bytes() + b"\0\x05\x04note2"]  # a custom section
+        versions = [source.read_bytes(), source.read_bytes() + b"\0\x06\x04note2"]  # a custom section
         (folder / "plugin.wasm").write_bytes(versions[0])
         log = open(folder / "log", "wb")
         agent = subprocess.Popen([bench.binary("outrider"), "run", "--config", folder / "agent.yaml"],

@@ -87,6 +87,12 @@ otr_code otr_json_write(const otr_json *v, otr_buf *out, otr_err *err) OTR_MUST_
  * on but not read. */
 bool otr_json_valid(otr_bytes text);
 
+/* The values of the members `keys` (`n` of them) of `object`, each as it stands in the text; a
+ * NULL view is a member that is missing. False when the text is not a valid object, when one of
+ * them comes twice, or when the name of any member has an escape: otr_json_parse() then tells.
+ * Allocates nothing. */
+bool otr_json_members(otr_bytes object, const char *const *keys, size_t n, otr_bytes *ret);
+
 /* True when all of `text` is well-formed UTF-8 (RFC 3629). */
 bool otr_utf8_ok(otr_bytes text);
 

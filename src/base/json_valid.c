@@ -2,10 +2,20 @@
 #include "base/json.h"
 #include "base/limits.h"
 
+typedef struct wanted { /* members of the outermost object */
+    const char *const *keys;
+    size_t n;
+    otr_bytes *found;
+    size_t at;            /* whose value is being read; n: none that is wanted */
+    const uint8_t *begin; /* of that value */
+    bool unclear; /* a name has an escape, so that it may be any key, or a key comes twice */
+} wanted;
+
 typedef struct cursor {
     const uint8_t *p, *end;
     uint64_t objects; /* bit d: the bracket at depth d is '{' */
     unsigned depth;
+    wanted *wanted; /* or NULL */
 } cursor;
 
 static void skip_space(cursor *c)
@@ -127,14 +137,46 @@ static bool in_object(const cursor *c)
     return c->depth > 0 && (c->objects >> (c->depth - 1) & 1U) != 0;
 }
 
+static void name_read(wanted *w, otr_bytes name)
+{
+    w->unclear = w->unclear || memchr(name.p, '\\', name.n) != NULL;
+    for (w->at = 0; w->at < w->n; w->at++) {
+        const char *key = w->keys[w->at];
+        if (strlen(key) == name.n && memcmp(key, name.p, name.n) == 0) {
+            return;
+        }
+    }
+}
+
 static bool member_name(cursor *c)
 {
     skip_space(c);
+    const uint8_t *from = c->p;
     if (!string(c)) {
         return false;
     }
+    if (c->wanted != NULL && c->depth == 1) {
+        name_read(c->wanted, (otr_bytes){ from + 1, (size_t)(c->p - from) - 2 });
+    }
     skip_space(c);
-    return take(c, ':');
+    if (!take(c, ':')) {
+        return false;
+    }
+    skip_space(c);
+    if (c->wanted != NULL && c->depth == 1) {
+        c->wanted->begin = c->p;
+    }
+    return true;
+}
+
+static void value_read(const cursor *c)
+{
+    wanted *w = c->wanted;
+    if (w != NULL && c->depth == 1 && w->at < w->n) {
+        w->unclear = w->unclear || w->found[w->at].p != NULL;
+        w->found[w->at] = (otr_bytes){ w->begin, (size_t)(c->p - w->begin) };
+        w->at = w->n;
+    }
 }
 
 /* Opens a bracket; `*ret_empty` when it closes at once. */
@@ -160,6 +202,7 @@ static bool leave(cursor *c, bool *ret_more)
 {
     *ret_more = false;
     while (c->depth > 0) {
+        value_read(c);
         skip_space(c);
         if (take(c, ',')) {
             *ret_more = true;
@@ -173,9 +216,9 @@ static bool leave(cursor *c, bool *ret_more)
     return true;
 }
 
-bool otr_json_valid(otr_bytes text)
+static bool walk(otr_bytes text, wanted *w)
 {
-    cursor c = { .p = text.p, .end = text.p + text.n };
+    cursor c = { .p = text.p, .end = text.p + text.n, .wanted = w };
     bool more = text.n > 0;
     if (!more) {
         return false;
@@ -199,4 +242,20 @@ bool otr_json_valid(otr_bytes text)
     }
     skip_space(&c);
     return c.p == c.end;
+}
+
+bool otr_json_valid(otr_bytes text)
+{
+    return walk(text, NULL);
+}
+
+bool otr_json_members(otr_bytes object, const char *const *keys, size_t n, otr_bytes *ret)
+{
+    wanted w = { .keys = keys, .n = n, .found = ret, .at = n };
+    cursor c = { .p = object.p, .end = object.p + object.n };
+    for (size_t i = 0; i < n; i++) {
+        ret[i] = (otr_bytes){ NULL, 0 };
+    }
+    skip_space(&c);
+    return c.p < c.end && *c.p == '{' && walk(object, &w) && !w.unclear;
 }

@@ -1,4 +1,5 @@
-/* `outrider plugin inspect|call`: a plugin file by itself, without an agent. */
+/* `outrider plugin inspect|call`: a plugin file by itself, without an agent; plugin_bench.c has
+ * `bench`. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/plugin_args.h"
+#include "cli/plugin_bench.h"
 #include "cli/plugin_host.h"
 #include "plugin/encoding.h"
 #include "wasm/engine.h"
@@ -58,7 +60,10 @@ static int usage(FILE *to, int rc)
         "       outrider plugin call FILE OPERATION [--input TEXT|@FILE|-] [--config K=V]…\n"
         "                       [--abi A] [--engine E] [--wasi] [--timeout MS] [--no-rewrite]\n"
         "                       [--args i32:1,f64:0.5] [--module NAME=FILE]…\n"
-        "                       [--encoding json|protobuf]\n\n"
+        "                       [--encoding json|protobuf]\n"
+        "       outrider plugin bench FILE OPERATION [--bytes N | --input TEXT|@FILE|-] [--json]\n"
+        "                       [--abi A] [--engine E] [--seconds S] [--timeout MS] "
+        "[--no-rewrite]\n\n"
         "call prints the raw output bytes. Exit: 0 ok, 1 the guest failed, 2 it could not be "
         "asked.\n"
         "What the guest publishes and logs is shown on standard error.\n\n"
@@ -489,6 +494,9 @@ int otr_cli_plugin(int argc, char **argv)
     }
     if (argc >= 2 && strcmp(argv[1], "call") == 0) {
         return call(argc - 1, argv + 1);
+    }
+    if (argc >= 2 && strcmp(argv[1], "bench") == 0) {
+        return otr_cli_plugin_bench(argc - 1, argv + 1);
     }
     if (argc >= 2 && strcmp(argv[1], "compile") == 0) {
         return otr_cli_plugin_compile(argc - 1, argv + 1);

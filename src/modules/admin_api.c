@@ -117,6 +117,7 @@ static void write_counters(otr_jw *w, const otr_plugin_stats *s)
     otr_jw_u64(w, "traps", s->traps);
     otr_jw_u64(w, "timeouts", s->timeouts);
     otr_jw_u64(w, "restarts", s->restarts);
+    otr_jw_u64(w, "recycled", s->recycled);
     otr_jw_u64(w, "published", s->published);
     otr_jw_u64(w, "publish_dropped", s->publish_dropped);
     otr_jw_u64(w, "dead_letters", s->dead_letters);

@@ -86,6 +86,7 @@ STAT(get_errors, s->errors)
 STAT(get_traps, s->traps)
 STAT(get_timeouts, s->timeouts)
 STAT(get_restarts, s->restarts)
+STAT(get_recycled, s->recycled)
 STAT(get_published, s->published)
 STAT(get_publish_dropped, s->publish_dropped)
 STAT(get_denials, s->denials)
@@ -127,6 +128,9 @@ static const struct plugin_metric {
       get_timeouts },
     { COUNTER("outrider.plugin.restarts", "restarts", "Fresh instances after a failure."),
       get_restarts },
+    { COUNTER("outrider.plugin.recycled", "instances",
+              "Instances replaced because their memory had grown."),
+      get_recycled },
     { COUNTER("outrider.plugin.published", "messages", "Messages that the plugin published."),
       get_published },
     { COUNTER("outrider.plugin.publish.dropped", "messages",

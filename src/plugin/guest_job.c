@@ -32,7 +32,8 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
             .operations = otr_contract_required,
             .rewrite = true,
         };
-        rc = otr_guest_parts_load(job->manifest, job->engine, &spec, &job->parts, &job->code, err);
+        rc = otr_guest_parts_load(&source, job->engine, &spec, &job->parts, &job->code, err);
+        job->unreached = job->parts.unreached;
     }
     if (rc == OTR_OK) {
         rc = otr_encoding_check(job->manifest->encoding,
@@ -49,7 +50,7 @@ static void announce(void *arg)
     job->announcing = false;
     if (job->freed) {
         otr_guest_job_free(job);
-    } else if (job->kind == OTR_JOB_LOAD) {
+    } else if (job->kind == OTR_JOB_LOAD || job->kind == OTR_JOB_RECYCLE) {
         job->cancellable = job->announced;
     }
 }
@@ -205,6 +206,7 @@ static otr_code run_load(otr_guest_job *job, otr_err *err)
     }
     rc = rc == OTR_OK ? ask_topics(job, err) : rc;
     rc = rc == OTR_OK ? ask_init(job, err) : rc;
+    job->loaded_bytes = rc == OTR_OK ? otr_guest_memory_bytes(job->guest) : 0;
     /* Traps, time-outs and memory may be the moment's fault; all else will be the same next time.
      */
     job->permanent = rc != OTR_OK && rc != OTR_EGUEST && rc != OTR_ETIMEOUT && rc != OTR_EQUOTA &&
@@ -312,6 +314,18 @@ static void drop(otr_guest_job *job)
     }
 }
 
+static otr_code run_recycle(otr_guest_job *job, otr_err *err)
+{
+    otr_err left = { 0 };
+    if (run_close(job, &left) != OTR_OK) {
+        otr_log_debug("guest did not close before it was recycled", "plugin", job->name, "err",
+                      left.msg);
+    }
+    job->drop_code = false;
+    drop(job);
+    return run_load(job, err);
+}
+
 static otr_code run_kind(otr_strand *strand, otr_guest_job *job)
 {
     switch (job->kind) {
@@ -321,6 +335,8 @@ static otr_code run_kind(otr_strand *strand, otr_guest_job *job)
         return run_process(strand, job, &job->err);
     case OTR_JOB_RECONFIGURE:
         return configure(job, "reconfigure", &job->err);
+    case OTR_JOB_RECYCLE:
+        return run_recycle(job, &job->err);
     case OTR_JOB_CLOSE:
         return run_close(job, &job->err);
     case OTR_JOB_DROP:
@@ -416,7 +432,8 @@ otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_d
     if (job->bus != NULL && job->manifest->see_instances) {
         job->hostcalls.facts = otr_bus_facts(job->bus);
     }
-    job->cancellable = kind == OTR_JOB_LOAD || kind == OTR_JOB_DROP ? NULL : job->guest;
+    bool keeps_guest = kind != OTR_JOB_LOAD && kind != OTR_JOB_DROP && kind != OTR_JOB_RECYCLE;
+    job->cancellable = keeps_guest ? job->guest : NULL;
     otr_code rc = otr_worker_submit(job->strand, run_job, done, job, err);
     if (rc != OTR_OK) {
         job->kind = OTR_JOB_NONE;

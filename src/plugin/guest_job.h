@@ -33,6 +33,7 @@ typedef enum otr_guest_job_kind {
     OTR_JOB_LOAD,        /* file → code → sandbox → info, subscriptions, init */
     OTR_JOB_PROCESS,     /* messages of `batch` from `next` on */
     OTR_JOB_RECONFIGURE, /* hand over the manifest's new config */
+    OTR_JOB_RECYCLE,     /* close(), drop the sandbox, load another one of the same code */
     OTR_JOB_CLOSE,       /* close(), then drop */
     OTR_JOB_DROP,        /* drop the sandbox, with the code when `drop_code` */
 } otr_guest_job_kind;
@@ -87,6 +88,7 @@ typedef struct otr_guest_job {
 
     otr_err err;            /* of the job, when its result is not OTR_OK */
     bool permanent;         /* LOAD: trying again cannot help */
+    uint64_t loaded_bytes;  /* LOAD: memory of the sandbox after init() */
     bool unreached;         /* LOAD: the server that has the file did not answer */
     otr_plugin_stats delta; /* calls, errors, traps, …: added to the plugin's by the loop */
 } otr_guest_job;

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/digest.h"
 #include "base/limits.h"
+#include "plugin/fetch.h"
+#include "plugin/trust.h"
 
 enum { MAX_MODULES = 7, PATH_BYTES = 4096 };
 
@@ -15,40 +16,70 @@ typedef struct files { /* the bytes of `modules:` while they are compiled */
     otr_load_module modules[MAX_MODULES];
 } files;
 
-/* Where modules that a manifest names by URL would come from; none are fetched as yet. */
-static otr_extism_source source_of(const otr_manifest *m, char folder[PATH_BYTES])
+typedef struct fetcher { /* where an Extism manifest's modules come from */
+    const otr_source *source;
+    bool unreached;
+    char folder[PATH_BYTES];
+} fetcher;
+
+/* Only for who is vouched for: a plugin file alone must not send the agent anywhere. */
+static otr_code fetch(void *arg, const char *url, const char *sha256, otr_buf *out, otr_err *err)
 {
+    fetcher *f = arg;
+    const otr_manifest *m = f->source->manifest;
+    const otr_source one = {
+        .manifest = m, .location = url, .sha256 = sha256, .ended = f->source->ended
+    };
+    otr_source_info info = { .unreached = false };
+    otr_code rc = otr_url_check(url, err);
+    if (rc == OTR_OK && m->sha256 == NULL && !m->signed_needed) {
+        return otr_fail(err, OTR_EDENIED,
+                        "the manifest itself is vouched for by nobody: give the plugin at %s "
+                        "`sha256` or a signature",
+                        m->where);
+    }
+    rc = rc == OTR_OK ? otr_source_read(&one, out, &info, err) : rc;
+    f->unreached = info.unreached;
+    return rc;
+}
+
+static otr_code not_revoked(void *arg, const char *label, otr_bytes wasm, otr_err *err)
+{
+    const fetcher *f = arg;
+    return otr_trust_digest(f->source->manifest, label, NULL, wasm, err);
+}
+
+static otr_extism_source source_of(fetcher *f)
+{
+    const otr_manifest *m = f->source->manifest;
     const char *slash = m->source[0] == '/' ? strrchr(m->source, '/') : NULL;
     int n = slash != NULL ? (int)(slash - m->source) : 0;
-    (void)snprintf(folder, PATH_BYTES, "%.*s", n, m->source);
+    (void)snprintf(f->folder, sizeof(f->folder), "%.*s", n, m->source);
     return (otr_extism_source){
-        .folder = slash != NULL && n < PATH_BYTES ? folder : NULL,
+        .folder = slash != NULL && n < PATH_BYTES ? f->folder : NULL,
         .pinned = m->sha256 != NULL || m->signed_needed,
-        .fetch = NULL,
+        .fetch = fetch,
+        .check = not_revoked,
+        .arg = f,
     };
 }
 
-static otr_code check_digest(const otr_manifest *m, const otr_module_file *file, otr_bytes wasm,
-                             otr_err *err)
+static otr_code read_files(const otr_source *source, files *f, bool *ret_unreached, otr_err *err)
 {
-    char have[OTR_SHA256_HEX_BYTES];
-    if (file->sha256 != NULL && strcmp(file->sha256, otr_sha256_hex(wasm, have)) != 0) {
-        return otr_fail(err, OTR_EDENIED, "%s has sha256 %s, the configuration at %s wants %s",
-                        file->source, have, m->where, file->sha256);
-    }
-    return OTR_OK;
-}
-
-static otr_code read_files(const otr_manifest *m, files *f, otr_err *err)
-{
+    const otr_manifest *m = source->manifest;
     for (size_t i = 0; i < m->n_modules; i++) {
         const otr_module_file *file = &m->modules[i];
+        const otr_source one = {
+            .manifest = m, .location = file->source, .sha256 = file->sha256, .ended = source->ended
+        };
+        otr_source_info info = { .unreached = false };
         otr_buf_init(&f->bytes[i], OTR_LIMIT_PLUGIN_FILE_BYTES);
-        otr_code rc = otr_module_file_read(file->source, &f->bytes[i], &f->stamps[i], err);
-        rc = rc == OTR_OK ? check_digest(m, file, otr_buf_bytes(&f->bytes[i]), err) : rc;
+        otr_code rc = otr_source_read(&one, &f->bytes[i], &info, err);
+        *ret_unreached = info.unreached;
         if (rc != OTR_OK) {
             return otr_wrap(err, rc, "module %s", file->name);
         }
+        f->stamps[i] = otr_module_stamp_of(&info.file);
         f->modules[i] = (otr_load_module){ file->name, otr_buf_bytes(&f->bytes[i]) };
     }
     return OTR_OK;
@@ -78,7 +109,9 @@ static otr_code note_parts(const otr_manifest *m, const files *f, const otr_gues
     }
     otr_code rc = OTR_OK;
     for (size_t i = 0; rc == OTR_OK && i < m->n_modules; i++) {
-        rc = add_part(parts, m->modules[i].source, f->stamps[i], err);
+        if (m->modules[i].source[0] == '/') {
+            rc = add_part(parts, m->modules[i].source, f->stamps[i], err);
+        }
     }
     for (size_t i = 0; rc == OTR_OK && x != NULL && i < x->n_modules; i++) {
         if (x->modules[i].file != NULL) {
@@ -88,22 +121,26 @@ static otr_code note_parts(const otr_manifest *m, const files *f, const otr_gues
     return rc;
 }
 
-otr_code otr_guest_parts_load(const otr_manifest *m, otr_engine *engine, const otr_load_spec *spec,
-                              otr_guest_parts *parts, otr_guest_code **ret, otr_err *err)
+otr_code otr_guest_parts_load(const otr_source *source, otr_engine *engine,
+                              const otr_load_spec *spec, otr_guest_parts *parts,
+                              otr_guest_code **ret, otr_err *err)
 {
-    char folder[PATH_BYTES];
-    const otr_extism_source source = source_of(m, folder);
+    const otr_manifest *m = source->manifest;
+    fetcher fetches = { .source = source };
+    const otr_extism_source from = source_of(&fetches);
     otr_load_spec all = *spec;
     otr_guest_code *code = NULL;
     files f = { 0 };
-    otr_code rc = read_files(m, &f, err);
+    bool unreached = false;
+    otr_code rc = read_files(source, &f, &unreached, err);
     all.modules = f.modules;
     all.n_modules = m->n_modules;
-    rc = rc == OTR_OK ? otr_guest_load_file(engine, &all, &source, &code, err) : rc;
+    rc = rc == OTR_OK ? otr_guest_load_file(engine, &all, &from, &code, err) : rc;
     rc = rc == OTR_OK ? note_parts(m, &f, code, parts, err) : rc;
     for (size_t i = 0; i < m->n_modules; i++) {
         otr_buf_deinit(&f.bytes[i]);
     }
+    parts->unreached = unreached || fetches.unreached;
     if (rc != OTR_OK) {
         otr_guest_code_free(code);
         return rc;

@@ -8,6 +8,7 @@
 #define OTR_PLUGIN_GUEST_MODULES_H
 
 #include "plugin/manifest.h"
+#include "plugin/source.h"
 #include "wasm/guest_file.h"
 
 typedef struct otr_guest_parts { /* files beside the source that the code was made of */
@@ -16,13 +17,15 @@ typedef struct otr_guest_parts { /* files beside the source that the code was ma
         uint64_t stamp;
     } *items;
     size_t n;
+    bool unreached; /* as otr_source_info.unreached */
 } otr_guest_parts;
 
-/* As otr_guest_load_file(), with the modules of `m`; `spec->wasm` has passed its checks. Fills
- * `parts`. */
-otr_code otr_guest_parts_load(const otr_manifest *m, otr_engine *engine, const otr_load_spec *spec,
-                              otr_guest_parts *parts, otr_guest_code **ret, otr_err *err)
-    OTR_MUST_CHECK;
+/* As otr_guest_load_file(), with the modules that the configuration adds to what was read from
+ * `source`, whose bytes, `spec->wasm`, have passed its checks. Fills `parts`; `unreached` on
+ * failure, too. */
+otr_code otr_guest_parts_load(const otr_source *source, otr_engine *engine,
+                              const otr_load_spec *spec, otr_guest_parts *parts,
+                              otr_guest_code **ret, otr_err *err) OTR_MUST_CHECK;
 /* Whether one of them was written or replaced since. */
 bool otr_guest_parts_changed(const otr_guest_parts *parts);
 void otr_guest_parts_deinit(otr_guest_parts *parts);

@@ -316,15 +316,38 @@ static void load_done(otr_guest_seat *s, otr_code rc)
     otr_guest_derive(g);
 }
 
+/* Past the mark, and past half of what it had left when it began: memory of a sandbox never
+ * shrinks, so a fresh one takes its place while there is still room. */
+static bool outgrown(const otr_guest_seat *s)
+{
+    const otr_manifest *m = s->job->manifest;
+    uint64_t now = s->memory_bytes, then = s->job->loaded_bytes;
+    return m->recycle_bytes > 0 && now > m->recycle_bytes && now > then &&
+           now - then > (m->memory_bytes - then) / 2;
+}
+
+static void recycle(otr_guest_seat *s)
+{
+    otr_plugin *p = s->g->p;
+    p->stats.recycled++;
+    otr_log_info("plugin instance outgrew limits.recycle, a fresh one takes its place", "plugin",
+                 p->name, "instance", OTR_U64(s->number), "bytes", OTR_U64(s->memory_bytes),
+                 "limit", OTR_U64(s->job->manifest->memory_bytes));
+    (void)otr_seat_run(s, OTR_JOB_RECYCLE);
+}
+
 static void take_result(otr_guest_seat *s, otr_guest_job_kind kind, otr_code rc)
 {
     switch (kind) {
     case OTR_JOB_LOAD:
+    case OTR_JOB_RECYCLE:
         load_done(s, rc);
         break;
     case OTR_JOB_PROCESS:
         if (rc != OTR_OK) {
             otr_seat_fail(s, &s->job->err);
+        } else if (outgrown(s)) {
+            recycle(s);
         }
         break;
     case OTR_JOB_RECONFIGURE:

@@ -1,6 +1,7 @@
 /* Changing a guest: new settings in place, a new version beside the old one. */
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "plugin/guest_plugin.h"
 
@@ -235,9 +236,20 @@ static bool can_reconfigure(const otr_guest_plugin *g)
     return sure && otr_guest_job_has(s->job, OTR_HAS_RECONFIGURE, "reconfigure");
 }
 
+/* Seats of earlier versions may take their time to leave (a compilation cannot be cut short): a
+ * plugin that is reloaded again and again must not gather them. */
+static bool has_room(const otr_guest_plugin *g)
+{
+    size_t leaving = 0;
+    for (const otr_guest_seat *s = g->leaving; s != NULL; s = s->next_leaving) {
+        leaving++;
+    }
+    return leaving == 0 || (running_seat(g) != NULL && leaving < OTR_LIMIT_PLUGIN_INSTANCES);
+}
+
 void otr_guest_take_next(otr_guest_plugin *g)
 {
-    if (g->next == NULL || g->fresh.n > 0 || g->changing != NULL) {
+    if (g->next == NULL || g->fresh.n > 0 || g->changing != NULL || !has_room(g)) {
         return;
     }
     otr_manifest *m = otr_steal(&g->next);

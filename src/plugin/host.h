@@ -36,6 +36,7 @@ typedef struct otr_plugin_stats {
     uint64_t traps;    /* guest traps */
     uint64_t timeouts; /* guest calls past their deadline */
     uint64_t restarts;
+    uint64_t recycled; /* instances replaced because they had grown */
     uint64_t published;
     uint64_t publish_dropped; /* refused: grant, quota, malformed, no memory */
     uint64_t denials;         /* host operations that a grant did not cover */

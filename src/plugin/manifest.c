@@ -126,24 +126,32 @@ static otr_code read_count(const otr_node *map, const char *key, int64_t most, i
     return node != NULL ? otr_node_as_int(node, 1, most, slot, err) : OTR_OK;
 }
 
+static otr_code read_memory(const otr_node *limits, otr_manifest *m, otr_err *err)
+{
+    otr_code rc = read_bytes(limits, "memory", &m->memory_bytes, err);
+    m->recycle_bytes = m->memory_bytes / 4 * 3;
+    rc = rc == OTR_OK ? read_bytes(limits, "recycle", &m->recycle_bytes, err) : rc;
+    return rc == OTR_OK ? read_bytes(limits, "vars", &m->vars_bytes, err) : rc;
+}
+
 static otr_code read_limits(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "memory", "vars",  "zero",    "call",
-                                         "init",   "queue", "publish", NULL };
+    static const char *const known[] = { "memory", "recycle", "vars",    "zero", "call",
+                                         "init",   "queue",   "publish", NULL };
     m->memory_bytes = OTR_LIMIT_PLUGIN_MEMORY_BYTES;
     m->vars_bytes = OTR_LIMIT_PLUGIN_VARS_BYTES;
     m->call_ns = UINT64_C(1000000) * OTR_LIMIT_PLUGIN_CALL_MS;
     m->init_ns = UINT64_C(1000000) * OTR_LIMIT_PLUGIN_INIT_MS;
     m->queue = OTR_LIMIT_PLUGIN_QUEUE;
     m->publish_per_s = OTR_LIMIT_PLUGIN_PUBLISH_S;
+    m->recycle_bytes = m->memory_bytes / 4 * 3;
     const otr_node *limits = otr_node_get(entry, "limits");
     if (limits == NULL) {
         return OTR_OK;
     }
     otr_code rc = otr_manifest_kind(limits, OTR_NODE_MAP, "limits", err);
     rc = rc == OTR_OK ? otr_node_only(limits, known, err) : rc;
-    rc = rc == OTR_OK ? read_bytes(limits, "memory", &m->memory_bytes, err) : rc;
-    rc = rc == OTR_OK ? read_bytes(limits, "vars", &m->vars_bytes, err) : rc;
+    rc = rc == OTR_OK ? read_memory(limits, m, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_zeroing(limits, m, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_duration(limits, "call", &m->call_ns, err) : rc;
     rc = rc == OTR_OK ? otr_manifest_duration(limits, "init", &m->init_ns, err) : rc;

@@ -106,6 +106,7 @@ typedef struct otr_manifest { /* one entry of `load:` */
     char *store;               /* path of the kv database */
     uint64_t kv_bytes;         /* granted; 0: none */
     uint64_t memory_bytes, vars_bytes;
+    uint64_t recycle_bytes; /* an instance that grew beyond it is replaced; 0: never */
     uint64_t call_ns, init_ns;
     otr_zeroing zeroing;
     size_t queue;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "plugin/fetch.h"
 #include "plugin/manifest_read.h"
 
 enum { MAX_MODULES = 7, SHA256_DIGITS = 64 };
@@ -21,6 +22,20 @@ void otr_manifest_free_modules(otr_manifest *m)
     otr_free(m->modules);
 }
 
+/* What is fetched has a digest of its own; a signature is for the plugin itself. */
+static otr_code check_url(const otr_node *node, const otr_module_file *m, otr_err *err)
+{
+    char where[OTR_MANIFEST_WHERE];
+    if (m->sha256 == NULL) {
+        return otr_manifest_bad(node, OTR_EINVAL, "modules: a source by https needs `sha256`", err);
+    }
+    otr_code rc = otr_url_check(m->source, err);
+    return rc == OTR_OK
+               ? OTR_OK
+               : otr_wrap(err, rc, "%s: modules",
+                          otr_node_where(otr_node_get(node, "source"), where, sizeof(where)));
+}
+
 static otr_code read_module(const otr_node *node, const char *directory, bool pinned,
                             otr_module_file *ret, otr_err *err)
 {
@@ -36,10 +51,6 @@ static otr_code read_module(const otr_node *node, const char *directory, bool pi
     if (ret->name == NULL || ret->source == NULL || ret->name[0] == '\0') {
         return otr_manifest_bad(node, OTR_EINVAL, "modules: each needs `name` and `source`", err);
     }
-    if (strncmp(ret->source, "https:", 6) == 0) {
-        return otr_manifest_bad(otr_node_get(node, "source"), OTR_EUNSUP,
-                                "modules: source: linked modules are files", err);
-    }
     if (ret->sha256 != NULL && !otr_manifest_sha256_ok(ret->sha256)) {
         return otr_manifest_bad(otr_node_get(node, "sha256"), OTR_EINVAL,
                                 "sha256: expected 64 lower-case hex digits", err);
@@ -49,6 +60,9 @@ static otr_code read_module(const otr_node *node, const char *directory, bool pi
                                 "modules: `sha256` is missing: the plugin is trusted by digest or "
                                 "signature, so every file of it is pinned",
                                 err);
+    }
+    if (otr_url_is(ret->source)) {
+        return check_url(node, ret, err);
     }
     if (strncmp(ret->source, "file:", 5) == 0) {
         memmove(ret->source, ret->source + 5, strlen(ret->source + 5) + 1);

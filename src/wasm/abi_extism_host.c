@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "wasm/abi_extism.h"
-#include "wasm/guest_code.h" /* the file's own manifest */
+#include "wasm/guest_code.h" /* NOLINT(misc-include-cleaner): struct otr_guest_code */
 
 enum { CONFIG_KEY_BYTES = 256, OPERATION_BYTES = 128 };
 

@@ -164,10 +164,32 @@ static otr_code not_offered(otr_err *err)
     return otr_fail(err, OTR_EUNSUP, "the host does not offer this here");
 }
 
+/* Topic and data as the guest wrote them; false when the message is not that plain. */
+static bool plain_message(otr_bytes in, char topic[OTR_LIMIT_BUS_TOPIC_BYTES + 1],
+                          otr_bytes *ret_data)
+{
+    static const char *const keys[] = { "topic", "data" };
+    otr_bytes found[OTR_COUNT(keys)];
+    if (!otr_json_members(in, keys, OTR_COUNT(keys), found) || found[0].n < 2 ||
+        found[0].n - 2 > OTR_LIMIT_BUS_TOPIC_BYTES || found[0].p[0] != '"' ||
+        memchr(found[0].p, '\\', found[0].n) != NULL) {
+        return false;
+    }
+    memcpy(topic, found[0].p + 1, found[0].n - 2);
+    topic[found[0].n - 2] = '\0';
+    *ret_data = found[1];
+    return true;
+}
+
 static otr_code publish(const otr_guest *g, otr_bytes in, otr_err *err)
 {
     if (g->spec.ops->publish_message != NULL) {
         return g->spec.ops->publish_message(g->spec.host, in, err);
+    }
+    char plain_topic[OTR_LIMIT_BUS_TOPIC_BYTES + 1];
+    otr_bytes plain_data;
+    if (g->spec.ops->publish != NULL && plain_message(in, plain_topic, &plain_data)) {
+        return g->spec.ops->publish(g->spec.host, plain_topic, plain_data, err);
     }
     OTR_CLEANUP(otr_json_freep) otr_json *doc = NULL;
     otr_code rc = otr_json_parse(in, &doc, err);

@@ -6,6 +6,8 @@
 #include "wasm/abi_wit_services.h"
 #include "wasm/engine_component.h"
 
+enum { NAME_BYTES = 4097 }; /* a topic or a key, with its NUL */
+
 static bool match(const otr_module_info *info)
 {
     return info->component;
@@ -53,28 +55,33 @@ static void detach(otr_guest *g)
 
 /* ---- host operations ---- */
 
-static otr_code text_of(otr_bytes b, otr_buf *to, otr_err *err)
+static otr_code text_of(otr_bytes b, char to[NAME_BYTES], otr_err *err)
 {
+    if (b.n >= NAME_BYTES) {
+        return otr_fail(err, OTR_EQUOTA, "a name of %zu bytes; the limit is %d", b.n,
+                        NAME_BYTES - 1);
+    }
     if (b.n > 0 && memchr(b.p, '\0', b.n) != NULL) {
         return otr_fail(err, OTR_EINVAL, "a name has a NUL byte");
     }
-    return otr_buf_add(to, b, err);
+    if (b.n > 0) {
+        memcpy(to, b.p, b.n);
+    }
+    to[b.n] = '\0';
+    return OTR_OK;
 }
 
 static otr_code with_name(otr_guest *g, const char *op, otr_bytes name, otr_bytes data,
                           otr_buf *out, otr_err *err)
 {
     const otr_host_ops *ops = g->spec.ops;
-    otr_buf text;
-    otr_buf_init(&text, 4096);
-    otr_code rc = text_of(name, &text, err);
-    if (rc == OTR_OK && strcmp(op, "bus.publish") == 0) {
-        rc = ops->publish(g->spec.host, otr_buf_text(&text), data, err);
-    } else if (rc == OTR_OK) {
-        rc = ops->config(g->spec.host, otr_buf_text(&text), out, err);
+    char text[NAME_BYTES];
+    otr_code rc = text_of(name, text, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
-    otr_buf_deinit(&text);
-    return rc;
+    return strcmp(op, "bus.publish") == 0 ? ops->publish(g->spec.host, text, data, err)
+                                          : ops->config(g->spec.host, text, out, err);
 }
 
 /* kv.put: the key's length (u32, little endian), the key, the value. */

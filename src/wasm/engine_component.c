@@ -5,7 +5,6 @@
 
 #include <outrider_engines.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -322,12 +321,14 @@ bool otr_component_has(const otr_module_info *info, const char *operation)
 
 /* ---- instance ---- */
 
+/* Asked at each tick and after each host operation. The ticker's clock is at most a tick behind. */
 static int32_t overdue(void *user)
 {
     wc_instance *i = user;
+    otr_ticker *t = &((wc_engine *)i->base.module->engine)->ticker;
     return atomic_load_explicit(&i->interrupted, memory_order_relaxed) ||
            (i->cancel != NULL && atomic_load_explicit(i->cancel, memory_order_relaxed)) ||
-           otr_now_ns() >= i->deadline_ns;
+           atomic_load_explicit(&t->now_ns, memory_order_relaxed) >= i->deadline_ns;
 }
 
 static void give_line(wc_instance *i, int fd)
@@ -372,8 +373,9 @@ static int32_t host_call(void *user, otr_slice op, otr_slice a, otr_slice b, otr
     otr_err err = { 0 };
     otr_buf out;
     otr_buf_init(&out, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
-    (void)snprintf(name, sizeof(name), "%.*s", (int)(op.n < NAME_BYTES ? op.n : NAME_BYTES),
-                   (const char *)op.p);
+    size_t n = op.n < NAME_BYTES - 1 ? op.n : NAME_BYTES - 1;
+    memcpy(name, op.p, n);
+    name[n] = '\0';
     otr_code rc = i->host_call(i->base.user, name, (otr_bytes){ a.p, a.n }, (otr_bytes){ b.p, b.n },
                                &out, &err);
     if (rc == OTR_OK) {

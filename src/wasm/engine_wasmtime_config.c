@@ -18,6 +18,9 @@ enum {
     POOL_TABLES = 4160,
     POOL_TABLE_ELEMENTS = 100000,
     POOL_KEEP_BYTES = 64 * 1024,
+    /* Slots that wait for their module to come back, with what is kept of them: a module that was
+     * reloaded never does. */
+    POOL_WARM = 8,
     /* Wasm frames on a worker's stack; QuickJS and Go recurse deeply, threads have 8 MiB. */
     STACK_BYTES = 1024 * 1024,
 };
@@ -60,6 +63,7 @@ static void set_pool(wasm_config_t *c)
     wasmtime_pooling_allocation_config_max_memory_size_set(p, (size_t)slot_bytes);
     wasmtime_pooling_allocation_config_linear_memory_keep_resident_set(p, POOL_KEEP_BYTES);
     wasmtime_pooling_allocation_config_table_keep_resident_set(p, 4096);
+    wasmtime_pooling_allocation_config_max_unused_warm_slots_set(p, POOL_WARM);
     wasmtime_pooling_allocation_config_total_gc_heaps_set(p, 1);
     wasmtime_pooling_allocation_config_total_stacks_set(p, 1);
     wasmtime_pooling_allocation_strategy_set(c, p);

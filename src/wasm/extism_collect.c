@@ -16,7 +16,7 @@ static uint64_t mix(uint64_t h, uint64_t v)
     return (h ^ v) * UINT64_C(0x100000001b3); /* FNV's prime */
 }
 
-static uint64_t stamp_of(const struct stat *st)
+uint64_t otr_module_stamp_of(const struct stat *st)
 {
     uint64_t h = mix(UINT64_C(0xcbf29ce484222325), (uint64_t)st->st_dev);
     h = mix(mix(h, (uint64_t)st->st_ino), (uint64_t)st->st_size);
@@ -26,7 +26,7 @@ static uint64_t stamp_of(const struct stat *st)
 uint64_t otr_module_file_stamp(const char *path)
 {
     struct stat st;
-    return stat(path, &st) == 0 ? stamp_of(&st) : 0;
+    return stat(path, &st) == 0 ? otr_module_stamp_of(&st) : 0;
 }
 
 otr_code otr_module_file_read(const char *path, otr_buf *out, uint64_t *ret_stamp, otr_err *err)
@@ -46,7 +46,7 @@ otr_code otr_module_file_read(const char *path, otr_buf *out, uint64_t *ret_stam
     }
     close(fd);
     if (rc == OTR_OK) {
-        *ret_stamp = stamp_of(&st);
+        *ret_stamp = otr_module_stamp_of(&st);
     }
     return rc;
 }
@@ -80,7 +80,7 @@ static otr_code fetch_module(otr_extism_module *x, const otr_extism_source *from
     if (!x->hashed) {
         return otr_fail(err, OTR_EDENIED, "url: a module that is fetched needs its hash");
     }
-    otr_code rc = from->fetch(from->arg, x->url, &x->wasm, err);
+    otr_code rc = from->fetch(from->arg, x->url, x->hash, &x->wasm, err);
     return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "url");
 }
 
@@ -113,6 +113,10 @@ otr_code otr_extism_manifest_collect(otr_extism_manifest *m, const otr_extism_so
             rc = fetch_module(x, from, err);
         }
         rc = rc == OTR_OK ? check_hash(x, from, err) : rc;
+        if (rc == OTR_OK && from->check != NULL && x->url == NULL) {
+            rc = from->check(from->arg, x->file != NULL ? x->file : "data",
+                             otr_buf_bytes(&x->wasm), err);
+        }
         if (rc != OTR_OK) {
             return otr_wrap(err, rc, "Extism manifest: wasm[%zu]", i);
         }
@@ -138,7 +142,7 @@ const char *otr_extism_manifest_config(const otr_extism_manifest *m, const char 
 }
 
 /* Linear but for the last star, to which it goes back: no pattern is slow. */
-static bool glob(const char *pattern, const char *text)
+static bool fits(const char *pattern, const char *text)
 {
     const char *star = NULL, *from = NULL;
     while (*text != '\0') {
@@ -164,7 +168,7 @@ static bool glob(const char *pattern, const char *text)
 bool otr_extism_host_allowed(char *const *list, const char *host)
 {
     for (; *list != NULL; list++) {
-        if (glob(*list, host)) {
+        if (fits(*list, host)) {
             return true;
         }
     }

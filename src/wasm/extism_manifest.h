@@ -16,6 +16,7 @@
 #define OTR_WASM_EXTISM_MANIFEST_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "base/base.h"
 #include "base/buf.h"
@@ -63,8 +64,10 @@ typedef struct otr_extism_source { /* how modules that are not in the text are h
     /* The manifest itself is vouched for by a digest or a signature: then whatever it names must
      * be pinned by its `hash`. */
     bool pinned;
-    /* Optional: appends what `url` has. NULL: an URL is refused. */
-    otr_code (*fetch)(void *arg, const char *url, otr_buf *out, otr_err *err);
+    /* Optional: appends what `url` has, once it has this digest. NULL: a URL is refused. */
+    otr_code (*fetch)(void *arg, const char *url, const char *sha256, otr_buf *out, otr_err *err);
+    /* Optional: refuses a module that came with the manifest or from a file. */
+    otr_code (*check)(void *arg, const char *label, otr_bytes wasm, otr_err *err);
     void *arg;
 } otr_extism_source;
 
@@ -80,6 +83,7 @@ otr_code otr_module_file_read(const char *path, otr_buf *out, uint64_t *ret_stam
 /* The state of the file that is there now, 0: none. Another number when it was written or replaced.
  */
 uint64_t otr_module_file_stamp(const char *path);
+uint64_t otr_module_stamp_of(const struct stat *st);
 
 /* The text of a config key, or NULL. */
 const char *otr_extism_manifest_config(const otr_extism_manifest *m, const char *key);

@@ -171,6 +171,12 @@ static otr_code no_abi(const otr_module_info *info, otr_err *err)
     return rc;
 }
 
+static otr_code no_such_abi(const char *name, otr_err *err)
+{
+    return otr_fail(err, OTR_EINVAL, "no ABI is called \"%s\"; there are %s", name,
+                    otr_abi_names());
+}
+
 /* What the guest speaks, or what a module linked to it does. */
 static const otr_abi_ops *detect(const otr_guest_code *code)
 {
@@ -186,8 +192,7 @@ otr_code otr_guest_pick_abi(const otr_guest_code *code, const char *name, const 
 {
     const otr_abi_ops *wanted = name != NULL ? otr_abi_find(name) : NULL;
     if (name != NULL && wanted == NULL) {
-        return otr_fail(err, OTR_EINVAL, "no ABI is called \"%s\"; there are %s", name,
-                        otr_abi_names());
+        return no_such_abi(name, err);
     }
     const otr_module_info *info = otr_module_info_of(code->module);
     const otr_abi_ops *found = detect(code);
@@ -243,7 +248,7 @@ otr_code otr_guest_compile_all(otr_engine *engine, const otr_load_spec *spec, ot
                                otr_err *err)
 {
     if (spec->abi != NULL && otr_abi_find(spec->abi) == NULL) {
-        return otr_guest_pick_abi(code, spec->abi, NULL, err);
+        return no_such_abi(spec->abi, err);
     }
     otr_code rc = engine_for(engine, spec->wasm, &engine, err);
     if (rc == OTR_OK) {

@@ -77,17 +77,19 @@ int32_t otr_wf_times(const wf_call *c, int arg, struct timespec ret[2])
                           : error;
 }
 
-/* The file that arguments 0 (folder), 1 (lookupflags) and 2 (path) name, as a path descriptor. */
-static int32_t find(const wf_call *c, const wf_slot *dir, int *ret)
+/* The file that arguments 0 (folder), 1 (lookupflags) and 2 (path) name, as a path descriptor; -1:
+ * see `*ret_error`. */
+static int find(const wf_call *c, const wf_slot *dir, int32_t *ret_error)
 {
     wf_path path;
-    int32_t error = otr_wf_read_path(c, 2, &path);
-    if (error != WF_OK) {
-        return error;
+    *ret_error = otr_wf_read_path(c, 2, &path);
+    if (*ret_error != WF_OK) {
+        return -1;
     }
     int follow = (wf_u32(c, 1) & WF_FOLLOW) != 0 ? 0 : O_NOFOLLOW;
-    *ret = otr_wf_open_beneath(dir->fd, path.text, O_PATH | follow, 0);
-    return *ret >= 0 ? WF_OK : otr_wf_errno(errno);
+    int fd = otr_wf_open_beneath(dir->fd, path.text, O_PATH | follow, 0);
+    *ret_error = fd >= 0 ? WF_OK : otr_wf_errno(errno);
+    return fd;
 }
 
 /* (folder, lookupflags, path, its length, ret: 64 bytes) */
@@ -96,12 +98,15 @@ int32_t otr_wf_path_filestat_get(const wf_call *c)
     const wf_slot *dir = otr_wf_dir(c, 0);
     uint8_t *ret = wf_at(c, wf_u32(c, 4), 64);
     struct stat st;
-    int fd = -1;
+    int32_t error = WF_OK;
     if (dir == NULL) {
         return WF_BADF;
     }
-    int32_t error = ret != NULL ? find(c, dir, &fd) : WF_FAULT;
-    if (error != WF_OK) {
+    if (ret == NULL) {
+        return WF_FAULT;
+    }
+    int fd = find(c, dir, &error);
+    if (fd < 0) {
         return error;
     }
     error = result(fstat(fd, &st));
@@ -129,19 +134,22 @@ int32_t otr_wf_path_filestat_set_times(const wf_call *c)
 {
     const wf_slot *dir = otr_wf_dir(c, 0);
     struct timespec times[2];
-    int fd = -1;
     if (dir == NULL) {
         return WF_BADF;
     }
     int32_t error = otr_wf_times(c, 4, times);
-    if (error == WF_OK && !dir->may_change) {
+    if (error != WF_OK) {
+        return error;
+    }
+    if (!dir->may_change) {
         return WF_PERM;
     }
-    error = error == WF_OK ? find(c, dir, &fd) : error;
-    if (error == WF_OK) {
-        error = set_times(fd, times);
-        (void)close(fd);
+    int fd = find(c, dir, &error);
+    if (fd < 0) {
+        return error;
     }
+    error = set_times(fd, times);
+    (void)close(fd);
     return error;
 }
 

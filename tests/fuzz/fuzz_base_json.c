@@ -27,6 +27,35 @@ static bool touch(void *arg, const char *key, const otr_json *v)
     return true;
 }
 
+/* A member's view is the value that the parser finds. */
+static void members(otr_bytes text, const otr_json *whole)
+{
+    static const char *const keys[] = { "a", "topic", "data" };
+    otr_bytes found[OTR_COUNT(keys)];
+    if (!otr_json_members(text, keys, OTR_COUNT(keys), found)) {
+        return;
+    }
+    must(otr_json_kind(whole) == OTR_JSON_OBJECT);
+    for (size_t i = 0; i < OTR_COUNT(keys); i++) {
+        const otr_json *value = otr_json_get(whole, keys[i]);
+        otr_json *own = NULL;
+        otr_buf a, b;
+        otr_err err;
+        must((value == NULL) == (found[i].p == NULL));
+        otr_buf_init(&a, SIZE_MAX);
+        otr_buf_init(&b, SIZE_MAX);
+        if (value != NULL) {
+            must(otr_json_parse(found[i], &own, &err) == OTR_OK);
+            must(otr_json_write(value, &a, &err) == OTR_OK);
+            must(otr_json_write(own, &b, &err) == OTR_OK);
+            must(a.n == b.n && memcmp(a.p, b.p, a.n) == 0);
+        }
+        otr_json_free(own);
+        otr_buf_deinit(&a);
+        otr_buf_deinit(&b);
+    }
+}
+
 static void round_trip(const uint8_t *data, size_t size)
 {
     otr_json *first = NULL;
@@ -36,6 +65,7 @@ static void round_trip(const uint8_t *data, size_t size)
         return;
     }
     must(otr_json_valid((otr_bytes){ data, size }));
+    members((otr_bytes){ data, size }, first);
     otr_json_each(first, touch, NULL);
     otr_buf a, b;
     otr_buf_init(&a, SIZE_MAX);

@@ -85,13 +85,17 @@ static void contract(otr_bytes answer)
         if (otr_encoding_answer(OTR_ENCODING_PROTOBUF, names[i], answer, &scratch, &json, &err) ==
             OTR_OK) {
             otr_contract_info info = { NULL, 0 };
-            char **topics = NULL;
+            otr_contract_topics topics = { NULL, NULL };
+            otr_contract_verdict verdict;
             must(otr_json_valid(json));
             if (i == 0 && otr_contract_read_info(json, &info, &err) == OTR_OK) {
                 otr_contract_info_deinit(&info);
             }
             if (i == 1 && otr_contract_read_topics(json, &topics, &err) == OTR_OK) {
-                otr_contract_free_list(topics);
+                otr_contract_topics_deinit(&topics);
+            }
+            if (i == 2 && otr_contract_read_verdict(json, &verdict, &err) == OTR_OK) {
+                must(strstr(otr_buf_text(&scratch), "undecided") == NULL);
             }
         } else {
             must(err.msg[0] != '\0');

@@ -231,6 +231,8 @@ def test_a_message_reads_the_same_on_both_sides(probe, name):
         assert json.loads(text) == mapping(message), text
         again = MESSAGES[name].FromString(probe.good("write", name, text))
         assert again == without_bytes(message)
+        escaped = json.dumps(json.loads(text)).encode()  # everything beyond ASCII as \\u escapes
+        assert MESSAGES[name].FromString(probe.good("write", name, escaped)) == again
 
 
 def nested(depth):

@@ -165,3 +165,21 @@ def test_plugin_call_shows_json_whatever_the_encoding(folder):
     assert code == 1 and "outrider.plugin.v1.Info" in err
     code, _, err = cli("plugin", "call", guest, "info", "--encoding", "xml")
     assert code == 2 and "--encoding" in err
+
+
+def test_a_question_is_answered_in_protobuf(folder, agents):
+    def hook(name, verdict):
+        one = "\n\x15nginx.config.validate\x10\x01"  # kind: hook
+        code = f"(call $answer (i32.const 16384) (i32.const {len(verdict)})) (i32.const 0)"
+        functions = f'(data (i32.const 16384) "{support.escape(verdict)}")'
+        text = extism_guest(info=INFO, subscriptions="\n" + chr(len(one)) + one, functions=functions, process=code)
+        return protobuf(write_guest(folder, name, text))
+
+    agent = agents(plugins=[hook("yes", "\x08\x01"), hook("no", "\x08\x02\x12\x07no gzip"), hook("neither", "\x12\x01x")])
+    for name in ("yes", "no", "neither"):
+        agent.wait_plugin(name, "running")
+    code, out, _ = cli("plugin", "ask", "nginx.config.validate", "--json", "--socket", agent.socket)
+    answers = {a["plugin"]: a for a in json.loads(out)["answers"]}
+    assert code == 1 and json.loads(out)["reason"] == 'plugin "no" denies: no gzip'
+    assert answers["yes"]["verdict"] == "allow" and answers["no"]["verdict"] == "deny"
+    assert answers["neither"]["how"] == "failed", answers

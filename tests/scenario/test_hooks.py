@@ -200,3 +200,64 @@ def test_the_example_guard_keeps_foreign_plugins_out(folder, agents):
     agent.write_config()
     assert reload(agent)[0] == 200
     agent.wait_plugin("extra", "running")
+
+
+INFO = '{"name":"t","version":"1.0.0","api":"1"}'
+SUBS = '[{"pattern":"nginx.config.validate","kind":"hook"}]'
+
+
+def wapc_text(answer):
+    """info, subscriptions and process are told apart by their first letter."""
+    texts = {"i": (0, INFO), "s": (256, SUBS), "p": (512, answer)}
+    data = "".join(f'(data (i32.const {at}) "{support.escape(t)}")' for at, t in texts.values())
+    cases = "".join(
+        f"(if (i32.eq (i32.load8_u (i32.const 2048)) (i32.const {ord(c)}))"
+        f" (then (call $response (i32.const {at}) (i32.const {len(t)}))))"
+        for c, (at, t) in texts.items()
+    )
+    return f"""(module
+  (import "wapc" "__guest_request" (func $request (param i32 i32)))
+  (import "wapc" "__guest_response" (func $response (param i32 i32)))
+  (memory (export "memory") 2) {data}
+  (func (export "__guest_call") (param i32 i32) (result i32)
+    (call $request (i32.const 2048) (i32.const 4096)) {cases} (i32.const 1)))"""
+
+
+def wit_text(answer):
+    texts = {"info": (100, INFO), "subscriptions": (256, SUBS), "process": (512, answer)}
+    data = "".join(f'(data (i32.const {at}) "{support.escape(t)}")' for at, t in texts.values())
+    text = "".join(
+        f"""(func (export "{name}") (result i32) (i32.store (i32.const 16) (i32.const {at}))
+              (i32.store (i32.const 20) (i32.const {len(t)})) (i32.const 16))"""
+        for name, (at, t) in texts.items()
+        if name != "process"
+    )
+    return f"""(component
+  (core module $m (memory (export "memory") 2) {data}
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
+    {text}
+    (func (export "process") (param i32 i32) (result i32) (i32.store8 (i32.const 16) (i32.const 0))
+      (i32.store (i32.const 20) (i32.const 512)) (i32.store (i32.const 24) (i32.const {len(answer)})) (i32.const 16)))
+  (core instance $i (instantiate $m))
+  (alias core export $i "memory" (core memory $mem))
+  (func $info (result string) (canon lift (core func $i "info") (memory $mem)))
+  (func $subs (result string) (canon lift (core func $i "subscriptions") (memory $mem)))
+  (func $process (param "message" (list u8)) (result (result (list u8) (error string)))
+    (canon lift (core func $i "process") (memory $mem) (realloc (func $i "realloc"))))
+  (instance $l (export "info" (func $info)) (export "subscriptions" (func $subs)) (export "process" (func $process)))
+  (export "outrider:plugin/lifecycle@1.0.0" (instance $l)))"""
+
+
+def test_guests_of_every_abi_answer(folder, agents):
+    texts = {"extism": None, "wapc": wapc_text(ALLOW), "wit": wit_text(DENY)}
+    load = [entry(write_guest(folder, n, t) if t else hook(folder, n)) for n, t in texts.items()]
+    agent = agents(plugins=load)
+    for name in texts:
+        assert agent.wait_plugin(name, "running")["abi"] == name
+    code, result = ask(agent)
+    assert code == 1
+    assert [(a["plugin"], a["verdict"], a["how"], a["message"]) for a in result["answers"]] == [
+        ("extism", "allow", "answered", "fine"),
+        ("wapc", "allow", "answered", "fine"),
+        ("wit", "deny", "answered", "no gzip"),
+    ]

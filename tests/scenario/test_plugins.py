@@ -172,3 +172,25 @@ def test_plugins_are_added_and_removed_at_reload(folder, nginx, agents, good):
     agent.signal(signal.SIGHUP)
     wait_for(lambda: agent.plugin("extra") is None, "it is gone")
     still_fine(agent)
+
+
+def test_an_instance_that_has_grown_is_replaced_before_it_meets_its_limit(folder, nginx, agents):
+    """It takes a megabyte with each message and would end at 8; what it counts begins anew."""
+    grow = "(drop (memory.grow (i32.const 16))) (i32.const 0)"
+    guest = support.write_guest(folder, "grows", support.extism_guest(process=grow, topics=("nginx.metrics.sampled",)))
+    agent = agents(plugins=[support.entry(guest, limits={"memory": "8MiB"})])
+    seen = wait_for(
+        lambda: (p := agent.plugin("grows")) and p["recycled"] >= 2 and p,
+        lambda: f"{agent.plugin('grows')}\n{agent.text()[-2000:]}",
+    )
+    assert seen["state"] == "running" and seen["traps"] == 0 and seen["restarts"] == 0 and seen["errors"] == 0
+    assert seen["memory_max_bytes"] <= 8 << 20
+    assert "limits.recycle" in agent.text()
+
+
+def test_recycling_can_be_switched_off(folder, nginx, agents):
+    grow = "(drop (memory.grow (i32.const 16))) (i32.const 0)"
+    guest = support.write_guest(folder, "grows", support.extism_guest(process=grow, topics=("nginx.metrics.sampled",)))
+    agent = agents(plugins=[support.entry(guest, limits={"memory": "4MiB", "recycle": 0})])
+    wait_for(lambda: (agent.plugin("grows") or {}).get("calls", 0) >= 12, "twelve calls")
+    assert agent.plugin("grows")["recycled"] == 0

@@ -1,4 +1,4 @@
-/* expect: OK lines beyond the rate are counted and dropped
+/* expect: OK lines beyond the rate are counted and dropped, or ETIMEOUT limits.call
  * abi: extism, wapc
  * phase: process */
 #include "hostile.h"

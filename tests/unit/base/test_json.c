@@ -437,3 +437,59 @@ T(the_edges_of_utf8_are_exact)
     CHECK(otr_utf8_ok((otr_bytes){ (const uint8_t *)"a\0b", 3 }));
     CHECK(!otr_utf8_ok(otr_bytes_of("ok \xe2\x82\xac then \xe2\x82")));
 }
+
+static bool members(const char *text, otr_bytes ret[2])
+{
+    static const char *const keys[] = { "topic", "data" };
+    return otr_json_members(otr_bytes_of(text), keys, OTR_COUNT(keys), ret);
+}
+
+static void check_view(otr_bytes view, const char *expected)
+{
+    CHECK_INT(view.n, strlen(expected));
+    CHECK(view.p != NULL && view.n == strlen(expected) && memcmp(view.p, expected, view.n) == 0);
+}
+
+T(members_are_refused_where_a_view_would_not_do)
+{
+    static const char *const bad[] = {
+        "",
+        "[]",
+        "1",
+        "\"topic\"",
+        "[\"topic\",1]",
+        "{\"topic\":1",
+        "{topic:1}",
+        "{} {}",
+        "{\"a\"}",
+        "{\"topic\":\"a\",}",
+        "{\"t\\u006fpic\":1}",
+        "{\"a\":[1}]",
+        "{\"data\":1,\"data\":1}",
+    };
+    for (size_t i = 0; i < OTR_COUNT(bad); i++) {
+        otr_bytes found[2];
+        CHECK(!members(bad[i], found));
+    }
+}
+
+T(members_are_views_of_the_outermost_object)
+{
+    otr_bytes found[2];
+    REQUIRE(members(
+        " {\"topic\" : \"a.b\" ,\"x\":{\"topic\":1,\"data\":[2]}, \"data\":{\"data\": [1, {}]} } ",
+        found));
+    check_view(found[0], "\"a.b\"");
+    check_view(found[1], "{\"data\": [1, {}]}");
+    REQUIRE(members("{\"data\":{},\"topic\":null}", found));
+    check_view(found[0], "null");
+    check_view(found[1], "{}");
+    REQUIRE(members("{\"x\":1,\"x\":{},\"data\":-2.5e3}", found));
+    CHECK(found[0].p == NULL);
+    check_view(found[1], "-2.5e3");
+    REQUIRE(members("{}", found));
+    CHECK(found[0].p == NULL && found[1].p == NULL);
+    REQUIRE(members("{\"a\":{\"d\\u0061ta\":1},\"topics\":\"x\\ny\",\"data\":[]}", found));
+    CHECK(found[0].p == NULL);
+    check_view(found[1], "[]");
+}

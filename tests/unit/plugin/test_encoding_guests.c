@@ -118,16 +118,16 @@ static void check_contract(world *w)
     otr_err err = { 0 };
     otr_bytes json;
     otr_contract_info info = { 0 };
-    char **topics = NULL;
+    otr_contract_topics topics = { NULL, NULL };
     REQUIRE_OK(ask(w, "info", "", &json, &err), err);
     REQUIRE_OK(otr_contract_read_info(json, &info, &err), err);
     CHECK_STR(info.version, "1.0.0");
     otr_contract_info_deinit(&info);
     REQUIRE_OK(ask(w, "subscriptions", "", &json, &err), err);
     REQUIRE_OK(otr_contract_read_topics(json, &topics, &err), err);
-    CHECK_STR(topics[0], "test.ping");
-    CHECK(topics[1] == NULL);
-    otr_contract_free_list(topics);
+    CHECK_STR(topics.events[0], "test.ping");
+    CHECK(topics.events[1] == NULL && topics.hooks[0] == NULL);
+    otr_contract_topics_deinit(&topics);
     REQUIRE_OK(ask(w, "init", "{\"a\":{\"b\":[1,null]}}", &json, &err), err);
 }
 

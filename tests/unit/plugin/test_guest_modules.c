@@ -54,7 +54,9 @@ static otr_code load(place *p, const otr_manifest *m, const char *text, otr_err 
 {
     const otr_load_spec spec = { .name = "p", .wasm = otr_bytes_of(text), .abi = "extism" };
     otr_code rc = otr_engine_find("wasmtime")->open(NULL, &p->engine, err);
-    return rc == OTR_OK ? otr_guest_parts_load(m, p->engine, &spec, &p->parts, &p->code, err) : rc;
+    const otr_source source = otr_source_of(m);
+    return rc == OTR_OK ? otr_guest_parts_load(&source, p->engine, &spec, &p->parts, &p->code, err)
+                        : rc;
 }
 
 T(modules_of_the_configuration_are_linked_and_watched)
@@ -111,14 +113,44 @@ T(a_pinned_manifest_needs_pinned_files)
     CHECK_HAS(err.msg, "wasm[0]: path: the manifest is trusted");
 }
 
-T(a_url_of_a_module_is_refused)
+#define HEX8 "0123456789abcdef"
+#define HEX  HEX8 HEX8 HEX8 HEX8
+
+T(a_url_needs_a_hash_a_manifest_that_is_trusted_and_https)
 {
-    PLACE(p);
     otr_err err = { 0 };
+    char digest[] = HEX, where[] = "c.yaml:3:1";
+    PLACE(p);
+    PLACE(q);
+    PLACE(r);
     REQUIRE(set_up(&p));
-    const otr_manifest m = { .source = p.json };
-    CHECK_INT(load(&p, &m, "{\"wasm\":[{\"url\":\"https://example.org/a\"}]}", &err), OTR_EUNSUP);
-    CHECK_HAS(err.msg, "p: Extism manifest: wasm[0]: url: ");
+    const otr_manifest plain = { .source = p.json, .where = where };
+    const otr_manifest pinned = { .source = p.json, .where = where, .sha256 = digest };
+    CHECK_INT(load(&p, &pinned, "{\"wasm\":[{\"url\":\"https://example.org/a\"}]}", &err),
+              OTR_EDENIED);
+    CHECK_HAS(err.msg, "p: Extism manifest: wasm[0]: url: a module that is fetched needs its hash");
+    CHECK_INT(load(&q, &plain,
+                   "{\"wasm\":[{\"url\":\"https://example.org/a\",\"hash\":\"" HEX "\"}]}", &err),
+              OTR_EDENIED);
+    CHECK_HAS(err.msg, "url: the manifest itself is vouched for by nobody");
+    CHECK_INT(load(&r, &pinned,
+                   "{\"wasm\":[{\"url\":\"http://example.org/a\",\"hash\":\"" HEX "\"}]}", &err),
+              OTR_EINVAL);
+    CHECK_HAS(err.msg, "url: ");
+}
+
+T(a_revoked_module_is_refused_wherever_it_comes_from)
+{
+    /* that of "(module)" */
+    char revoked[] = "1885772b94ca41b360d9bd07535547f4c8ef16cbe7e49d2c8e9780247e26c4de",
+         where[] = "c.yaml:3:1";
+    char *list[] = { revoked, NULL };
+    otr_err err = { 0 };
+    PLACE(p);
+    REQUIRE(set_up(&p));
+    const otr_manifest m = { .source = p.json, .where = where, .revoked = list };
+    CHECK_INT(load(&p, &m, "{\"wasm\":[{\"data\":\"KG1vZHVsZSk=\"}]}", &err), OTR_EDENIED);
+    CHECK_HAS(err.msg, "wasm[0]: ");
 }
 
 /* ---- folders ---- */

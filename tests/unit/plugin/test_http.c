@@ -192,6 +192,25 @@ T(without_a_grant_nothing_is_asked)
     CHECK(f.hc.http == NULL);
 }
 
+T_NO_OOM(the_plugins_own_manifest_can_only_take_hosts_away)
+{
+    SERVE(HELLO);
+    char any[] = "127.0.*", other[] = "example.org", all[] = "*";
+    char *const fits[] = { other, any, NULL }, *const others[] = { other, NULL };
+    char *const none[] = { NULL }, *const wide[] = { all, NULL };
+    f.hc.allowed_hosts = fits;
+    REQUIRE_OK(ask_port(&f, GET, "", &err), err);
+    f.hc.allowed_hosts = others;
+    CHECK_INT(ask_port(&f, GET, "", &err), OTR_EDENIED);
+    CHECK_HAS(err.msg, "127.0.0.1 is not in allowed_hosts of the plugin's own manifest");
+    f.hc.allowed_hosts = none;
+    CHECK_INT(ask_port(&f, GET, "", &err), OTR_EDENIED);
+    CHECK_INT(f.hc.denials, 2);
+    f.hc.allowed_hosts = wide; /* no grant by itself */
+    CHECK_INT(ask(&f, "{\"url\":\"http://example.org/\"}", "", &err), OTR_EDENIED);
+    CHECK_HAS(err.msg, "grants.http");
+}
+
 T_NO_OOM(malformed_requests_are_refused)
 {
     SERVE(HELLO);

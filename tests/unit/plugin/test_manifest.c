@@ -404,7 +404,10 @@ T(mistakes_in_linked_modules_name_their_line)
     refused("plugins:\n" TWO "      modules:\n        - {name: u, sauce: x}\n", "sauce");
     refused("plugins:\n" TWO "      modules:\n        - {name: u, source: x, sha256: 1}\n", "64");
     refused("plugins:\n" TWO "      modules:\n        - {name: u, source: 'https://a/b'}\n",
-            "linked modules are files");
+            "a source by https needs `sha256`");
+    refused("plugins:\n" TWO "      modules:\n"
+            "        - {name: u, source: 'http://a/b', sha256: " HEX "}\n",
+            ":6:29: modules: plain http");
     refused("plugins:\n" TWO "      modules: [{}, {}, {}, {}, {}, {}, {}, {}]\n", "more than 7");
 }
 

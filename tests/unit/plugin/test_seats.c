@@ -1,6 +1,7 @@
 /* Plugins of several instances, and the order in which plugins come and go. Real guests: not under
  * failing allocation, as the failure would hit whichever thread allocates next. */
 #include "guests.h"
+#include "plugin/hooks.h"
 #include "plugin/internal.h"
 
 #define GRANTS       "grants: {publish: [test.*]}, "
@@ -339,4 +340,83 @@ T_NO_OOM(stop_while_a_plugin_waits_for_another_ends_both)
     otr_loop_step(f.loop, ROUND_MS);
     CHECK(stop(&f));
     CHECK_INT(f.heard, 0);
+}
+
+/* ---- everything at once ---- */
+
+static void count_verdict(void *arg, const otr_hook_result *result)
+{
+    (void)result;
+    ++*(unsigned *)arg;
+}
+
+/* One random thing that operators, configurations, messages and guests do. */
+static void disturb(fixture *f, unsigned dice, unsigned *asked, unsigned *answered)
+{
+    static const char *const entries[] = { FOUR_WITH("1"), FOUR_WITH("2"),
+                                           "    - {name: g, source: g0.wat, " GRANTS
+                                           "instances: 2, config: {x: 3}, restart: {backoff: 1ms, "
+                                           "failures: 4}}\n",
+                                           "" };
+    static const otr_plugin_verb verbs[] = { OTR_PLUGIN_RELOAD, OTR_PLUGIN_RELOAD,
+                                             OTR_PLUGIN_ENABLE, OTR_PLUGIN_DISABLE,
+                                             OTR_PLUGIN_REPLAY };
+    otr_err err = { 0 };
+    otr_hook_spec hook = { .topic = "x.y",
+                           .payload = otr_bytes_of(dice % 3 == 0 ? LONG_JSON : "1"),
+                           .source = "test",
+                           .deadline_ns = otr_now_ns() + dice % 7 * OTR_NS_PER_MS,
+                           .done = count_verdict,
+                           .arg = answered };
+    switch (dice / 16 % 8) {
+    case 0:
+    case 1:
+        (void)!publish(f, dice % 40, "1", &err);
+        break;
+    case 2:
+        (void)!publish(f, 1, LONG_JSON, &err);
+        break;
+    case 3:
+    case 4:
+        *asked += otr_plugin_host_ask(f->host, &hook, NULL, &err) == OTR_OK;
+        break;
+    case 5:
+        (void)!otr_plugin_host_tell(f->host, "g", verbs[dice % OTR_COUNT(verbs)], &err);
+        break;
+    case 6:
+        (void)!reload(f, entries[dice % OTR_COUNT(entries)], &err);
+        break;
+    default:
+        otr_loop_step(f->loop, dice % 3);
+    }
+}
+
+T_NO_OOM(whatever_happens_in_whatever_order_ends_well)
+{
+    enum { STEPS = 2000 };
+    BEGIN(3);
+    GUEST(0, .subscriptions = "[\"in.*\",{\"pattern\":\"x.*\",\"kind\":\"hook\"}]",
+          .answer = "{\"verdict\":\"allow\"}",
+          .process = "(if " LONG " (then (unreachable))) (call $say) (call $reply)",
+          .more = "(func (export \"reconfigure\") (result i32) (global.set $n (i32.add (global.get "
+                  "$n) (i32.const 1))) (i32.eqz (i32.rem_u (global.get $n) (i32.const 3))))");
+    START(FOUR_WITH("1"));
+    unsigned asked = 0, answered = 0;
+    uint32_t dice = 7;
+    for (int i = 0; i < STEPS; i++) {
+        dice = dice * 1664525U + 1013904223U;
+        disturb(&f, dice >> 8, &asked, &answered);
+        otr_loop_step(f.loop, 0);
+    }
+    REQUIRE(asked > 0);
+    WAIT(answered == asked);
+    for (int i = 0; i < 500 && plugin(&f, "g")->view.running != 4; i++) {
+        (void)!reload(&f, FOUR_WITH("9"), &err); /* it may still be stopping */
+        otr_loop_step(f.loop, ROUND_MS);
+    }
+    WAIT(plugin(&f, "g")->view.running == 4);
+    unsigned before = f.heard;
+    PUBLISH(10);
+    WAIT(f.heard >= before + 10);
+    CHECK(stop(&f));
 }

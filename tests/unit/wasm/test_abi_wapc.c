@@ -306,6 +306,25 @@ T(an_error_of_the_guest_is_told_and_it_lives_on)
     CHECK(!otr_guest_dead(w.guest));
 }
 
+/* The length of the input is the result; an error and a response come with each. */
+T(only_result_1_is_success_whatever_the_guest_said_beside_it)
+{
+    WAPC_GUEST(w);
+    otr_err err = { 0 };
+    REQUIRE_OK(wapc_load(&w,
+                         IMPORTS "(data (i32.const 0) \"oops\")" CALL
+                                 "(call $error (i32.const 0) (i32.const 4))"
+                                 " (call $resp (i32.const 1) (i32.const 2)) (local.get 1)))",
+                         &err),
+               err);
+    REQUIRE_OK(otr_guest_call(w.guest, "x", otr_bytes_of("1"), 0, &w.out, &err), err);
+    CHECK_STR(otr_buf_text(&w.out), "op");
+    CHECK_INT(otr_guest_call(w.guest, "x", otr_bytes_of("22"), 0, &w.out, &err), OTR_EINVAL);
+    CHECK_STR(err.msg, "oops");
+    CHECK_INT(otr_guest_call(w.guest, "x", otr_bytes_of(""), 0, &w.out, &err), OTR_EINVAL);
+    CHECK_STR(otr_buf_text(&w.out), "op");
+}
+
 T(a_response_above_the_limit_is_an_error_not_the_end)
 {
     WAPC_GUEST(w);
@@ -351,6 +370,26 @@ T(host_calls_reach_the_operation_they_name)
     CHECK_STR(otr_buf_text(&w.out), "some key");
     CHECK_STR(w.host.log, "publish a.b {\"x\":[1]}|publish empty |config color|log 2 careful|"
                           "log -1 noise|call kv.get some key|");
+}
+
+T(a_message_is_published_however_its_json_is_written)
+{
+    WAPC_GUEST(w);
+    otr_err err = { 0 };
+    REQUIRE_OK(wapc_load(&w, asks, &err), err);
+    static const char *const same[] = {
+        "{\"topic\":\"a.b\",\"data\":[1]}",
+        " { \"x\" : {\"topic\":\"no\",\"data\":0} , \"data\" : [1] , \"topic\" : \"a.b\" } ",
+        "{\"top\\u0069c\":\"a.b\",\"data\":[1]}",
+        "{\"topic\":\"a\\u002eb\",\"data\":[1]}",
+    };
+    for (size_t i = 0; i < OTR_COUNT(same); i++) {
+        w.host.log[0] = '\0';
+        CHECK_INT(ask(&w, "outrider", "bus", "publish", same[i]), OTR_OK);
+        CHECK_STR(w.host.log, "publish a.b [1]|");
+    }
+    CHECK_INT(ask(&w, "outrider", "bus", "publish", "{\"topic\":\"a\",\"topic\":\"a\",\"data\":1}"),
+              OTR_EINVAL);
 }
 
 T(a_failed_host_call_is_told_to_the_guest)

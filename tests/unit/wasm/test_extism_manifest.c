@@ -279,9 +279,10 @@ T(a_path_that_is_no_file_or_has_no_folder_is_refused)
 
 /* ---- URLs ---- */
 
-static otr_code fetch(void *arg, const char *url, otr_buf *out, otr_err *err)
+static otr_code fetch(void *arg, const char *url, const char *sha256, otr_buf *out, otr_err *err)
 {
     (void)url;
+    (void)sha256;
     return otr_buf_add(out, (otr_bytes){ (const uint8_t *)arg, 8 }, err);
 }
 

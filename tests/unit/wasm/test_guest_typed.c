@@ -29,7 +29,7 @@ static const char guest[] =
     "  (call $store (local.get $h) (local.get 0)) (call $error (local.get $h)) (i32.const 0))"
     " (func (export \"add\") (param i32) (result i32)"
     "  (global.set $sum (i32.add (global.get $sum) (local.get 0))) (global.get $sum))"
-    " (func (export \"trap\") (param i32) (unreachable))"
+    " (func $trap (export \"trap\") (param i32) (unreachable))"
     " (func (export \"spin\") (param i32) (loop $l (br $l)))"
     " (func (export \"v128\") (param v128))"
     " (global (export \"g\") i32 (i32.const 1)))";
@@ -135,6 +135,8 @@ T(a_trap_and_a_deadline_end_a_typed_call_and_the_guest)
     OWN(o);
     REQUIRE_OK(open_guest(&o, &err), err);
     CHECK_INT(one_i32(&o, "trap", 1, &ret, &err), OTR_EGUEST);
+    CHECK_HAS(err.msg, "unreachable");
+    CHECK_HAS(err.msg, "trap"); /* where it was: wasmi knows the export alone */
     CHECK(otr_guest_dead(o.guest));
     CHECK_INT(one_i32(&o, "add", 1, &ret, &err), OTR_ESTATE);
     OWN(p);

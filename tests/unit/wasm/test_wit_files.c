@@ -69,11 +69,11 @@ static const char code[] =
     " (data (i32.const 256) \"written\")"
     " (func $fail (param i32) (result i32)"
     "  (i32.store8 (i32.const 48) (i32.add (local.get 0) (i32.const 48)))"
-    ANSWER("(i32.const 1)", "(i32.const 48)", "(i32.const 1)") ")"
+    ANSWER("(i32.const 1)", "(i32.const 48)", "(i32.const 1)")
     " (func $is (param i32 i32) (result i32) (i32.eq (i32.load8_u (local.get 0)) (local.get 1)))"
     " (func $done (result i32) "
     " (if (result i32) (i32.load8_u (i32.const 128)) (then (call $fail (i32.load8_u (i32.const 132))))"
-    "  (else " ANSWER("(i32.const 0)", "(i32.const 256)", "(i32.const 7)") ")))"
+    "  (else " ANSWER("(i32.const 0)", "(i32.const 256)", "(i32.const 7)") "))"
     " (func $named (param $dir i32) (param $p i32) (param $n i32) (result i32)"
     "  (if (call $is (local.get $p) (i32.const 109)) (then (call $h-mkdir (local.get $dir)"
     "   (i32.add (local.get $p) (i32.const 3)) (i32.sub (local.get $n) (i32.const 3)) (i32.const 128)))"
@@ -98,8 +98,10 @@ static const char exports[] =
     "    (local.set $r (call $done)))"
     "   (else (call $h-read (local.get $fd) (i64.const 1000) (i64.const 0) (i32.const 96))"
     "    (if (i32.load8_u (i32.const 96)) (then (local.set $r (call $fail (i32.load8_u (i32.const 100)))))"
-    "     (else (local.set $r (i32.const 16)) " ANSWER("(i32.const 0)", "(i32.load (i32.const 100))", "(i32.load (i32.const 104))") " drop))))"
+    "     (else (local.set $r (call $said))))))"
     "  (call $h-drop (local.get $fd)) (local.get $r))"
+    " (func $said (result i32)"
+    ANSWER("(i32.const 0)", "(i32.load (i32.const 100))", "(i32.load (i32.const 104))")
     OP("file") "(local $dirs i32) (local $dir i32) (local $r i32) (call $h-dirs (i32.const 64))"
     " (local.set $dirs (i32.load (i32.const 64)))"
     " (local.set $dir (i32.load (i32.add (local.get $dirs) (i32.mul (i32.const 12)"
@@ -113,7 +115,7 @@ static const char exports[] =
     OP("variable") "(call $h-env (i32.const 64))"
     " (if (i32.ne (i32.load (i32.const 68)) (i32.const 1)) (then (return (call $fail (i32.load (i32.const 68))))))"
     ANSWER("(i32.const 0)", "(i32.load offset=8 (i32.load (i32.const 64)))",
-           "(i32.load offset=12 (i32.load (i32.const 64)))") "))"
+           "(i32.load offset=12 (i32.load (i32.const 64)))") ")"
     "(core instance $i (instantiate $m (with \"libc\" (instance $libc)) (with \"host\" (instance"
     GIVE("env") GIVE("dirs") GIVE("open") GIVE("read") GIVE("write") GIVE("mkdir") GIVE("unlink") GIVE("drop")
     "))))" LIFT("file") LIFT("variable") ")";
@@ -212,7 +214,9 @@ static bool make(wit *w)
 
 static otr_code wit_open(wit *w, const char *third, otr_err *err)
 {
-    static const otr_host_ops ops = { on_publish, on_config, on_call, on_log };
+    static const otr_host_ops ops = {
+        .publish = on_publish, .config = on_config, .call = on_call, .log = on_log
+    };
     static const char *const env[] = { "GRANTED=a value", NULL };
     char rw[96], ro[96];
     (void)snprintf(rw, sizeof(rw), "%s/rw", w->root);
