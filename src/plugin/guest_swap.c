@@ -329,7 +329,7 @@ otr_file_state otr_guest_plugin_compare(const otr_plugin *p, const struct stat *
 {
     const otr_guest_plugin *g = p->state;
     if (g->off || g->stopping) {
-        return OTR_FILE_SAME;
+        return OTR_FILE_OFF;
     }
     if (g->fresh.n > 0 || g->next != NULL) {
         return OTR_FILE_BUSY;

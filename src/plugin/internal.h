@@ -40,6 +40,7 @@ struct otr_plugin {
     otr_manifest *manifest; /* guests; owned */
     bool inited, settled, stopped;
     bool watch_pending; /* watch.c: its file may have changed */
+    bool watch_again;   /* its signature did: load it though the file is the same */
     struct stat watch_last;
     struct otr_plugin *next, *prev;
 };
@@ -113,7 +114,8 @@ otr_code otr_guest_plugin_replay(otr_plugin *p, otr_err *err) OTR_MUST_CHECK;
 bool otr_guest_plugin_stale(otr_plugin *p);
 
 typedef enum otr_file_state {
-    OTR_FILE_SAME,  /* it was loaded already, or is not to be loaded: an operator switched it off */
+    OTR_FILE_SAME,  /* it was loaded already, or tried */
+    OTR_FILE_OFF,   /* it is not to be loaded: an operator switched the plugin off */
     OTR_FILE_OTHER, /* than the one that was loaded, if any was */
     OTR_FILE_BUSY,  /* a load is under way: ask again */
 } otr_file_state;

@@ -10,7 +10,12 @@
 #include "plugin/protobuf_wire.h"
 #include "plugin/protobuf_writer.h"
 
-enum { NAME_BYTES = 64, NUMBER_BYTES = 512 };
+enum {
+    NAME_BYTES = 64,
+    NUMBER_BYTES = 512,
+    FIRST_YEAR = 1970,
+    LAST_YEAR = 2553, /* the last whole one that 64 bits of nanoseconds reach */
+};
 
 typedef ProtobufCFieldDescriptor field;
 
@@ -258,7 +263,7 @@ static otr_code write_timestamp(writer *w)
     int n = sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%9[0-9]%c", &t.tm_year, &t.tm_mon, &t.tm_mday,
                    &t.tm_hour, &t.tm_min, &t.tm_sec, fraction, &zone);
     n = n == 6 ? sscanf(text, "%*19c%c", &zone) : n;
-    if ((n != 8 && n != 1) || zone != 'Z' || t.tm_year < 1970) {
+    if ((n != 8 && n != 1) || zone != 'Z' || t.tm_year < FIRST_YEAR || t.tm_year > LAST_YEAR) {
         return misfit(w, "time", "a text such as 2026-08-01T12:00:00.000Z");
     }
     t.tm_year -= 1900;

@@ -66,13 +66,14 @@ static bool look_again(otr_plugin *p)
     if (!still) {
         return true;
     }
-    switch (otr_guest_plugin_compare(p, &now)) {
-    case OTR_FILE_SAME:
-        return false;
-    case OTR_FILE_BUSY:
+    otr_file_state state = otr_guest_plugin_compare(p, &now);
+    if (state == OTR_FILE_BUSY) {
         return true;
-    case OTR_FILE_OTHER:
-        break;
+    }
+    bool again = p->watch_again;
+    p->watch_again = false;
+    if (state == OTR_FILE_OFF || (state == OTR_FILE_SAME && !again)) {
+        return false;
     }
     otr_log_info("file of plugin changed, loading it", "plugin", p->name, "source",
                  p->manifest->label);
@@ -101,6 +102,18 @@ static void on_still(void *arg)
     }
 }
 
+static const char *base_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+/* A signature that comes after its file makes the file good. */
+static bool is_signature(const otr_source_watch *w, const otr_manifest *m, const char *name)
+{
+    return m->signed_needed && holds(w, m->signature) && strcmp(base_of(m->signature), name) == 0;
+}
+
 static void mark_all(otr_source_watch *w, const char *name)
 {
     bool any = false;
@@ -108,9 +121,11 @@ static void mark_all(otr_source_watch *w, const char *name)
         if (!watched(p) || !holds(w, p->manifest->source)) {
             continue;
         }
-        const char *base = strrchr(p->manifest->source, '/') + 1;
-        if (name == NULL || strcmp(base, name) == 0 || is_link(p->manifest->source)) {
+        bool sign = name != NULL && is_signature(w, p->manifest, name);
+        if (name == NULL || sign || strcmp(base_of(p->manifest->source), name) == 0 ||
+            is_link(p->manifest->source)) {
             p->watch_pending = any = true;
+            p->watch_again = p->watch_again || sign;
         }
     }
     if (any) {

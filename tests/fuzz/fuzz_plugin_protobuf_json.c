@@ -29,9 +29,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         otr_code rc = otr_pb_write(type, (otr_bytes){ data, size }, &wire, &err);
         if (rc == OTR_OK) {
             must(otr_json_valid((otr_bytes){ data, size }));
-            /* A key with a NUL is the one thing that comes back as an error. */
+            /* A key with a NUL and a member that is there twice come back as errors. */
             rc = otr_pb_read(type, otr_buf_bytes(&wire), OTR_PB_ABSENT_NOTHING, &json, &err);
-            must(rc == OTR_OK || strstr(err.msg, "NUL") != NULL);
+            must(rc == OTR_OK || strstr(err.msg, "NUL") != NULL ||
+                 strstr(err.msg, "there are") != NULL);
             must(rc != OTR_OK || otr_json_valid(otr_buf_bytes(&json)));
         } else {
             must(wire.n == 0 && err.msg[0] != '\0');

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+import support
 from support import Nginx, cli, entry, extism_guest, publish_code, wait_for, write_guest
 
 # Publishes what `instances.list` answers (or the text of the refusal) at each message.
@@ -100,3 +101,12 @@ def test_the_list_of_instances_needs_a_grant(folder, nginx, agents):
     wait_for(lambda: (agent.plugin("lister") or {}).get("denials", 0) > 1, "denials are counted")
     assert agent.events("test.list") == []
     assert agent.text().count("host operation denied") == 1
+
+
+def test_a_component_of_the_world_1_1_lists_the_instances(nginx, agents):
+    path = support.BUILD / "tests/guests/services-wit.wasm"
+    if not path.exists():
+        pytest.skip("the guests are not built")
+    agent = agents(plugins=[entry(path, name="wit", grants={"publish": ["test.*"], "instances": True})])
+    agent.wait_event("test.services", lambda e: str(nginx.conf) in [i["config"] for i in e["data"]])
+    assert agent.plugin("wit")["abi"] == "wit" and agent.plugin("wit")["version"] == "1.1.0"

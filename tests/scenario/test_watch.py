@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import time
 
 import pytest
@@ -98,6 +99,32 @@ def test_a_link_that_is_swapped_is_followed(folder, place, agents):
     runs(agent, "1.0.0")
     (place / "..tmp").symlink_to("v2")
     os.rename(place / "..tmp", place / "..data")
+    runs(agent, "2.0.0")
+
+
+def test_a_signature_that_comes_after_its_file_makes_it_good(folder, place, agents):
+    if shutil.which("minisign") is None:
+        pytest.skip("there is no program minisign")
+    pub, key = folder / "a.pub", folder / "a.key"
+    subprocess.run(["minisign", "-G", "-W", "-p", pub, "-s", key], check=True, stdout=subprocess.DEVNULL)
+
+    def sign(file):
+        subprocess.run(["minisign", "-S", "-s", key, "-m", file, "-x", place / "p.wat.minisig"], check=True,
+                       stdout=subprocess.DEVNULL)
+
+    sign(write_guest(place, "p", text("1.0.0")))
+    section = {
+        "directory": str(place),
+        "cache": str(folder / "cache"),
+        "trust": {"require": "signature", "keys": [str(pub)]},
+        "load": [entry(place / "p.wat")],
+    }
+    agent = agents(config={"plugins": section})
+    runs(agent, "1.0.0")
+    write_guest(place, "p", text("2.0.0"))
+    wait_for(lambda: "not the one that was signed" in agent.plugin("p")["reason"], "it is not signed yet")
+    assert agent.plugin("p")["version"] == "1.0.0"
+    sign(place / "p.wat")
     runs(agent, "2.0.0")
 
 

@@ -205,7 +205,7 @@ T_NO_OOM(the_plugins_own_manifest_can_only_take_hosts_away)
     CHECK_HAS(err.msg, "127.0.0.1 is not in allowed_hosts of the plugin's own manifest");
     f.hc.allowed_hosts = none;
     CHECK_INT(ask_port(&f, GET, "", &err), OTR_EDENIED);
-    CHECK_INT(f.hc.denials, 2);
+    CHECK_INT(otr_hostcalls_denials(&f.hc), 2);
     f.hc.allowed_hosts = wide; /* no grant by itself */
     CHECK_INT(ask(&f, "{\"url\":\"http://example.org/\"}", "", &err), OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.http");

@@ -47,6 +47,8 @@ T(what_is_not_json_or_does_not_fit_is_refused_by_name)
         { "Envelope", "{\"version\":4294967296}", "version" },
         { "Envelope", "{\"topic\":7}", "topic" },
         { "Envelope", "{\"time\":\"yesterday\"}", "time" },
+        { "Envelope", "{\"time\":\"3025-08-01T12:00:00.123Z\"}", "time" },
+        { "Envelope", "{\"time\":\"1969-12-31T23:59:59Z\"}", "time" },
         { "Envelope", "{\"health\":{\"status\":\"poorly\"}}", "poorly" },
         { "Envelope", "{\"instance\":{\"plus\":1}}", "plus" },
         { "Envelope", "{\"instance\":{\"workers\":7}}", "workers" },
