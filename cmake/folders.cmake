@@ -47,7 +47,7 @@ endfunction()
 # Wasm traps are signals that end in a long jump, after which the thread sanitizer believes itself inside a handler
 # and reports each malloc.
 if(OTR_SANITIZE MATCHES thread)
-  set(OTR_TEST_ENVIRONMENT ENVIRONMENT 
+  set(OTR_TEST_ENVIRONMENT ENVIRONMENT
     "TSAN_OPTIONS=report_signal_unsafe=0:suppressions=${CMAKE_SOURCE_DIR}/tests/support/tsan.supp:$ENV{TSAN_OPTIONS}")
 endif()
 

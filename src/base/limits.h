@@ -49,11 +49,11 @@
 #define OTR_LIMIT_PLUGIN_HTTP_HEADER_BYTES (64U * 1024U)   /* all headers of it */
 #define OTR_LIMIT_PLUGIN_URL_BYTES         8192
 #define OTR_LIMIT_PLUGIN_SECRET_BYTES      65536
-#define OTR_LIMIT_PLUGIN_SIG_BYTES         16384 /* one signature or key file */
-#define OTR_LIMIT_PLUGIN_FETCH_MS          30000 /* one download of an https source */
+#define OTR_LIMIT_PLUGIN_SIG_BYTES         16384            /* one signature or key file */
+#define OTR_LIMIT_PLUGIN_FETCH_MS          30000            /* one download of an https source */
 #define OTR_LIMIT_PLUGIN_DOWNLOADS_BYTES   (512U * OTR_MIB) /* all that are kept */
-#define OTR_LIMIT_PLUGIN_PUBLISH_CALL      1024  /* messages published in one guest call */
-#define OTR_LIMIT_PLUGIN_PUBLISH_S         5000  /* messages a second, beyond those of one call */
+#define OTR_LIMIT_PLUGIN_PUBLISH_CALL      1024 /* messages published in one guest call */
+#define OTR_LIMIT_PLUGIN_PUBLISH_S         5000 /* messages a second, beyond those of one call */
 #define OTR_LIMIT_PLUGIN_PUBLISH_MOST_S    1000000
 
 #define OTR_LIMIT_PLUGIN_INSTANCES  64    /* sandboxes of one plugin */

@@ -5,8 +5,8 @@
  * that belong to this process's user and that nobody else can write, and only when the digest in
  * its header fits the very bytes that are loaded (they are read once, then checked, then used).
  * A file that fails any check counts as absent and is replaced by the next put(). Writers create a
- * temporary file and rename it, so several processes may share the folder. src/plugin/source.c keeps
- * downloads in the same way, in a folder of their own.
+ * temporary file and rename it, so several processes may share the folder. src/plugin/source.c
+ * keeps downloads in the same way, in a folder of their own.
  *
  * Thread: any.
  */

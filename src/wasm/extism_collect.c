@@ -114,8 +114,8 @@ otr_code otr_extism_manifest_collect(otr_extism_manifest *m, const otr_extism_so
         }
         rc = rc == OTR_OK ? check_hash(x, from, err) : rc;
         if (rc == OTR_OK && from->check != NULL && x->url == NULL) {
-            rc = from->check(from->arg, x->file != NULL ? x->file : "data",
-                             otr_buf_bytes(&x->wasm), err);
+            rc = from->check(from->arg, x->file != NULL ? x->file : "data", otr_buf_bytes(&x->wasm),
+                             err);
         }
         if (rc != OTR_OK) {
             return otr_wrap(err, rc, "Extism manifest: wasm[%zu]", i);

@@ -30,8 +30,8 @@ typedef struct otr_wasi_engine { /* what the engine lends */
 } otr_wasi_engine;
 
 /* A descriptor that stands for the folder. The error names it. */
-otr_code otr_wasi_open_folder(const struct otr_wasi_dir *dir, int *ret_fd,
-                              otr_err *err) OTR_MUST_CHECK;
+otr_code otr_wasi_open_folder(const struct otr_wasi_dir *dir, int *ret_fd, otr_err *err)
+    OTR_MUST_CHECK;
 /* Opens the folders of `wasi`; `engine` is borrowed for good. The error names the folder. */
 otr_code otr_wasi_files_open(const otr_wasi *wasi, const otr_wasi_engine *engine,
                              otr_wasi_files **ret, otr_err *err) OTR_MUST_CHECK;

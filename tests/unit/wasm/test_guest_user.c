@@ -286,7 +286,7 @@ static const char caller[] =
     "  (func $host (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"
     " (import \"wapc\" \"__host_response_len\" (func $hrl (result i32)))"
     " (import \"wapc\" \"__host_response\" (func $hr (param i32)))"
-    " (import \"wapc\" \"__host_error_len\" (func $hel (result i32)))"
+    " (import \"wapc\" \"__host_error_len\" (func $helen (result i32)))"
     " (import \"wapc\" \"__host_error\" (func $he (param i32)))"
     " (import \"own\" \"tick\" (func $tick (result i32)))"
     " (memory (export \"memory\") 2)"
@@ -305,7 +305,7 @@ static const char caller[] =
     "     (local.get $at) (i32.sub (i32.add (i32.const 1000) (local.get 1)) (local.get $at)))"
     "   (then (call $hr (i32.const 40000)) (call $resp (i32.const 40000) (call $hrl))"
     "    (return (i32.const 1))))"
-    "  (call $he (i32.const 40000)) (call $error (i32.const 40000) (call $hel))"
+    "  (call $he (i32.const 40000)) (call $error (i32.const 40000) (call $helen))"
     "  (i32.const 0)))";
 
 static otr_code answer(const otr_user_call *call, otr_bytes in, otr_buf *out, otr_err *err)
