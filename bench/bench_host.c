@@ -18,11 +18,9 @@
 enum { ROUNDS = 300, PUBLISHES = 1000 };
 _Static_assert(PUBLISHES < OTR_LIMIT_PLUGIN_PUBLISH_CALL, "in one call");
 
-#define TOPIC   "alert.x"
-#define DATA    "{\\\"level\\\":1,\\\"text\\\":\\\"too many requests\\\"}"
-#define DATA_N  "38"
-#define ASKED   "{\\\"topic\\\":\\\"" TOPIC "\\\",\\\"data\\\":" DATA "}"
-#define ASKED_N "65"
+#define TOPIC  "alert.x"
+#define DATA   "{\\\"level\\\":1,\\\"text\\\":\\\"too many requests\\\"}"
+#define DATA_N "38"
 /* What stands between is done as often as there are PUBLISHES. */
 #define LOOP "(local.set $i (i32.const 1000)) (loop $l "
 #define END  " (br_if $l (local.tee $i (i32.sub (local.get $i) (i32.const 1)))))"
@@ -52,10 +50,10 @@ static const char wapc[] =
     " (import \"wapc\" \"__host_call\""
     "  (func $call (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"
     " (memory (export \"memory\") 1)"
-    " (data (i32.const 64) \"outriderbuspublish\") (data (i32.const 128) \"" ASKED "\")"
+    " (data (i32.const 64) \"outriderpublish" TOPIC "\") (data (i32.const 128) \"" DATA "\")"
     " (func (export \"__guest_call\") (param i32 i32) (result i32) (local $i i32)"
-    "  " LOOP "(drop (call $call (i32.const 64) (i32.const 8) (i32.const 72) (i32.const 3)"
-    " (i32.const 75) (i32.const 7) (i32.const 128) (i32.const " ASKED_N ")))" END
+    "  " LOOP "(drop (call $call (i32.const 64) (i32.const 8) (i32.const 72) (i32.const 7)"
+    " (i32.const 79) (i32.const 7) (i32.const 128) (i32.const " DATA_N ")))" END
     "  (i32.const 1)))";
 
 static const char wit[] =

@@ -75,17 +75,7 @@ OG_SHARED int og_publish(const char *topic, og_str data)
     if (data.at == NULL) {
         return og_fail("publish: the data is absent (did the JSON fit its buffer?)");
     }
-    size_t cap = data.len + name.len * 6 + 32; /* every byte of the name may need \u00XX */
-    char *text = og_new(cap);
-    if (text == NULL) {
-        return og_fail("no memory to publish");
-    }
-    og_writer w = og_json_object(text, cap);
-    og_put_str(&w, "topic", name);
-    if (data.len > 0) {
-        og_put_raw(&w, "data", data);
-    }
-    og_str answer = og_w_call_(OG_STR("bus"), OG_STR("publish"), og_json_end(&w));
+    og_str answer = og_w_call_(OG_STR("publish"), name, data);
     return answer.at != NULL ? OG_OK : OG_FAILED;
 }
 

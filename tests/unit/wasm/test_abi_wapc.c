@@ -362,13 +362,16 @@ T(host_calls_reach_the_operation_they_name)
     CHECK_INT(ask(&w, "outrider", "bus", "publish", "{\"topic\":\"a.b\",\"data\":{\"x\":[1]}}"),
               OTR_OK);
     CHECK_INT(ask(&w, "outrider", "bus", "publish", "{\"topic\":\"empty\"}"), OTR_OK);
+    CHECK_INT(ask(&w, "outrider", "publish", "c.d", "[2]"), OTR_OK);
+    CHECK_INT(ask(&w, "outrider", "publish", "denied", "[2]"), OTR_EINVAL);
     CHECK_INT(ask(&w, "outrider", "config", "get", "color"), OTR_OK);
     CHECK_STR(otr_buf_text(&w.out), "green");
     CHECK_INT(ask(&w, "outrider", "log", "warn", "careful"), OTR_OK);
     CHECK_INT(ask(&w, "outrider", "log", "trace", "noise"), OTR_OK);
     CHECK_INT(ask(&w, "outrider", "kv", "get", "some key"), OTR_OK);
     CHECK_STR(otr_buf_text(&w.out), "some key");
-    CHECK_STR(w.host.log, "publish a.b {\"x\":[1]}|publish empty |config color|log 2 careful|"
+    CHECK_STR(w.host.log, "publish a.b {\"x\":[1]}|publish empty |publish c.d [2]|publish denied "
+                          "[2]|config color|log 2 careful|"
                           "log -1 noise|call kv.get some key|");
 }
 
