@@ -271,7 +271,7 @@ fn open(pooling: bool) -> Result<Components> {
         let mut p = PoolingAllocationConfig::default();
         // 1,000 instances of up to two memories, some spare for those being replaced.
         p.total_memories(2080).total_tables(4160).total_core_instances(8320).total_component_instances(1040);
-        p.max_memories_per_component(8).max_tables_per_component(8).max_core_instances_per_component(16);
+        p.max_memories_per_component(8).max_tables_per_component(8).max_core_instances_per_component(64);
         p.linear_memory_keep_resident(64 << 10).max_component_instance_size(4 << 20).max_core_instance_size(4 << 20);
         c.allocation_strategy(InstanceAllocationStrategy::Pooling(p));
     }

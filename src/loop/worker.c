@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -28,7 +30,8 @@ typedef struct job_list {
 enum {
     STUCK_MS = 3, /* a job that runs for longer holds its thread for itself */
     LOOK_MS = 2,
-    LINGER_S = 10, /* a thread above the base number ends after so long without work */
+    LINGER_S = 10,   /* a thread above the base number ends after so long without work */
+    STUCK_NICE = 10, /* added to the priority number of a thread while its job runs long */
 };
 
 typedef enum thread_state { THREAD_NONE, THREAD_RUNS, THREAD_ENDED } thread_state;
@@ -38,6 +41,8 @@ typedef struct worker {
     otr_pool *pool;
     thread_state state; /* lock; ENDED: still to be joined */
     uint64_t began_ns;  /* lock: when its job began; 0: it has none */
+    pid_t tid;          /* lock; 0: not running yet */
+    bool slowed;        /* lock: it has a lower priority for its long job */
 } worker;
 
 /* Fields are the loop thread's, or guarded by the pool's lock where it says so. */
@@ -62,7 +67,8 @@ struct otr_pool {
     unsigned n_strands;
     bool freed;
     bool delivering;
-    bool looking;    /* `look` runs: strands wait and no thread does */
+    bool looking;    /* `look` runs: a job does */
+    int nice;        /* priority number of the process */
     otr_timer *look; /* NULL: the pool does not grow */
     otr_post post;
     pthread_mutex_t lock;
@@ -134,10 +140,26 @@ static void finish_job(otr_pool *pool, job *j, otr_code rc)
     }
 }
 
-/* With the lock, which it gives up while the job runs. */
-static void run_job(worker *w, otr_strand *strand)
+/* With the lock. A job that runs long gives way to the others and to the loop: a guest that spins
+ * must not take half of their time. Linux has a priority for each thread (setpriority(2)). */
+static void slow_down(worker *w)
+{
+    w->slowed = setpriority(PRIO_PROCESS, (id_t)w->tid, w->pool->nice + STUCK_NICE) == 0;
+}
+
+/* With the lock, on the thread itself. False: only root may raise a priority again. */
+static bool restore_priority(worker *w)
+{
+    w->slowed = setpriority(PRIO_PROCESS, (id_t)w->tid, w->pool->nice) != 0;
+    return !w->slowed;
+}
+
+/* With the lock, which it gives up while the job runs. False: the thread is not as fast any more
+ * as it was. */
+static bool run_job(worker *w, otr_strand *strand)
 {
     otr_pool *pool = w->pool;
+    bool spent;
     live_remove(pool, strand);
     job *j = list_pop(&strand->waiting);
     strand->n_waiting--;
@@ -147,12 +169,14 @@ static void run_job(worker *w, otr_strand *strand)
     otr_code rc = j->fn(strand, j->arg);
     pthread_mutex_lock(&pool->lock);
     w->began_ns = 0;
+    spent = w->slowed && !restore_priority(w);
     strand->running = false;
     atomic_store_explicit(&strand->stop, false, memory_order_relaxed);
     if (strand->n_waiting > 0) {
         live_append(pool, strand);
     }
     finish_job(pool, j, rc); /* from here on the strand may go as soon as the lock is free */
+    return !spent;
 }
 
 /* With the lock. False: this thread is one too many. */
@@ -178,10 +202,15 @@ static void *work(void *arg)
     worker *w = arg;
     otr_pool *pool = w->pool;
     pthread_mutex_lock(&pool->lock);
+    w->tid = gettid();
     for (;;) {
+        bool fit = true;
         if (pool->n_live > 0) {
-            run_job(w, pool->live.next_live);
+            fit = run_job(w, pool->live.next_live);
         } else if (pool->stopping || !wait_for_work(pool)) {
+            break;
+        }
+        if (!fit && !pool->stopping) { /* another one takes its place, made by the loop's thread */
             break;
         }
     }
@@ -222,6 +251,8 @@ static int start_thread(otr_pool *pool)
     }
     w->pool = pool;
     w->began_ns = 0;
+    w->tid = 0;
+    w->slowed = false;
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int rc = pthread_create(&w->thread, NULL, work, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -235,32 +266,43 @@ static int start_thread(otr_pool *pool)
 
 /* ---- growth ---- */
 
-/* With the lock. */
-static unsigned count_stuck(const otr_pool *pool)
+/* With the lock. Counts those whose job runs long, and slows them down. */
+static unsigned count_stuck(otr_pool *pool, unsigned *ret_busy)
 {
     uint64_t now = otr_now_ns();
-    unsigned n = 0;
+    unsigned n = 0, busy = 0;
     for (unsigned i = 0; i < pool->max_threads; i++) {
-        const worker *w = &pool->workers[i];
-        bool busy = w->state == THREAD_RUNS && w->began_ns != 0;
-        n += busy && now - w->began_ns >= STUCK_MS * OTR_NS_PER_MS ? 1 : 0;
+        worker *w = &pool->workers[i];
+        if (w->state != THREAD_RUNS || w->began_ns == 0) {
+            continue;
+        }
+        busy++;
+        if (now - w->began_ns >= STUCK_MS * OTR_NS_PER_MS) {
+            n++;
+            if (!w->slowed) {
+                slow_down(w);
+            }
+        }
     }
+    *ret_busy = busy;
     return n;
 }
 
-/* Every few milliseconds while strands wait and no thread does: long jobs must not hold up short
- * ones. A thread that cannot be made is tried again the next time. */
+/* Every few milliseconds while there are jobs: long ones must not hold up short ones. A thread that
+ * cannot be made is tried again the next time. */
 static void look(void *arg)
 {
     otr_pool *pool = arg;
     pthread_mutex_lock(&pool->lock);
+    unsigned busy, stuck = count_stuck(pool, &busy);
     bool wanting = pool->n_live > 0 && pool->n_idle == 0;
     if (wanting && pool->n_threads < pool->max_threads &&
-        pool->n_threads - count_stuck(pool) < pool->base_threads) {
+        pool->n_threads - stuck < pool->base_threads) {
         (void)start_thread(pool);
     }
+    bool over = busy == 0 && pool->n_live == 0;
     pthread_mutex_unlock(&pool->lock);
-    if (!wanting) {
+    if (over) {
         pool->looking = false;
         otr_timer_stop(pool->look);
     }
@@ -323,6 +365,7 @@ otr_code otr_pool_new(otr_loop *loop, unsigned threads, otr_pool **ret, otr_err 
     pool->loop = loop;
     pool->base_threads = pool->max_threads = threads;
     pool->workers = workers;
+    pool->nice = getpriority(PRIO_PROCESS, 0);
     pool->live.next_live = pool->live.prev_live = &pool->live;
     list_init(&pool->done);
     (void)pthread_mutex_init(&pool->lock, NULL);
@@ -497,9 +540,7 @@ static otr_code queue_job(otr_pool *pool, otr_strand *strand, job *j, otr_err *e
     if (becomes_live) {
         live_append(pool, strand);
         pthread_cond_signal(&pool->work);
-        if (pool->n_live > pool->n_idle) {
-            begin_to_look(pool);
-        }
+        begin_to_look(pool);
     }
     return OTR_OK;
 }

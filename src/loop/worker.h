@@ -4,7 +4,8 @@
  * A job belongs to one strand; jobs of a strand run one at a time and in order, on any thread of
  * the pool. Completions arrive on the loop thread, exactly once for each job, also for cancelled
  * ones. Threads start with the first job and are never more than the pool's size; a pool that may
- * grow adds some for jobs that run long, so that short ones go on beside them.
+ * grow adds some for jobs that run long, so that short ones go on beside them, and gives those of
+ * long jobs a lower priority until they end.
  *
  * Thread: loop, except otr_worker_should_stop() (worker).
  */

@@ -1,5 +1,6 @@
 #include <sched.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <uv.h>
 
 #include "base/clock.h"
@@ -258,6 +259,44 @@ T(a_long_job_does_not_hold_up_another_strand)
     CHECK_INT(rc, OTR_OK);
     CHECK_INT(beside, 1);
     CHECK_INT(slow.done_calls, 1);
+}
+
+/* Runs until its thread has a lower priority than the process. */
+static otr_code until_slowed(otr_strand *strand, void *arg)
+{
+    (void)strand;
+    task *t = arg;
+    uint64_t end = uv_hrtime() + 20 * OTR_NS_PER_S;
+    while (getpriority(PRIO_PROCESS, 0) <= t->number && uv_hrtime() < end) {
+        sched_yield();
+    }
+    t->ran_as = getpriority(PRIO_PROCESS, 0);
+    return OTR_OK;
+}
+
+static otr_code note_priority(otr_strand *strand, void *arg)
+{
+    (void)strand;
+    task *t = arg;
+    t->ran_as = getpriority(PRIO_PROCESS, 0);
+    return OTR_OK;
+}
+
+T(a_long_job_gives_way_and_the_next_one_does_not)
+{
+    OTR_CLEANUP(free_bench) bench b = { 0 };
+    otr_err e = { 0 };
+    int usual = getpriority(PRIO_PROCESS, 0);
+    task slow = { .number = usual }, next = { 0 };
+    REQUIRE_OK(make_bench(&b, 1, 1, &e), e);
+    REQUIRE_OK(otr_pool_grow(b.pool, 2, &e), e);
+    REQUIRE_OK(otr_worker_submit(b.strand, until_slowed, on_done, &slow, &e), e);
+    step_until_idle(&b, b.strand);
+    CHECK(slow.ran_as > usual);
+    REQUIRE_OK(otr_worker_submit(b.strand, note_priority, on_done, &next, &e), e);
+    step_until_idle(&b, b.strand);
+    CHECK_INT(next.ran_as, usual);
+    CHECK_INT(next.done_calls, 1);
 }
 
 T(a_pool_grows_to_its_most_threads_only)
