@@ -10,7 +10,11 @@
 #include "plugin/internal.h"
 #include "plugin/source.h"
 
-enum { SLICE_NS = 2000000 }; /* a batch hands its results to the loop at least this often */
+enum {
+    SLICE_NS = 2000000,     /* a batch hands its results to the loop at least this often */
+    BUFFER_BYTES = 1 << 20, /* a buffer that has grown beyond this is not kept */
+};
+#define REST_NS OTR_NS_PER_S /* memory is given back at most once in this time */
 
 /* ---- load ---- */
 
@@ -273,6 +277,25 @@ static otr_code process_one(otr_guest_job *job, const otr_guest_item *item, otr_
     return OTR_OK;
 }
 
+static void shrink(otr_buf *buf)
+{
+    if (buf->cap > BUFFER_BYTES) {
+        otr_buf_deinit(buf);
+    }
+}
+
+/* Nothing waits: what large messages took may go. Not after each of many, which would take it
+ * again at once. */
+static void rest(otr_guest_job *job, uint64_t now_ns)
+{
+    if (job->next == job->n && now_ns - job->rested_ns >= REST_NS) {
+        job->rested_ns = now_ns;
+        otr_guest_rest(job->guest);
+        shrink(&job->output);
+        shrink(&job->scratch);
+    }
+}
+
 static otr_code run_process(otr_strand *strand, otr_guest_job *job, otr_err *err)
 {
     uint64_t now = otr_now_ns(), end = now + SLICE_NS;
@@ -290,6 +313,7 @@ static otr_code run_process(otr_strand *strand, otr_guest_job *job, otr_err *err
             break;
         }
     }
+    rest(job, now);
     return OTR_OK;
 }
 

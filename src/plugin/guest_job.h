@@ -48,6 +48,7 @@ typedef struct otr_guest_job {
     otr_loop *loop;
     const otr_bus *bus;   /* for the loop's half, which hands over its facts; NULL: none */
     uint64_t deadline_ns; /* CLOSE: not later than this */
+    uint64_t rested_ns;   /* when memory was last given back */
     bool drop_code;
 
     otr_guest_code *code;

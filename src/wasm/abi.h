@@ -49,6 +49,8 @@ struct otr_abi_ops {
      * `finish` fails when the guest says that something went wrong, else appends its output. */
     otr_code (*begin)(otr_guest *g, const otr_guest_ask *ask, otr_err *err);
     otr_code (*finish)(otr_guest *g, const otr_guest_ask *ask, otr_buf *out, otr_err *err);
+    /* Optional. Between calls: gives back memory that only the last calls needed. */
+    void (*rest)(otr_guest *g);
     /* Also after a trap: must not call into the guest. */
     void (*detach)(otr_guest *g);
 };

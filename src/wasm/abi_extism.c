@@ -18,123 +18,17 @@
 enum {
     ROOT = OTR_EXTISM_ROOT_BYTES,
     HEADER = OTR_EXTISM_HEADER_BYTES,
-    PIECE = 8192, /* with its copy it lies in any processor's first cache */
+    PIECE = 8192,         /* with its copy it lies in any processor's first cache */
+    KEEP_BYTES = 1 << 20, /* of the kernel's memory, between calls that are far apart */
 };
 static const uint64_t key_step = UINT64_C(0x9e3779b97f4a7c10);
 
 static const otr_bytes kernel_text = { otr_extism_kernel_wat, sizeof(otr_extism_kernel_wat) };
 static const otr_kernel kernel = { &kernel_text, { "extism:host/env", "env", NULL } };
 
-/* ---- blocks ---- */
-
-/* Wasm is little-endian whatever we run on. */
-static uint64_t load(const uint8_t *p)
-{
-    uint64_t value;
-    memcpy(&value, p, sizeof(value));
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    value = __builtin_bswap64(value);
-#endif
-    return value;
-}
-
-static void store(uint8_t *p, uint64_t value)
-{
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    value = __builtin_bswap64(value);
-#endif
-    memcpy(p, &value, sizeof(value));
-}
-
-static uint64_t word(const uint8_t *root, size_t k)
-{
-    return load(root + 8 * k);
-}
-
 static uint64_t round_up(uint64_t n)
 {
     return (n + 15) & ~UINT64_C(15);
-}
-
-otr_code otr_extism_view(otr_instance *inst, uint64_t handle, const char *what, otr_bytes *ret,
-                         otr_err *err)
-{
-    uint8_t *root, *header, *data;
-    if (handle == 0) {
-        *ret = (otr_bytes){ NULL, 0 };
-        return OTR_OK;
-    }
-    otr_code rc = inst->ops->memory(inst, OTR_EXTISM_KERNEL, 0, ROOT, &root, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    if (handle >= ROOT + HEADER && handle < word(root, OTR_EXTISM_TOP) &&
-        inst->ops->memory(inst, OTR_EXTISM_KERNEL, handle - HEADER, HEADER, &header, NULL) ==
-            OTR_OK &&
-        load(header) == (handle ^ word(root, OTR_EXTISM_KEY)) + 1) {
-        uint64_t length = load(header + 8) & UINT32_MAX;
-        if (inst->ops->memory(inst, OTR_EXTISM_KERNEL, handle, length, &data, NULL) == OTR_OK) {
-            *ret = (otr_bytes){ data, (size_t)length };
-            return OTR_OK;
-        }
-    }
-    return otr_fail(err, OTR_EINVAL, "%s: %llu is not a handle of Extism memory", what,
-                    (unsigned long long)handle);
-}
-
-static const otr_func *kernel_alloc(otr_extism *x, otr_instance *inst)
-{
-    if (x->alloc == NULL) { /* a module's own start function may ask before attach() */
-        x->alloc = inst->ops->func(inst, OTR_EXTISM_KERNEL, "alloc");
-    }
-    return x->alloc;
-}
-
-otr_code otr_extism_give(otr_guest *g, otr_instance *inst, otr_bytes bytes, uint64_t *ret,
-                         otr_err *err)
-{
-    otr_extism *x = g->state;
-    otr_val vals[1] = { { .i64 = (int64_t)bytes.n } };
-    uint8_t *data;
-    if (bytes.n == 0) {
-        *ret = 0;
-        return OTR_OK;
-    }
-    const otr_call call = { kernel_alloc(x, inst), vals, x->deadline_ns };
-    if (call.func == NULL) {
-        return otr_fail_nomem(err);
-    }
-    otr_code rc = inst->ops->call(inst, &call, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    uint64_t at = (uint64_t)vals[0].i64;
-    if (at == 0) {
-        return otr_fail(err, OTR_EQUOTA, "no room for %zu bytes in the guest's memory", bytes.n);
-    }
-    rc = inst->ops->memory(inst, OTR_EXTISM_KERNEL, at, bytes.n, &data, err);
-    if (rc == OTR_OK) {
-        memcpy(data, bytes.p, bytes.n);
-        *ret = at;
-    }
-    return rc;
-}
-
-otr_code otr_extism_set_error(otr_guest *g, otr_instance *inst, const char *text, otr_err *err)
-{
-    otr_extism *x = g->state;
-    uint64_t at;
-    uint8_t *root;
-    otr_code rc = otr_extism_give(g, inst, otr_bytes_of(text), &at, err);
-    if (rc == OTR_OK) {
-        rc = inst->ops->memory(inst, OTR_EXTISM_KERNEL, 0, ROOT, &root, err);
-    }
-    if (rc == OTR_OK) {
-        store(root + 8 * OTR_EXTISM_ERROR, at);
-        x->refused = at;
-        x->refused_key = x->key;
-    }
-    return rc;
 }
 
 /* ---- what a module must have ---- */
@@ -236,7 +130,7 @@ static otr_code attach(otr_guest *g, uint64_t deadline_ns, otr_err *err)
     x->key = key_step;         /* as in the kernel's data */
     x->room_bytes = 64 * 1024; /* a page, as the kernel declares */
     otr_buf_init(&x->http_headers, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
-    if (kernel_alloc(x, g->inst) == NULL) {
+    if (otr_extism_alloc(x, g->inst) == NULL) {
         return otr_fail_nomem(err);
     }
     if (exports(info, "hs_init", &hs_init)) {
@@ -362,7 +256,7 @@ static inline otr_code window(otr_guest *g, uint64_t end, uint8_t **ret, otr_err
 static void zero_used(otr_guest *g, uint8_t **base, uint64_t end)
 {
     otr_extism *x = g->state;
-    uint64_t high = word(*base, OTR_EXTISM_HIGH), clean = x->clean_at;
+    uint64_t high = otr_extism_word(*base, OTR_EXTISM_HIGH), clean = x->clean_at;
     if (high > end && (high <= x->room_bytes || window(g, high, base, NULL) == OTR_OK)) {
         if (clean > end && clean < high) {
             memset(*base + end, 0, (size_t)(clean - end));
@@ -380,24 +274,24 @@ static void zero_used(otr_guest *g, uint8_t **base, uint64_t end)
 /* Word by word: this is a third of a small call when left to memset. */
 static void put_root(uint8_t *base, uint64_t key, uint64_t end, uint64_t input)
 {
-    store(base, 0);
-    store(base + 8 * OTR_EXTISM_INPUT_OFFSET, input > 0 ? ROOT + HEADER : 0);
-    store(base + 8 * OTR_EXTISM_INPUT_LENGTH, input);
-    store(base + 8 * OTR_EXTISM_OUTPUT_OFFSET, 0);
-    store(base + 8 * OTR_EXTISM_OUTPUT_LENGTH, 0);
-    store(base + 8 * OTR_EXTISM_ERROR, 0);
-    store(base + 8 * OTR_EXTISM_INPUT_LIMIT, input > 7 ? input - 7 : 0);
-    store(base + 8 * OTR_EXTISM_KEY, key);
-    store(base + 8 * OTR_EXTISM_TOP, end);
-    store(base + 8 * OTR_EXTISM_LISTS, 0);
-    store(base + 8 * OTR_EXTISM_HIGH, end);
+    otr_extism_store(base, 0);
+    otr_extism_store(base + 8 * OTR_EXTISM_INPUT_OFFSET, input > 0 ? ROOT + HEADER : 0);
+    otr_extism_store(base + 8 * OTR_EXTISM_INPUT_LENGTH, input);
+    otr_extism_store(base + 8 * OTR_EXTISM_OUTPUT_OFFSET, 0);
+    otr_extism_store(base + 8 * OTR_EXTISM_OUTPUT_LENGTH, 0);
+    otr_extism_store(base + 8 * OTR_EXTISM_ERROR, 0);
+    otr_extism_store(base + 8 * OTR_EXTISM_INPUT_LIMIT, input > 7 ? input - 7 : 0);
+    otr_extism_store(base + 8 * OTR_EXTISM_KEY, key);
+    otr_extism_store(base + 8 * OTR_EXTISM_TOP, end);
+    otr_extism_store(base + 8 * OTR_EXTISM_LISTS, 0);
+    otr_extism_store(base + 8 * OTR_EXTISM_HIGH, end);
 }
 
 static void put_input(uint8_t *block, uint64_t key, otr_bytes in)
 {
     uint64_t size = round_up(in.n);
-    store(block, ((ROOT + HEADER) ^ key) + 1);
-    store(block + 8, size << 32 | in.n);
+    otr_extism_store(block, ((ROOT + HEADER) ^ key) + 1);
+    otr_extism_store(block + 8, size << 32 | in.n);
     memcpy(block + HEADER, in.p, in.n);
     if (size > in.n) {
         memset(block + HEADER + in.n, 0, (size_t)(size - in.n));
@@ -417,6 +311,8 @@ static otr_code reset(otr_guest *g, otr_bytes in, uint64_t deadline_ns, otr_err 
     if (rc != OTR_OK) {
         return rc;
     }
+    uint64_t high = otr_extism_word(base, OTR_EXTISM_HIGH);
+    x->peak = high > x->peak ? high : x->peak;
     if (g->spec.zeroing == OTR_ZERO_USED) {
         zero_used(g, &base, end);
     }
@@ -426,6 +322,23 @@ static otr_code reset(otr_guest *g, otr_bytes in, uint64_t deadline_ns, otr_err 
         put_input(base + ROOT, x->key, in);
     }
     return OTR_OK;
+}
+
+/* What lies beyond KEEP_BYTES goes back to the system. It is zero then, so the next call has less
+ * to zero. The mark is the guest's to write: a wrong one costs or saves a release, nothing else. */
+static void rest(otr_guest *g)
+{
+    otr_extism *x = g->state;
+    if (x->base == NULL || g->inst->ops->release == NULL) {
+        return;
+    }
+    uint64_t high = otr_extism_word(x->base, OTR_EXTISM_HIGH);
+    if (high > KEEP_BYTES || x->peak > KEEP_BYTES) {
+        g->inst->ops->release(g->inst, OTR_EXTISM_KERNEL, KEEP_BYTES);
+        otr_extism_store(x->base + 8 * OTR_EXTISM_HIGH, high < KEEP_BYTES ? high : KEEP_BYTES);
+        x->clean_at = 0;
+        x->peak = 0;
+    }
 }
 
 /* Whether a call ended badly. Its result decides; with 0, or none, an error that the guest set is
@@ -484,11 +397,12 @@ static otr_code collect(otr_guest *g, const char *op, int32_t code, otr_buf *out
     if (rc != OTR_OK) {
         return rc;
     }
-    uint64_t error = word(base, OTR_EXTISM_ERROR);
+    uint64_t error = otr_extism_word(base, OTR_EXTISM_ERROR);
     if (OTR_UNLIKELY(error != 0 || code != 0) && ended_badly(x, error, code)) {
         return failed(g, op, error, code, err);
     }
-    uint64_t at = word(base, OTR_EXTISM_OUTPUT_OFFSET), n = word(base, OTR_EXTISM_OUTPUT_LENGTH);
+    uint64_t at = otr_extism_word(base, OTR_EXTISM_OUTPUT_OFFSET),
+             n = otr_extism_word(base, OTR_EXTISM_OUTPUT_LENGTH);
     if (n == 0) {
         return OTR_OK;
     }
@@ -557,7 +471,7 @@ static otr_code finish(otr_guest *g, const otr_guest_ask *ask, otr_buf *out, otr
     if (rc != OTR_OK) {
         return rc;
     }
-    uint64_t error = word(base, OTR_EXTISM_ERROR);
+    uint64_t error = otr_extism_word(base, OTR_EXTISM_ERROR);
     if (error != 0) {
         return failed(g, ask->op, error, 0, err);
     }
@@ -579,5 +493,6 @@ const otr_abi_ops otr_abi_extism = {
     .invoke = invoke,
     .begin = begin,
     .finish = finish,
+    .rest = rest,
     .detach = detach,
 };

@@ -9,6 +9,8 @@
 #ifndef OTR_WASM_ABI_EXTISM_H
 #define OTR_WASM_ABI_EXTISM_H
 
+#include <string.h>
+
 #include "base/buf.h"
 #include "wasm/abi.h"
 
@@ -53,6 +55,7 @@ typedef struct otr_extism {
     uint8_t *base;         /* of the kernel's memory when that stays where it is; else NULL */
     uint64_t clean_at;     /* the last answer lay here and is zeroed; 0: none is */
     uint64_t clean_bytes;
+    uint64_t peak;        /* the most that a call had allocated since the last rest() */
     uint64_t key;         /* of the running call, see the kernel's word 7 */
     uint64_t deadline_ns; /* of the running call */
     otr_extism_operation operations[OTR_EXTISM_OPERATIONS]; /* those asked so far */
@@ -80,6 +83,32 @@ enum {
 };
 enum { OTR_EXTISM_ROOT_BYTES = 512, OTR_EXTISM_HEADER_BYTES = 16, OTR_EXTISM_KERNEL = 0 };
 
+/* Wasm is little-endian whatever we run on. */
+static inline uint64_t otr_extism_load(const uint8_t *p)
+{
+    uint64_t value;
+    memcpy(&value, p, sizeof(value));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = __builtin_bswap64(value);
+#endif
+    return value;
+}
+
+static inline void otr_extism_store(uint8_t *p, uint64_t value)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = __builtin_bswap64(value);
+#endif
+    memcpy(p, &value, sizeof(value));
+}
+
+static inline uint64_t otr_extism_word(const uint8_t *root, size_t k)
+{
+    return otr_extism_load(root + 8 * k);
+}
+
+/* The kernel's alloc(); NULL when memory is out. */
+const otr_func *otr_extism_alloc(otr_extism *x, otr_instance *inst);
 /* The block behind `handle`; the view holds until Wasm runs. Handle 0 is an empty view. A value
  * that is no handle: OTR_EINVAL, and the text calls it `what`. */
 otr_code otr_extism_view(otr_instance *inst, uint64_t handle, const char *what, otr_bytes *ret,

@@ -191,6 +191,9 @@ typedef struct otr_engine_ops {
     otr_code (*memory)(otr_instance *i, int link, uint64_t at, uint64_t len, uint8_t **ret,
                        otr_err *err);
     uint64_t (*memory_bytes)(otr_instance *i); /* all memories together, now */
+    /* Optional. Between calls: zeroes the memory of link `link` from `at` on, a multiple of 64 KiB,
+     * by giving its pages back to the system. Its size stays. Does nothing where it cannot. */
+    void (*release)(otr_instance *i, int link, uint64_t at);
     /* From another thread: the running or next call ends as past its deadline. */
     void (*interrupt)(otr_instance *i);
     /* The process's exit code if the guest called WASI proc_exit, else -1. Code 0 is how a start

@@ -83,6 +83,7 @@ const otr_engine_ops otr_engine_wasmtime = {
     .call = otr_wasmtime_call,
     .memory = otr_wasmtime_memory,
     .memory_bytes = otr_wasmtime_memory_bytes,
+    .release = otr_wasmtime_release,
     .interrupt = otr_wasmtime_interrupt,
     .exit_code = otr_wasmtime_exit_code,
     .instance_free = otr_wasmtime_instance_free,

@@ -160,6 +160,7 @@ otr_code otr_wasmtime_call(otr_instance *base, const otr_call *call, otr_err *er
 otr_code otr_wasmtime_memory(otr_instance *base, int link, uint64_t at, uint64_t len, uint8_t **ret,
                              otr_err *err);
 uint64_t otr_wasmtime_memory_bytes(otr_instance *base);
+void otr_wasmtime_release(otr_instance *base, int link, uint64_t at);
 void otr_wasmtime_interrupt(otr_instance *base);
 int otr_wasmtime_exit_code(const otr_instance *base);
 wasm_trap_t *otr_wasmtime_host_call(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include "base/clock.h"
 #include "wasm/engine_wasmtime.h"
@@ -240,6 +241,20 @@ uint64_t otr_wasmtime_memory_bytes(otr_instance *base)
         }
     }
     return sum;
+}
+
+void otr_wasmtime_release(otr_instance *base, int link, uint64_t at)
+{
+    wt_instance *i = (wt_instance *)base;
+    const wt_part *part = part_of(i, link);
+    if (part == NULL || !part->has_memory || !i->engine->memories_stay || i->dead) {
+        return;
+    }
+    uint64_t size = wasmtime_memory_data_size(i->context, &part->memory);
+    if (at < size) { /* anonymous memory, private to the process: the next look finds zeroes */
+        (void)madvise(wasmtime_memory_data(i->context, &part->memory) + at, (size_t)(size - at),
+                      MADV_DONTNEED);
+    }
 }
 
 void otr_wasmtime_interrupt(otr_instance *base)

@@ -230,6 +230,13 @@ uint64_t otr_guest_memory_bytes(otr_guest *g)
     return g->inst->ops->memory_bytes(g->inst);
 }
 
+void otr_guest_rest(otr_guest *g)
+{
+    if (g->abi->rest != NULL && !g->dead && !g->running) {
+        g->abi->rest(g);
+    }
+}
+
 void otr_guest_cancel(otr_guest *g)
 {
     g->inst->ops->interrupt(g->inst);

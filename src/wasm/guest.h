@@ -167,6 +167,9 @@ otr_code otr_guest_swap(otr_guest *g, otr_guest_code *code, otr_err *err) OTR_MU
 
 bool otr_guest_dead(const otr_guest *g);
 uint64_t otr_guest_memory_bytes(otr_guest *g);
+/* Between calls, when the next one may be long in coming: gives back to the system what memory only
+ * large inputs and answers needed, as far as the ABI lets us know. Sizes and limits stay. */
+void otr_guest_rest(otr_guest *g);
 /* The running or next call ends as past its deadline, and the guest is dead. */
 void otr_guest_cancel(otr_guest *g);
 

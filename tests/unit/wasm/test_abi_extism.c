@@ -460,6 +460,35 @@ T(zeroing_can_be_turned_off)
     CHECK_INT(probe_result(g, length), 0);
 }
 
+/* What is given back is found zero; the first megabyte is kept. */
+T(rest_gives_back_what_a_large_call_took)
+{
+    const otr_guest_spec spec = { .name = "probe", .ops = &host_ops, .zeroing = OTR_ZERO_NEVER };
+    otr_err err = { 0 };
+    OWNED_GUEST g = NULL;
+    (void)fresh();
+    REQUIRE_OK(otr_guest_new(probes[0], &spec, &g, &err), err);
+    if (!g->inst->steady) {
+        otr_test_skip("memories move here: the address space is limited");
+        return;
+    }
+    uint32_t at = do1(P_alloc, V(4 << 20));
+    (void)do2(P_store_u64, RV(at, 64), V(42));
+    (void)do2(P_store_u64, RV(at, 3 << 20), V(43));
+    REQUIRE_OK(run(&program, g, &err), err);
+    int64_t old = (int64_t)probe_result(g, at);
+    otr_guest_rest(g);
+    program.n = 0;
+    uint32_t near = do1(P_load_u64, V(old + 64)), far = do1(P_load_u64, V(old + (3 << 20)));
+    uint32_t again = do1(P_alloc, V(4 << 20));
+    (void)do2(P_store_u64, RV(again, 3 << 20), V(44));
+    uint32_t back = do1(P_load_u64, RV(again, 3 << 20));
+    REQUIRE_OK(run(&program, g, &err), err);
+    CHECK_INT(probe_result(g, near), 42);
+    CHECK_INT(probe_result(g, far), 0);
+    CHECK_INT(probe_result(g, back), 44);
+}
+
 /* ---- answers ---- */
 
 static void ranges_of_output(otr_guest *g, fake *host)
