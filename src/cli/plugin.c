@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -13,6 +12,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "cli/cli.h"
+#include "cli/input.h"
 #include "cli/plugin_args.h"
 #include "cli/plugin_bench.h"
 #include "cli/plugin_host.h"
@@ -176,17 +176,6 @@ static int read_options(options *o, int argc, char **argv, const char **ret_posi
 }
 
 /* ---- files and engine ---- */
-
-static otr_code read_input(const char *input, otr_buf *out, otr_err *err)
-{
-    if (input == NULL) {
-        return OTR_OK;
-    }
-    if (strcmp(input, "-") == 0) {
-        return otr_buf_read_fd(out, STDIN_FILENO, err);
-    }
-    return input[0] == '@' ? otr_buf_read_file(out, input + 1, err) : otr_buf_adds(out, input, err);
-}
 
 /* $XDG_CACHE_HOME/outrider/wasm: compiled code of the last calls; none without a home. */
 static void cache_dir(otr_buf *out)
@@ -395,7 +384,7 @@ static int call(int argc, char **argv)
     session s = { 0 };
     otr_err err = { 0 };
     otr_code rc = open_session(&s, &o, &err);
-    rc = rc == OTR_OK ? read_input(o.input, &s.in, &err) : rc;
+    rc = rc == OTR_OK ? otr_cli_read_input(o.input, &s.in, &err) : rc;
     int exit_code = rc == OTR_OK ? call_guest(&s, &o, &err) : EXIT_HOST;
     if (exit_code != 0) {
         (void)complain(o.file, err.msg);

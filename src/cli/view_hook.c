@@ -2,11 +2,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/input.h"
 #include "cli/view.h"
 #include "config/config.h"
 #include "net/unix_http.h"
@@ -68,17 +68,6 @@ static int print_result(const otr_view *v, const otr_buf *body)
     return allow ? OTR_VIEW_FINE : OTR_VIEW_NOT_FINE;
 }
 
-static otr_code read_input(const char *input, otr_buf *out, otr_err *err)
-{
-    if (input == NULL) {
-        return OTR_OK;
-    }
-    if (strcmp(input, "-") == 0) {
-        return otr_buf_read_fd(out, STDIN_FILENO, err);
-    }
-    return input[0] == '@' ? otr_buf_read_file(out, input + 1, err) : otr_buf_adds(out, input, err);
-}
-
 static otr_code read_question(const otr_view *v, otr_buf *input, uint64_t *ret_ms, otr_err *err)
 {
     uint64_t ns = 2 * OTR_NS_PER_S;
@@ -90,7 +79,7 @@ static otr_code read_question(const otr_view *v, otr_buf *input, uint64_t *ret_m
         return otr_wrap(err, rc, "--deadline %s", v->deadline);
     }
     *ret_ms = ns / OTR_NS_PER_MS;
-    rc = read_input(v->input, input, err);
+    rc = otr_cli_read_input(v->input, input, err);
     return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "--input %s", v->input);
 }
 

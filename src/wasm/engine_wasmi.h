@@ -21,6 +21,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "wasm/little_endian.h"
 
 typedef struct wi_engine {
     otr_engine base;
@@ -137,22 +138,6 @@ static inline uint8_t *wi_at(otr_instance *inst, int32_t at, uint64_t len)
     uint8_t *p = otr_wasmi_memory(((wi_instance *)inst)->store, SIZE_MAX, &size);
     uint64_t from = (uint32_t)at;
     return p != NULL && from <= size && len <= size - from ? p + from : NULL;
-}
-
-static inline uint64_t wi_load(const uint8_t *p, unsigned bytes)
-{
-    uint64_t v = 0;
-    for (unsigned i = bytes; i > 0; i--) {
-        v = v << 8 | p[i - 1];
-    }
-    return v;
-}
-
-static inline void wi_store(uint8_t *p, unsigned bytes, uint64_t v)
-{
-    for (unsigned i = 0; i < bytes; i++) {
-        p[i] = (uint8_t)(v >> (8 * i));
-    }
 }
 
 /* Ends a WASI function: its only result is an errno. */

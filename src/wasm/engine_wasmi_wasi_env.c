@@ -29,8 +29,8 @@ static int32_t list_sizes(otr_instance *inst, char **list, const otr_val *vals)
     for (; list != NULL && list[n] != NULL; n++) {
         bytes += strlen(list[n]) + 1;
     }
-    wi_store(ret_n, 4, n);
-    wi_store(ret_bytes, 4, bytes);
+    otr_le_store(ret_n, 4, n);
+    otr_le_store(ret_bytes, 4, bytes);
     return WASI_OK;
 }
 
@@ -45,7 +45,7 @@ static int32_t list_get(otr_instance *inst, char **list, const otr_val *vals)
         if (at == NULL || text == NULL) {
             return WASI_FAULT;
         }
-        wi_store(at, 4, to);
+        otr_le_store(at, 4, to);
         memcpy(text, list[k], bytes);
         to += bytes;
     }
@@ -89,7 +89,7 @@ static otr_code give_time(otr_instance *inst, otr_val *vals, int32_t at, uint64_
     if (ret == NULL) {
         return wi_answer(vals, WASI_FAULT);
     }
-    wi_store(ret, 8, ns);
+    otr_le_store(ret, 8, ns);
     return wi_answer(vals, WASI_OK);
 }
 
@@ -159,11 +159,11 @@ static uint64_t wait_of(const wi_instance *i, const uint8_t *sub, uint64_t now_n
     if (sub[8] != EVENT_CLOCK) {
         return 0;
     }
-    uint64_t timeout = wi_load(sub + 24, 8);
-    if ((wi_load(sub + 40, 2) & 1) == 0) {
+    uint64_t timeout = otr_le_load(sub + 24, 8);
+    if ((otr_le_load(sub + 40, 2) & 1) == 0) {
         return timeout;
     }
-    uint64_t clock = wi_load(sub + 16, 4) == REALTIME ? otr_wall_ns() : now_ns - i->born_ns;
+    uint64_t clock = otr_le_load(sub + 16, 4) == REALTIME ? otr_wall_ns() : now_ns - i->born_ns;
     return timeout > clock ? timeout - clock : 0;
 }
 
@@ -228,7 +228,7 @@ otr_code otr_wasmi_poll_oneoff(void *user, otr_instance *inst, otr_val *vals, ot
     }
     nap(i, least > UINT64_MAX - now ? UINT64_MAX : now + least);
     if (i->end == WI_END_NONE) {
-        wi_store(ret, 4, fire(i, subs, n, least, out));
+        otr_le_store(ret, 4, fire(i, subs, n, least, out));
     }
     otr_free(subs);
     return i->end == WI_END_NONE ? wi_answer(vals, WASI_OK)

@@ -67,8 +67,8 @@ otr_code otr_wasmi_fd_write(void *user, otr_instance *inst, otr_val *vals, otr_e
         return wi_answer(vals, WASI_FAULT);
     }
     for (uint32_t k = 0; k < n; k++) {
-        uint32_t len = (uint32_t)wi_load(pieces + (size_t)k * 8 + 4, 4);
-        const uint8_t *p = wi_at(inst, (int32_t)wi_load(pieces + (size_t)k * 8, 4), len);
+        uint32_t len = (uint32_t)otr_le_load(pieces + (size_t)k * 8 + 4, 4);
+        const uint8_t *p = wi_at(inst, (int32_t)otr_le_load(pieces + (size_t)k * 8, 4), len);
         if (p == NULL) {
             return wi_answer(vals, WASI_FAULT);
         }
@@ -76,7 +76,7 @@ otr_code otr_wasmi_fd_write(void *user, otr_instance *inst, otr_val *vals, otr_e
         otr_wasmi_take_text(inst, fd, p, len);
         sum += len;
     }
-    wi_store(ret, 4, sum);
+    otr_le_store(ret, 4, sum);
     return wi_answer(vals, WASI_OK);
 }
 
@@ -92,7 +92,7 @@ otr_code otr_wasmi_fd_read(void *user, otr_instance *inst, otr_val *vals, otr_er
     if (ret == NULL) {
         return wi_answer(vals, WASI_FAULT);
     }
-    wi_store(ret, 4, 0);
+    otr_le_store(ret, 4, 0);
     return wi_answer(vals, WASI_OK);
 }
 
@@ -133,7 +133,7 @@ otr_code otr_wasmi_fd_fdstat_get(void *user, otr_instance *inst, otr_val *vals, 
     }
     memset(ret, 0, 24);
     ret[0] = CHARACTER_DEVICE;
-    wi_store(ret + 8, 8, vals[0].i32 == 0 ? RIGHT_READ : RIGHT_WRITE);
+    otr_le_store(ret + 8, 8, vals[0].i32 == 0 ? RIGHT_READ : RIGHT_WRITE);
     return wi_answer(vals, WASI_OK);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "wasm/engine_wasmtime.h"
+#include "wasm/little_endian.h"
 #include "wasm/wasi_files.h"
 
 enum {
@@ -108,33 +109,17 @@ otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, otr_err *er
     return error == NULL ? OTR_OK : otr_wasmtime_fail(err, OTR_EINVAL, error, "WASI");
 }
 
-static uint64_t load(const uint8_t *p, unsigned bytes)
-{
-    uint64_t v = 0;
-    for (unsigned i = bytes; i > 0; i--) {
-        v = v << 8 | p[i - 1];
-    }
-    return v;
-}
-
-static void store(uint8_t *p, unsigned bytes, uint64_t v)
-{
-    for (unsigned i = 0; i < bytes; i++) {
-        p[i] = (uint8_t)(v >> (8 * i));
-    }
-}
-
 /* How long from now until the subscription fires; 0 for files, which are always ready. */
 static uint64_t wait_of(const wt_instance *i, const uint8_t *sub, uint64_t now_ns)
 {
     if (sub[8] != EVENT_CLOCK) {
         return 0;
     }
-    uint64_t timeout = load(sub + 24, 8);
-    if ((load(sub + 40, 2) & 1) == 0) {
+    uint64_t timeout = otr_le_load(sub + 24, 8);
+    if ((otr_le_load(sub + 40, 2) & 1) == 0) {
         return timeout;
     }
-    uint64_t clock = load(sub + 16, 4) == 0 ? otr_wall_ns() : now_ns - i->born_ns;
+    uint64_t clock = otr_le_load(sub + 16, 4) == 0 ? otr_wall_ns() : now_ns - i->born_ns;
     return timeout > clock ? timeout - clock : 0;
 }
 
@@ -230,7 +215,7 @@ static wasm_trap_t *poll_oneoff(void *env, wasmtime_caller_t *caller, wasmtime_v
     }
     wt_end end = nap(i, least > UINT64_MAX - now ? UINT64_MAX : now + least);
     if (end == WT_END_NONE) {
-        store(p.ret, 4, fire(i, subs, p.n, least, p.events));
+        otr_le_store(p.ret, 4, fire(i, subs, p.n, least, p.events));
     }
     otr_free(subs);
     return end == WT_END_NONE ? NULL : otr_wasmtime_stop(i, end);

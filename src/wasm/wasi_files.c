@@ -204,8 +204,8 @@ int32_t otr_wf_fd_prestat_get(const wf_call *c)
     if (ret == NULL) {
         return WF_FAULT;
     }
-    wf_store(ret, 4, 0);
-    wf_store(ret + 4, 4, strlen(s->preopen));
+    otr_le_store(ret, 4, 0);
+    otr_le_store(ret + 4, 4, strlen(s->preopen));
     return WF_OK;
 }
 

@@ -29,8 +29,8 @@ static int32_t take_pieces(const wf_call *c, struct iovec iov[PIECES_AT_ONCE], i
     int used = 0;
     size_t room = OTR_LIMIT_WASI_IO_BYTES;
     for (uint32_t k = 0; k < n && used < PIECES_AT_ONCE && room > 0; k++) {
-        size_t len = wf_load(pieces + (size_t)k * 8 + 4, 4);
-        uint8_t *p = wf_at(c, (uint32_t)wf_load(pieces + (size_t)k * 8, 4), len);
+        size_t len = otr_le_load(pieces + (size_t)k * 8 + 4, 4);
+        uint8_t *p = wf_at(c, (uint32_t)otr_le_load(pieces + (size_t)k * 8, 4), len);
         if (p == NULL) {
             return WF_FAULT;
         }
@@ -72,7 +72,7 @@ static int32_t transfer(const wf_call *c, wf_slot *s, direction d, uint64_t *at,
         struct stat st;
         *at = fstat(s->fd, &st) == 0 ? (uint64_t)st.st_size : *at;
     }
-    wf_store(ret, 4, (uint64_t)done);
+    otr_le_store(ret, 4, (uint64_t)done);
     return WF_OK;
 }
 
@@ -93,7 +93,7 @@ static int32_t standard(const wf_call *c, const wf_slot *s, direction d, uint8_t
         sum += len;
     }
     if (error == WF_OK) {
-        wf_store(ret, 4, sum);
+        otr_le_store(ret, 4, sum);
     }
     return error;
 }
@@ -184,7 +184,7 @@ int32_t otr_wf_fd_seek(const wf_call *c)
         return WF_INVAL;
     }
     s->position = (uint64_t)to;
-    wf_store(ret, 8, s->position);
+    otr_le_store(ret, 8, s->position);
     return WF_OK;
 }
 
@@ -200,7 +200,7 @@ int32_t otr_wf_fd_tell(const wf_call *c)
     if (ret == NULL) {
         return WF_FAULT;
     }
-    wf_store(ret, 8, s->position);
+    otr_le_store(ret, 8, s->position);
     return WF_OK;
 }
 
@@ -328,9 +328,9 @@ int32_t otr_wf_fd_fdstat_get(const wf_call *c)
     }
     memset(ret, 0, 24);
     ret[0] = types[s->kind];
-    wf_store(ret + 2, 2, s->flags);
-    wf_store(ret + 8, 8, rights_of(s));
-    wf_store(ret + 16, 8, s->kind == WF_DIR ? ALL_RIGHTS : rights_of(s));
+    otr_le_store(ret + 2, 2, s->flags);
+    otr_le_store(ret + 8, 8, rights_of(s));
+    otr_le_store(ret + 16, 8, s->kind == WF_DIR ? ALL_RIGHTS : rights_of(s));
     return WF_OK;
 }
 
@@ -389,9 +389,9 @@ static void put_entry(listing *l, const kernel_dirent *e, int dir)
     uint8_t head[DIRENT_BYTES] = { 0 };
     size_t n = strlen(e->name), room = l->room - l->used;
     bool up = strcmp(e->name, "..") == 0; /* what lies above is not the guest's */
-    wf_store(head, 8, (uint64_t)e->next);
-    wf_store(head + 8, 8, up ? l->inode : e->inode);
-    wf_store(head + 16, 4, n);
+    otr_le_store(head, 8, (uint64_t)e->next);
+    otr_le_store(head + 8, 8, up ? l->inode : e->inode);
+    otr_le_store(head + 16, 4, n);
     head[20] = type_of(e, dir);
     size_t part = sizeof(head) < room ? sizeof(head) : room;
     memcpy(l->to + l->used, head, part);
@@ -447,7 +447,7 @@ int32_t otr_wf_fd_readdir(const wf_call *c)
     l.inode = st.st_ino;
     int32_t error = list(&l, dir, c->vals[3].i64);
     if (error == WF_OK) {
-        wf_store(ret, 4, l.used);
+        otr_le_store(ret, 4, l.used);
     }
     return error;
 }

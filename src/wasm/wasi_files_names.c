@@ -38,17 +38,17 @@ static uint8_t type_of(mode_t mode)
 
 static void store_time(uint8_t *to, const struct timespec *t)
 {
-    wf_store(to, 8, (uint64_t)t->tv_sec * NS_PER_S + (uint64_t)t->tv_nsec);
+    otr_le_store(to, 8, (uint64_t)t->tv_sec * NS_PER_S + (uint64_t)t->tv_nsec);
 }
 
 void otr_wf_store_stat(uint8_t *to, const struct stat *st)
 {
     memset(to, 0, 64);
-    wf_store(to, 8, st->st_dev);
-    wf_store(to + 8, 8, st->st_ino);
+    otr_le_store(to, 8, st->st_dev);
+    otr_le_store(to + 8, 8, st->st_ino);
     to[16] = type_of(st->st_mode);
-    wf_store(to + 24, 8, st->st_nlink);
-    wf_store(to + 32, 8, (uint64_t)st->st_size);
+    otr_le_store(to + 24, 8, st->st_nlink);
+    otr_le_store(to + 32, 8, (uint64_t)st->st_size);
     store_time(to + 40, &st->st_atim);
     store_time(to + 48, &st->st_mtim);
     store_time(to + 56, &st->st_ctim);
@@ -234,7 +234,7 @@ int32_t otr_wf_path_readlink(const wf_call *c)
     if (error == WF_OK) {
         size_t part = (size_t)len < wf_u32(c, 4) ? (size_t)len : wf_u32(c, 4);
         memcpy(to, text, part);
-        wf_store(ret, 4, part);
+        otr_le_store(ret, 4, part);
     }
     return error;
 }

@@ -235,7 +235,7 @@ int32_t otr_wf_path_open(const wf_call *c)
     }
     if (error == WF_OK) {
         c->files->slots[number].flags = (uint16_t)(fdflags & (WF_FLAG_APPEND | WF_FLAG_NONBLOCK));
-        wf_store(ret, 4, number);
+        otr_le_store(ret, 4, number);
     }
     return error;
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/limits.h"
+#include "wasm/little_endian.h"
 #include "wasm/wasi_files.h"
 
 enum { /* WASI's errno */
@@ -133,22 +134,6 @@ static inline uint8_t *wf_at(const wf_call *c, uint32_t at, uint64_t len)
 static inline uint32_t wf_u32(const wf_call *c, int arg)
 {
     return (uint32_t)c->vals[arg].i32;
-}
-
-static inline uint64_t wf_load(const uint8_t *p, unsigned bytes)
-{
-    uint64_t v = 0;
-    for (unsigned i = bytes; i > 0; i--) {
-        v = v << 8 | p[i - 1];
-    }
-    return v;
-}
-
-static inline void wf_store(uint8_t *p, unsigned bytes, uint64_t v)
-{
-    for (unsigned i = 0; i < bytes; i++) {
-        p[i] = (uint8_t)(v >> (8 * i));
-    }
 }
 
 #endif
