@@ -5,13 +5,15 @@
 
 #include "cli/cli.h"
 #include "cli/view.h"
+#include "cli/view_plugin_show.h"
 #include "net/unix_http.h"
 
 enum { TARGET_BYTES = 160, ANSWER_BYTES = 16 << 20, ASK_MS = 10000 };
 
 static const char usage[] =
     "Usage: outrider plugin list [--json]\n"
-    "       outrider plugin show|dead-letters NAME\n"
+    "       outrider plugin show NAME [--json]\n"
+    "       outrider plugin dead-letters NAME\n"
     "       outrider plugin reload|disable|enable|replay NAME\n"
     "       outrider plugin ask TOPIC [--input JSON|@FILE|-] [--deadline 2s] [--json]\n"
     "                       [--socket PATH] [--config FILE]\n\n"
@@ -36,7 +38,24 @@ bool otr_cli_is_plugin_view(const char *word)
            among(verbs, word);
 }
 
-static int answer(const otr_view *v, const char *method, const char *target)
+static void print_text(const otr_buf *body)
+{
+    otr_view_print(OTR_TONE_PLAIN, otr_buf_text(body));
+    (void)putchar('\n');
+}
+
+static void print_plugin(const otr_buf *body)
+{
+    OTR_CLEANUP(otr_json_freep) otr_json *plugin = NULL;
+    if (otr_json_parse(otr_buf_bytes(body), &plugin, NULL) == OTR_OK) {
+        otr_cli_show_plugin(plugin);
+    } else {
+        print_text(body);
+    }
+}
+
+static int answer(const otr_view *v, const char *method, const char *target,
+                  void (*print)(const otr_buf *body))
 {
     otr_buf body;
     otr_err err = { 0 };
@@ -54,8 +73,7 @@ static int answer(const otr_view *v, const char *method, const char *target)
         otr_view_refused(v, status, &body);
         rc = OTR_VIEW_NOT_FINE;
     } else {
-        otr_view_print(OTR_TONE_PLAIN, otr_buf_text(&body));
-        (void)putchar('\n');
+        print(&body);
     }
     otr_buf_deinit(&body);
     return rc;
@@ -73,7 +91,8 @@ static int ask(const otr_view *v, const char *word, const char *name)
     }
     (void)snprintf(target, sizeof(target), "/api/v1/plugins/%s%s%s", name,
                    tail[0] != '\0' ? "/" : "", tail);
-    return answer(v, verb ? "POST" : "GET", target);
+    return answer(v, verb ? "POST" : "GET", target,
+                  tail[0] == '\0' && !v->json ? print_plugin : print_text);
 }
 
 int otr_cli_plugin_view(int argc, char **argv)

@@ -154,8 +154,15 @@ def test_an_operator_switches_a_plugin_off_and_on(folder, nginx, agents):
     good = write_guest(folder, "good", extism_guest())
     agent = agents(plugins=[entry(good)])
     agent.wait_plugin("good", "running")
-    code, out, _ = cli("plugin", "show", "good", "--socket", agent.socket)
+    code, out, _ = cli("plugin", "show", "good", "--json", "--socket", agent.socket)
     assert code == 0 and json.loads(out)["name"] == "good"
+    code, out, _ = cli("plugin", "show", "good", "--socket", agent.socket)
+    shown = out.decode()
+    assert code == 0 and shown.startswith("good 1.0.0 is running, since ")
+    for words in ("extism on wasmtime, messages in json", str(good), "subscribes  nginx.*", "calls", "memory", "denied      0"):
+        assert words in shown, shown
+    code, _, err = cli("plugin", "show", "nobody", "--socket", agent.socket)
+    assert code == 1 and "nobody" in err
     assert cli("plugin", "disable", "good", "--socket", agent.socket)[0] == 0
     assert "operator" in agent.wait_plugin("good", "disabled")["reason"]
     wait_for(lambda: cli("plugin", "enable", "good", "--socket", agent.socket)[0] == 0, "enabled")

@@ -108,7 +108,7 @@ def test_denials_are_told_by_grant(folder, nginx, agents):
     seen = agent.plugin("greedy")
     assert seen["denials"] >= sum(seen["denials_by"].values()) - len(kinds)
     assert agent.text().count("host operation denied") == len(kinds)
-    code, out, _ = cli("plugin", "show", "greedy", "--socket", agent.socket)
+    code, out, _ = cli("plugin", "show", "greedy", "--json", "--socket", agent.socket)
     assert code == 0 and set(json.loads(out)["denials_by"]) == kinds
     metrics = agent.http("/metrics")
     for kind in kinds:
