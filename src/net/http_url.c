@@ -131,23 +131,29 @@ static otr_code parse_rest(const char *path, const char *end, otr_http_url *url,
     return rc;
 }
 
+static otr_code parse_remote(const char *text, otr_http_url *url, const char **ret_path,
+                             otr_err *err)
+{
+    url->tls = strncmp(text, "https://", 8) == 0;
+    if (!url->tls && strncmp(text, "http://", 7) != 0) {
+        return otr_fail(err, OTR_EINVAL, "it begins with none of http://, https://, unix:");
+    }
+    const char *host = text + (url->tls ? 8 : 7);
+    *ret_path = host + strcspn(host, "/#");
+    return parse_authority(host, *ret_path, url, err);
+}
+
 static otr_code parse(const char *text, otr_http_url *url, otr_err *err)
 {
-    if (strlen(text) > URL_BYTES || !is_clean(text)) {
+    bool local = strncmp(text, "unix:", 5) == 0;
+    const char *end = text + strcspn(text, "#"), *path = text;
+    if (strlen(text) > URL_BYTES || (!local && !is_clean(text))) {
         return otr_fail(err, OTR_EINVAL, "it is too long or holds white space");
     }
-    const char *end = text + strcspn(text, "#"), *path;
-    otr_code rc;
-    if (strncmp(text, "unix:", 5) == 0) {
-        rc = parse_unix(text + 5, end, url, &path, err);
-    } else {
-        url->tls = strncmp(text, "https://", 8) == 0;
-        if (!url->tls && strncmp(text, "http://", 7) != 0) {
-            return otr_fail(err, OTR_EINVAL, "it begins with none of http://, https://, unix:");
-        }
-        const char *host = text + (url->tls ? 8 : 7);
-        path = host + strcspn(host, "/#");
-        rc = parse_authority(host, path, url, err);
+    otr_code rc =
+        local ? parse_unix(text + 5, end, url, &path, err) : parse_remote(text, url, &path, err);
+    if (rc == OTR_OK && !is_clean(path)) { /* a socket's own name goes into no request */
+        return otr_fail(err, OTR_EINVAL, "it is too long or holds white space");
     }
     return rc == OTR_OK ? parse_rest(path, end, url, err) : rc;
 }

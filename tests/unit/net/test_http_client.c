@@ -201,12 +201,19 @@ static void get(world *w, uint64_t timeout_ms, size_t max)
 T(url_that_cannot_be_asked_is_refused_with_the_reason)
 {
     static const char *const bad[][2] = {
-        { "ftp://x/", "none of http://" },       { "http:///x", "the host is missing" },
-        { "http://1.1.1.1:0/", "no port" },      { "http://1.1.1.1:99999/", "no port" },
-        { "http://1.1.1.1:8x/", "no port" },     { "http://[::1/", "brackets" },
-        { "http://[::1]x/", "brackets" },        { "http://1.1.1.1/a b", "white space" },
-        { "http://1.1.1.1/a\r\nX: y", "white" }, { "unix:", "socket is missing" },
-        { "unix::/x", "socket is missing" },     { "http://1.1.1.1/#what", "neither host=" },
+        { "ftp://x/", "none of http://" },
+        { "http:///x", "the host is missing" },
+        { "http://1.1.1.1:0/", "no port" },
+        { "http://1.1.1.1:99999/", "no port" },
+        { "http://1.1.1.1:8x/", "no port" },
+        { "http://[::1/", "brackets" },
+        { "http://[::1]x/", "brackets" },
+        { "http://1.1.1.1/a b", "white space" },
+        { "unix:/a b:/c d", "white space" },
+        { "http://1.1.1.1/a\r\nX: y", "white" },
+        { "unix:", "socket is missing" },
+        { "unix::/x", "socket is missing" },
+        { "http://1.1.1.1/#what", "neither host=" },
     };
     for (size_t i = 0; i < OTR_COUNT(bad); i++) {
         otr_http_url url;
@@ -226,6 +233,9 @@ T(url_is_taken_apart)
     CHECK_STR(url.path, "/s?a");
     CHECK_STR(url.host_header, "h");
     CHECK(url.proxy_protocol);
+    otr_http_url_deinit(&url);
+    REQUIRE_OK(otr_http_url_parse("unix:/run/a b.sock:/s", &url, &err), err);
+    CHECK_STR(url.unix_path, "/run/a b.sock");
     otr_http_url_deinit(&url);
     REQUIRE_OK(otr_http_url_parse("unix:/run/a:b.sock:/s", &url, &err), err);
     CHECK_STR(url.unix_path, "/run/a:b.sock");
