@@ -57,6 +57,7 @@ struct otr_strand {
     job_list waiting;   /* lock */
     unsigned n_waiting; /* lock */
     bool running;       /* lock */
+    bool slow;          /* lock: its last job ran long, so the next one begins with less priority */
     atomic_bool stop;   /* for the running job; written under the lock */
 };
 
@@ -164,11 +165,16 @@ static bool run_job(worker *w, otr_strand *strand)
     job *j = list_pop(&strand->waiting);
     strand->n_waiting--;
     strand->running = true;
-    w->began_ns = otr_now_ns();
+    uint64_t began = otr_now_ns();
+    w->began_ns = began;
+    if (strand->slow) {
+        slow_down(w);
+    }
     pthread_mutex_unlock(&pool->lock);
     otr_code rc = j->fn(strand, j->arg);
     pthread_mutex_lock(&pool->lock);
     w->began_ns = 0;
+    strand->slow = pool->look != NULL && otr_now_ns() - began >= STUCK_MS * OTR_NS_PER_MS;
     spent = w->slowed && !restore_priority(w);
     strand->running = false;
     atomic_store_explicit(&strand->stop, false, memory_order_relaxed);
