@@ -1,5 +1,5 @@
 /*
- * SHA-256 (FIPS 180-4), by libsodium.
+ * SHA-256 (FIPS 180-4) and BLAKE2b-256 (RFC 7693), by libsodium.
  *
  * Thread: any.
  */
@@ -12,5 +12,8 @@
 
 /* The digest as hex into `out`; returns `out`. */
 const char *otr_sha256_hex(otr_bytes data, char out[OTR_SHA256_HEX_BYTES]);
+/* The same of BLAKE2b: as strong and several times faster, for digests that stay among ourselves.
+ */
+const char *otr_blake2b_hex(otr_bytes data, char out[OTR_SHA256_HEX_BYTES]);
 
 #endif

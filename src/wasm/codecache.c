@@ -24,7 +24,7 @@ typedef struct header {
     uint8_t size[8];                       /* of the artefact, little-endian */
 } header;
 
-static const char magic[8] = { 'O', 'T', 'R', 'C', 'O', 'D', 'E', '1' };
+static const char magic[8] = { 'O', 'T', 'R', 'C', 'O', 'D', 'E', '2' };
 static const char suffix[] = ".code";
 static const char temp_prefix[] = "tmp.";
 
@@ -104,10 +104,10 @@ const char *otr_codecache_key(const char *engine, otr_bytes wasm, char out[OTR_S
     struct utsname machine = { 0 };
     (void)uname(&machine);
     cpu_features(features, sizeof(features));
-    int n = snprintf(text, sizeof(text), "%s\n%s\n%s\n%s\n%lx %lx\n", otr_sha256_hex(wasm, digest),
+    int n = snprintf(text, sizeof(text), "%s\n%s\n%s\n%s\n%lx %lx\n", otr_blake2b_hex(wasm, digest),
                      engine, machine.machine, features, getauxval(AT_HWCAP), getauxval(AT_HWCAP2));
     size_t used = n > 0 && (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
-    return otr_sha256_hex((otr_bytes){ (const uint8_t *)text, used }, out);
+    return otr_blake2b_hex((otr_bytes){ (const uint8_t *)text, used }, out);
 }
 
 static void file_name(const char *key, char out[NAME_BYTES])
@@ -135,7 +135,7 @@ static otr_code check_file(otr_bytes file, const char *key, otr_bytes *ret, otr_
         return otr_fail(err, OTR_EDENIED, "the file is cut short or too long");
     }
     char digest[OTR_SHA256_HEX_BYTES];
-    if (memcmp(otr_sha256_hex(code, digest), h.digest, sizeof(h.digest)) != 0) {
+    if (memcmp(otr_blake2b_hex(code, digest), h.digest, sizeof(h.digest)) != 0) {
         return otr_fail(err, OTR_EDENIED, "it does not have the digest it was written with");
     }
     *ret = code;
@@ -214,7 +214,7 @@ static otr_code write_file(int fd, const char *key, otr_bytes code, otr_err *err
     char digest[OTR_SHA256_HEX_BYTES];
     memcpy(h.magic, magic, sizeof(magic));
     memcpy(h.key, key, sizeof(h.key));
-    memcpy(h.digest, otr_sha256_hex(code, digest), sizeof(h.digest));
+    memcpy(h.digest, otr_blake2b_hex(code, digest), sizeof(h.digest));
     for (unsigned i = 0; i < 8; i++) {
         h.size[i] = (uint8_t)((uint64_t)code.n >> (8 * i));
     }

@@ -23,3 +23,13 @@ T(a_million_letters_have_a_known_digest)
     CHECK_STR(otr_sha256_hex((otr_bytes){ (const uint8_t *)text, 1000000 }, out),
               "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
+
+/* RFC 7693's algorithm with a digest of 32 bytes, as `b2sum -l 256` prints it. */
+T(blake2b_of_known_texts)
+{
+    char hex[OTR_SHA256_HEX_BYTES];
+    CHECK_STR(otr_blake2b_hex((otr_bytes){ NULL, 0 }, hex),
+              "0e5751c026e543b2e8ab2eb06099daa1d1e5df47778f7787faab45cdf12fe3a8");
+    CHECK_STR(otr_blake2b_hex(otr_bytes_of("abc"), hex),
+              "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319");
+}
