@@ -301,12 +301,6 @@ void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest)
     otr_guest_pump(g);
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 bool otr_guest_plugin_stale(otr_plugin *p)
 {
     const otr_guest_plugin *g = otr_guest_of(p);
@@ -322,7 +316,7 @@ bool otr_guest_plugin_stale(otr_plugin *p)
     if (then->st_ino == 0 || stat(p->manifest->source, &now) != 0) {
         return false;
     }
-    return !same_file(&now, then);
+    return !otr_same_file(&now, then);
 }
 
 otr_file_state otr_guest_plugin_compare(const otr_plugin *p, const struct stat *now)
@@ -339,5 +333,5 @@ otr_file_state otr_guest_plugin_compare(const otr_plugin *p, const struct stat *
             return OTR_FILE_BUSY;
         }
     }
-    return same_file(now, &g->tried) ? OTR_FILE_SAME : OTR_FILE_OTHER;
+    return otr_same_file(now, &g->tried) ? OTR_FILE_SAME : OTR_FILE_OTHER;
 }

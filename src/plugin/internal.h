@@ -119,6 +119,13 @@ typedef enum otr_file_state {
     OTR_FILE_OTHER, /* than the one that was loaded, if any was */
     OTR_FILE_BUSY,  /* a load is under way: ask again */
 } otr_file_state;
+/* Neither written nor replaced in between, as far as stat(2) tells. */
+static inline bool otr_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
 otr_file_state otr_guest_plugin_compare(const otr_plugin *p, const struct stat *now);
 
 #endif

@@ -48,12 +48,6 @@ static bool is_link(const char *path)
 
 /* ---- a change ---- */
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 /* Loads the file when it is another one and has been still. False: nothing more is to be done. */
 static bool look_again(otr_plugin *p)
 {
@@ -61,7 +55,7 @@ static bool look_again(otr_plugin *p)
     if (stat(p->manifest->source, &now) != 0) {
         return false; /* removed: what runs goes on, and what comes in its place will be told */
     }
-    bool still = same_file(&now, &p->watch_last);
+    bool still = otr_same_file(&now, &p->watch_last);
     p->watch_last = now;
     if (!still) {
         return true;
