@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 TOOLS = pathlib.Path(__file__).resolve().parents[2] / "tools"
-TABLE = "base:\nloop: base\nwasm: base\n"
+TABLE = "base:\nloop: base\nwasm/engine: base\nwasm: base wasm/engine\n"
 
 
 @pytest.fixture
@@ -19,7 +19,8 @@ def tree(tmp_path):
         "cmake/folders.cmake": "set(OTR_DEPS_loop dep_uv)\n",
         "src/base/err.h": "int otr_err;\n",
         "src/loop/loop.c": '#include <uv.h>\n#include "base/err.h"\n',
-        "src/wasm/engine_wasmtime.c": "#include <wasmtime.h>\n",
+        "src/wasm/engine/wasmtime.c": "#include <wasmtime.h>\n",
+        "src/wasm/guest.c": '#include "wasm/engine/engine.h"\n',
     }
     for name, text in files.items():
         put(tmp_path, name, text)
@@ -52,17 +53,53 @@ def test_a_clean_tree_passes(name, tree):
     ("src/base/a.c", '#include "err.h"', "has no folder"),
     ("src/loop/a.c", '#include "base/../wasm/x.h"', "leaves its folder"),
     ("src/base/a.c", "#include <uv.h>", "may not use <uv.h>"),
-    ("src/wasm/guest.c", "#include <wasmtime.h>", "engine_<runtime>.c alone"),
-    ("src/wasm/guest.c", "#include <wasmtime/func.h>", "engine_<runtime>.c alone"),
+    ("src/wasm/guest.c", "#include <wasmtime.h>", "engine/<runtime>*.c alone"),
+    ("src/wasm/guest.c", "#include <wasmtime/func.h>", "engine/<runtime>*.c alone"),
     ("src/novel/a.c", "", "not in src/LAYERS"),
+    ("src/wasm/engine/a.c", '#include "wasm/guest.h"', "wasm/engine/ may not include wasm/"),
+    ("src/loop/a.c", '#include "wasm/engine/engine.h"', "loop/ may not include wasm/engine/"),
+    ("src/wasm/novel/a.c", "", "wasm/novel: not in src/LAYERS"),
+    ("ARCHITECTURE.md", TABLE + "see `src/host`", "there is no folder src/host"),
     ("ARCHITECTURE.md", "base:\nloop:\nwasm: base", "not that table"),
     ("src/LAYERS", "loop: base\nbase:", "not declared before"),
+    ("src/LAYERS", TABLE + "mpi: base", "there is no folder src/mpi"),
 ])
 def test_a_breach_of_the_layers_is_named(tree, path, line, word):
     put(tree, path, line + "\n")
     status, said = check("check-layers", tree)
     assert status == 1
     assert word in said
+
+
+def ring(tree):
+    """Two files that use each other's names without a header."""
+    put(tree, "src/loop/a.c", "int otr_a(void)\n{\n    return otr_b;\n}\n")
+    put(tree, "src/loop/b.c", "int otr_b = 1;\nstatic int use(void)\n{\n    return otr_a();\n}\n")
+
+
+def test_a_new_ring_between_files_is_named(tree):
+    ring(tree)
+    status, said = check("check-layers", tree)
+    assert status == 1
+    assert "does not list: loop/a.c loop/b.c" in said
+
+
+def test_a_listed_ring_passes_until_it_is_broken(tree):
+    ring(tree)
+    put(tree, "src/RINGS", "# known\nloop/a.c loop/b.c\n")
+    assert check("check-layers", tree)[0] == 0
+    put(tree, "src/loop/b.c", "int otr_b = 1; /* otr_a() */\n")
+    status, said = check("check-layers", tree)
+    assert status == 1
+    assert "src/RINGS:2: there is no such ring any more" in said
+
+
+def test_a_name_of_a_forbidden_folder_is_found_without_an_include(tree):
+    put(tree, "src/loop/loop.c", "int otr_loop_run(void)\n{\n    return 0;\n}\n")
+    put(tree, "src/base/err.c", "extern int otr_loop_run(void);\nint otr_x(void)\n{\n    return otr_loop_run();\n}\n")
+    status, said = check("check-layers", tree)
+    assert status == 1
+    assert "base/ may not use otr_loop_run of loop/" in said
 
 
 @pytest.mark.parametrize("path, line, word", [
