@@ -145,16 +145,3 @@ void otr_labels_write(const char *const *pairs, otr_jw *w, const char *key)
     }
     otr_jw_obj_end(w);
 }
-
-otr_code otr_config_labels_json(const otr_config *cfg, const char *path, otr_buf *out, otr_err *err)
-{
-    size_t start = out->n;
-    otr_jw w;
-    otr_jw_begin(&w, out, err);
-    otr_labels_write(otr_config_labels(cfg, path), &w, NULL);
-    otr_code rc = otr_jw_end(&w);
-    if (rc != OTR_OK) {
-        otr_buf_cut(out, start);
-    }
-    return rc;
-}

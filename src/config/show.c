@@ -168,3 +168,16 @@ otr_code otr_config_help(const otr_key *const *tables, otr_buf *out, otr_err *er
     }
     return rc;
 }
+
+otr_code otr_config_labels_json(const otr_config *cfg, const char *path, otr_buf *out, otr_err *err)
+{
+    size_t start = out->n;
+    otr_jw w;
+    otr_jw_begin(&w, out, err);
+    otr_labels_write(otr_config_labels(cfg, path), &w, NULL);
+    otr_code rc = otr_jw_end(&w);
+    if (rc != OTR_OK) {
+        otr_buf_cut(out, start);
+    }
+    return rc;
+}

@@ -31,9 +31,10 @@ struct otr_http_server {
     otr_http_socket socket; /* its fd is the daemon's once that runs */
     bool check_host;
     otr_watch *watch;
-    otr_timer *timer; /* the daemon's next timeout */
-    otr_timer *beat;  /* runs while there are streams */
-    otr_defer wake;   /* a connection was resumed */
+    otr_timer *timer;   /* the daemon's next timeout */
+    otr_timer *beat;    /* runs while there are streams */
+    otr_defer wake;     /* a connection was resumed */
+    otr_loop_fn *drive; /* lets the daemon do what is due; its argument is the server */
     otr_http_stream *streams;
     size_t n_streams;
     otr_http_later *laters;
@@ -93,8 +94,6 @@ otr_code otr_http_routes_allow(const otr_http_routes *routes, const char *path, 
 struct MHD_Response *otr_http_stream_response(otr_http_stream *stream);
 /* Takes it out of its server and tells its owner. */
 void otr_http_stream_discard(otr_http_stream *stream);
-/* Lets the daemon do what is due. */
-void otr_http_server_drive(void *arg);
 /* A comment line to each stream. */
 void otr_http_streams_beat(void *server);
 /* Lets every suspended connection go, so that the daemon can be stopped. */

@@ -46,7 +46,7 @@ static void wake(otr_http_later *l)
         l->suspended = false;
         MHD_resume_connection(l->connection);
         /* Driven from outside, libmicrohttpd does not make its epoll descriptor ready for this. */
-        otr_loop_defer(l->server->loop, &l->server->wake, otr_http_server_drive, l->server);
+        otr_loop_defer(l->server->loop, &l->server->wake, l->server->drive, l->server);
     }
 }
 

@@ -352,7 +352,7 @@ const char *otr_http_query(const otr_http_request *req, const char *name)
 
 /* ---- the daemon on our loop ---- */
 
-void otr_http_server_drive(void *arg)
+static void drive(void *arg)
 {
     otr_http_server *server = arg;
     (void)MHD_run(server->daemon);
@@ -367,7 +367,7 @@ void otr_http_server_drive(void *arg)
 static void on_ready(void *arg, int events)
 {
     (void)events;
-    otr_http_server_drive(arg);
+    drive(arg);
 }
 
 static otr_code start_daemon(otr_http_server *server, otr_err *err)
@@ -399,11 +399,12 @@ otr_code otr_http_server_new(otr_loop *loop, otr_http_routes *routes, const otr_
     if (server == NULL) {
         return otr_fail_nomem(err);
     }
-    *server = (otr_http_server){ .loop = loop, .routes = routes, .check_host = listen->check_host };
+    *server = (otr_http_server){
+        .loop = loop, .routes = routes, .check_host = listen->check_host, .drive = drive
+    };
     server->socket.fd = -1;
     otr_code rc = otr_http_socket_open(listen, &server->socket, err);
-    rc =
-        rc != OTR_OK ? rc : otr_timer_new(loop, otr_http_server_drive, server, &server->timer, err);
+    rc = rc != OTR_OK ? rc : otr_timer_new(loop, drive, server, &server->timer, err);
     rc = rc != OTR_OK ? rc : otr_timer_new(loop, otr_http_streams_beat, server, &server->beat, err);
     rc = rc != OTR_OK ? rc : start_daemon(server, err);
     if (rc != OTR_OK) {

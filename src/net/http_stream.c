@@ -59,7 +59,7 @@ static void resume(otr_http_stream *s)
         s->suspended = false;
         MHD_resume_connection(s->connection);
         /* Driven from outside, libmicrohttpd does not make its epoll descriptor ready for this. */
-        otr_loop_defer(s->server->loop, &s->server->wake, otr_http_server_drive, s->server);
+        otr_loop_defer(s->server->loop, &s->server->wake, s->server->drive, s->server);
     }
 }
 
