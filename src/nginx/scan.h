@@ -1,5 +1,8 @@
 /*
- * Private to config.c and status_urls.c: what the visitor collects while it walks.
+ * Where stub_status stands in a configuration, and the URLs at which it may be asked.
+ *
+ * Who walks a configuration puts in its servers, their `listen` and each stub_status; at the end
+ * they give URLs, best first. The form of a URL is that of otr_nginx_instance.stub_status.
  *
  * Thread: one at a time.
  */
@@ -8,7 +11,9 @@
 
 #include <stdbool.h>
 
-#include "nginx/config.h"
+#include "base/base.h"
+#include "base/err.h"
+#include "nginx/walk.h"
 
 typedef struct scan_listen { /* one `listen` of a server of http */
     char *address;           /* "127.0.0.1:80", "[::1]:80", "unix:/run/x.sock": as a client
@@ -53,8 +58,8 @@ otr_code otr_scan_listen(scan_servers *s, const otr_directive *d, otr_err *err) 
 otr_code otr_scan_listen_default(scan_servers *s, otr_err *err) OTR_MUST_CHECK;
 /* A stub_status at `uri` of the last server; consumes nothing. */
 otr_code otr_scan_stub(scan_servers *s, const scan_stub *stub, otr_err *err) OTR_MUST_CHECK;
-/* The status URLs of all stubs into `to`, best first. */
-otr_code otr_scan_status_urls(const scan_servers *s, const char *root, otr_nginx_config *to,
+/* The status URLs of all stubs, best first; the caller frees texts and array. */
+otr_code otr_scan_status_urls(const scan_servers *s, const char *root, char ***ret, size_t *ret_n,
                               otr_err *err) OTR_MUST_CHECK;
 
 #endif

@@ -306,23 +306,28 @@ static otr_code collect(const scan_servers *s, const char *root, candidate *list
     return rc;
 }
 
-otr_code otr_scan_status_urls(const scan_servers *s, const char *root, otr_nginx_config *to,
+otr_code otr_scan_status_urls(const scan_servers *s, const char *root, char ***ret, size_t *ret_n,
                               otr_err *err)
 {
+    char **urls = NULL;
     candidate list[URLS_MOST];
     size_t n = 0;
     otr_code rc = collect(s, root, list, &n, err);
     if (rc == OTR_OK && n > 0) {
         qsort(list, n, sizeof(*list), by_cost);
-        to->status_urls = otr_calloc(n, sizeof(*to->status_urls));
-        rc = to->status_urls != NULL ? OTR_OK : otr_fail_nomem(err);
+        urls = otr_calloc(n, sizeof(*urls));
+        rc = urls != NULL ? OTR_OK : otr_fail_nomem(err);
     }
     for (size_t i = 0; i < n; i++) {
         if (rc == OTR_OK) {
-            to->status_urls[to->n_status_urls++] = list[i].url;
+            urls[i] = list[i].url;
         } else {
             otr_free(list[i].url);
         }
+    }
+    if (rc == OTR_OK) {
+        *ret = urls;
+        *ret_n = n;
     }
     return rc;
 }
