@@ -12,8 +12,8 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "nginx/log_format.h"
-#include "nginx/log_tail.h"
+#include "nginx/log/format.h"
+#include "nginx/log/tail.h"
 
 enum { RUNS = 7, DEFAULT_MB = 64 };
 

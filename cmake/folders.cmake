@@ -3,8 +3,7 @@ set(OTR_DEPS_base dep_jansson dep_sodium Threads::Threads m)
 set(OTR_DEPS_config dep_yaml)
 set(OTR_DEPS_loop dep_uv)
 set(OTR_DEPS_wasm dep_engines dep_sodium)
-set(OTR_DEPS_net dep_uv dep_microhttpd dep_http_parser)
-set(OTR_DEPS_nginx dep_uv)
+set(OTR_DEPS_net_http dep_uv dep_microhttpd dep_http_parser)
 set(OTR_DEPS_plugin dep_sqlite dep_sodium dep_curl dep_protobuf)
 
 # src/<folder>/<x>.wat becomes the header "<folder>/<x>.wat.h" with the array otr_<x>_wat.

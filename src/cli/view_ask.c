@@ -3,7 +3,7 @@
 #include "cli/view.h"
 #include "config/agent_keys.h"
 #include "config/config.h"
-#include "net/unix_http.h"
+#include "net/http/unix.h"
 
 enum { ASK_MS = 5000, PATH_BYTES = 4096, HTTP_OK = 200 };
 

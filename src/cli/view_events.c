@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "cli/cli.h"
 #include "cli/view.h"
-#include "net/unix_http.h"
+#include "net/http/unix.h"
 
 enum { TARGET_BYTES = 1024, SILENCE_MS = 60000, HTTP_OK = 200, TIME_FROM = 11, TIME_CHARS = 12 };
 

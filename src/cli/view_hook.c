@@ -9,7 +9,7 @@
 #include "cli/input.h"
 #include "cli/view.h"
 #include "config/config.h"
-#include "net/unix_http.h"
+#include "net/http/unix.h"
 
 enum { TARGET_BYTES = 256, ANSWER_BYTES = 4 << 20, SLACK_MS = 10000, HTTP_OK = 200 };
 

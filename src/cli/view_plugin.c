@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 #include "cli/view.h"
 #include "cli/view_plugin_show.h"
-#include "net/unix_http.h"
+#include "net/http/unix.h"
 
 enum { TARGET_BYTES = 160, ANSWER_BYTES = 16 << 20, ASK_MS = 10000 };
 

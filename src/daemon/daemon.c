@@ -16,7 +16,7 @@
 #include "modules/modules.h"
 #include "modules/services.h"
 #include "modules/topics.h"
-#include "net/http_server.h"
+#include "net/http/server.h"
 #include "plugin/hooks.h"
 #include "plugin/host.h"
 #include "plugin/manifest.h"

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "modules/modules.h"
 #include "modules/topics.h"
-#include "nginx/proc.h"
+#include "nginx/instance/proc.h"
 
 enum { DESCRIPTION_BYTES = 160 };
 

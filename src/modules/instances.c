@@ -8,8 +8,8 @@
 #include "modules/modules.h"
 #include "modules/services.h"
 #include "modules/topics.h"
-#include "net/http_client.h"
-#include "nginx/inventory.h"
+#include "net/http/client.h"
+#include "nginx/instance/inventory.h"
 
 enum { URL_BYTES = 8192 };
 

@@ -11,8 +11,8 @@
 #include "modules/nginx_series.h"
 #include "modules/services.h"
 #include "modules/topics.h"
-#include "nginx/access_log.h"
-#include "nginx/stub_status.h"
+#include "nginx/log/access.h"
+#include "nginx/status/stub_status.h"
 
 static const char interval_key[] = "outrider.metrics.interval";
 static const char timeout_key[] = "client.http.timeout";

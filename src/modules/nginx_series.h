@@ -11,7 +11,7 @@
 #include <stdbool.h>
 
 #include "modules/topics.h"
-#include "nginx/stub_status.h"
+#include "nginx/status/stub_status.h"
 #include "telemetry/registry.h"
 
 typedef struct otr_nginx_total { /* a counter that outlives resets */

@@ -10,7 +10,7 @@
 
 #include "config/config.h"
 #include "loop/worker.h"
-#include "net/http_server.h"
+#include "net/http/server.h"
 #include "plugin/host.h"
 #include "telemetry/registry.h"
 

@@ -33,7 +33,7 @@
 #include <stdbool.h>
 
 #include "bus/msg.h"
-#include "nginx/instance.h"
+#include "nginx/instance/instance.h"
 
 /* One NGINX master and what is known of it. JSON: {"id","pid","workers":[pid…],"version","plus",
  * "binary","replaced","config","config_error","prefix","error_log","stub_status",

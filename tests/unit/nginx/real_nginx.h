@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "nginx/proc.h"
-#include "tree.h"
+#include "nginx/instance/proc.h"
+#include "unit/nginx/tree.h"
 
 static const char nginx_binary[] = "/usr/sbin/nginx";
 

@@ -1,0 +1,43 @@
+/*
+ * What the agent needs to know from an NGINX configuration: logs and status locations.
+ *
+ * A configuration that is broken or cannot be read is not a failure: what was understood before
+ * the error is kept, and `error` says "<file>:<line>: what".
+ *
+ * Thread: any; calls block.
+ */
+#ifndef OTR_NGINX_INSTANCE_CONFIG_H
+#define OTR_NGINX_INSTANCE_CONFIG_H
+
+#include "base/base.h"
+#include "base/err.h"
+#include "nginx/instance/instance.h"
+#include "nginx/language/walk.h"
+
+typedef struct otr_nginx_config {
+    char *error_log;            /* first one that is a file; "" when there is none */
+    otr_nginx_log *access_logs; /* every distinct file, in order of appearance */
+    size_t n_access_logs;
+    char **status_urls; /* where stub_status may be asked, best first: see instance.h */
+    size_t n_status_urls;
+    char *error; /* "" or the first error */
+    otr_walk_stats stats;
+} otr_nginx_config;
+
+typedef struct otr_nginx_config_spec {
+    const char *root;       /* as in files.h */
+    const char *config;     /* absolute path of nginx.conf */
+    const char *prefix;     /* absolute; logs are relative to it */
+    const char *error_log;  /* compiled in or given by -e; may be relative or "stderr" */
+    const char *access_log; /* compiled in, used where the configuration names none */
+} otr_nginx_config_spec;
+
+/* Fails only when memory is out. */
+otr_code otr_nginx_config_read(const otr_nginx_config_spec *spec, otr_nginx_config **ret,
+                               otr_err *err) OTR_MUST_CHECK;
+/* The same from one text without its includes: spec->config only names it. */
+otr_code otr_nginx_config_text(const otr_nginx_config_spec *spec, otr_bytes text,
+                               otr_nginx_config **ret, otr_err *err) OTR_MUST_CHECK;
+void otr_nginx_config_free(otr_nginx_config *config); /* NULL is fine */
+
+#endif

@@ -1,0 +1,161 @@
+#include "nginx/instance/instance.h"
+
+#include "base/alloc.h"
+
+static bool dup_text(char **slot, const char *from)
+{
+    if (from == NULL) {
+        return true;
+    }
+    *slot = otr_strdup(from);
+    return *slot != NULL;
+}
+
+static bool copy_texts(otr_nginx_instance *to, const otr_nginx_instance *from)
+{
+    return dup_text(&to->binary, from->binary) && dup_text(&to->version, from->version) &&
+           dup_text(&to->config, from->config) && dup_text(&to->prefix, from->prefix) &&
+           dup_text(&to->configure, from->configure) && dup_text(&to->error_log, from->error_log) &&
+           dup_text(&to->stub_status, from->stub_status) &&
+           dup_text(&to->config_error, from->config_error) && dup_text(&to->root, from->root);
+}
+
+static bool copy_workers(otr_nginx_instance *to, const otr_nginx_instance *from)
+{
+    if (from->n_workers == 0) {
+        return true;
+    }
+    to->workers = otr_calloc(from->n_workers, sizeof(*to->workers));
+    if (to->workers == NULL) {
+        return false;
+    }
+    memcpy(to->workers, from->workers, from->n_workers * sizeof(*to->workers));
+    to->n_workers = from->n_workers;
+    return true;
+}
+
+static bool copy_logs(otr_nginx_instance *to, const otr_nginx_instance *from)
+{
+    if (from->n_access_logs == 0) {
+        return true;
+    }
+    to->access_logs = otr_calloc(from->n_access_logs, sizeof(*to->access_logs));
+    if (to->access_logs == NULL) {
+        return false;
+    }
+    to->n_access_logs = from->n_access_logs;
+    for (size_t i = 0; i < from->n_access_logs; i++) {
+        if (!dup_text(&to->access_logs[i].path, from->access_logs[i].path) ||
+            !dup_text(&to->access_logs[i].format, from->access_logs[i].format)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool copy_urls(otr_nginx_instance *to, const otr_nginx_instance *from)
+{
+    if (from->n_status_urls == 0) {
+        return true;
+    }
+    to->status_urls = otr_calloc(from->n_status_urls, sizeof(*to->status_urls));
+    if (to->status_urls == NULL) {
+        return false;
+    }
+    to->n_status_urls = from->n_status_urls;
+    for (size_t i = 0; i < from->n_status_urls; i++) {
+        if (!dup_text(&to->status_urls[i], from->status_urls[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+otr_code otr_nginx_instance_copy(const otr_nginx_instance *from, otr_nginx_instance **ret,
+                                 otr_err *err)
+{
+    otr_nginx_instance *to = otr_zalloc(sizeof(*to));
+    if (to == NULL) {
+        return otr_fail_nomem(err);
+    }
+    memcpy(to->id, from->id, sizeof(to->id));
+    to->pid = from->pid;
+    to->started_ticks = from->started_ticks;
+    to->replaced = from->replaced;
+    to->plus = from->plus;
+    if (!copy_texts(to, from) || !copy_workers(to, from) || !copy_logs(to, from) ||
+        !copy_urls(to, from)) {
+        otr_nginx_instance_free(to);
+        return otr_fail_nomem(err);
+    }
+    *ret = to;
+    return OTR_OK;
+}
+
+void otr_nginx_instance_free(otr_nginx_instance *instance)
+{
+    if (instance == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < instance->n_access_logs; i++) {
+        otr_free(instance->access_logs[i].path);
+        otr_free(instance->access_logs[i].format);
+    }
+    for (size_t i = 0; i < instance->n_status_urls; i++) {
+        otr_free(instance->status_urls[i]);
+    }
+    char *texts[] = { instance->binary, instance->version,     instance->config,
+                      instance->prefix, instance->configure,   instance->error_log,
+                      instance->root,   instance->stub_status, instance->config_error };
+    for (size_t i = 0; i < OTR_COUNT(texts); i++) {
+        otr_free(texts[i]);
+    }
+    otr_free(instance->access_logs);
+    otr_free(instance->status_urls);
+    otr_free(instance->workers);
+    otr_free(instance);
+}
+
+static bool same(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool same_lists(const otr_nginx_instance *a, const otr_nginx_instance *b)
+{
+    if (a->n_workers != b->n_workers || a->n_access_logs != b->n_access_logs ||
+        a->n_status_urls != b->n_status_urls) {
+        return false;
+    }
+    if (a->n_workers > 0 &&
+        memcmp(a->workers, b->workers, a->n_workers * sizeof(*a->workers)) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < a->n_access_logs; i++) {
+        if (!same(a->access_logs[i].path, b->access_logs[i].path) ||
+            !same(a->access_logs[i].format, b->access_logs[i].format)) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < a->n_status_urls; i++) {
+        if (!same(a->status_urls[i], b->status_urls[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool same_texts(const otr_nginx_instance *a, const otr_nginx_instance *b)
+{
+    return same(a->binary, b->binary) && same(a->version, b->version) &&
+           same(a->config, b->config) && same(a->prefix, b->prefix) &&
+           same(a->configure, b->configure) && same(a->error_log, b->error_log) &&
+           same(a->stub_status, b->stub_status) && same(a->config_error, b->config_error) &&
+           same(a->root, b->root);
+}
+
+bool otr_nginx_instance_eq(const otr_nginx_instance *a, const otr_nginx_instance *b)
+{
+    return strcmp(a->id, b->id) == 0 && a->pid == b->pid && a->started_ticks == b->started_ticks &&
+           a->replaced == b->replaced && a->plus == b->plus && same_texts(a, b) && same_lists(a, b);
+}

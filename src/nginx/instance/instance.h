@@ -1,0 +1,54 @@
+/*
+ * One running NGINX as the agent knows it: plain data.
+ *
+ * Thread: any; a value belongs to its owner.
+ */
+#ifndef OTR_NGINX_INSTANCE_INSTANCE_H
+#define OTR_NGINX_INSTANCE_INSTANCE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/base.h"
+#include "base/err.h"
+
+#define OTR_NGINX_ID_BYTES 37 /* a UUID and a NUL */
+
+typedef struct otr_nginx_log { /* an access log that can be read as a file */
+    char *path;
+    char *format; /* text of its log_format; NULL: "combined" */
+} otr_nginx_log;
+
+typedef struct otr_nginx_instance {
+    char id[OTR_NGINX_ID_BYTES]; /* as NGINX Agent makes it: MD5 UUID of hex sha256 of
+                                    exe_conf_prefix */
+    pid_t pid;                   /* master */
+    uint64_t started_ticks;      /* field 22 of /proc/pid/stat: tells a reused pid */
+    pid_t *workers;
+    size_t n_workers;
+    char *binary;  /* absolute path of the executable, without " (deleted)" */
+    bool replaced; /* the file on disk is no longer the one that runs */
+    char *version; /* "1.22.1"; "" when unknown */
+    bool plus;
+    char *config; /* absolute path of nginx.conf */
+    char *prefix;
+    char *configure;    /* configure arguments, as `nginx -V` prints them */
+    char *error_log;    /* first one of the configuration, or the compiled-in one */
+    char *stub_status;  /* "http://127.0.0.1:8080/status", "unix:/run/x.sock:/status"; "" when none.
+                           A fragment carries what a client must do beyond that, joined by '&':
+                           "#host=NAME" (Host to send), "#proxy_protocol" (PROXY line first) */
+    char **status_urls; /* every candidate, best first; stub_status is the first */
+    size_t n_status_urls;
+    otr_nginx_log *access_logs;
+    size_t n_access_logs;
+    char *root;         /* "" or "/proc/<pid>/root": a container, where the paths above hold */
+    char *config_error; /* "" or why the configuration could not be read (file:line) */
+} otr_nginx_instance;
+
+otr_code otr_nginx_instance_copy(const otr_nginx_instance *from, otr_nginx_instance **ret,
+                                 otr_err *err) OTR_MUST_CHECK;
+void otr_nginx_instance_free(otr_nginx_instance *instance); /* NULL and half-built are fine */
+/* Equal in everything that a listener can see. */
+bool otr_nginx_instance_eq(const otr_nginx_instance *a, const otr_nginx_instance *b);
+
+#endif

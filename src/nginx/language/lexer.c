@@ -1,0 +1,309 @@
+#include "nginx/language/lexer.h"
+
+static bool is_space(uint8_t c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Bytes that can end or change a plain word; all others are only passed over. */
+static bool is_special(uint8_t c)
+{
+    return c <= ' ' || c == ';' || c == '{' || c == '\\' || c == '$';
+}
+
+void otr_lexer_init(otr_lexer *lexer, otr_bytes src, const char *file)
+{
+    *lexer = (otr_lexer){ .src = src, .line = 1, .file = file };
+}
+
+static otr_code fail(otr_lexer *lexer, unsigned line, otr_err *err, const char *what)
+{
+    lexer->at = lexer->src.n;
+    return otr_fail(err, OTR_EINVAL, "%s:%u: %s", lexer->file, line, what);
+}
+
+static otr_code fail_byte(otr_lexer *lexer, uint8_t c, otr_err *err)
+{
+    unsigned line = lexer->line;
+    lexer->at = lexer->src.n;
+    if (c > ' ' && c < 0x7f) {
+        return otr_fail(err, OTR_EINVAL, "%s:%u: unexpected \"%c\"", lexer->file, line, c);
+    }
+    return otr_fail(err, OTR_EINVAL, "%s:%u: unexpected byte 0x%02x", lexer->file, line, c);
+}
+
+static void skip_blank(otr_lexer *lexer)
+{
+    const uint8_t *p = lexer->src.p;
+    while (lexer->at < lexer->src.n) {
+        uint8_t c = p[lexer->at];
+        if (c == '#') {
+            const uint8_t *eol = memchr(p + lexer->at, '\n', lexer->src.n - lexer->at);
+            lexer->at = eol != NULL ? (size_t)(eol - p) : lexer->src.n;
+        } else if (is_space(c)) {
+            lexer->line += c == '\n';
+            lexer->at++;
+        } else {
+            return;
+        }
+    }
+}
+
+static otr_code quoted_word(otr_lexer *lexer, otr_token *ret, otr_err *err)
+{
+    const uint8_t *p = lexer->src.p;
+    uint8_t quote = p[lexer->at];
+    size_t at = lexer->at + 1;
+    for (; at < lexer->src.n && p[at] != quote; at++) {
+        if (p[at] == '\\') {
+            ret->escaped = true;
+            at++;
+            if (at == lexer->src.n) {
+                break;
+            }
+        }
+        if (p[at] == '\0') {
+            return fail_byte(lexer, p[at], err);
+        }
+        lexer->line += p[at] == '\n';
+    }
+    if (at >= lexer->src.n) {
+        return fail(lexer, ret->line, err, "quoted text is not closed");
+    }
+    ret->quoted = true;
+    ret->raw = (otr_bytes){ p + lexer->at + 1, at - lexer->at - 1 };
+    lexer->at = ret->end = at + 1;
+    if (lexer->at < lexer->src.n) {
+        uint8_t next = p[lexer->at];
+        if (!is_space(next) && next != ';' && next != '{' && next != ')') {
+            return fail_byte(lexer, next, err);
+        }
+    }
+    return OTR_OK;
+}
+
+static otr_code plain_word(otr_lexer *lexer, otr_token *ret, otr_err *err)
+{
+    const uint8_t *p = lexer->src.p;
+    size_t n = lexer->src.n, at = lexer->at;
+    while (at < n) {
+        uint8_t c = p[at];
+        if (!is_special(c)) {
+            at++;
+            continue;
+        }
+        if (is_space(c) || c == ';' || c == '{') {
+            break;
+        }
+        if (c == '\0') {
+            return fail_byte(lexer, c, err);
+        }
+        if (c == '\\' && at + 1 < n) {
+            ret->escaped = true;
+            at++;
+            if (p[at] == '\0') {
+                return fail_byte(lexer, p[at], err);
+            }
+            lexer->line += p[at] == '\n';
+        } else if (c == '$' && at + 1 < n && p[at + 1] == '{') {
+            at++;
+        }
+        at++;
+    }
+    ret->raw = (otr_bytes){ p + lexer->at, at - lexer->at };
+    lexer->at = ret->end = at;
+    return OTR_OK;
+}
+
+otr_code otr_lexer_next(otr_lexer *lexer, otr_token *ret, otr_err *err)
+{
+    skip_blank(lexer);
+    *ret = (otr_token){
+        .kind = OTR_TOKEN_END, .start = lexer->at, .end = lexer->at, .line = lexer->line
+    };
+    if (lexer->at >= lexer->src.n) {
+        return OTR_OK;
+    }
+    uint8_t c = lexer->src.p[lexer->at];
+    switch (c) {
+    case ';':
+        ret->kind = OTR_TOKEN_SEMI;
+        break;
+    case '{':
+        ret->kind = OTR_TOKEN_OPEN;
+        break;
+    case '}':
+        ret->kind = OTR_TOKEN_CLOSE;
+        break;
+    case '"':
+    case '\'':
+        ret->kind = OTR_TOKEN_WORD;
+        return quoted_word(lexer, ret, err);
+    default:
+        ret->kind = OTR_TOKEN_WORD;
+        return plain_word(lexer, ret, err);
+    }
+    ret->raw = (otr_bytes){ lexer->src.p + lexer->at, 1 };
+    ret->end = ++lexer->at;
+    return OTR_OK;
+}
+
+/* ---- Lua ---- */
+
+bool otr_lexer_is_lua(otr_bytes name)
+{
+    static const char tail[] = "_by_lua_block";
+    size_t n = sizeof(tail) - 1;
+    return name.n > n && memcmp(name.p + name.n - n, tail, n) == 0;
+}
+
+/* The level of a long bracket that opens at `at` ("[[" 0, "[=[" 1 …), or -1. */
+static long bracket_level(otr_bytes src, size_t at)
+{
+    size_t i = at + 1;
+    while (i < src.n && src.p[i] == '=') {
+        i++;
+    }
+    return i < src.n && src.p[i] == '[' ? (long)(i - at - 1) : -1;
+}
+
+/* Past the long bracket of `level` that opens at `at`; src.n when it is not closed. */
+static size_t skip_bracket(otr_bytes src, size_t at, long level)
+{
+    size_t eqs = (size_t)level;
+    for (size_t i = at + eqs + 2; i + eqs + 1 < src.n; i++) {
+        if (src.p[i] != ']') {
+            continue;
+        }
+        size_t j = i + 1;
+        while (j < src.n && src.p[j] == '=') {
+            j++;
+        }
+        if (j < src.n && src.p[j] == ']' && j - i - 1 == eqs) {
+            return j + 1;
+        }
+    }
+    return src.n;
+}
+
+static size_t skip_lua_string(otr_bytes src, size_t at)
+{
+    uint8_t quote = src.p[at];
+    for (at++; at < src.n; at++) {
+        if (src.p[at] == '\\') {
+            at++;
+        } else if (src.p[at] == quote) {
+            return at + 1;
+        }
+    }
+    return src.n;
+}
+
+static size_t skip_lua_comment(otr_bytes src, size_t at)
+{
+    if (at + 2 < src.n && src.p[at + 2] == '[') {
+        long level = bracket_level(src, at + 2);
+        if (level >= 0) {
+            return skip_bracket(src, at + 2, level);
+        }
+    }
+    const uint8_t *eol = memchr(src.p + at, '\n', src.n - at);
+    return eol != NULL ? (size_t)(eol - src.p) : src.n;
+}
+
+/* Past the Lua lexeme at `at`, as far as braces are concerned. */
+static size_t skip_lua(otr_bytes src, size_t at)
+{
+    uint8_t c = src.p[at];
+    if (c == '"' || c == '\'') {
+        return skip_lua_string(src, at);
+    }
+    if (c == '-' && at + 1 < src.n && src.p[at + 1] == '-') {
+        return skip_lua_comment(src, at);
+    }
+    if (c == '[') {
+        long level = bracket_level(src, at);
+        if (level >= 0) {
+            return skip_bracket(src, at, level);
+        }
+    }
+    return at + 1;
+}
+
+otr_code otr_lexer_lua(otr_lexer *lexer, otr_token *ret, otr_err *err)
+{
+    otr_bytes src = lexer->src;
+    size_t at = lexer->at, depth = 1;
+    unsigned first = lexer->line;
+    while (at < src.n) {
+        uint8_t c = src.p[at];
+        depth += c == '{';
+        depth -= c == '}';
+        if (depth == 0) {
+            break;
+        }
+        size_t to = skip_lua(src, at);
+        if (to > src.n) {
+            to = src.n;
+        }
+        for (; at < to; at++) {
+            lexer->line += src.p[at] == '\n';
+        }
+    }
+    if (at >= src.n) {
+        return fail(lexer, first, err, "Lua block is not closed, expecting \"}\"");
+    }
+    *ret = (otr_token){ .kind = OTR_TOKEN_WORD,
+                        .raw = { src.p + lexer->at, at - lexer->at },
+                        .start = lexer->at,
+                        .end = at,
+                        .line = first };
+    lexer->at = at + 1;
+    return OTR_OK;
+}
+
+/* ---- text ---- */
+
+/* What `\c` stands for, or 0 when both bytes stay. */
+static char unescape(uint8_t c)
+{
+    switch (c) {
+    case '"':
+    case '\'':
+    case '\\':
+        return (char)c;
+    case 't':
+        return '\t';
+    case 'r':
+        return '\r';
+    case 'n':
+        return '\n';
+    default:
+        return '\0';
+    }
+}
+
+otr_code otr_token_text(const otr_token *token, otr_buf *out, otr_err *err)
+{
+    if (!token->escaped) {
+        return otr_buf_add(out, token->raw, err);
+    }
+    uint8_t *to;
+    otr_code rc = otr_buf_reserve(out, token->raw.n, &to, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < token->raw.n; i++) {
+        uint8_t c = token->raw.p[i];
+        char plain = c == '\\' && i + 1 < token->raw.n ? unescape(token->raw.p[i + 1]) : '\0';
+        if (plain != '\0') {
+            to[n++] = (uint8_t)plain;
+            i++;
+        } else {
+            to[n++] = c;
+        }
+    }
+    otr_buf_grew(out, n);
+    return OTR_OK;
+}

@@ -1,0 +1,315 @@
+#include "nginx/language/walk.h"
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/limits.h"
+#include "nginx/files.h"
+#include "nginx/language/lexer.h"
+
+typedef struct frame { /* one file being read; the stack is the chain of includes */
+    const struct frame *parent;
+    const char *file;
+    unsigned depth;
+} frame;
+
+typedef struct walker {
+    const char *root;
+    const char *dir; /* of the main file; NULL: includes are not followed */
+    const otr_visitor *visitor;
+    unsigned blocks;  /* open ones, in all files */
+    otr_buf words;    /* of the present directive, each ended by a NUL */
+    otr_buf pointers; /* const char * into `words` */
+    otr_walk_stats stats;
+} walker;
+
+static otr_code walk_file(walker *w, frame *f, otr_bytes text, otr_err *err);
+
+/* The words up to `;`, `{`, `}` or the end; `*ret` is the token that ended them. */
+static otr_code read_words(walker *w, otr_lexer *lexer, otr_token *ret, size_t *ret_n,
+                           unsigned *ret_line, otr_err *err)
+{
+    otr_buf_clear(&w->words);
+    for (size_t n = 0;; n++) {
+        otr_code rc = otr_lexer_next(lexer, ret, err);
+        if (n == 0) {
+            *ret_line = ret->line;
+        }
+        if (rc != OTR_OK || ret->kind != OTR_TOKEN_WORD) {
+            *ret_n = n;
+            return rc;
+        }
+        rc = otr_token_text(ret, &w->words, err);
+        if (rc == OTR_OK) {
+            rc = otr_buf_addc(&w->words, '\0', err);
+        }
+        if (rc != OTR_OK) {
+            return otr_wrap(err, rc, "%s:%u", lexer->file, ret->line);
+        }
+    }
+}
+
+/* Points at each of the `n` words: only now that the buffer no longer moves. */
+static otr_code point_at_words(walker *w, size_t n, otr_err *err)
+{
+    otr_buf_clear(&w->pointers);
+    const char *word = otr_buf_text(&w->words);
+    for (size_t i = 0; i < n; i++) {
+        otr_code rc =
+            otr_buf_add(&w->pointers, (otr_bytes){ (const uint8_t *)&word, sizeof(word) }, err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
+        word += strlen(word) + 1;
+    }
+    return OTR_OK;
+}
+
+static otr_code include_paths(walker *w, const char *pattern, otr_paths *out, otr_err *err)
+{
+    otr_buf path;
+    otr_buf_init(&path, OTR_NGINX_PATH_BYTES);
+    otr_code rc = otr_path_join(w->dir, pattern, &path, err);
+    if (rc == OTR_OK) {
+        rc = otr_is_glob(pattern)
+                 ? otr_root_glob(w->root, otr_buf_text(&path), OTR_LIMIT_NGINX_CONFIG_FILES, out,
+                                 err)
+                 : otr_paths_add(out, otr_buf_text(&path), OTR_LIMIT_NGINX_CONFIG_FILES, err);
+    }
+    otr_buf_deinit(&path);
+    return rc;
+}
+
+/* Reads the file of `f` after the checks that keep the walk finite. */
+static otr_code load_file(walker *w, const frame *f, otr_buf *out, otr_err *err)
+{
+    for (const frame *up = f->parent; up != NULL; up = up->parent) {
+        if (strcmp(up->file, f->file) == 0) {
+            return otr_fail(err, OTR_EINVAL, "%s includes itself", f->file);
+        }
+    }
+    if (f->depth > OTR_LIMIT_NGINX_INCLUDE_DEPTH) {
+        return otr_fail(err, OTR_EQUOTA, "%s is included more than %d deep", f->file,
+                        OTR_LIMIT_NGINX_INCLUDE_DEPTH);
+    }
+    if (w->stats.files >= OTR_LIMIT_NGINX_CONFIG_FILES) {
+        return otr_fail(err, OTR_EQUOTA, "more than %d files", OTR_LIMIT_NGINX_CONFIG_FILES);
+    }
+    otr_buf_init(out, OTR_LIMIT_NGINX_CONFIG_BYTES);
+    otr_code rc = otr_root_read(w->root, f->file, out, err);
+    w->stats.files++;
+    w->stats.bytes += out->n;
+    if (rc == OTR_OK && w->stats.bytes > 8ULL * OTR_LIMIT_NGINX_CONFIG_BYTES) {
+        rc = otr_fail(err, OTR_EQUOTA, "the files together are larger than %u bytes",
+                      8 * OTR_LIMIT_NGINX_CONFIG_BYTES);
+    }
+    return rc;
+}
+
+static otr_code include_file(walker *w, const frame *parent, const char *file, unsigned line,
+                             otr_err *err)
+{
+    frame f = { .parent = parent, .file = file, .depth = parent->depth + 1 };
+    otr_buf text;
+    otr_buf_init(&text, 0);
+    otr_code rc = load_file(w, &f, &text, err);
+    if (rc != OTR_OK) {
+        rc = otr_wrap(err, rc, "%s:%u", parent->file, line);
+    } else {
+        rc = walk_file(w, &f, otr_buf_bytes(&text), err);
+    }
+    otr_buf_deinit(&text);
+    return rc;
+}
+
+static otr_code follow_include(walker *w, const frame *f, const otr_directive *d, otr_err *err)
+{
+    unsigned line = d->line;
+    if (d->n_args != 1 || d->block) {
+        return otr_fail(err, OTR_EINVAL, "%s:%u: include takes one argument and \";\"", f->file,
+                        line);
+    }
+    otr_paths paths = { 0 };
+    otr_code rc = include_paths(w, d->args[0], &paths, err);
+    if (rc != OTR_OK) {
+        rc = otr_wrap(err, rc, "%s:%u", f->file, line);
+    }
+    /* From here on `d` is void: the included file's words take the place of its own. */
+    for (size_t i = 0; rc == OTR_OK && i < paths.n; i++) {
+        rc = include_file(w, f, paths.items[i], line, err);
+    }
+    otr_paths_deinit(&paths);
+    return rc;
+}
+
+/* A Lua body becomes the last word, as if it had been quoted and ended by `;`. */
+static otr_code take_lua(walker *w, otr_lexer *lexer, otr_token *last, size_t *n, otr_err *err)
+{
+    otr_token body = { 0 };
+    otr_code rc = otr_lexer_lua(lexer, &body, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    rc = otr_token_text(&body, &w->words, err);
+    if (rc == OTR_OK) {
+        rc = otr_buf_addc(&w->words, '\0', err);
+    }
+    last->kind = OTR_TOKEN_SEMI;
+    ++*n;
+    return rc;
+}
+
+static otr_code walk_directive(walker *w, const frame *f, const otr_directive *d, otr_err *err)
+{
+    w->stats.directives++;
+    otr_code rc = w->visitor->enter(w->visitor->arg, d, err);
+    if (rc != OTR_OK) {
+        return rc == OTR_ENOMEM ? rc : otr_wrap(err, rc, "%s:%u: %s", f->file, d->line, d->name);
+    }
+    if (w->dir != NULL && strcmp(d->name, "include") == 0) {
+        rc = follow_include(w, f, d, err);
+    }
+    return rc;
+}
+
+/* What the token that ended the words means where nothing else is wrong with it. */
+static otr_code check_end(const walker *w, const frame *f, const otr_token *end, size_t n,
+                          unsigned blocks_here, otr_err *err)
+{
+    static const char format[] = "%s:%u: unexpected %s";
+    if (end->kind == OTR_TOKEN_END) {
+        const char *what = n > 0             ? "end of file, expecting \";\" or \"{\""
+                           : blocks_here > 0 ? "end of file, expecting \"}\""
+                                             : NULL;
+        return what == NULL ? OTR_OK : otr_fail(err, OTR_EINVAL, format, f->file, end->line, what);
+    }
+    if (end->kind == OTR_TOKEN_CLOSE) {
+        return n == 0 && blocks_here > 0
+                   ? OTR_OK
+                   : otr_fail(err, OTR_EINVAL, format, f->file, end->line, "\"}\"");
+    }
+    if (n == 0) {
+        return otr_fail(err, OTR_EINVAL, format, f->file, end->line,
+                        end->kind == OTR_TOKEN_OPEN ? "\"{\"" : "\";\"");
+    }
+    if (end->kind == OTR_TOKEN_OPEN && w->blocks >= OTR_LIMIT_NGINX_BLOCK_DEPTH) {
+        return otr_fail(err, OTR_EQUOTA, "%s:%u: blocks are more than %d deep", f->file, end->line,
+                        OTR_LIMIT_NGINX_BLOCK_DEPTH);
+    }
+    return OTR_OK;
+}
+
+static void close_block(walker *w, unsigned *blocks_here)
+{
+    w->visitor->leave(w->visitor->arg);
+    w->blocks--;
+    --*blocks_here;
+}
+
+static otr_code one_directive(walker *w, const frame *f, otr_lexer *lexer, unsigned *blocks_here,
+                              bool *ret_more, otr_err *err)
+{
+    otr_token end = { 0 };
+    size_t n = 0;
+    unsigned line;
+    otr_code rc = read_words(w, lexer, &end, &n, &line, err);
+    if (rc == OTR_OK) {
+        rc = check_end(w, f, &end, n, *blocks_here, err);
+    }
+    *ret_more = end.kind != OTR_TOKEN_END;
+    if (rc != OTR_OK || !*ret_more) {
+        return rc;
+    }
+    if (end.kind == OTR_TOKEN_CLOSE) {
+        close_block(w, blocks_here);
+        return OTR_OK;
+    }
+    if (end.kind == OTR_TOKEN_OPEN && otr_lexer_is_lua(otr_bytes_of(otr_buf_text(&w->words)))) {
+        rc = take_lua(w, lexer, &end, &n, err);
+    }
+    if (rc == OTR_OK) {
+        rc = point_at_words(w, n, err);
+    }
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    const char *const *words = (const char *const *)(const void *)w->pointers.p;
+    otr_directive d = { .name = words[0],
+                        .args = words + 1,
+                        .n_args = n - 1,
+                        .block = end.kind == OTR_TOKEN_OPEN,
+                        .file = f->file,
+                        .line = line };
+    rc = walk_directive(w, f, &d, err);
+    if (rc == OTR_OK && end.kind == OTR_TOKEN_OPEN) {
+        w->blocks++;
+        ++*blocks_here;
+    }
+    return rc;
+}
+
+static otr_code walk_file(walker *w, frame *f, otr_bytes text, otr_err *err)
+{
+    otr_lexer lexer;
+    otr_lexer_init(&lexer, text, f->file);
+    unsigned blocks_here = 0;
+    bool more = true;
+    otr_code rc = OTR_OK;
+    while (rc == OTR_OK && more) {
+        rc = one_directive(w, f, &lexer, &blocks_here, &more, err);
+    }
+    while (blocks_here > 0) { /* after an error: the visitor sees every block end */
+        close_block(w, &blocks_here);
+    }
+    return rc;
+}
+
+static void init_walker(walker *w, const char *root, const otr_visitor *visitor)
+{
+    *w = (walker){ .root = root, .visitor = visitor };
+    otr_buf_init(&w->words, 2 * OTR_LIMIT_NGINX_CONFIG_BYTES);
+    otr_buf_init(&w->pointers, sizeof(char *) * OTR_LIMIT_NGINX_CONFIG_BYTES);
+}
+
+static void deinit_walker(walker *w)
+{
+    otr_buf_deinit(&w->words);
+    otr_buf_deinit(&w->pointers);
+}
+
+otr_code otr_nginx_walk(const char *root, const char *config, const otr_visitor *visitor,
+                        otr_walk_stats *ret, otr_err *err)
+{
+    walker w;
+    init_walker(&w, root, visitor);
+    const char *slash = strrchr(config, '/');
+    char *dir = otr_strndup(config, slash != NULL ? (size_t)(slash - config) : 0);
+    otr_buf text;
+    otr_buf_init(&text, 0);
+    otr_code rc = dir != NULL ? OTR_OK : otr_fail_nomem(err);
+    if (rc == OTR_OK) {
+        w.dir = dir;
+        frame f = { .file = config };
+        rc = load_file(&w, &f, &text, err);
+        if (rc == OTR_OK) {
+            rc = walk_file(&w, &f, otr_buf_bytes(&text), err);
+        }
+    }
+    if (ret != NULL) {
+        *ret = w.stats;
+    }
+    otr_buf_deinit(&text);
+    otr_free(dir);
+    deinit_walker(&w);
+    return rc;
+}
+
+otr_code otr_nginx_walk_text(otr_bytes text, const char *name, const otr_visitor *visitor,
+                             otr_err *err)
+{
+    walker w;
+    init_walker(&w, "", visitor);
+    frame f = { .file = name };
+    otr_code rc = walk_file(&w, &f, text, err);
+    deinit_walker(&w);
+    return rc;
+}

@@ -1,0 +1,112 @@
+#include <fcntl.h>
+
+#include "nginx/log/access.h"
+#include "unit/nginx/tree.h"
+
+typedef struct world {
+    tree t;
+    otr_loop *loop;
+    otr_pool *pool;
+    otr_access_logs *logs;
+    unsigned done;
+} world;
+
+static void world_deinit(world *w)
+{
+    otr_access_logs_free(w->logs);
+    otr_pool_free(w->pool);
+    otr_loop_free(w->loop);
+    tree_deinit(&w->t);
+}
+
+static bool world_init(world *w)
+{
+    memset(w, 0, sizeof(*w));
+    return tree_init(&w->t) && otr_loop_new(&w->loop, NULL) == OTR_OK &&
+           otr_pool_new(w->loop, 1, &w->pool, NULL) == OTR_OK &&
+           otr_access_logs_new(w->loop, w->pool, &w->logs, NULL) == OTR_OK;
+}
+
+#define WORLD(w)                       \
+    OTR_CLEANUP(world_deinit) world w; \
+    REQUIRE(world_init(&(w)))
+
+static void on_done(void *arg)
+{
+    ((world *)arg)->done++;
+}
+
+static bool read_all(world *w)
+{
+    unsigned before = w->done;
+    otr_access_logs_read(w->logs, on_done, w);
+    for (int i = 0; i < 1000 && w->done == before; i++) {
+        otr_loop_step(w->loop, 10);
+    }
+    return w->done > before;
+}
+
+T(log_closed_during_a_read_is_released_after_it)
+{
+    WORLD(w);
+    otr_access_log *a, *b;
+    REQUIRE(otr_access_log_open(w.logs, "", tree_path(&w.t, "a"), "$status", &a, NULL) == OTR_OK);
+    otr_access_logs_read(w.logs, NULL, NULL);
+    REQUIRE(otr_access_log_open(w.logs, "", tree_path(&w.t, "b"), "$status", &b, NULL) == OTR_OK);
+    otr_access_log_close(a);
+    REQUIRE(read_all(&w));
+    CHECK(tree_write(&w.t, "b", "200\n"));
+    REQUIRE(read_all(&w));
+    CHECK_INT(otr_access_log_take(b).lines, 1);
+}
+
+T(everything_is_released_during_a_read)
+{
+    WORLD(w);
+    otr_access_log *a;
+    REQUIRE(otr_access_log_open(w.logs, "", tree_path(&w.t, "a"), "$status", &a, NULL) == OTR_OK);
+    otr_access_logs_read(w.logs, on_done, &w);
+    otr_access_logs_free(w.logs);
+    w.logs = NULL;
+    for (int i = 0; i < 3; i++) {
+        otr_loop_step(w.loop, 1);
+    }
+    CHECK_INT(w.done, 0);
+}
+
+T(counts_are_taken_once)
+{
+    WORLD(w);
+    otr_access_log *a;
+    REQUIRE(otr_access_log_open(w.logs, "", tree_path(&w.t, "a"), NULL, &a, NULL) == OTR_OK);
+    REQUIRE(read_all(&w));
+    CHECK(tree_write(&w.t, "a", "a - - [t] \"GET\" 404 0 \"-\" \"-\"\n"));
+    REQUIRE(read_all(&w));
+    CHECK_INT(otr_access_log_take(a).responses[3], 1);
+    CHECK_INT(otr_access_log_take(a).lines, 0);
+}
+
+T(two_rotations_between_two_samples_lose_nothing)
+{
+    WORLD(w);
+    otr_access_log *a;
+    REQUIRE(otr_access_log_open(w.logs, "", tree_path(&w.t, "a"), "$status", &a, NULL) == OTR_OK);
+    REQUIRE(read_all(&w));
+    uint64_t lines = 0;
+    for (int i = 0; i < 2; i++) {
+        CHECK(tree_append(&w.t, "a", "200\n"));
+        for (int j = 0; j < 20; j++) { /* the new file is noticed */
+            otr_loop_step(w.loop, 5);
+        }
+        char to[600];
+        snprintf(to, sizeof(to), "%s/a.%d", w.t.dir, i);
+        CHECK(tree_append(&w.t, "a", "200\n"));
+        REQUIRE(rename(tree_path(&w.t, "a"), to) == 0);
+        for (int j = 0; j < 20; j++) {
+            otr_loop_step(w.loop, 5);
+        }
+    }
+    REQUIRE(read_all(&w));
+    lines += otr_access_log_take(a).lines;
+    CHECK_INT(lines, 4);
+}
