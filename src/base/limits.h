@@ -86,6 +86,7 @@
 #define OTR_LIMIT_NGINX_V_BYTES       65536 /* output of `nginx -V` */
 #define OTR_LIMIT_NGINX_STATUS_BYTES  65536 /* body of stub_status */
 #define OTR_LIMIT_NGINX_LOG_LINE      65536
+#define OTR_LIMIT_NGINX_REMARKS       32 /* of one instance */
 
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048
@@ -106,6 +107,7 @@
 #define OTR_LIMIT_HTTP_IDLE_S       15             /* a silent connection is closed */
 #define OTR_LIMIT_EVENTS_KEPT       256
 #define OTR_LIMIT_EVENT_BYTES       (16U * 1024U) /* a larger event is kept without its data */
+#define OTR_LIMIT_PROBLEMS          256           /* that status shows at a time */
 #define OTR_LIMIT_INSTANCE_SAMPLES  120           /* history that the status page draws */
 
 #endif

@@ -313,6 +313,7 @@ static otr_code make_parts(otr_daemon *d, otr_err *err)
     rc = rc == OTR_OK ? otr_pool_new(d->loop, workers, &d->pool, err) : rc;
     rc = rc == OTR_OK ? otr_pool_grow(d->pool, most, err) : rc;
     rc = rc == OTR_OK ? otr_registry_new(&s->metrics, err) : rc;
+    rc = rc == OTR_OK ? otr_problems_new(&s->problems, err) : rc;
     rc = rc == OTR_OK ? otr_http_routes_new(&s->admin_routes, err) : rc;
     rc = rc == OTR_OK ? otr_http_routes_new(&s->status_routes, err) : rc;
     for (size_t i = 0; i < OTR_COUNT(own_topics) && rc == OTR_OK; i++) {
@@ -424,6 +425,7 @@ static void take_down(otr_daemon *d)
     otr_http_routes_free(d->services.admin_routes);
     otr_http_routes_free(d->services.status_routes);
     otr_registry_free(d->services.metrics);
+    otr_problems_free(d->services.problems);
     otr_pool_free(d->pool);
     otr_bus_free(d->bus);
     otr_loop_free(d->loop);

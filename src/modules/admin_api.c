@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -279,11 +280,43 @@ static void add_instance_reasons(reasons *r, const otr_admin_instance *i)
         add_reason(r, "NGINX of %s: its configuration cannot be read: %s", nginx->config,
                    nginx->config_error);
     }
+    for (size_t n = 0; n < nginx->n_remarks; n++) {
+        add_reason(r, "NGINX of %s: %s", nginx->config, nginx->remarks[n]);
+    }
     const otr_health_event *health = i->health != NULL ? i->health->payload : NULL;
     if (health != NULL &&
         (health->status == OTR_HEALTH_UNHEALTHY || health->status == OTR_HEALTH_DEGRADED)) {
         add_reason(r, "NGINX of %s is %s%s%s", nginx->config, health_name(health->status),
                    health->description[0] != '\0' ? ": " : "", health->description);
+    }
+}
+
+/* How people tell the instance with this id: by its configuration. */
+static const char *config_of(const otr_admin *a, const char *id)
+{
+    for (size_t i = 0; i < a->n_instances; i++) {
+        if (strcmp(a->instances[i]->id, id) == 0) {
+            return ((const otr_instance_event *)a->instances[i]->instance->payload)
+                ->instance->config;
+        }
+    }
+    return id;
+}
+
+static void add_problems(reasons *r, const otr_admin *a)
+{
+    size_t n;
+    const otr_problem *list = otr_problems_list(a->services->problems, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].who[0] == '\0') {
+            add_reason(r, "%s", list[i].text);
+        } else {
+            add_reason(r, "NGINX of %s: %s", config_of(a, list[i].who), list[i].text);
+        }
+    }
+    if (otr_problems_missing(a->services->problems) > 0) {
+        add_reason(r, "%" PRIu64 " more problems found no room in this list",
+                   otr_problems_missing(a->services->problems));
     }
 }
 
@@ -310,6 +343,7 @@ static void write_state(otr_jw *w, const otr_admin *a)
     for (size_t i = 0; i < a->n_instances; i++) {
         add_instance_reasons(&r, a->instances[i]);
     }
+    add_problems(&r, a);
     otr_plugin_host_each(a->services->plugins, add_plugin_reason, &r);
     otr_jw_arr_end(w);
     otr_jw_str(w, "state", r.n == 0 ? "ok" : "degraded");

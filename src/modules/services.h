@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "loop/worker.h"
+#include "modules/problems.h"
 #include "net/http/server.h"
 #include "plugin/host.h"
 #include "telemetry/registry.h"
@@ -20,6 +21,7 @@ typedef void otr_reload_done_fn(void *arg, otr_code rc, const otr_err *err);
 typedef struct otr_services {
     otr_pool *pool;                 /* workers for guests and blocking jobs */
     otr_registry *metrics;          /* every metric the agent serves */
+    otr_problems *problems;         /* what does not work now, for `outrider status` */
     otr_http_routes *admin_routes;  /* served on the admin socket; added to in init() */
     otr_http_routes *status_routes; /* served on loopback HTTP, read-only */
     otr_plugin_host *plugins;

@@ -39,6 +39,11 @@ static otr_code encode_instance(const void *payload, otr_buf *out, otr_err *err)
         otr_jw_bytes(&w, NULL, otr_bytes_of(i->access_logs[j].path));
     }
     otr_jw_arr_end(&w);
+    otr_jw_arr(&w, "remarks");
+    for (size_t j = 0; j < i->n_remarks; j++) {
+        otr_jw_bytes(&w, NULL, otr_bytes_of(i->remarks[j]));
+    }
+    otr_jw_arr_end(&w);
     otr_jw_obj_end(&w);
     return otr_jw_end(&w);
 }

@@ -37,7 +37,7 @@
 
 /* One NGINX master and what is known of it. JSON: {"id","pid","workers":[pid…],"version","plus",
  * "binary","replaced","config","config_error","prefix","error_log","stub_status",
- * "access_logs":["/path"…]} */
+ * "access_logs":["/path"…],"remarks":["sentence"…]} */
 typedef struct otr_instance_event {
     otr_nginx_instance *instance; /* a deep copy, owned */
 } otr_instance_event;

@@ -1,6 +1,12 @@
 #include "nginx/instance/instance.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "base/alloc.h"
+#include "base/limits.h"
+
+enum { REMARK_BYTES = 512 };
 
 static bool dup_text(char **slot, const char *from)
 {
@@ -71,6 +77,53 @@ static bool copy_urls(otr_nginx_instance *to, const otr_nginx_instance *from)
     return true;
 }
 
+static bool copy_remarks(otr_nginx_instance *to, const otr_nginx_instance *from)
+{
+    if (from->n_remarks == 0) {
+        return true;
+    }
+    to->remarks = otr_calloc(from->n_remarks, sizeof(*to->remarks));
+    if (to->remarks == NULL) {
+        return false;
+    }
+    to->n_remarks = from->n_remarks;
+    for (size_t i = 0; i < from->n_remarks; i++) {
+        if (!dup_text(&to->remarks[i], from->remarks[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+otr_code otr_nginx_instance_remark(otr_nginx_instance *instance, otr_err *err, const char *format,
+                                   ...)
+{
+    char text[REMARK_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    for (size_t i = 0; i < instance->n_remarks; i++) {
+        if (strcmp(instance->remarks[i], text) == 0) {
+            return OTR_OK;
+        }
+    }
+    if (instance->n_remarks >= OTR_LIMIT_NGINX_REMARKS) {
+        return OTR_OK;
+    }
+    char *copy = otr_strdup(text);
+    char **list = otr_realloc(instance->remarks, (instance->n_remarks + 1) * sizeof(*list));
+    if (list != NULL) {
+        instance->remarks = list;
+    }
+    if (copy == NULL || list == NULL) {
+        otr_free(copy);
+        return otr_fail_nomem(err);
+    }
+    list[instance->n_remarks++] = copy;
+    return OTR_OK;
+}
+
 otr_code otr_nginx_instance_copy(const otr_nginx_instance *from, otr_nginx_instance **ret,
                                  otr_err *err)
 {
@@ -84,7 +137,7 @@ otr_code otr_nginx_instance_copy(const otr_nginx_instance *from, otr_nginx_insta
     to->replaced = from->replaced;
     to->plus = from->plus;
     if (!copy_texts(to, from) || !copy_workers(to, from) || !copy_logs(to, from) ||
-        !copy_urls(to, from)) {
+        !copy_urls(to, from) || !copy_remarks(to, from)) {
         otr_nginx_instance_free(to);
         return otr_fail_nomem(err);
     }
@@ -104,12 +157,16 @@ void otr_nginx_instance_free(otr_nginx_instance *instance)
     for (size_t i = 0; i < instance->n_status_urls; i++) {
         otr_free(instance->status_urls[i]);
     }
+    for (size_t i = 0; i < instance->n_remarks; i++) {
+        otr_free(instance->remarks[i]);
+    }
     char *texts[] = { instance->binary, instance->version,     instance->config,
                       instance->prefix, instance->configure,   instance->error_log,
                       instance->root,   instance->stub_status, instance->config_error };
     for (size_t i = 0; i < OTR_COUNT(texts); i++) {
         otr_free(texts[i]);
     }
+    otr_free(instance->remarks);
     otr_free(instance->access_logs);
     otr_free(instance->status_urls);
     otr_free(instance->workers);
@@ -124,7 +181,7 @@ static bool same(const char *a, const char *b)
 static bool same_lists(const otr_nginx_instance *a, const otr_nginx_instance *b)
 {
     if (a->n_workers != b->n_workers || a->n_access_logs != b->n_access_logs ||
-        a->n_status_urls != b->n_status_urls) {
+        a->n_status_urls != b->n_status_urls || a->n_remarks != b->n_remarks) {
         return false;
     }
     if (a->n_workers > 0 &&
@@ -139,6 +196,11 @@ static bool same_lists(const otr_nginx_instance *a, const otr_nginx_instance *b)
     }
     for (size_t i = 0; i < a->n_status_urls; i++) {
         if (!same(a->status_urls[i], b->status_urls[i])) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < a->n_remarks; i++) {
+        if (!same(a->remarks[i], b->remarks[i])) {
             return false;
         }
     }

@@ -43,10 +43,15 @@ typedef struct otr_nginx_instance {
     size_t n_access_logs;
     char *root;         /* "" or "/proc/<pid>/root": a container, where the paths above hold */
     char *config_error; /* "" or why the configuration could not be read (file:line) */
+    char **remarks;     /* what the agent could not know or do about it, sentences for people */
+    size_t n_remarks;
 } otr_nginx_instance;
 
 otr_code otr_nginx_instance_copy(const otr_nginx_instance *from, otr_nginx_instance **ret,
                                  otr_err *err) OTR_MUST_CHECK;
+/* Adds a remark, unless it is there already. Past OTR_LIMIT_NGINX_REMARKS it is dropped. */
+otr_code otr_nginx_instance_remark(otr_nginx_instance *instance, otr_err *err, const char *format,
+                                   ...) OTR_MUST_CHECK OTR_PRINTF(3, 4);
 void otr_nginx_instance_free(otr_nginx_instance *instance); /* NULL and half-built are fine */
 /* Equal in everything that a listener can see. */
 bool otr_nginx_instance_eq(const otr_nginx_instance *a, const otr_nginx_instance *b);

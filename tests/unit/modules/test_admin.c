@@ -65,6 +65,7 @@ static void rig_deinit(void *slot)
     otr_http_routes_free(r->services.admin_routes);
     otr_http_routes_free(r->services.status_routes);
     otr_registry_free(r->services.metrics);
+    otr_problems_free(r->services.problems);
     otr_pool_free(r->pool);
     otr_bus_free(r->bus);
     otr_loop_free(r->loop);
@@ -102,10 +103,12 @@ static otr_code make_parts(rig *r, otr_err *err)
     rc = rc == OTR_OK ? otr_bus_new(r->loop, &r->bus, err) : rc;
     rc = rc == OTR_OK ? otr_pool_new(r->loop, 1, &r->pool, err) : rc;
     rc = rc == OTR_OK ? otr_registry_new(&s->metrics, err) : rc;
+    rc = rc == OTR_OK ? otr_problems_new(&s->problems, err) : rc;
     rc = rc == OTR_OK ? otr_http_routes_new(&s->admin_routes, err) : rc;
     rc = rc == OTR_OK ? otr_http_routes_new(&s->status_routes, err) : rc;
     *s = (otr_services){ .pool = r->pool,
                          .metrics = s->metrics,
+                         .problems = s->problems,
                          .admin_routes = s->admin_routes,
                          .status_routes = s->status_routes,
                          .config = r->cfg,

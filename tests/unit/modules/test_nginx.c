@@ -116,6 +116,7 @@ static void rig_deinit(rig *r)
     unlink(r->log);
     rmdir(r->dir);
     otr_registry_free(r->services.metrics);
+    otr_problems_free(r->services.problems);
     otr_pool_free(r->pool);
     otr_bus_free(r->bus);
     otr_loop_free(r->loop);
@@ -144,6 +145,7 @@ static otr_code rig_init(rig *r, otr_err *err)
     rc = rc == OTR_OK ? otr_bus_new(r->loop, &r->bus, err) : rc;
     rc = rc == OTR_OK ? otr_pool_new(r->loop, 1, &r->pool, err) : rc;
     rc = rc == OTR_OK ? otr_registry_new(&r->services.metrics, err) : rc;
+    rc = rc == OTR_OK ? otr_problems_new(&r->services.problems, err) : rc;
     r->services.pool = r->pool;
     otr_plugin_host_spec spec = {
         .loop = r->loop, .bus = r->bus, .pool = r->pool, .services = &r->services, .arg = r

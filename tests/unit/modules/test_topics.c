@@ -65,7 +65,7 @@ T(instance_is_encoded_with_bytes_that_are_no_text_replaced)
           "{\"id\":\"an-id\",\"pid\":10,\"workers\":[11,12],\"version\":\"1.22.1\",\"plus\":false,"
           "\"binary\":\"/usr/sbin/nginx\",\"replaced\":false,\"config\":\"/etc/\xef\xbf\xbd.conf\","
           "\"config_error\":\"\",\"prefix\":\"\",\"error_log\":\"\",\"stub_status\":\"\","
-          "\"access_logs\":[\"/var/a.log\"]}");
+          "\"access_logs\":[\"/var/a.log\"],\"remarks\":[]}");
 }
 
 T(health_is_encoded_by_name)
