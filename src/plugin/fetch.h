@@ -17,7 +17,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { OTR_ETAG_BYTES = 257, OTR_URL_LABEL_BYTES = 512 };
+enum { OTR_ETAG_BYTES = 257 };
 
 typedef struct otr_fetch_spec {
     const char *url;
@@ -36,12 +36,5 @@ typedef struct otr_fetched {
  * query and says what happened. OTR_EQUOTA: too large; OTR_ETIMEOUT; OTR_EIO: all else. */
 otr_code otr_fetch(const otr_fetch_spec *spec, otr_buf *out, otr_fetched *ret, otr_err *err)
     OTR_MUST_CHECK;
-
-/* Is `text` a URL and not a path? Any scheme. */
-bool otr_url_is(const char *text);
-/* OTR_EINVAL unless it is an https URL with a host and without user, password and fragment. */
-otr_code otr_url_check(const char *url, otr_err *err) OTR_MUST_CHECK;
-/* `text` without its query, which may hold a token. Returns `out`. */
-const char *otr_url_label(const char *text, char out[OTR_URL_LABEL_BYTES]);
 
 #endif

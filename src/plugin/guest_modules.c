@@ -5,8 +5,8 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
-#include "plugin/fetch.h"
 #include "plugin/trust.h"
+#include "plugin/url.h"
 
 enum { MAX_MODULES = 7, PATH_BYTES = 4096 };
 

@@ -4,8 +4,8 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
-#include "plugin/fetch.h"
 #include "plugin/manifest_read.h"
+#include "plugin/url.h"
 #include "wasm/engine.h"
 #include "wasm/guest.h"
 

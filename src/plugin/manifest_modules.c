@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "plugin/fetch.h"
 #include "plugin/manifest_read.h"
+#include "plugin/url.h"
 
 enum { MAX_MODULES = 7, SHA256_DIGITS = 64 };
 

@@ -2,9 +2,9 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "plugin/fetch.h"
 #include "plugin/manifest_read.h"
-#include "plugin/trust.h"
+#include "plugin/minisign.h"
+#include "plugin/url.h"
 
 enum { SHA256_DIGITS = 64, KEY_ID_DIGITS = 16 };
 

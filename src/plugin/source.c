@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "plugin/fetch.h"
 #include "plugin/trust.h"
+#include "plugin/url.h"
 #include "wasm/codecache.h"
 
 enum { LENGTH_BYTES = 4 };

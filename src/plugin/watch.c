@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "plugin/fetch.h"
+#include "plugin/url.h"
 
 /* One folder that holds files of guests. */
 struct otr_source_watch {

@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "plugin/trust.h"
+#include "plugin/minisign.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

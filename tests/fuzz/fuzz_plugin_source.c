@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "plugin/fetch.h"
 #include "plugin/source.h"
+#include "plugin/url.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

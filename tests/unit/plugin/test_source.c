@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "plugin/fetch.h"
 #include "plugin/source.h"
+#include "plugin/url.h"
 #include "support/test.h"
 #include "wasm/codecache.h"
 

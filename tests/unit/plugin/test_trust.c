@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/limits.h"
+#include "plugin/minisign.h"
 #include "plugin/trust.h"
 #include "support/test.h"
 
