@@ -19,6 +19,7 @@
 #include "net/http_server.h"
 #include "plugin/hooks.h"
 #include "plugin/host.h"
+#include "plugin/host_guests.h"
 #include "plugin/manifest.h"
 #include "telemetry/registry.h"
 
@@ -330,6 +331,7 @@ static otr_code make_parts(otr_daemon *d, otr_err *err)
         .bus = d->bus,
         .pool = d->pool,
         .program = "/proc/self/exe",
+        .guests = &otr_guests_of_wasm,
         .services = s,
         .changed = plugin_changed,
         .ready = ready,

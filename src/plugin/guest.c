@@ -55,14 +55,14 @@ void otr_guest_derive(otr_guest_plugin *g)
     otr_plugin_state_id state = count_seats(g, OTR_SEAT_RUNNING) > 0 ? OTR_PLUGIN_RUNNING
                                 : down < g->seats.n                  ? OTR_PLUGIN_LOADING
                                                                      : OTR_PLUGIN_BACKOFF;
-    p->running = count_seats(g, OTR_SEAT_RUNNING);
+    g->running = count_seats(g, OTR_SEAT_RUNNING);
     if (state != p->state_id || down != g->down) {
         char reason[OTR_REASON_BYTES];
         describe_down(g, down, reason, sizeof(reason));
         if (state == OTR_PLUGIN_RUNNING && state != p->state_id) {
             otr_log_info("plugin running", "plugin", p->name, "version",
-                         p->version != NULL ? p->version : "", "abi", p->abi, "engine",
-                         p->manifest->engine);
+                         g->version != NULL ? g->version : "", "abi", g->abi, "engine",
+                         g->manifest->engine);
         }
         g->down = down;
         otr_plugin_set_state(p, state, reason);
@@ -78,16 +78,16 @@ void otr_guest_disable(otr_guest_plugin *g, const char *reason, bool quarantined
     otr_plugin *p = g->p;
     otr_guest_forget_fresh(g);
     if (g->changing != NULL && !g->refused) { /* what the configuration says now */
-        otr_manifest_free(p->manifest);
-        p->manifest = otr_steal(&g->changing);
+        otr_manifest_free(g->manifest);
+        g->manifest = otr_steal(&g->changing);
     }
     otr_manifest_free(otr_steal(&g->changing));
     otr_plugin_unsubscribe(p);
     g->adopted = false;
     g->waiting = false;
     g->down = 0;
-    p->running = 0;
-    p->quarantined = quarantined;
+    g->running = 0;
+    g->quarantined = quarantined;
     otr_guest_fail_calls(g, reason);
     otr_seats_leave(&g->seats, false, false);
     for (otr_guest_seat *s = g->leaving; s != NULL; s = s->next_leaving) {
@@ -114,7 +114,7 @@ bool otr_guest_same_texts(char *const *a, char *const *b)
     return a != NULL && b != NULL && a[i] == NULL && b[i] == NULL;
 }
 
-static otr_code copy_hooks(otr_plugin *p, char *const *hooks, otr_err *err)
+static otr_code copy_hooks(otr_guest_plugin *g, char *const *hooks, otr_err *err)
 {
     size_t n = 0;
     while (hooks[n] != NULL) {
@@ -129,40 +129,40 @@ static otr_code copy_hooks(otr_plugin *p, char *const *hooks, otr_err *err)
         otr_contract_free_list(copy);
         return otr_fail_nomem(err);
     }
-    otr_contract_free_list(p->hooks);
-    p->hooks = copy;
+    otr_contract_free_list(g->hooks);
+    g->hooks = copy;
     return OTR_OK;
 }
 
 static otr_code subscribe(otr_guest_plugin *g, char *const *wanted, otr_err *err)
 {
     otr_plugin *p = g->p;
-    if (otr_guest_same_texts(p->patterns, wanted) && p->queue == p->manifest->queue) {
+    if (otr_guest_same_texts(p->patterns, wanted) && g->queue == g->manifest->queue) {
         return OTR_OK;
     }
     for (otr_hook_call *call = g->first_call; call != NULL; call = call->next) {
         call->position = 0; /* the queue that it counted in goes */
     }
-    p->queue = p->manifest->queue;
-    return otr_plugin_subscribe(p, (const char *const *)wanted, ready, err);
+    g->queue = g->manifest->queue;
+    return otr_plugin_subscribe(p, (const char *const *)wanted, g->queue, ready, err);
 }
 
 otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *err)
 {
     otr_plugin *p = g->p;
     const otr_guest_job *job = s->job;
-    otr_free(p->version);
-    p->version = otr_strdup(job->info.version);
-    p->abi = otr_abi_name(otr_guest_code_abi(job->code));
-    (void)snprintf(p->sha256, sizeof(p->sha256), "%s", otr_guest_code_sha256(job->code));
-    char *const *hooks = p->manifest->hooks != NULL ? p->manifest->hooks : job->topics.hooks;
+    otr_free(g->version);
+    g->version = otr_strdup(job->info.version);
+    g->abi = otr_abi_name(otr_guest_code_abi(job->code));
+    (void)snprintf(g->sha256, sizeof(g->sha256), "%s", otr_guest_code_sha256(job->code));
+    char *const *hooks = g->manifest->hooks != NULL ? g->manifest->hooks : job->topics.hooks;
     char *const *wanted =
-        p->manifest->subscribe != NULL ? p->manifest->subscribe : job->topics.events;
-    otr_code rc = copy_hooks(p, hooks, err);
+        g->manifest->subscribe != NULL ? g->manifest->subscribe : job->topics.events;
+    otr_code rc = copy_hooks(g, hooks, err);
     rc = rc == OTR_OK ? subscribe(g, wanted, err) : rc;
     g->adopted = rc == OTR_OK;
     g->unreached = 0;
-    otr_source_watch_update(p->host); /* a new manifest may name another file */
+    otr_source_watch_update(p->host->guests); /* a new manifest may name another file */
     return rc;
 }
 
@@ -214,12 +214,12 @@ static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
     otr_guest_plugin *g = otr_guest_of(p);
     g->p = p;
     g->last_call = &g->first_call;
-    return otr_seats_new(g, p->manifest, OTR_SEAT_AT_WORK, &g->seats, err);
+    return otr_seats_new(g, g->manifest, OTR_SEAT_AT_WORK, &g->seats, err);
 }
 
 void otr_guest_begin(otr_guest_plugin *g)
 {
-    const char *name = otr_host_guests_waits_for(g->p);
+    const char *name = otr_guest_waits_for(g);
     char reason[OTR_REASON_BYTES] = "";
     if (name != NULL) {
         (void)snprintf(reason, sizeof(reason), "waits for plugin %s", name);
@@ -239,7 +239,7 @@ static otr_code guest_start(otr_plugin *p, otr_err *err)
 void otr_guest_plugin_others_settled(otr_plugin *p)
 {
     otr_guest_plugin *g = otr_guest_of(p);
-    if (g->waiting && !g->stopping && otr_host_guests_waits_for(p) == NULL) {
+    if (g->waiting && !g->stopping && otr_guest_waits_for(g) == NULL) {
         otr_guest_begin(g);
     }
 }
@@ -262,11 +262,14 @@ static void guest_fini(otr_plugin *p)
     }
     free_all(&g->fresh);
     free_all(&g->seats);
+    otr_manifest_free(g->manifest);
     otr_manifest_free(g->fresh_manifest);
     otr_manifest_free(g->next);
     otr_manifest_free(g->changing);
     otr_guest_forget_dead(g);
     (void)otr_facts_unref(g->facts);
+    otr_contract_free_list(g->hooks);
+    otr_free(g->version);
 }
 
 const otr_plugin_ops otr_guest_plugin_ops = {

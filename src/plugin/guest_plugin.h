@@ -27,6 +27,8 @@
 #ifndef OTR_PLUGIN_GUEST_PLUGIN_H
 #define OTR_PLUGIN_GUEST_PLUGIN_H
 
+#include "base/digest.h"
+#include "plugin/guest_engines.h"
 #include "plugin/guest_job.h"
 #include "plugin/hook_call.h"
 #include "plugin/internal.h"
@@ -78,8 +80,29 @@ typedef struct otr_seats {
     size_t n;
 } otr_seats;
 
+typedef struct otr_source_watch otr_source_watch; /* see watch.h */
+
+struct otr_guests {
+    otr_plugin_host *host;
+    otr_guest_engines engines;
+    otr_source_watch *watches; /* owned; a list */
+};
+
 struct otr_guest_plugin {
     otr_plugin *p;
+    otr_manifest *manifest; /* owned */
+    char *version;          /* NULL: it never ran; so abi, sha256 and hooks */
+    const char *abi;        /* static */
+    char sha256[OTR_SHA256_HEX_BYTES];
+    char **hooks;     /* questions it answers; NULL-terminated */
+    size_t queue;     /* the capacity it subscribed with */
+    size_t running;   /* sandboxes at work */
+    bool quarantined; /* disabled by too many failures */
+    bool started, stop_wanted, stop_begun;
+    uint64_t stop_by_ns; /* monotonic; of stop_wanted */
+    bool watch_pending;  /* watch.c: its file may have changed */
+    bool watch_again;    /* its signature did: load it though the file is the same */
+    struct stat watch_last;
     otr_seats seats;
     otr_seats fresh; /* of a new version, or none */
     otr_manifest *fresh_manifest;
@@ -128,6 +151,15 @@ static inline bool otr_seat_batch_free(const otr_guest_seat *s)
     return s->job->kind != OTR_JOB_PROCESS;
 }
 
+extern const otr_plugin_ops otr_guest_plugin_ops;
+
+/* guest_order.c */
+/* The first plugin in `after:` that has not come up yet, or NULL. */
+const char *otr_guest_waits_for(const otr_guest_plugin *g);
+/* It is to stop by then; it may, when all that came up after it have. */
+void otr_guest_want_stop(otr_guest_plugin *g, uint64_t deadline_ns);
+bool otr_guest_may_stop(const otr_guest_plugin *g);
+
 /* guest.c */
 /* Loads the seats, or waits for the plugins in `after:`. */
 void otr_guest_begin(otr_guest_plugin *g);
@@ -138,6 +170,8 @@ void otr_guest_disable(otr_guest_plugin *g, const char *reason, bool quarantined
 /* Takes name, topics and hooks from a seat that was loaded, and subscribes. */
 otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *err) OTR_MUST_CHECK;
 void otr_guest_check_stopped(otr_guest_plugin *g);
+/* Another plugin came up or failed to; it may be one that this one waits for. */
+void otr_guest_plugin_others_settled(otr_plugin *p);
 /* The same texts in the same order; NULL is like nothing. */
 bool otr_guest_same_texts(char *const *a, char *const *b);
 
@@ -162,6 +196,8 @@ void otr_guest_pump(otr_guest_plugin *g);
 void otr_guest_hand_over(const otr_seats *from, const otr_seats *to);
 
 /* guest_hook.c */
+/* Takes the question up (owns `call`), or answers it when there is no room. */
+void otr_guest_plugin_ask(otr_plugin *p, otr_hook_call *call);
 /* The question that is due, or NULL; it is the caller's then. */
 otr_hook_call *otr_guest_take_call(otr_guest_plugin *g);
 /* The batch's first `n` are done: answers those of them that were questions. */
@@ -176,6 +212,9 @@ void otr_guest_bury(otr_guest_plugin *g, otr_guest_job *job);
 /* Keeps what is left of the batch, which nobody will process. */
 void otr_guest_bury_rest(otr_guest_plugin *g, const otr_guest_job *job, const char *reason);
 void otr_guest_forget_dead(otr_guest_plugin *g);
+otr_code otr_guest_plugin_write_dead(const otr_plugin *p, otr_buf *out, otr_err *err)
+    OTR_MUST_CHECK;
+otr_code otr_guest_plugin_replay(otr_plugin *p, otr_err *err) OTR_MUST_CHECK;
 
 /* guest_facts.c */
 /* There are fresh sandboxes: one of them will hear each fact, before what the queue holds. */
@@ -197,5 +236,27 @@ void otr_guest_reconfigured(otr_guest_seat *s, otr_code rc);
 void otr_guest_check_changed(otr_guest_plugin *g);
 /* Lets the new version go, when there is one. */
 void otr_guest_forget_fresh(otr_guest_plugin *g);
+/* Asks the running guest to take `manifest` (owned), which differs from its own. */
+void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest);
+/* Loads the file anew, also when it has not changed; off: ends it until it is switched on. */
+void otr_guest_plugin_reload(otr_plugin *p);
+otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err) OTR_MUST_CHECK;
+/* Its file is not the one that was loaded. */
+bool otr_guest_plugin_stale(otr_plugin *p);
+
+typedef enum otr_file_state {
+    OTR_FILE_SAME,  /* it was loaded already, or tried */
+    OTR_FILE_OFF,   /* it is not to be loaded: an operator switched the plugin off */
+    OTR_FILE_OTHER, /* than the one that was loaded, if any was */
+    OTR_FILE_BUSY,  /* a load is under way: ask again */
+} otr_file_state;
+/* Neither written nor replaced in between, as far as stat(2) tells. */
+static inline bool otr_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+otr_file_state otr_guest_plugin_compare(const otr_plugin *p, const struct stat *now);
 
 #endif

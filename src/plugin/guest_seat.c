@@ -29,8 +29,8 @@ static otr_code seat_new(otr_guest_plugin *g, otr_manifest *m, otr_guest_seat **
         return otr_fail_nomem(err);
     }
     s->g = g;
-    otr_code rc = otr_guest_job_new(host->spec.loop, host->pool, g->p->name, m,
-                                    otr_plugin_host_engine(host, m), &s->job, err);
+    otr_code rc = otr_guest_job_new(host->spec.loop, host->spec.pool, g->p->name, m,
+                                    otr_guest_engine(&host->guests->engines, m), &s->job, err);
     if (rc == OTR_OK) {
         s->job->owner = s;
         s->job->bus = host->spec.bus;
@@ -206,7 +206,7 @@ void otr_seats_load(otr_guest_plugin *g, otr_seats *seats)
 static unsigned count_failure(otr_guest_plugin *g)
 {
     uint64_t now = otr_now_ns();
-    if (g->failures == 0 || now - g->window_ns > g->p->manifest->restart.window_ns) {
+    if (g->failures == 0 || now - g->window_ns > g->manifest->restart.window_ns) {
         g->failures = 0;
         g->window_ns = now;
     }
@@ -215,9 +215,9 @@ static unsigned count_failure(otr_guest_plugin *g)
 
 static void quarantine(otr_guest_plugin *g, unsigned failures, const char *last)
 {
-    const otr_restart *r = &g->p->manifest->restart;
+    const otr_restart *r = &g->manifest->restart;
     char reason[OTR_REASON_BYTES];
-    bool one = g->p->manifest->on_failure == OTR_ON_FAILURE_DISABLE;
+    bool one = g->manifest->on_failure == OTR_ON_FAILURE_DISABLE;
     (void)snprintf(reason, sizeof(reason), "%s%u failure%s within %llu s, the last: %.300s",
                    one ? "" : "quarantined: ", failures, failures == 1 ? "" : "s",
                    (unsigned long long)(r->window_ns / OTR_NS_PER_S), last);
@@ -227,7 +227,7 @@ static void quarantine(otr_guest_plugin *g, unsigned failures, const char *last)
 
 static uint64_t backoff_ms(const otr_guest_plugin *g)
 {
-    const otr_restart *r = &g->p->manifest->restart;
+    const otr_restart *r = &g->manifest->restart;
     uint64_t wait = r->backoff_ns;
     for (unsigned i = 1; i < g->failures + g->unreached && wait < r->backoff_max_ns; i++) {
         wait *= 2;
@@ -261,7 +261,7 @@ static void wait_for_source(otr_guest_seat *s, const otr_err *err)
 void otr_seat_fail(otr_guest_seat *s, const otr_err *err)
 {
     otr_guest_plugin *g = s->g;
-    const otr_manifest *m = g->p->manifest;
+    const otr_manifest *m = g->manifest;
     unsigned failures = count_failure(g);
     if (m->on_failure == OTR_ON_FAILURE_DISABLE || failures >= m->restart.failures) {
         otr_err last = *err; /* the job that it stands in goes */
@@ -282,7 +282,7 @@ static void start_again(void *arg)
     }
     g->p->stats.restarts++;
     s->state = OTR_SEAT_EMPTY;
-    otr_guest_job_use(s->job, g->p->manifest);
+    otr_guest_job_use(s->job, g->manifest);
     otr_seats_load(g, &g->seats);
     otr_guest_derive(g);
 }

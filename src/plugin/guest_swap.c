@@ -28,7 +28,7 @@ void otr_guest_forget_fresh(otr_guest_plugin *g)
 static bool trust_withdrawn(const otr_guest_plugin *g, otr_code rc)
 {
     return rc == OTR_EDENIED && g->fresh_manifest != NULL &&
-           !otr_guest_same_texts(g->p->manifest->revoked, g->fresh_manifest->revoked);
+           !otr_guest_same_texts(g->manifest->revoked, g->fresh_manifest->revoked);
 }
 
 void otr_guest_fresh_loaded(otr_guest_seat *s, otr_code rc)
@@ -38,8 +38,8 @@ void otr_guest_fresh_loaded(otr_guest_seat *s, otr_code rc)
         otr_err why = s->job->err; /* the job that it stands in goes */
         if (trust_withdrawn(g, rc)) {
             otr_log_error("plugin disabled", "plugin", g->p->name, "reason", why.msg);
-            otr_manifest_free(g->p->manifest);
-            g->p->manifest = otr_steal(&g->fresh_manifest);
+            otr_manifest_free(g->manifest);
+            g->manifest = otr_steal(&g->fresh_manifest);
             otr_guest_disable(g, why.msg, false);
             return;
         }
@@ -99,11 +99,11 @@ void otr_guest_try_exchange(otr_guest_plugin *g)
     }
     otr_plugin *p = g->p;
     otr_seats old = g->seats;
-    otr_manifest *old_manifest = p->manifest;
+    otr_manifest *old_manifest = g->manifest;
     otr_err err = { 0 };
     g->seats = g->fresh;
     g->fresh = (otr_seats){ NULL, 0 };
-    p->manifest = otr_steal(&g->fresh_manifest);
+    g->manifest = otr_steal(&g->fresh_manifest);
     g->fresh_ready = false;
     g->failures = 0;
     g->down = 0;
@@ -119,10 +119,10 @@ void otr_guest_try_exchange(otr_guest_plugin *g)
         return;
     }
     otr_guest_recall(g);
-    p->running = g->seats.n;
+    g->running = g->seats.n;
     otr_log_info("plugin running", "plugin", p->name, "version",
-                 p->version != NULL ? p->version : "", "abi", p->abi, "engine",
-                 p->manifest->engine);
+                 g->version != NULL ? g->version : "", "abi", g->abi, "engine",
+                 g->manifest->engine);
     otr_plugin_set_state(p, OTR_PLUGIN_RUNNING, "");
     otr_plugin_settle(p);
 }
@@ -141,9 +141,9 @@ static void begin_anew(otr_guest_plugin *g, otr_manifest *m)
     otr_guest_hand_over(&g->seats, &seats);
     otr_seats_leave(&g->seats, false, false);
     g->seats = seats;
-    otr_manifest_free(p->manifest);
-    p->manifest = m;
-    p->quarantined = false;
+    otr_manifest_free(g->manifest);
+    g->manifest = m;
+    g->quarantined = false;
     g->adopted = false;
     g->failures = 0;
     g->down = 0;
@@ -181,12 +181,12 @@ void otr_guest_reconfigured(otr_guest_seat *s, otr_code rc)
     if (rc == OTR_OK) {
         return;
     }
-    bool went_back = s->job->manifest == g->p->manifest;
+    bool went_back = s->job->manifest == g->manifest;
     if (!g->refused) {
         refuse(g, &s->job->err);
     }
     s->take_settings = false;
-    otr_guest_job_use(s->job, g->p->manifest);
+    otr_guest_job_use(s->job, g->manifest);
     /* One that cannot go back either is replaced: what settings it has nobody knows. */
     if (went_back || s->job->guest == NULL || otr_guest_dead(s->job->guest)) {
         otr_seat_fail(s, &s->job->err);
@@ -206,8 +206,8 @@ void otr_guest_check_changed(otr_guest_plugin *g)
         return;
     }
     if (!g->refused) {
-        otr_manifest_free(g->p->manifest);
-        g->p->manifest = m;
+        otr_manifest_free(g->manifest);
+        g->manifest = m;
         otr_log_info("plugin reconfigured", "plugin", g->p->name);
     } else {
         otr_manifest_free(m);
@@ -215,7 +215,7 @@ void otr_guest_check_changed(otr_guest_plugin *g)
     for (size_t i = 0; i < g->seats.n; i++) {
         otr_guest_seat *s = g->seats.items[i];
         if (s->state == OTR_SEAT_EMPTY && !otr_seat_busy(s)) {
-            otr_guest_job_use(s->job, g->p->manifest);
+            otr_guest_job_use(s->job, g->manifest);
         }
     }
     if (g->p->state_id == OTR_PLUGIN_RUNNING) {
@@ -232,7 +232,7 @@ static bool can_reconfigure(const otr_guest_plugin *g)
     if (s == NULL) {
         return false;
     }
-    bool sure = (s->job->info.operations & OTR_HAS_LIST) != 0 || strcmp(g->p->abi, "wapc") != 0;
+    bool sure = (s->job->info.operations & OTR_HAS_LIST) != 0 || strcmp(g->abi, "wapc") != 0;
     return sure && otr_guest_job_has(s->job, OTR_HAS_RECONFIGURE, "reconfigure");
 }
 
@@ -270,7 +270,7 @@ void otr_guest_plugin_reload(otr_plugin *p)
 {
     otr_guest_plugin *g = otr_guest_of(p);
     g->next_is_new_code = true;
-    otr_guest_plugin_reconfigure(p, otr_manifest_ref(g->next != NULL ? g->next : p->manifest));
+    otr_guest_plugin_reconfigure(p, otr_manifest_ref(g->next != NULL ? g->next : g->manifest));
 }
 
 otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err)
@@ -278,8 +278,8 @@ otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err)
     otr_guest_plugin *g = otr_guest_of(p);
     (void)err;
     if (g->next != NULL) { /* it counts when the plugin is switched on again */
-        otr_manifest_free(p->manifest);
-        p->manifest = otr_steal(&g->next);
+        otr_manifest_free(g->manifest);
+        g->manifest = otr_steal(&g->next);
         g->next_is_new_code = false;
     }
     g->off = true;
@@ -293,7 +293,7 @@ void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest)
 {
     otr_guest_plugin *g = otr_guest_of(p);
     g->next_is_new_code = g->next_is_new_code ||
-                          strcmp(p->manifest->identity, manifest->identity) != 0 ||
+                          strcmp(g->manifest->identity, manifest->identity) != 0 ||
                           otr_guest_plugin_stale(p) || p->state_id == OTR_PLUGIN_DISABLED;
     otr_manifest_free(g->next);
     g->next = manifest;
@@ -313,7 +313,7 @@ bool otr_guest_plugin_stale(otr_plugin *p)
     if (otr_guest_parts_changed(&seats->items[0]->job->parts)) {
         return true;
     }
-    if (then->st_ino == 0 || stat(p->manifest->source, &now) != 0) {
+    if (then->st_ino == 0 || stat(g->manifest->source, &now) != 0) {
         return false;
     }
     return !otr_same_file(&now, then);

@@ -1,71 +1,63 @@
-/* Brings the running guests in line with the manifests of a configuration. */
+/* All guests of a host: brings them in line with the manifests of a configuration. */
+#include "plugin/host_guests.h"
+
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "plugin/internal.h"
+#include "plugin/guest_plugin.h"
 #include "plugin/watch.h"
 
 enum { REMOVE_MS = 2000 };
 
-/* Where the engine of this name is, or will be. */
-static otr_engine *const *slot_of(const otr_plugin_host *host, const char *name)
+/* ---- life ---- */
+
+static otr_code open_all(otr_plugin_host *host, otr_guests **ret, otr_err *err)
 {
-    size_t i = 0;
-    while (i < OTR_HOST_ENGINES - 1 && host->engines[i] != NULL &&
-           strcmp(host->engines[i]->ops->name, name) != 0) {
-        i++;
+    otr_guests *all = otr_zalloc(sizeof(*all));
+    if (all == NULL) {
+        return otr_fail_nomem(err);
     }
-    return &host->engines[i];
+    all->host = host;
+    *ret = all;
+    return OTR_OK;
 }
 
-otr_engine *otr_plugin_host_engine(const otr_plugin_host *host, const otr_manifest *m)
+static void close_all(otr_guests *all)
 {
-    return *slot_of(host, m->engine);
+    if (all != NULL) {
+        otr_source_watch_free(all->watches);
+        otr_guest_engines_close(&all->engines);
+        otr_free(all);
+    }
 }
 
-static otr_code open_compiler(otr_plugin_host *host, const otr_manifest_set *set, otr_err *err)
+static void end(otr_guests *all)
 {
-    if (host->spec.program == NULL || set->cache_dir == NULL || set->n == 0) {
-        return OTR_OK;
-    }
-    if (host->compiler != NULL) {
-        otr_plugin_compiler_limit(host->compiler, set->compile_ns);
-        return OTR_OK;
-    }
-    otr_plugin_compiler_spec spec = { host->spec.program, set->cache_dir, set->compile_ns };
-    return otr_plugin_compiler_new(&spec, &host->compiler, err);
+    otr_guest_engines_end(&all->engines);
+    otr_source_watch_free(otr_steal(&all->watches));
 }
 
-static otr_code open_engines(otr_plugin_host *host, const otr_manifest_set *set, otr_err *err)
+/* ---- stop ---- */
+
+static void stop(otr_plugin *p, uint64_t deadline_ns)
 {
-    otr_code rc = open_compiler(host, set, err);
-    for (size_t i = 0; rc == OTR_OK && i < set->n; i++) {
-        const otr_manifest *m = set->items[i];
-        size_t at = (size_t)(slot_of(host, m->engine) - host->engines);
-        if (host->engines[at] == NULL) {
-            rc = otr_engine_find(m->engine)->open(set->cache_dir, &host->engines[at], err);
-            if (rc == OTR_OK && host->compiler != NULL) {
-                host->engines[at]->compiler = otr_plugin_compiler_base(host->compiler);
-            }
-            if (rc == OTR_OK && host->engines[at]->cache_problem != NULL) {
-                otr_log_warn("compiled plugins are not cached", "engine", m->engine, "err",
-                             host->engines[at]->cache_problem);
-            }
+    otr_guest_want_stop(otr_guest_of(p), deadline_ns);
+}
+
+static void stop_more(otr_guests *all)
+{
+    for (otr_plugin *p = all->host->last; p != NULL; p = p->prev) {
+        if (p->guest && otr_guest_may_stop(otr_guest_of(p))) {
+            otr_guest_plugin *g = otr_guest_of(p);
+            g->stop_begun = true;
+            p->ops->stop(p, g->stop_by_ns);
         }
     }
-    return rc;
 }
 
-static otr_plugin *find(const otr_plugin_host *host, const char *name)
-{
-    for (otr_plugin *p = host->first; p != NULL; p = p->next) {
-        if (strcmp(p->name, name) == 0) {
-            return p;
-        }
-    }
-    return NULL;
-}
+/* ---- the configuration ---- */
 
 static bool listed(const otr_manifest_set *set, const char *name)
 {
@@ -78,29 +70,29 @@ static bool listed(const otr_manifest_set *set, const char *name)
 }
 
 /* Removed from the configuration: it stops by itself; the host frees it then. */
-static void remove_gone(otr_plugin_host *host, const otr_manifest_set *set)
+static void remove_gone(otr_guests *all, const otr_manifest_set *set)
 {
-    for (otr_plugin *p = host->first; p != NULL; p = p->next) {
-        if (p->manifest == NULL || p->stopped || p->state_id == OTR_PLUGIN_STOPPING ||
-            listed(set, p->name)) {
+    for (otr_plugin *p = all->host->first; p != NULL; p = p->next) {
+        if (!p->guest || p->stopped || p->state_id == OTR_PLUGIN_STOPPING || listed(set, p->name)) {
             continue;
         }
         otr_log_info("plugin removed", "plugin", p->name);
         otr_plugin_set_state(p, OTR_PLUGIN_STOPPING, "removed from the configuration");
-        otr_host_stop_one(p, otr_now_ns() + REMOVE_MS * OTR_NS_PER_MS);
+        stop(p, otr_now_ns() + REMOVE_MS * OTR_NS_PER_MS);
     }
-    otr_host_stop_more(host);
+    stop_more(all);
 }
 
 static otr_code add(otr_plugin_host *host, otr_manifest *m, otr_err *err)
 {
     otr_plugin *p;
-    otr_code rc = otr_plugin_new(host, &otr_guest_plugin_ops, m->name, m, &p, err);
+    otr_code rc = otr_plugin_new(host, &otr_guest_plugin_ops, m->name, &p, err);
     if (rc != OTR_OK) {
         otr_manifest_free(m);
         return rc;
     }
-    p->inited = true;
+    otr_guest_of(p)->manifest = m;
+    p->guest = p->inited = true;
     rc = p->ops->init(p, NULL, err);
     if (rc != OTR_OK) {
         rc = otr_wrap(err, rc, "plugin %s", m->name);
@@ -111,16 +103,17 @@ static otr_code add(otr_plugin_host *host, otr_manifest *m, otr_err *err)
 
 static otr_code change(otr_plugin *p, otr_manifest *m, otr_err *err)
 {
-    if (p->manifest == NULL || p->state_id == OTR_PLUGIN_STOPPING) {
-        otr_code rc = otr_fail(err, OTR_ESTATE, "%s: plugin \"%s\" %s", m->where, m->name,
-                               p->manifest == NULL ? "has the name of a compiled-in module"
-                                                   : "is still stopping");
+    if (!p->guest || p->state_id == OTR_PLUGIN_STOPPING) {
+        otr_code rc =
+            otr_fail(err, OTR_ESTATE, "%s: plugin \"%s\" %s", m->where, m->name,
+                     p->guest ? "is still stopping" : "has the name of a compiled-in module");
         otr_manifest_free(m);
         return rc;
     }
-    bool same = strcmp(p->manifest->identity, m->identity) == 0 &&
-                strcmp(p->manifest->config_json, m->config_json) == 0 &&
-                !otr_guest_plugin_stale(p) && p->state_id != OTR_PLUGIN_DISABLED;
+    const otr_manifest *now = otr_guest_of(p)->manifest;
+    bool same = strcmp(now->identity, m->identity) == 0 &&
+                strcmp(now->config_json, m->config_json) == 0 && !otr_guest_plugin_stale(p) &&
+                p->state_id != OTR_PLUGIN_DISABLED;
     if (same) {
         otr_manifest_free(m);
     } else {
@@ -132,7 +125,7 @@ static otr_code change(otr_plugin *p, otr_manifest *m, otr_err *err)
 /* The plugin of this name, unless it has stopped: then it goes. */
 static otr_plugin *find_living(const otr_plugin_host *host, const char *name)
 {
-    otr_plugin *p = find(host, name);
+    otr_plugin *p = otr_plugin_find(host, name);
     if (p != NULL && p->stopped) {
         otr_plugin_free(p);
         p = NULL;
@@ -141,13 +134,14 @@ static otr_plugin *find_living(const otr_plugin_host *host, const char *name)
 }
 
 /* New ones first, so that whoever changes can wait for them; then the changes; then they begin. */
-otr_code otr_host_guests_apply(otr_plugin_host *host, otr_manifest_set *set, otr_err *err)
+static otr_code apply_set(otr_guests *all, otr_manifest_set *set, otr_err *err)
 {
-    otr_code first = open_engines(host, set, err);
+    otr_plugin_host *host = all->host;
+    otr_code first = otr_guest_engines_open(&all->engines, host->spec.program, set, err);
     if (first != OTR_OK) {
         return first;
     }
-    remove_gone(host, set);
+    remove_gone(all, set);
     for (size_t i = 0; i < 2 * set->n; i++) {
         otr_manifest **m = &set->items[i % set->n];
         otr_plugin *p = *m != NULL ? find_living(host, (*m)->name) : NULL;
@@ -164,94 +158,64 @@ otr_code otr_host_guests_apply(otr_plugin_host *host, otr_manifest_set *set, otr
     }
     set->n = 0;
     for (otr_plugin *p = host->first; p != NULL; p = p->next) {
-        if (p->manifest != NULL && !p->started) {
+        if (p->guest && !otr_guest_of(p)->started) {
             otr_err own = { 0 };
-            p->started = true;
+            otr_guest_of(p)->started = true;
             (void)!p->ops->start(p, &own); /* a guest's failures come later */
         }
     }
-    otr_source_watch_update(host);
+    otr_source_watch_update(all);
     return first;
 }
 
-/* ---- order ---- */
-
-static bool comes_after(const otr_plugin *p, const char *name)
+static otr_code apply(otr_guests *all, otr_manifest_set *set, otr_err *err)
 {
-    for (char *const *at = p->manifest->after; at != NULL && *at != NULL; at++) {
-        if (strcmp(*at, name) == 0) {
-            return true;
-        }
-    }
-    return false;
+    otr_code rc = apply_set(all, set, err);
+    otr_manifest_set_free(set);
+    return rc;
 }
 
-const char *otr_host_guests_waits_for(const otr_plugin *p)
+static void settled(otr_guests *all)
 {
-    for (const otr_plugin *other = p->host->first; other != NULL; other = other->next) {
-        if (other->manifest != NULL && !other->settled && !other->stopped && other != p &&
-            comes_after(p, other->name)) {
-            return other->name;
-        }
-    }
-    return NULL;
-}
-
-void otr_host_stop_one(otr_plugin *p, uint64_t deadline_ns)
-{
-    p->stop_deadline_ns =
-        p->stop_wanted && p->stop_deadline_ns < deadline_ns ? p->stop_deadline_ns : deadline_ns;
-    p->stop_wanted = true;
-}
-
-/* Somebody who came up after it is still at work. */
-static bool is_needed(const otr_plugin *p)
-{
-    for (const otr_plugin *other = p->host->first; other != NULL; other = other->next) {
-        if (other->stop_wanted && !other->stopped && comes_after(other, p->name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void otr_host_stop_more(otr_plugin_host *host)
-{
-    for (otr_plugin *p = host->last; p != NULL; p = p->prev) {
-        if (p->stop_wanted && !p->stop_begun && !is_needed(p)) {
-            p->stop_begun = true;
-            p->ops->stop(p, p->stop_deadline_ns);
+    for (otr_plugin *p = all->host->first; p != NULL; p = p->next) {
+        if (p->guest && otr_guest_of(p)->started && !p->stopped) {
+            otr_guest_plugin_others_settled(p);
         }
     }
 }
 
-/* ---- what an operator asks ---- */
+/* ---- one guest ---- */
 
-static otr_code find_guest(const otr_plugin_host *host, const char *name, otr_plugin **ret,
-                           otr_err *err)
+static void describe(const otr_plugin *p, otr_plugin_view *view)
 {
-    otr_plugin *p = find(host, name);
-    if (p == NULL) {
-        return otr_fail(err, OTR_ENOTFOUND, "there is no plugin \"%s\"", name);
-    }
-    if (p->manifest == NULL) {
-        return otr_fail(err, OTR_EINVAL, "\"%s\" is compiled in: this is for guests", name);
-    }
-    if (p->stopped || p->state_id == OTR_PLUGIN_STOPPING) {
-        return otr_fail(err, OTR_ESTATE, "plugin \"%s\" is stopping", name);
-    }
-    *ret = p;
-    return OTR_OK;
+    const otr_guest_plugin *g = p->state;
+    view->summary = "";
+    view->version = g->version != NULL ? g->version : "";
+    view->abi = g->abi != NULL ? g->abi : "";
+    view->engine = g->manifest->engine;
+    view->source = g->manifest->label;
+    view->sha256 = g->sha256;
+    view->encoding = otr_encoding_names[g->manifest->encoding];
+    view->hooks = g->hooks != NULL ? (const char *const *)g->hooks : view->hooks;
+    view->instances = g->manifest->instances;
+    view->running = g->running;
+    view->quarantined = g->quarantined;
 }
 
-otr_code otr_plugin_host_tell(otr_plugin_host *host, const char *name, otr_plugin_verb verb,
-                              otr_err *err)
+static char *const *hooks(const otr_plugin *p)
 {
-    otr_plugin *p;
-    otr_code rc = find_guest(host, name, &p, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
+    const otr_guest_plugin *g = p->state;
+    return g->manifest->hooks != NULL ? g->manifest->hooks : g->hooks;
+}
+
+static bool fail_closed(const otr_plugin *p)
+{
+    const otr_guest_plugin *g = p->state;
+    return g->manifest->on_failure == OTR_ON_FAILURE_CLOSED;
+}
+
+static otr_code tell(otr_plugin *p, otr_plugin_verb verb, otr_err *err)
+{
     switch (verb) {
     case OTR_PLUGIN_DISABLE:
         return otr_guest_plugin_disable(p, err);
@@ -259,7 +223,7 @@ otr_code otr_plugin_host_tell(otr_plugin_host *host, const char *name, otr_plugi
         return otr_guest_plugin_replay(p, err);
     case OTR_PLUGIN_ENABLE:
         if (p->state_id != OTR_PLUGIN_DISABLED) {
-            return otr_fail(err, OTR_ESTATE, "plugin \"%s\" is %s, not disabled", name,
+            return otr_fail(err, OTR_ESTATE, "plugin \"%s\" is %s, not disabled", p->name,
                             otr_plugin_state_name(p->state_id));
         }
         break;
@@ -270,10 +234,19 @@ otr_code otr_plugin_host_tell(otr_plugin_host *host, const char *name, otr_plugi
     return OTR_OK;
 }
 
-otr_code otr_plugin_host_dead_letters(const otr_plugin_host *host, const char *name, otr_buf *out,
-                                      otr_err *err)
-{
-    otr_plugin *p;
-    otr_code rc = find_guest(host, name, &p, err);
-    return rc == OTR_OK ? otr_guest_plugin_write_dead(p, out, err) : rc;
-}
+const otr_guests_ops otr_guests_of_wasm = {
+    .open = open_all,
+    .close = close_all,
+    .read = otr_manifest_parse,
+    .apply = apply,
+    .settled = settled,
+    .end = end,
+    .stop_more = stop_more,
+    .stop = stop,
+    .describe = describe,
+    .hooks = hooks,
+    .fail_closed = fail_closed,
+    .ask = otr_guest_plugin_ask,
+    .tell = tell,
+    .write_dead = otr_guest_plugin_write_dead,
+};

@@ -10,7 +10,7 @@
 /* One folder that holds files of guests. */
 struct otr_source_watch {
     otr_source_watch *next;
-    otr_plugin_host *host;
+    otr_guests *all;
     otr_folder *folder; /* NULL: it is missing, `timer` looks for it */
     otr_timer *timer;   /* the time that the files must stay still */
     bool wanted;        /* during an update */
@@ -20,10 +20,14 @@ struct otr_source_watch {
 
 /* ---- which files ---- */
 
-static bool watched(const otr_plugin *p)
+/* What is to be watched for `p`, or NULL. */
+static otr_guest_plugin *watched(otr_plugin *p)
 {
-    return p->manifest != NULL && p->manifest->watch && !p->stopped &&
-           p->state_id != OTR_PLUGIN_STOPPING && !otr_url_is(p->manifest->source);
+    otr_guest_plugin *g = p->guest ? otr_guest_of(p) : NULL;
+    return g != NULL && g->manifest->watch && !p->stopped && p->state_id != OTR_PLUGIN_STOPPING &&
+                   !otr_url_is(g->manifest->source)
+               ? g
+               : NULL;
 }
 
 /* Bytes of the folder in an absolute path: "/" is 1. */
@@ -49,29 +53,29 @@ static bool is_link(const char *path)
 /* ---- a change ---- */
 
 /* Loads the file when it is another one and has been still. False: nothing more is to be done. */
-static bool look_again(otr_plugin *p)
+static bool look_again(otr_guest_plugin *g)
 {
     struct stat now;
-    if (stat(p->manifest->source, &now) != 0) {
+    if (stat(g->manifest->source, &now) != 0) {
         return false; /* removed: what runs goes on, and what comes in its place will be told */
     }
-    bool still = otr_same_file(&now, &p->watch_last);
-    p->watch_last = now;
+    bool still = otr_same_file(&now, &g->watch_last);
+    g->watch_last = now;
     if (!still) {
         return true;
     }
-    otr_file_state state = otr_guest_plugin_compare(p, &now);
+    otr_file_state state = otr_guest_plugin_compare(g->p, &now);
     if (state == OTR_FILE_BUSY) {
         return true;
     }
-    bool again = p->watch_again;
-    p->watch_again = false;
+    bool again = g->watch_again;
+    g->watch_again = false;
     if (state == OTR_FILE_OFF || (state == OTR_FILE_SAME && !again)) {
         return false;
     }
-    otr_log_info("file of plugin changed, loading it", "plugin", p->name, "source",
-                 p->manifest->label);
-    otr_guest_plugin_reload(p);
+    otr_log_info("file of plugin changed, loading it", "plugin", g->p->name, "source",
+                 g->manifest->label);
+    otr_guest_plugin_reload(g->p);
     return false;
 }
 
@@ -85,10 +89,11 @@ static void on_still(void *arg)
         open_folder(w);
         return;
     }
-    for (otr_plugin *p = w->host->first; p != NULL; p = p->next) {
-        if (p->watch_pending && watched(p) && holds(w, p->manifest->source)) {
-            p->watch_pending = look_again(p);
-            again = again || p->watch_pending;
+    for (otr_plugin *p = w->all->host->first; p != NULL; p = p->next) {
+        otr_guest_plugin *g = watched(p);
+        if (g != NULL && g->watch_pending && holds(w, g->manifest->source)) {
+            g->watch_pending = look_again(g);
+            again = again || g->watch_pending;
         }
     }
     if (again) {
@@ -111,15 +116,16 @@ static bool is_signature(const otr_source_watch *w, const otr_manifest *m, const
 static void mark_all(otr_source_watch *w, const char *name)
 {
     bool any = false;
-    for (otr_plugin *p = w->host->first; p != NULL; p = p->next) {
-        if (!watched(p) || !holds(w, p->manifest->source)) {
+    for (otr_plugin *p = w->all->host->first; p != NULL; p = p->next) {
+        otr_guest_plugin *g = watched(p);
+        if (g == NULL || !holds(w, g->manifest->source)) {
             continue;
         }
-        bool sign = name != NULL && is_signature(w, p->manifest, name);
-        if (name == NULL || sign || strcmp(base_of(p->manifest->source), name) == 0 ||
-            is_link(p->manifest->source)) {
-            p->watch_pending = any = true;
-            p->watch_again = p->watch_again || sign;
+        bool sign = name != NULL && is_signature(w, g->manifest, name);
+        if (name == NULL || sign || strcmp(base_of(g->manifest->source), name) == 0 ||
+            is_link(g->manifest->source)) {
+            g->watch_pending = any = true;
+            g->watch_again = g->watch_again || sign;
         }
     }
     if (any) {
@@ -145,7 +151,7 @@ static void on_change(void *arg, const char *name)
 static void open_folder(otr_source_watch *w)
 {
     otr_err err = { 0 };
-    otr_code rc = otr_folder_new(w->host->spec.loop, w->path, on_change, w, &w->folder, &err);
+    otr_code rc = otr_folder_new(w->all->host->spec.loop, w->path, on_change, w, &w->folder, &err);
     if (rc == OTR_OK) {
         mark_all(w, NULL); /* what happened before */
         return;
@@ -174,54 +180,55 @@ void otr_source_watch_free(otr_source_watch *first)
     }
 }
 
-static otr_code add(otr_plugin_host *host, const char *source, otr_err *err)
+static otr_code add(otr_guests *all, const char *source, otr_err *err)
 {
     size_t n = folder_bytes(source);
     otr_source_watch *w = otr_zalloc(sizeof(*w) + n + 1);
-    otr_code rc = w != NULL ? otr_timer_new(host->spec.loop, on_still, w, &w->timer, err)
+    otr_code rc = w != NULL ? otr_timer_new(all->host->spec.loop, on_still, w, &w->timer, err)
                             : otr_fail_nomem(err);
     if (rc != OTR_OK) {
         otr_free(w);
         return rc;
     }
-    w->host = host;
+    w->all = all;
     w->n = n;
     memcpy(w->path, source, n);
     w->wanted = true;
-    w->next = host->watches;
-    host->watches = w;
+    w->next = all->watches;
+    all->watches = w;
     open_folder(w);
     return OTR_OK;
 }
 
-static otr_source_watch *find(const otr_plugin_host *host, const char *source)
+static otr_source_watch *find(const otr_guests *all, const char *source)
 {
-    otr_source_watch *w = host->watches;
+    otr_source_watch *w = all->watches;
     while (w != NULL && !holds(w, source)) {
         w = w->next;
     }
     return w;
 }
 
-void otr_source_watch_update(otr_plugin_host *host)
+void otr_source_watch_update(otr_guests *all)
 {
-    if (host->stopping) {
+    if (all->host->stopping) {
         return;
     }
-    for (otr_source_watch *w = host->watches; w != NULL; w = w->next) {
+    for (otr_source_watch *w = all->watches; w != NULL; w = w->next) {
         w->wanted = false;
     }
-    for (const otr_plugin *p = host->first; p != NULL; p = p->next) {
-        otr_source_watch *w = watched(p) ? find(host, p->manifest->source) : NULL;
+    for (otr_plugin *p = all->host->first; p != NULL; p = p->next) {
+        const otr_guest_plugin *g = watched(p);
+        otr_source_watch *w = g != NULL ? find(all, g->manifest->source) : NULL;
         otr_err err = { 0 };
         if (w != NULL) {
             w->wanted = true;
-        } else if (watched(p) && add(host, p->manifest->source, &err) != OTR_OK) {
+        } else if (g != NULL && add(all, g->manifest->source, &err) != OTR_OK) {
             otr_log_warn("file of plugin is not watched: use `outrider plugin reload`", "plugin",
                          p->name, "err", err.msg);
         }
     }
-    for (otr_source_watch **slot = &host->watches; *slot != NULL;) {
+    for (otr_source_watch **slot = &all->watches; *slot != NULL;) {
         otr_source_watch *w = *slot;
         if (w->wanted) {
             slot = &w->next;

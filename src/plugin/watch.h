@@ -11,12 +11,12 @@
 #ifndef OTR_PLUGIN_WATCH_H
 #define OTR_PLUGIN_WATCH_H
 
-#include "plugin/internal.h"
+#include "plugin/guest_plugin.h"
 
 enum { OTR_WATCH_STILL_MS = 200, OTR_WATCH_MISSING_MS = 2000 };
 
-/* Watches the folders of the host's guests as they are now, in place of those before. */
-void otr_source_watch_update(otr_plugin_host *host);
+/* Watches the folders of all guests as they are now, in place of those before. */
+void otr_source_watch_update(otr_guests *all);
 void otr_source_watch_free(otr_source_watch *first); /* the whole list; NULL is fine */
 
 #endif

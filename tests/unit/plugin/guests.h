@@ -10,11 +10,12 @@
 #include "base/log.h"
 #include "config/agent_keys.h"
 #include "loop/worker.h"
-#include "plugin/hooks.h"
 #include "plugin/host.h"
+#include "plugin/host_guests.h"
 #include "support/test.h"
+#include "unit/plugin/asked.h"
 
-enum { ROUND_MS = 5, PATIENCE_S = 30, GUEST_FILES = 3, SEEN_PLUGINS = 4 };
+enum { GUEST_FILES = 3, SEEN_PLUGINS = 4 };
 
 typedef struct seen { /* a plugin's view, with texts of its own */
     otr_plugin_view view;
@@ -195,9 +196,13 @@ static inline otr_code begin(fixture *f, unsigned workers, otr_err *err)
     otr_code rc = otr_loop_new(&f->loop, err);
     rc = rc == OTR_OK ? otr_bus_new(f->loop, &f->bus, err) : rc;
     rc = rc == OTR_OK ? otr_pool_new(f->loop, workers, &f->pool, err) : rc;
-    otr_plugin_host_spec spec = {
-        .loop = f->loop, .bus = f->bus, .pool = f->pool, .services = f, .ready = on_ready, .arg = f
-    };
+    otr_plugin_host_spec spec = { .loop = f->loop,
+                                  .bus = f->bus,
+                                  .pool = f->pool,
+                                  .guests = &otr_guests_of_wasm,
+                                  .services = f,
+                                  .ready = on_ready,
+                                  .arg = f };
     rc = rc == OTR_OK ? otr_plugin_host_new(&spec, &f->host, err) : rc;
     otr_sub_spec sub = {
         .name = "test", .patterns = patterns, .capacity = 10000, .ready = hear, .arg = f
@@ -211,15 +216,6 @@ static inline otr_code start(fixture *f, const char *entries, otr_err *err)
     return rc == OTR_OK ? otr_plugin_host_start(f->host, f->cfg, err) : rc;
 }
 
-/* Steps the loop until `cond` holds, or too long. */
-#define WAIT(cond)                                                     \
-    do {                                                               \
-        for (uint64_t end_ = otr_now_ns() + PATIENCE_S * OTR_NS_PER_S; \
-             !(cond) && otr_now_ns() < end_;) {                        \
-            otr_loop_step(f.loop, ROUND_MS);                           \
-        }                                                              \
-        REQUIRE(cond);                                                 \
-    } while (0)
 #define WAIT_STATE(name, wanted) WAIT(strcmp(plugin(&f, name)->state, wanted) == 0)
 
 static inline bool stop(fixture *f)
@@ -274,10 +270,6 @@ static inline otr_code publish(fixture *f, unsigned n, const char *json, otr_err
     }
     return rc;
 }
-
-/* Longer than any short event: see LONG. */
-#define LONG_TEXT "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\""
-#define LONG_JSON "[" LONG_TEXT "," LONG_TEXT "," LONG_TEXT "," LONG_TEXT "," LONG_TEXT "]"
 
 #define PUBLISH(n)     REQUIRE_OK(publish(&f, n, "1", &err), err)
 #define PUBLISH_LONG() REQUIRE_OK(publish(&f, 1, LONG_JSON, &err), err)

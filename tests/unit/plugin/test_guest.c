@@ -9,6 +9,7 @@
 #include "config/agent_keys.h"
 #include "loop/worker.h"
 #include "plugin/host.h"
+#include "plugin/host_guests.h"
 #include "support/test.h"
 #include "wasm/engine.h"
 
@@ -126,9 +127,13 @@ static otr_code setup(fixture *f, const char *guest, const char *entry, otr_err 
     rc = rc == OTR_OK ? otr_loop_new(&f->loop, err) : rc;
     rc = rc == OTR_OK ? otr_bus_new(f->loop, &f->bus, err) : rc;
     rc = rc == OTR_OK ? otr_pool_new(f->loop, 2, &f->pool, err) : rc;
-    otr_plugin_host_spec spec = {
-        .loop = f->loop, .bus = f->bus, .pool = f->pool, .services = f, .ready = on_ready, .arg = f
-    };
+    otr_plugin_host_spec spec = { .loop = f->loop,
+                                  .bus = f->bus,
+                                  .pool = f->pool,
+                                  .guests = &otr_guests_of_wasm,
+                                  .services = f,
+                                  .ready = on_ready,
+                                  .arg = f };
     rc = rc == OTR_OK ? otr_plugin_host_new(&spec, &f->host, err) : rc;
     otr_sub_spec sub = {
         .name = "test", .patterns = patterns, .capacity = 100, .ready = hear, .arg = f
