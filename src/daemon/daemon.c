@@ -17,10 +17,10 @@
 #include "modules/services.h"
 #include "modules/topics.h"
 #include "net/http_server.h"
+#include "plugin/guest/guests.h"
 #include "plugin/hooks.h"
 #include "plugin/host.h"
-#include "plugin/host_guests.h"
-#include "plugin/manifest.h"
+#include "plugin/manifest/manifest.h"
 #include "telemetry/registry.h"
 
 enum { QUESTION_BYTES = 1 << 20 };
