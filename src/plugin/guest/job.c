@@ -23,7 +23,7 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
     otr_buf file;
     otr_source source = otr_source_of(job->manifest);
     otr_source_info info;
-    source.ended = &job->hostcalls.ended;
+    source.ended = &job->hostcalls.gate.ended;
     otr_buf_init(&file, OTR_LIMIT_PLUGIN_FILE_BYTES);
     otr_code rc = otr_source_read(&source, &file, &info, err);
     job->file = info.file;
@@ -74,7 +74,7 @@ static otr_code spawn(otr_guest_job *job, otr_err *err)
     job->encoded =
         (otr_encoded_host){ job->manifest->encoding, &otr_hostcalls_ops, &job->hostcalls };
     otr_encoding_host(&job->encoded, &spec);
-    job->hostcalls.allowed_hosts = brought != NULL ? brought->allowed_hosts : NULL;
+    job->hostcalls.gate.allowed_hosts = brought != NULL ? brought->allowed_hosts : NULL;
     otr_hostcalls_begin(&job->hostcalls, NULL);
     otr_code rc = otr_hostcalls_load(&job->hostcalls, err);
     rc = rc == OTR_OK ? otr_guest_wasi_fill(job->manifest, job->code, &job->wasi, err) : rc;
@@ -413,7 +413,7 @@ void otr_guest_job_use(otr_guest_job *job, otr_manifest *manifest)
 {
     otr_manifest *old = job->manifest;
     job->manifest = otr_manifest_ref(manifest);
-    job->hostcalls.manifest = manifest;
+    job->hostcalls.gate.manifest = manifest;
     otr_manifest_free(old);
 }
 
@@ -451,10 +451,10 @@ otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_d
                               otr_err *err)
 {
     job->kind = kind;
-    atomic_store(&job->hostcalls.ended, false);
-    job->hostcalls.facts = otr_facts_unref(job->hostcalls.facts);
+    atomic_store(&job->hostcalls.gate.ended, false);
+    job->hostcalls.gate.facts = otr_facts_unref(job->hostcalls.gate.facts);
     if (job->bus != NULL && job->manifest->see_instances) {
-        job->hostcalls.facts = otr_bus_facts(job->bus);
+        job->hostcalls.gate.facts = otr_bus_facts(job->bus);
     }
     bool keeps_guest = kind != OTR_JOB_LOAD && kind != OTR_JOB_DROP && kind != OTR_JOB_RECYCLE;
     job->cancellable = keeps_guest ? job->guest : NULL;
@@ -470,7 +470,7 @@ void otr_guest_job_cancel(otr_guest_job *job)
     if (job == NULL || job->kind == OTR_JOB_NONE) {
         return;
     }
-    atomic_store(&job->hostcalls.ended, true);
+    atomic_store(&job->hostcalls.gate.ended, true);
     if (job->cancellable != NULL) {
         otr_guest_cancel(job->cancellable);
     }
@@ -503,23 +503,24 @@ void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus)
     for (size_t i = 0; i < OTR_COUNT(to->time_counts); i++) {
         to->time_counts[i] += d->time_counts[i];
     }
-    to->publish_dropped += hc->publish_dropped;
+    to->publish_dropped += hc->outbox.dropped;
     for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
-        to->denials += hc->denials[i];
-        to->denials_by[i] += hc->denials[i];
-        hc->denials[i] = 0;
+        to->denials += hc->gate.denials[i];
+        to->denials_by[i] += hc->gate.denials[i];
+        hc->gate.denials[i] = 0;
     }
-    to->logs += hc->logs;
-    to->logs_dropped += hc->logs_dropped;
-    hc->publish_dropped = hc->logs = hc->logs_dropped = 0;
-    if (hc->metrics.changed && to->metrics == NULL) {
+    to->logs += hc->log.lines;
+    to->logs_dropped += hc->log.dropped;
+    hc->outbox.dropped = hc->log.lines = hc->log.dropped = 0;
+    otr_guest_metrics *own = otr_hostcalls_metrics(hc);
+    if (own != NULL && own->changed && to->metrics == NULL) {
         to->metrics = otr_zalloc(sizeof(*to->metrics)); /* or the next time */
         if (to->metrics != NULL) {
             to->metrics->born_ns = otr_now_ns();
         }
     }
-    if (to->metrics != NULL) {
-        otr_guest_metrics_merge(to->metrics, &hc->metrics, job->manifest->metrics);
+    if (own != NULL && to->metrics != NULL) {
+        otr_guest_metrics_merge(to->metrics, own, job->manifest->metrics);
     }
     *d = (otr_plugin_stats){ .memory_bytes = d->memory_bytes };
 }

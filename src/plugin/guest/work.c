@@ -88,7 +88,7 @@ static bool pump_seat(otr_guest_seat *s)
     if (s->take_settings && s->state == OTR_SEAT_RUNNING && !otr_seat_busy(s)) {
         s->take_settings = false;
         otr_guest_job_use(s->job, g->refused ? g->manifest : g->changing);
-        s->job->hostcalls.denial_logged = 0;
+        s->job->hostcalls.gate.denial_logged = 0;
         return otr_seat_run(s, OTR_JOB_RECONFIGURE);
     }
     if (!may_work(s)) {

@@ -1,5 +1,8 @@
-#include "plugin/services/http.h"
-
+/*
+ * http.request: blocks the guest's worker, at most for what is left of the call's time. Each
+ * redirect is a request of its own, which needs a grant. The addresses that a name stands for are
+ * checked when the connection is made, so that no second look-up can give others.
+ */
 #include <ctype.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -11,21 +14,23 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "plugin/services/services.h"
 #include "plugin/source/curl.h"
 #include "wasm/extism_manifest.h"
 
 enum { MAX_REDIRECTS = 5, METHOD_BYTES = 16, ADDRESS_BYTES = 64, FRAME_BYTES = 4, PORT_BASE = 10 };
 
-struct otr_guest_http {
+typedef struct client { /* kept for a guest */
     const otr_curl *curl;
     CURL *easy;
     CURLM *multi; /* keeps the plugin's connections between requests */
-};
+} client;
 
 typedef struct request {
-    otr_hostcalls *hc;
+    otr_gate *gate;
     const otr_curl *curl;
     CURL *easy;
+    CURLM *multi;
     otr_json *head;
     CURLU *url;
     char *scheme, *host, *path; /* of `url`; libcurl's */
@@ -41,31 +46,30 @@ typedef struct request {
     bool too_large;
 } request;
 
-void otr_guest_http_free(otr_guest_http *http)
+static bool granted(const otr_manifest *m)
 {
-    if (http != NULL) {
-        http->curl->easy_cleanup(http->easy);
-        if (http->multi != NULL) {
-            (void)http->curl->multi_cleanup(http->multi);
-        }
-        otr_free(http);
-    }
+    return m->http.n > 0;
 }
 
-static otr_code open_http(otr_hostcalls *hc, otr_err *err)
+static void close_client(void *own)
 {
+    client *http = own;
+    http->curl->easy_cleanup(http->easy);
+    if (http->multi != NULL) {
+        (void)http->curl->multi_cleanup(http->multi);
+    }
+    otr_free(http);
+}
+
+static otr_code open_client(const otr_gate *gate, void **ret, otr_err *err)
+{
+    (void)gate;
     const otr_curl *curl;
-    if (hc->manifest->http.n == 0) {
-        return otr_hostcalls_deny(hc, "http.request", "http", err);
-    }
-    if (hc->http != NULL) {
-        return OTR_OK;
-    }
     otr_code rc = otr_curl_open(&curl, err);
     if (rc != OTR_OK) {
         return rc;
     }
-    otr_guest_http *http = otr_zalloc(sizeof(*http));
+    client *http = otr_zalloc(sizeof(*http));
     if (http == NULL) {
         return otr_fail_nomem(err);
     }
@@ -73,10 +77,10 @@ static otr_code open_http(otr_hostcalls *hc, otr_err *err)
     http->easy = curl->easy_init();
     http->multi = curl->multi_init();
     if (http->easy == NULL || http->multi == NULL) {
-        otr_guest_http_free(http);
+        close_client(http);
         return otr_fail_nomem(err);
     }
-    hc->http = http;
+    *ret = http;
     return OTR_OK;
 }
 
@@ -223,14 +227,14 @@ static bool plugin_allows(const request *r)
 {
     char host[256];
     size_t n = strlen(r->host);
-    if (r->hc->allowed_hosts == NULL) {
+    if (r->gate->allowed_hosts == NULL) {
         return true;
     }
     for (size_t i = 0; i < n && i < sizeof(host); i++) {
         host[i] = (char)tolower((unsigned char)r->host[i]);
     }
     host[n < sizeof(host) ? n : 0] = '\0';
-    return n < sizeof(host) && otr_extism_host_allowed(r->hc->allowed_hosts, host);
+    return n < sizeof(host) && otr_extism_host_allowed(r->gate->allowed_hosts, host);
 }
 
 /* Reads the URL with the parser that makes the connection, then asks the grants. */
@@ -262,21 +266,21 @@ static otr_code aim(request *r, const char *text, otr_err *err)
     if (named) {
         return otr_fail(err, OTR_EINVAL, "http.request: credentials belong in a header");
     }
-    const otr_http_grant *grant = otr_http_granted(&r->hc->manifest->http, &target);
+    const otr_http_grant *grant = otr_http_granted(&r->gate->manifest->http, &target);
     if (grant == NULL) {
         char what[256];
         (void)snprintf(what, sizeof(what), "http.request %s %s://%s:%u%s", r->method, r->scheme,
                        r->host, target.port, r->path);
-        return otr_hostcalls_deny(r->hc, what, "http", err);
+        return otr_gate_deny(r->gate, what, "http", err);
     }
     if (!plugin_allows(r)) {
-        otr_hostcalls_count_denial(r->hc, "http");
+        otr_gate_count_denial(r->gate, "http");
         return otr_fail(err, OTR_EDENIED,
                         "http.request: %s is not in allowed_hosts of the plugin's own manifest",
                         r->host);
     }
     r->ca = grant->ca;
-    r->literal = otr_http_names_host(&r->hc->manifest->http, r->host);
+    r->literal = otr_http_names_host(&r->gate->manifest->http, r->host);
     return OTR_OK;
 }
 
@@ -322,7 +326,7 @@ static size_t take_header(char *data, size_t size, size_t n, void *arg)
 
 static otr_code left_ms(const request *r, long *ret, otr_err *err)
 {
-    uint64_t end = r->hc->began_ns + r->hc->manifest->call_ns;
+    uint64_t end = r->gate->began_ns + r->gate->manifest->call_ns;
     uint64_t now = otr_now_ns();
     if (now + OTR_NS_PER_MS >= end) {
         return otr_fail(err, OTR_ETIMEOUT, "http.request: the call has no time left");
@@ -384,7 +388,7 @@ static otr_code explain(request *r, CURLcode bad, otr_err *err)
         char what[256];
         (void)snprintf(what, sizeof(what), "http.request to %s at the address %s, not a public one",
                        r->host, r->refused);
-        return otr_hostcalls_deny(r->hc, what, "http", err);
+        return otr_gate_deny(r->gate, what, "http", err);
     }
     if (r->too_large) {
         return otr_fail(err, OTR_EQUOTA, "http.request: the answer of %s is larger than %u bytes",
@@ -408,8 +412,7 @@ static otr_code exchange(request *r, long *ret_status, otr_err *err)
     otr_buf_clear(&r->answer);
     r->header_bytes = 0;
     CURLcode bad = set_options(r, ms);
-    bad = bad == CURLE_OK ? otr_curl_perform(r->curl, r->hc->http->multi, r->easy, &r->hc->ended)
-                          : bad;
+    bad = bad == CURLE_OK ? otr_curl_perform(r->curl, r->multi, r->easy, &r->gate->ended) : bad;
     if (bad != CURLE_OK) {
         return explain(r, bad, err);
     }
@@ -558,17 +561,12 @@ static otr_code run(request *r, otr_buf *out, otr_err *err)
     return rc;
 }
 
-otr_code otr_hostcalls_http(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
+static otr_code http_request(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
 {
-    request r = { .hc = hc };
-    otr_code rc = open_http(hc, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    r.curl = hc->http->curl;
-    r.easy = hc->http->easy;
+    const client *http = own;
+    request r = { .gate = gate, .curl = http->curl, .easy = http->easy, .multi = http->multi };
     otr_buf_init(&r.answer, OTR_LIMIT_PLUGIN_HTTP_BYTES);
-    rc = read_request(&r, in, err);
+    otr_code rc = read_request(&r, in, err);
     if (rc == OTR_OK && (r.url = r.curl->url()) == NULL) {
         rc = otr_fail_nomem(err);
     }
@@ -581,3 +579,14 @@ otr_code otr_hostcalls_http(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_e
     otr_json_free(r.head);
     return rc;
 }
+
+static const otr_operation operations[] = { { "http.request", http_request }, { NULL, NULL } };
+
+const otr_service otr_service_http = {
+    .name = "http.request",
+    .grant = "http",
+    .granted = granted,
+    .operations = operations,
+    .open = open_client,
+    .close = close_client,
+};

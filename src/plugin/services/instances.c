@@ -1,9 +1,10 @@
-/* The host operation instances.list: from the facts of the bus, as the loop handed them over. */
+/* instances.list: from the facts of the bus, as the loop handed them over. */
 #include <string.h>
 
 #include "base/json.h"
 #include "base/limits.h"
-#include "plugin/services/hostcalls.h"
+#include "bus/bus.h"
+#include "plugin/services/services.h"
 
 /* Part of the contract with guests, like the names of all topics. */
 #define INSTANCE_TOPICS "nginx.instance.*"
@@ -33,13 +34,11 @@ static otr_code write_one(otr_jw *w, const otr_msg *msg, otr_err *err)
     return rc;
 }
 
-otr_code otr_hostcalls_instances(otr_hostcalls *hc, otr_bytes in, otr_buf *out, otr_err *err)
+static otr_code list(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
 {
     (void)in;
-    if (!hc->manifest->see_instances) {
-        return otr_hostcalls_deny(hc, "instances.list", "instances", err);
-    }
-    const otr_facts *facts = hc->facts;
+    (void)own;
+    const otr_facts *facts = gate->facts;
     otr_jw w;
     otr_code rc = OTR_OK;
     otr_jw_begin(&w, out, err);
@@ -55,3 +54,17 @@ otr_code otr_hostcalls_instances(otr_hostcalls *hc, otr_bytes in, otr_buf *out, 
     otr_code wrote = otr_jw_end(&w);
     return rc == OTR_OK ? wrote : rc;
 }
+
+static bool granted(const otr_manifest *m)
+{
+    return m->see_instances;
+}
+
+static const otr_operation operations[] = { { "instances.list", list }, { NULL, NULL } };
+
+const otr_service otr_service_instances = {
+    .name = "instances.list",
+    .grant = "instances",
+    .granted = granted,
+    .operations = operations,
+};

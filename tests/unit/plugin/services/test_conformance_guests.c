@@ -4,6 +4,7 @@
  * and files where the kit has WASI.
  */
 #include "base/json.h"
+#include "plugin/services/services.h"
 #include "unit/plugin/services/granted.h"
 
 enum { CALL_MS = 30000, HOUR_S = 3600 };
@@ -86,7 +87,7 @@ static void check_kv(fixture *f)
     CHECK(!otr_guest_dead(f->guest.guest));
 }
 
-/* Length of the JSON, the JSON, the body: see plugin/services/http.h. */
+/* Length of the JSON, the JSON, the body: see plugin/services/services.h. */
 static otr_code request(fixture *f, const char *method, const char *path, otr_bytes body)
 {
     char json[256];
@@ -157,14 +158,15 @@ static void check_small_services(fixture *f)
     CHECK_INT(f->guest.out.n, 0);
     REQUIRE_OK(ask(f, "metric.gauge", "{\"name\":\"b\",\"value\":-2.5}"), f->err);
     REQUIRE_OK(ask(f, "metric.histogram", "{\"name\":\"c\",\"value\":0.1}"), f->err);
-    CHECK_INT(f->hc.metrics.n, 3);
+    REQUIRE(otr_hostcalls_metrics(&f->hc) != NULL);
+    CHECK_INT(otr_hostcalls_metrics(&f->hc)->n, 3);
     REQUIRE_OK(tell(f, "config", "k"), f->err);
     CHECK_STR(ANSWER, "v");
-    uint64_t logged = f->hc.logs;
+    uint64_t logged = f->hc.log.lines;
     otr_log_set_level(OTR_LOG_INFO); /* kits ask for the level before they log */
     REQUIRE_OK(tell(f, "note", "a line"), f->err);
     otr_log_set_level(OTR_LOG_ERROR);
-    CHECK_INT(f->hc.logs, logged + 1);
+    CHECK_INT(f->hc.log.lines, logged + 1);
 }
 
 /* Whatever operations there are: the guest is told what the host calls say themselves. */
@@ -176,7 +178,7 @@ static void check_any_operation(fixture *f)
         otr_err err = { 0 };
         otr_buf_init(&out, OTR_MIB);
         otr_hostcalls_begin(&f->hc, NULL);
-        otr_code rc = otr_hostcalls_call(&f->hc, names[i], otr_bytes_of(""), &out, &err);
+        otr_code rc = otr_gate_call(&f->hc.gate, names[i], otr_bytes_of(""), &out, &err);
         otr_code through = ask(f, names[i], "");
         CHECK_INT(through == OTR_OK, rc == OTR_OK);
         if (rc == OTR_OK) {
@@ -193,10 +195,10 @@ static void check_publish(fixture *f)
 {
     static const char message[] = "{\"id\":7,\"data\":{\"a\":[1,2]}}";
     REQUIRE_OK(tell(f, "process", message), f->err);
-    REQUIRE(f->hc.first != NULL);
-    CHECK_STR(f->hc.first->topic, "test.echo");
-    CHECK_INT(f->hc.first->json->n, 11);
-    CHECK(memcmp(f->hc.first->json->bytes, "{\"a\":[1,2]}", 11) == 0);
+    REQUIRE(f->hc.outbox.first != NULL);
+    CHECK_STR(f->hc.outbox.first->topic, "test.echo");
+    CHECK_INT(f->hc.outbox.first->json->n, 11);
+    CHECK(memcmp(f->hc.outbox.first->json->bytes, "{\"a\":[1,2]}", 11) == 0);
 }
 
 /* The same guest without any grant: each service says no, the text names the grant, it lives on. */
@@ -212,7 +214,7 @@ static void check_denials(fixture *f)
                  { "secret.get", "token", "secrets" },
                  { "metric.counter", "{\"name\":\"a\",\"value\":1}", "metrics" } };
     static char *nothing[] = { NULL };
-    uint64_t before = otr_hostcalls_denials(&f->hc);
+    uint64_t before = otr_gate_denials(&f->hc.gate);
     char text[32];
     f->manifest.publish = nothing;
     f->manifest.kv_bytes = 0;
@@ -220,8 +222,7 @@ static void check_denials(fixture *f)
     f->manifest.env_names = f->manifest.env = NULL;
     f->manifest.secrets = NULL;
     f->manifest.http.n = 0;
-    otr_kv_close(f->hc.kv);
-    f->hc.kv = NULL;
+    otr_gate_close(&f->hc.gate, &otr_service_kv);
     for (size_t i = 0; i < OTR_COUNT(asks); i++) {
         (void)snprintf(text, sizeof text, "grants.%s", asks[i].grant);
         CHECK_INT(ask(f, asks[i].op, asks[i].in), OTR_EINVAL);
@@ -231,7 +232,7 @@ static void check_denials(fixture *f)
     CHECK_HAS(f->err.msg, "grants.http");
     CHECK_INT(tell(f, "process", "{\"data\":{}}"), OTR_EINVAL);
     CHECK_HAS(f->err.msg, "grants.publish");
-    CHECK_INT(otr_hostcalls_denials(&f->hc), before + OTR_COUNT(asks) + 2);
+    CHECK_INT(otr_gate_denials(&f->hc.gate), before + OTR_COUNT(asks) + 2);
     CHECK(!otr_guest_dead(f->guest.guest));
 }
 

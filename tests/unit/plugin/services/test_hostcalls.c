@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "loop/loop.h"
 #include "plugin/services/hostcalls.h"
+#include "plugin/services/services.h"
 #include "support/test.h"
 
 typedef struct fixture {
@@ -72,7 +73,7 @@ T(a_topic_without_grant_is_denied_and_counted)
     SETUP;
     REQUIRE(publish(&f, "other.topic", "1", &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "x.yaml:1:1");
-    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 1);
     CHECK_INT(otr_hostcalls_flush(&f.hc, f.bus), 0);
 }
 
@@ -84,7 +85,7 @@ T(malformed_topics_and_data_are_refused)
     CHECK(publish(&f, "alert..x", "1", &err) == OTR_EINVAL);
     CHECK(publish(&f, "alert.x", "{", &err) == OTR_EINVAL);
     CHECK(publish(&f, "alert.x", "", &err) == OTR_EINVAL);
-    CHECK_INT(f.hc.publish_dropped, 2);
+    CHECK_INT(f.hc.outbox.dropped, 2);
 }
 
 T(messages_of_one_call_are_bounded)
@@ -95,7 +96,7 @@ T(messages_of_one_call_are_bounded)
         sent += publish(&f, "alert.x", "1", &err) == OTR_OK;
     }
     CHECK_INT(sent, OTR_LIMIT_PLUGIN_PUBLISH_CALL);
-    CHECK_INT(f.hc.publish_dropped, 10);
+    CHECK_INT(f.hc.outbox.dropped, 10);
     otr_hostcalls_begin(&f.hc, NULL);
     CHECK(publish(&f, "alert.x", "1", &err) == OTR_OK);
 }
@@ -113,7 +114,7 @@ T(messages_a_second_are_bounded_beside_those_of_one_call)
     }
     CHECK(sent >= OTR_LIMIT_PLUGIN_PUBLISH_CALL);
     CHECK(sent < 2 * OTR_LIMIT_PLUGIN_PUBLISH_CALL); /* that would take over 100 seconds */
-    CHECK_INT(f.hc.publish_dropped, calls * OTR_LIMIT_PLUGIN_PUBLISH_CALL - sent);
+    CHECK_INT(f.hc.outbox.dropped, calls * OTR_LIMIT_PLUGIN_PUBLISH_CALL - sent);
     CHECK(publish(&f, "alert.x", "1", &err) == OTR_EQUOTA);
     CHECK_HAS(err.msg, "limits.publish");
 }
@@ -150,7 +151,7 @@ T(a_log_storm_is_cut_and_counted)
     for (unsigned i = 0; i < 5 * OTR_LIMIT_PLUGIN_LOGS_PER_S; i++) {
         otr_hostcalls_ops.log(&f.hc, OTR_LOG_DEBUG, otr_bytes_of("spam"));
     }
-    CHECK(f.hc.logs_dropped >= 3 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    CHECK(f.hc.log.dropped >= 3 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
 }
 
 static otr_code ask(fixture *f, const char *op, const char *in, char *answer, size_t cap,
@@ -171,7 +172,7 @@ T(kv_is_denied_without_a_grant_and_other_operations_are_unknown)
     CHECK(ask(&f, "kv.get", "a", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK(ask(&f, "kv.set", "{}", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK(ask(&f, "http.request", "{}", answer, sizeof(answer), &err) == OTR_EDENIED);
-    CHECK_INT(otr_hostcalls_denials(&f.hc), 3);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 3);
     REQUIRE(ask(&f, "fly", "", answer, sizeof(answer), &err) == OTR_EUNSUP);
     CHECK_HAS(err.msg, "fly");
 }
@@ -195,8 +196,7 @@ T(kv_keeps_json_values_by_key)
     CHECK(ask(&f, "kv.delete", "n", answer, sizeof(answer), &err) == OTR_OK);
     CHECK_STR(answer, "true");
     CHECK(ask(&f, "kv.get", "n", answer, sizeof(answer), &err) == OTR_ENOTFOUND);
-    otr_kv_close(f.hc.kv);
-    f.hc.kv = NULL;
+    otr_gate_close(&f.hc.gate, &otr_service_kv);
     for (const char *const *end = (const char *const[]){ "", "-wal", "-shm", NULL }; *end != NULL;
          end++) {
         char name[48];
@@ -228,7 +228,7 @@ T(variables_and_secrets_need_their_names_in_a_grant)
     CHECK_HAS(err.msg, "grants.env");
     CHECK(ask(&f, "secret.get", "token", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.secrets");
-    CHECK_INT(otr_hostcalls_denials(&f.hc), 4);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 4);
     CHECK(ask(&f, "env.get", "UNSET", answer, sizeof(answer), &err) == OTR_ENOTFOUND);
     CHECK(ask(&f, "env.get", "A", answer, sizeof(answer), &err) == OTR_OK);
     CHECK_STR(answer, "1=2");
@@ -266,12 +266,13 @@ T(metrics_need_a_grant_that_bounds_them)
     static const char a[] = "{\"name\":\"a\",\"value\":1}", b[] = "{\"name\":\"b\",\"value\":1}";
     CHECK(ask(&f, "metric.counter", a, answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.metrics");
-    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 1);
     f.manifest.metrics = 1;
     CHECK(ask(&f, "metric.counter", a, answer, sizeof(answer), &err) == OTR_OK);
     CHECK(ask(&f, "metric.gauge", b, answer, sizeof(answer), &err) == OTR_EQUOTA);
     CHECK(ask(&f, "metric.histogram", "1", answer, sizeof(answer), &err) == OTR_EINVAL);
-    CHECK_INT(f.hc.metrics.n, 1);
+    REQUIRE(otr_hostcalls_metrics(&f.hc) != NULL);
+    CHECK_INT(otr_hostcalls_metrics(&f.hc)->n, 1);
 }
 
 /* ---- instances ---- */
@@ -300,7 +301,7 @@ static otr_code note(fixture *f, const otr_topic *topic, otr_fact fact, const ch
 {
     OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
     otr_code rc = otr_msg_new(topic, (void *)(uintptr_t)name, "t", NULL, &msg, err);
-    return rc == OTR_OK ? otr_facts_note(&f->hc.facts, msg, fact, about, err) : rc;
+    return rc == OTR_OK ? otr_facts_note(&f->hc.gate.facts, msg, fact, about, err) : rc;
 }
 
 T(the_list_of_instances_needs_a_grant)
@@ -310,7 +311,7 @@ T(the_list_of_instances_needs_a_grant)
     REQUIRE_OK(note(&f, &started, OTR_FACT_BEGINS, "a", &err), err);
     CHECK(ask(&f, "instances.list", "", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.instances");
-    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 1);
 }
 
 T(the_list_of_instances_has_each_once_and_as_it_is)

@@ -4,6 +4,8 @@
  * well-behaved guest works afterwards.
  */
 #include "plugin/contract.h"
+#include "plugin/services/kv_store.h"
+#include "plugin/services/services.h"
 #include "unit/plugin/services/granted.h"
 #include "unit/wasm/hostile_files.h"
 
@@ -71,14 +73,16 @@ static otr_code attack(granted *f, const hostile *h, const char **phase, otr_err
 static void check_bounds(granted *f)
 {
     unsigned messages = 0;
-    for (const otr_outgoing *o = f->hc.first; o != NULL; o = o->next) {
+    for (const otr_outgoing *o = f->hc.outbox.first; o != NULL; o = o->next) {
         messages++;
     }
     /* The outbox of all its calls: info to close. */
     CHECK(messages <= 6 * OTR_LIMIT_PLUGIN_PUBLISH_CALL);
-    CHECK(f->hc.metrics.n <= f->manifest.metrics);
-    CHECK(f->hc.kv == NULL || otr_kv_used_bytes(f->hc.kv) <= f->manifest.kv_bytes);
-    CHECK(f->hc.logs <= 100 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    const otr_guest_metrics *metrics = otr_hostcalls_metrics(&f->hc);
+    const otr_kv *kv = otr_gate_own(&f->hc.gate, &otr_service_kv);
+    CHECK(metrics == NULL || metrics->n <= f->manifest.metrics);
+    CHECK(kv == NULL || otr_kv_used_bytes(kv) <= f->manifest.kv_bytes);
+    CHECK(f->hc.log.lines <= 100 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
 }
 
 static void check_one(granted *f, const hostile *h)

@@ -11,7 +11,8 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "plugin/services/http.h"
+#include "plugin/services/hostcalls.h"
+#include "plugin/services/services.h"
 #include "support/test.h"
 
 enum { ANSWERS = 8, REQUEST_BYTES = 4096 };
@@ -140,7 +141,7 @@ static otr_code ask(fixture *f, const char *json, const char *body, otr_err *err
     otr_code rc = otr_buf_add(&in, (otr_bytes){ head, 4 }, err);
     rc = rc == OTR_OK ? otr_buf_adds(&in, json, err) : rc;
     rc = rc == OTR_OK ? otr_buf_adds(&in, body, err) : rc;
-    rc = rc == OTR_OK ? otr_hostcalls_call(&f->hc, "http.request", otr_buf_bytes(&in), &f->out, err)
+    rc = rc == OTR_OK ? otr_gate_call(&f->hc.gate, "http.request", otr_buf_bytes(&in), &f->out, err)
                       : rc;
     otr_buf_deinit(&in);
     if (rc == OTR_OK) {
@@ -188,8 +189,8 @@ T(without_a_grant_nothing_is_asked)
     f.manifest.http.n = 0;
     CHECK_INT(ask(&f, "{\"url\":\"http://127.0.0.1/\"}", "", &err), OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.http");
-    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
-    CHECK(f.hc.http == NULL);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 1);
+    CHECK(otr_gate_own(&f.hc.gate, &otr_service_http) == NULL);
 }
 
 T_NO_OOM(the_plugins_own_manifest_can_only_take_hosts_away)
@@ -198,15 +199,15 @@ T_NO_OOM(the_plugins_own_manifest_can_only_take_hosts_away)
     char any[] = "127.0.*", other[] = "example.org", all[] = "*";
     char *const fits[] = { other, any, NULL }, *const others[] = { other, NULL };
     char *const none[] = { NULL }, *const wide[] = { all, NULL };
-    f.hc.allowed_hosts = fits;
+    f.hc.gate.allowed_hosts = fits;
     REQUIRE_OK(ask_port(&f, GET, "", &err), err);
-    f.hc.allowed_hosts = others;
+    f.hc.gate.allowed_hosts = others;
     CHECK_INT(ask_port(&f, GET, "", &err), OTR_EDENIED);
     CHECK_HAS(err.msg, "127.0.0.1 is not in allowed_hosts of the plugin's own manifest");
-    f.hc.allowed_hosts = none;
+    f.hc.gate.allowed_hosts = none;
     CHECK_INT(ask_port(&f, GET, "", &err), OTR_EDENIED);
-    CHECK_INT(otr_hostcalls_denials(&f.hc), 2);
-    f.hc.allowed_hosts = wide; /* no grant by itself */
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 2);
+    f.hc.gate.allowed_hosts = wide; /* no grant by itself */
     CHECK_INT(ask(&f, "{\"url\":\"http://example.org/\"}", "", &err), OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.http");
 }
@@ -228,12 +229,12 @@ T_NO_OOM(malformed_requests_are_refused)
     for (size_t i = 0; i < OTR_COUNT(bad); i++) {
         CHECK_INT(ask(&f, bad[i], "", &err), OTR_EINVAL);
     }
-    CHECK_INT(otr_hostcalls_call(&f.hc, "http.request", otr_bytes_of("abc"), &f.out, &err),
+    CHECK_INT(otr_gate_call(&f.hc.gate, "http.request", otr_bytes_of("abc"), &f.out, &err),
               OTR_EINVAL);
     CHECK_INT(
-        otr_hostcalls_call(&f.hc, "http.request", otr_bytes_of("\xff\xff\xff\xff{}"), &f.out, &err),
+        otr_gate_call(&f.hc.gate, "http.request", otr_bytes_of("\xff\xff\xff\xff{}"), &f.out, &err),
         OTR_EINVAL);
-    CHECK_INT(otr_hostcalls_denials(&f.hc), 0);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 0);
 }
 
 T_NO_OOM(headers_that_are_the_hosts_are_refused)
@@ -272,7 +273,7 @@ T_NO_OOM(what_the_grant_does_not_cover_is_denied)
     CHECK_INT(ask_port(&f, "{\"url\":\"http://127.0.0.1:%u/a\",\"method\":\"POST\"}", "", &err),
               OTR_EDENIED);
     CHECK_INT(ask(&f, "{\"url\":\"http://127.0.0.1:9/a\"}", "", &err), OTR_EDENIED);
-    CHECK_INT(otr_hostcalls_denials(&f.hc), 8);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 8);
 }
 
 T_NO_OOM(an_address_that_is_not_public_needs_its_name_in_the_grant)
@@ -285,7 +286,7 @@ T_NO_OOM(an_address_that_is_not_public_needs_its_name_in_the_grant)
     CHECK_INT(ask_port(&f, "{\"url\":\"http://0x7f.1:%u/\"}", "", &err), OTR_EDENIED);
     CHECK_INT(ask_port(&f, "{\"url\":\"http://[::ffff:127.0.0.1]:%u/\"}", "", &err), OTR_EDENIED);
     CHECK_INT(ask_port(&f, "{\"url\":\"http://169.254.169.254:%u/\"}", "", &err), OTR_EDENIED);
-    CHECK_INT(otr_hostcalls_denials(&f.hc), 5);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 5);
 }
 
 T_NO_OOM(a_silent_server_ends_with_the_calls_time)
@@ -314,7 +315,7 @@ T_NO_OOM(a_cancelled_call_does_not_wait_for_a_silent_server)
     pthread_t thread;
     f.manifest.call_ns = 3600 * OTR_NS_PER_S;
     otr_hostcalls_begin(&f.hc, NULL);
-    REQUIRE(pthread_create(&thread, NULL, end_soon, &f.hc.ended) == 0);
+    REQUIRE(pthread_create(&thread, NULL, end_soon, &f.hc.gate.ended) == 0);
     otr_code rc = ask_port(&f, GET, "", &err);
     pthread_join(thread, NULL);
     CHECK_INT(rc, OTR_ETIMEOUT);
@@ -334,7 +335,7 @@ T_NO_OOM(an_address_in_disguise_is_seen_through)
         (void)snprintf(json, sizeof(json), "{\"url\":\"http://%s:%u/\"}", hosts[i], f.server.port);
         CHECK_INT(ask(&f, json, "", &err), OTR_EDENIED);
     }
-    CHECK_INT(otr_hostcalls_denials(&f.hc), OTR_COUNT(hosts));
+    CHECK_INT(otr_gate_denials(&f.hc.gate), OTR_COUNT(hosts));
 }
 
 T_NO_OOM(too_many_headers_are_an_error)
@@ -358,7 +359,7 @@ T_NO_OOM(a_redirect_needs_a_grant_of_its_own)
     f.grant.paths = paths;
     CHECK_INT(ask_port(&f, GET, "", &err), OTR_EDENIED);
     CHECK_HAS(err.msg, "redirected");
-    CHECK_INT(otr_hostcalls_denials(&f.hc), 1);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 1);
     CHECK_STR(f.server.seen[1], "");
 }
 
@@ -379,7 +380,7 @@ T_NO_OOM(an_answer_has_status_joined_headers_and_body)
     CHECK_STR(body_of(&f), "hello");
     CHECK_HAS(f.server.seen[0], "GET /a/b?q=1 HTTP/1.1\r\n");
     CHECK_HAS(f.server.seen[0], "User-Agent: outrider/");
-    CHECK_INT(otr_hostcalls_denials(&f.hc), 0);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 0);
 }
 
 T_NO_OOM(an_error_status_is_an_answer)

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "plugin/services/kv.h"
+#include "plugin/services/kv_store.h"
 #include "support/test.h"
 
 enum { KILLS = 100, VALUE_BYTES = 3000, QUOTA = 100000, MOST_US = 8000 };

@@ -7,8 +7,8 @@
  *
  * Thread: one at a time for each otr_kv; several otr_kv of one file on several threads are fine.
  */
-#ifndef OTR_PLUGIN_SERVICES_KV_H
-#define OTR_PLUGIN_SERVICES_KV_H
+#ifndef OTR_PLUGIN_SERVICES_KV_STORE_H
+#define OTR_PLUGIN_SERVICES_KV_STORE_H
 
 #include <stdbool.h>
 

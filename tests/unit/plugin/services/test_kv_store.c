@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "plugin/services/kv.h"
+#include "plugin/services/kv_store.h"
 #include "support/test.h"
 
 typedef struct store {
