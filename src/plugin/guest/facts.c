@@ -28,19 +28,8 @@ static bool taken(const otr_guest_plugin *g, const otr_msg *msg)
             }
         }
     }
-    for (size_t i = 0; i < g->n_again; i++) {
-        if (g->again[i] == msg) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A message that ends each sandbox that takes it would otherwise come back with each. */
-static bool failed_before(const otr_guest_plugin *g, const otr_msg *msg)
-{
-    for (size_t i = 0; i < OTR_DEAD_LETTERS; i++) {
-        if (g->dead[i].msg == msg) {
+    for (size_t i = 0; i < g->dead.n_again; i++) {
+        if (g->dead.again[i] == msg) {
             return true;
         }
     }
@@ -61,7 +50,8 @@ otr_msg *otr_guest_next_fact(otr_guest_plugin *g)
     while (g->facts != NULL && g->next_fact < g->facts->n) {
         const otr_msg *msg = g->facts->items[g->next_fact++].msg;
         bool comes_anyway = (g->p->sub != NULL && otr_sub_holds(g->p->sub, msg)) || taken(g, msg);
-        if (wanted(g->p, msg->topic->name) && !comes_anyway && !failed_before(g, msg)) {
+        /* One that ends each sandbox that takes it would come back with each. */
+        if (wanted(g->p, msg->topic->name) && !comes_anyway && !otr_dead_has(&g->dead, msg)) {
             return otr_msg_ref(msg);
         }
     }

@@ -1,185 +1,187 @@
-/* A guest plugin as a whole: its state, which follows from its seats, and its life. */
+/* A guest plugin as a whole: what its seats tell, what the host asks of it, and its life. */
 #include "plugin/guest/guest.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/log.h"
-#include "plugin/guest/watch.h"
 
-/* ---- state ---- */
-
-static size_t count_seats(const otr_guest_plugin *g, otr_seat_state state)
+static void pump(otr_guest_plugin *g)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < g->seats.n; i++) {
-        n += g->seats.items[i]->state == state;
-    }
-    return n;
-}
-
-/* Why seats are down, after one of them. */
-static void describe_down(const otr_guest_plugin *g, size_t down, char *to, size_t size)
-{
-    const char *why = "";
-    for (size_t i = 0; i < g->seats.n; i++) {
-        if (g->seats.items[i]->state == OTR_SEAT_BACKOFF) {
-            why = g->seats.items[i]->failure.msg;
-        }
-    }
-    if (down > 0 && g->seats.n > 1) {
-        (void)snprintf(to, size, "%zu of %zu instances wait to restart: %.300s", down, g->seats.n,
-                       why);
-    } else {
-        (void)snprintf(to, size, "%s", why);
-    }
-}
-
-/* Every seat is up, or has failed to come up once. */
-static void settle(otr_guest_plugin *g)
-{
-    size_t pending = count_seats(g, OTR_SEAT_EMPTY) + count_seats(g, OTR_SEAT_LOADING);
-    if (!g->p->settled && pending == 0) {
-        otr_plugin_settle(g->p);
-    }
-}
-
-void otr_guest_derive(otr_guest_plugin *g)
-{
-    otr_plugin *p = g->p;
-    if (g->stopping || g->seats.n == 0) {
+    if (g->crew.stopping) {
         return;
     }
-    size_t down = count_seats(g, OTR_SEAT_BACKOFF);
-    otr_plugin_state_id state = count_seats(g, OTR_SEAT_RUNNING) > 0 ? OTR_PLUGIN_RUNNING
-                                : down < g->seats.n                  ? OTR_PLUGIN_LOADING
-                                                                     : OTR_PLUGIN_BACKOFF;
-    g->running = count_seats(g, OTR_SEAT_RUNNING);
-    if (state != p->state_id || down != g->down) {
-        char reason[OTR_REASON_BYTES];
-        describe_down(g, down, reason, sizeof(reason));
-        if (state == OTR_PLUGIN_RUNNING && state != p->state_id) {
-            otr_log_info("plugin running", "plugin", p->name, "version",
-                         g->version != NULL ? g->version : "", "abi", g->abi, "engine",
-                         g->manifest->engine);
-        }
-        g->down = down;
-        otr_plugin_set_state(p, state, reason);
-        if (state != OTR_PLUGIN_RUNNING) {
-            otr_guest_fail_calls(g, reason[0] != '\0' ? reason : "it is being loaded");
-        }
-    }
-    settle(g);
-}
-
-void otr_guest_disable(otr_guest_plugin *g, const char *reason, bool quarantined)
-{
-    otr_plugin *p = g->p;
-    otr_guest_forget_fresh(g);
-    if (g->changing != NULL && !g->refused) { /* what the configuration says now */
-        otr_manifest_free(g->manifest);
-        g->manifest = otr_steal(&g->changing);
-    }
-    otr_manifest_free(otr_steal(&g->changing));
-    otr_plugin_unsubscribe(p);
-    g->adopted = false;
-    g->waiting = false;
-    g->down = 0;
-    g->running = 0;
-    g->quarantined = quarantined;
-    otr_guest_fail_calls(g, reason);
-    otr_seats_leave(&g->seats, false, false);
-    for (otr_guest_seat *s = g->leaving; s != NULL; s = s->next_leaving) {
-        s->finish_batch = false;
-    }
-    if (!g->stopping) {
-        otr_plugin_set_state(p, OTR_PLUGIN_DISABLED, reason);
-        otr_plugin_settle(p);
-    }
+    otr_guest_check_changed(g);
+    otr_guest_take_next(g);
+    otr_guest_try_exchange(g);
+    otr_guest_work(g);
+    otr_guest_try_exchange(g);
 }
 
 static void ready(void *arg, otr_sub *sub)
 {
     (void)sub;
-    otr_guest_pump(otr_guest_of(arg));
+    pump(otr_guest_of(arg));
 }
 
-bool otr_guest_same_texts(char *const *a, char *const *b)
+/* ---- what its seats tell ---- */
+
+static void done(otr_guest_seat *s, otr_guest_job_kind kind, otr_code rc)
 {
-    size_t i = 0;
-    while (a != NULL && b != NULL && a[i] != NULL && b[i] != NULL && strcmp(a[i], b[i]) == 0) {
-        i++;
+    otr_guest_plugin *g = s->g;
+    otr_guest_take_result(s, kind, rc);
+    if (!g->p->stopped) {
+        pump(g);
     }
-    return a != NULL && b != NULL && a[i] == NULL && b[i] == NULL;
 }
 
-static otr_code copy_hooks(otr_guest_plugin *g, char *const *hooks, otr_err *err)
+static void not_started(otr_guest_seat *s, const otr_err *why)
 {
-    size_t n = 0;
-    while (hooks[n] != NULL) {
-        n++;
+    if (s->role == OTR_SEAT_FRESH) {
+        otr_guest_forget_fresh(s->g);
+    } else {
+        otr_guest_disable(s->g, why->msg, false);
     }
-    char **copy = otr_calloc(n + 1, sizeof(*copy));
-    bool ok = copy != NULL;
-    for (size_t i = 0; ok && i < n; i++) {
-        ok = (copy[i] = otr_strdup(hooks[i])) != NULL;
+}
+
+static void left(otr_guest_seat *s)
+{
+    otr_guest_plugin *g = s->g;
+    if (s->finish_batch) { /* it could not: the new version may */
+        otr_guest_seat *one[] = { s };
+        otr_guest_hand_over(&(otr_seats){ one, 1 }, &g->seats);
+        otr_dead_bury_rest(&g->dead, s->job,
+                           "the instance that took it ended, and no other had room");
+        g->p->stats.dead_letters = g->dead.n;
     }
-    if (!ok) {
-        otr_contract_free_list(copy);
-        return otr_fail_nomem(err);
+    otr_guest_fail_batch(s->job, "the plugin ended before it was asked");
+    otr_seat_free(s);
+    otr_guest_check_stopped(g);
+}
+
+static const otr_seat_events seat_events = {
+    .done = done,
+    .not_started = not_started,
+    .rested = otr_guest_seat_rested,
+    .left = left,
+};
+
+/* ---- what the host asks ---- */
+
+void otr_guest_plugin_ask(otr_plugin *p, otr_hook_call *call)
+{
+    otr_guest_plugin *g = otr_guest_of(p);
+    if (otr_guest_queue_call(g, call)) {
+        pump(g);
     }
-    otr_contract_free_list(g->hooks);
-    g->hooks = copy;
+}
+
+otr_code otr_guest_plugin_write_dead(const otr_plugin *p, otr_buf *out, otr_err *err)
+{
+    const otr_guest_plugin *g = p->state;
+    return otr_dead_write(&g->dead, out, err);
+}
+
+otr_code otr_guest_plugin_replay(otr_plugin *p, otr_err *err)
+{
+    otr_guest_plugin *g = otr_guest_of(p);
+    if (p->state_id != OTR_PLUGIN_RUNNING) {
+        return otr_fail(err, OTR_ESTATE,
+                        "plugin \"%s\" is %s; it must run to take its dead letters", p->name,
+                        otr_plugin_state_name(p->state_id));
+    }
+    if (g->dead.n_again > 0) {
+        return otr_fail(err, OTR_ESTATE, "plugin \"%s\": a replay is under way", p->name);
+    }
+    otr_dead_replay(&g->dead);
+    pump(g);
     return OTR_OK;
 }
 
-static otr_code subscribe(otr_guest_plugin *g, char *const *wanted, otr_err *err)
+void otr_guest_plugin_reload(otr_plugin *p)
 {
-    otr_plugin *p = g->p;
-    if (otr_guest_same_texts(p->patterns, wanted) && g->queue == g->manifest->queue) {
-        return OTR_OK;
-    }
-    for (otr_hook_call *call = g->first_call; call != NULL; call = call->next) {
-        call->position = 0; /* the queue that it counted in goes */
-    }
-    g->queue = g->manifest->queue;
-    return otr_plugin_subscribe(p, (const char *const *)wanted, g->queue, ready, err);
+    otr_guest_plugin *g = otr_guest_of(p);
+    g->next_is_new_code = true;
+    otr_guest_plugin_reconfigure(p, otr_manifest_ref(g->next != NULL ? g->next : g->manifest));
 }
 
-otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *err)
+otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err)
 {
-    otr_plugin *p = g->p;
-    const otr_guest_job *job = s->job;
-    otr_free(g->version);
-    g->version = otr_strdup(job->info.version);
-    g->abi = otr_abi_name(otr_guest_code_abi(job->code));
-    (void)snprintf(g->sha256, sizeof(g->sha256), "%s", otr_guest_code_sha256(job->code));
-    char *const *hooks = g->manifest->hooks != NULL ? g->manifest->hooks : job->topics.hooks;
-    char *const *wanted =
-        g->manifest->subscribe != NULL ? g->manifest->subscribe : job->topics.events;
-    otr_code rc = copy_hooks(g, hooks, err);
-    rc = rc == OTR_OK ? subscribe(g, wanted, err) : rc;
-    g->adopted = rc == OTR_OK;
-    g->unreached = 0;
-    otr_source_watch_update(p->host->guests); /* a new manifest may name another file */
-    return rc;
+    otr_guest_plugin *g = otr_guest_of(p);
+    (void)err;
+    if (g->next != NULL) { /* it counts when the plugin is switched on again */
+        otr_manifest_free(g->manifest);
+        g->manifest = otr_steal(&g->next);
+        g->next_is_new_code = false;
+    }
+    g->off = true;
+    if (p->state_id != OTR_PLUGIN_DISABLED) {
+        otr_guest_disable(g, "switched off by an operator", false);
+    }
+    return OTR_OK;
 }
 
-/* ---- stop ---- */
-
-void otr_guest_check_stopped(otr_guest_plugin *g)
+void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest)
 {
-    if (g->stopping && g->leaving == NULL && !g->p->stopped) {
-        otr_plugin_stopped(g->p);
+    otr_guest_plugin *g = otr_guest_of(p);
+    g->next_is_new_code = g->next_is_new_code ||
+                          strcmp(g->manifest->identity, manifest->identity) != 0 ||
+                          otr_guest_plugin_stale(p) || p->state_id == OTR_PLUGIN_DISABLED;
+    otr_manifest_free(g->next);
+    g->next = manifest;
+    g->off = false;
+    pump(g);
+}
+
+bool otr_guest_plugin_stale(otr_plugin *p)
+{
+    const otr_guest_plugin *g = otr_guest_of(p);
+    const otr_seats *seats = g->fresh_ready ? &g->fresh : &g->seats;
+    if (seats->n == 0 || seats->items[0]->job->kind == OTR_JOB_LOAD) {
+        return false;
+    }
+    const struct stat *then = &seats->items[0]->job->file;
+    struct stat now;
+    if (otr_guest_parts_changed(&seats->items[0]->job->parts)) {
+        return true;
+    }
+    if (then->st_ino == 0 || stat(g->manifest->source, &now) != 0) {
+        return false;
+    }
+    return !otr_same_file(&now, then);
+}
+
+otr_file_state otr_guest_plugin_compare(const otr_plugin *p, const struct stat *now)
+{
+    const otr_guest_plugin *g = p->state;
+    if (g->off || g->crew.stopping) {
+        return OTR_FILE_OFF;
+    }
+    if (g->fresh.n > 0 || g->next != NULL) {
+        return OTR_FILE_BUSY;
+    }
+    for (size_t i = 0; i < g->seats.n; i++) {
+        if (g->seats.items[i]->job->kind == OTR_JOB_LOAD) {
+            return OTR_FILE_BUSY;
+        }
+    }
+    return otr_same_file(now, &g->tried) ? OTR_FILE_SAME : OTR_FILE_OTHER;
+}
+
+void otr_guest_plugin_others_settled(otr_plugin *p)
+{
+    otr_guest_plugin *g = otr_guest_of(p);
+    if (g->waiting && !g->crew.stopping && otr_guest_waits_for(g) == NULL) {
+        otr_guest_begin(g);
     }
 }
+
+/* ---- otr_plugin_ops ---- */
 
 static void end_patience(void *arg)
 {
     const otr_guest_plugin *g = arg;
-    for (const otr_guest_seat *s = g->leaving; s != NULL; s = s->next_leaving) {
+    for (const otr_guest_seat *s = g->crew.leaving; s != NULL; s = s->next_leaving) {
         otr_guest_job_cancel(s->job);
     }
 }
@@ -187,19 +189,19 @@ static void end_patience(void *arg)
 static void guest_stop(otr_plugin *p, uint64_t deadline_ns)
 {
     otr_guest_plugin *g = otr_guest_of(p);
-    if (g->stopping) {
+    if (g->crew.stopping) {
         return; /* removed, and now the whole host stops */
     }
-    g->stopping = true;
+    g->crew.stopping = true;
     uint64_t now = otr_now_ns();
     uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
-    g->stop_deadline_ns = now + left / 4 * 3;
+    g->crew.stop_deadline_ns = now + left / 4 * 3;
     otr_plugin_unsubscribe(p);
     otr_guest_fail_calls(g, "it is stopping");
     otr_guest_forget_fresh(g);
     otr_seats_leave(&g->seats, true, false);
     otr_err err = { 0 };
-    if (g->leaving != NULL &&
+    if (g->crew.leaving != NULL &&
         otr_timer_new(p->host->spec.loop, end_patience, g, &g->timer, &err) == OTR_OK) {
         /* Again and again: the running job may be a load that has no sandbox to cancel yet. */
         otr_timer_start(g->timer, left / 2 / OTR_NS_PER_MS, 10);
@@ -207,27 +209,23 @@ static void guest_stop(otr_plugin *p, uint64_t deadline_ns)
     otr_guest_check_stopped(g);
 }
 
-/* ---- otr_plugin_ops ---- */
-
 static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
 {
     (void)cfg;
     otr_guest_plugin *g = otr_guest_of(p);
     g->p = p;
+    g->ready = ready;
     g->last_call = &g->first_call;
-    return otr_seats_new(g, g->manifest, OTR_SEAT_AT_WORK, &g->seats, err);
-}
-
-void otr_guest_begin(otr_guest_plugin *g)
-{
-    const char *name = otr_guest_waits_for(g);
-    char reason[OTR_REASON_BYTES] = "";
-    if (name != NULL) {
-        (void)snprintf(reason, sizeof(reason), "waits for plugin %s", name);
-    }
-    g->waiting = name != NULL;
-    otr_plugin_set_state(g->p, OTR_PLUGIN_LOADING, reason);
-    otr_seats_load(g, &g->seats);
+    g->crew = (otr_seat_crew){
+        .g = g,
+        .name = p->name,
+        .events = &seat_events,
+        .loop = p->host->spec.loop,
+        .pool = p->host->spec.pool,
+        .bus = p->host->spec.bus,
+        .engines = &p->host->guests->engines,
+    };
+    return otr_seats_new(&g->crew, g->manifest, OTR_SEAT_AT_WORK, &g->seats, err);
 }
 
 static otr_code guest_start(otr_plugin *p, otr_err *err)
@@ -237,23 +235,6 @@ static otr_code guest_start(otr_plugin *p, otr_err *err)
     return OTR_OK;
 }
 
-void otr_guest_plugin_others_settled(otr_plugin *p)
-{
-    otr_guest_plugin *g = otr_guest_of(p);
-    if (g->waiting && !g->stopping && otr_guest_waits_for(g) == NULL) {
-        otr_guest_begin(g);
-    }
-}
-
-static void free_all(otr_seats *seats)
-{
-    for (size_t i = 0; i < seats->n; i++) {
-        otr_seat_free(seats->items[i]);
-    }
-    otr_free(seats->items);
-    *seats = (otr_seats){ NULL, 0 };
-}
-
 static void guest_fini(otr_plugin *p)
 {
     otr_guest_plugin *g = otr_guest_of(p);
@@ -261,13 +242,13 @@ static void guest_fini(otr_plugin *p)
     if (g->p != NULL) {
         otr_guest_fail_calls(g, "it is gone");
     }
-    free_all(&g->fresh);
-    free_all(&g->seats);
+    otr_seats_free(&g->fresh);
+    otr_seats_free(&g->seats);
     otr_manifest_free(g->manifest);
     otr_manifest_free(g->fresh_manifest);
     otr_manifest_free(g->next);
     otr_manifest_free(g->changing);
-    otr_guest_forget_dead(g);
+    otr_dead_deinit(&g->dead);
     (void)otr_facts_unref(g->facts);
     otr_contract_free_list(g->hooks);
     otr_free(g->version);

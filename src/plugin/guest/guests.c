@@ -20,6 +20,7 @@ static otr_code open_all(otr_plugin_host *host, otr_guests **ret, otr_err *err)
         return otr_fail_nomem(err);
     }
     all->host = host;
+    all->adopted = otr_source_watch_update;
     *ret = all;
     return OTR_OK;
 }

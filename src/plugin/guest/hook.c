@@ -34,19 +34,18 @@ static uint64_t gone(const otr_guest_plugin *g)
     return queue.received - queue.depth;
 }
 
-void otr_guest_plugin_ask(otr_plugin *p, otr_hook_call *call)
+bool otr_guest_queue_call(otr_guest_plugin *g, otr_hook_call *call)
 {
-    otr_guest_plugin *g = otr_guest_of(p);
     if (g->n_calls >= OTR_LIMIT_PLUGIN_HOOK_QUEUE) {
         otr_hook_call_fail(call, OTR_HOOK_QUEUE_FULL, "too many questions wait for it");
-        return;
+        return false;
     }
     call->position = come(g);
     call->next = NULL;
     *g->last_call = call;
     g->last_call = &call->next;
     g->n_calls++;
-    otr_guest_pump(g);
+    return true;
 }
 
 otr_hook_call *otr_guest_take_call(otr_guest_plugin *g)

@@ -17,13 +17,6 @@ static const otr_guest_seat *running_seat(const otr_guest_plugin *g)
 
 /* ---- a new version ---- */
 
-void otr_guest_forget_fresh(otr_guest_plugin *g)
-{
-    otr_seats_leave(&g->fresh, false, false);
-    otr_manifest_free(otr_steal(&g->fresh_manifest));
-    g->fresh_ready = false;
-}
-
 /* The configuration trusts less than before, and so no longer what runs. */
 static bool trust_withdrawn(const otr_guest_plugin *g, otr_code rc)
 {
@@ -50,7 +43,7 @@ void otr_guest_fresh_loaded(otr_guest_seat *s, otr_code rc)
         return;
     }
     s->state = OTR_SEAT_RUNNING;
-    otr_seats_load(g, &g->fresh);
+    otr_guest_load_seats(g, &g->fresh);
     for (size_t i = 0; i < g->fresh.n; i++) {
         if (g->fresh.items[i]->state != OTR_SEAT_RUNNING) {
             return;
@@ -67,19 +60,14 @@ void otr_guest_fresh_loaded(otr_guest_seat *s, otr_code rc)
 static void load_beside(otr_guest_plugin *g, otr_manifest *m)
 {
     otr_err err = { 0 };
-    if (otr_seats_new(g, m, OTR_SEAT_FRESH, &g->fresh, &err) != OTR_OK) {
+    if (otr_seats_new(&g->crew, m, OTR_SEAT_FRESH, &g->fresh, &err) != OTR_OK) {
         otr_log_error("new version of plugin not loaded, keeping the old one", "plugin", g->p->name,
                       "err", err.msg);
         otr_manifest_free(m);
         return;
     }
     g->fresh_manifest = m;
-    otr_seats_load(g, &g->fresh);
-}
-
-bool otr_guest_gate_closed(const otr_guest_plugin *g)
-{
-    return g->fresh_ready && g->drain == 0;
+    otr_guest_load_seats(g, &g->fresh);
 }
 
 /* One instance alone keeps the order of messages: the next begins where it ended. Several do not
@@ -133,7 +121,7 @@ static void begin_anew(otr_guest_plugin *g, otr_manifest *m)
     otr_plugin *p = g->p;
     otr_seats seats;
     otr_err err = { 0 };
-    if (otr_seats_new(g, m, OTR_SEAT_AT_WORK, &seats, &err) != OTR_OK) {
+    if (otr_seats_new(&g->crew, m, OTR_SEAT_AT_WORK, &seats, &err) != OTR_OK) {
         otr_log_error("plugin not loaded anew", "plugin", p->name, "err", err.msg);
         otr_manifest_free(m);
         return;
@@ -189,7 +177,7 @@ void otr_guest_reconfigured(otr_guest_seat *s, otr_code rc)
     otr_guest_job_use(s->job, g->manifest);
     /* One that cannot go back either is replaced: what settings it has nobody knows. */
     if (went_back || s->job->guest == NULL || otr_guest_dead(s->job->guest)) {
-        otr_seat_fail(s, &s->job->err);
+        otr_guest_seat_failed(s, &s->job->err);
     }
 }
 
@@ -221,7 +209,7 @@ void otr_guest_check_changed(otr_guest_plugin *g)
     if (g->p->state_id == OTR_PLUGIN_RUNNING) {
         otr_plugin_set_state(g->p, OTR_PLUGIN_RUNNING, g->refused ? g->refusal.msg : "");
     }
-    otr_seats_load(g, &g->seats);
+    otr_guest_load_seats(g, &g->seats);
 }
 
 /* A waPC guest cannot be asked whether it has reconfigure(): unless it says so in info it is loaded
@@ -241,7 +229,7 @@ static bool can_reconfigure(const otr_guest_plugin *g)
 static bool has_room(const otr_guest_plugin *g)
 {
     size_t leaving = 0;
-    for (const otr_guest_seat *s = g->leaving; s != NULL; s = s->next_leaving) {
+    for (const otr_guest_seat *s = g->crew.leaving; s != NULL; s = s->next_leaving) {
         leaving++;
     }
     return leaving == 0 || (running_seat(g) != NULL && leaving < OTR_LIMIT_PLUGIN_INSTANCES);
@@ -262,76 +250,4 @@ void otr_guest_take_next(otr_guest_plugin *g)
     } else {
         begin_anew(g, m);
     }
-}
-
-/* ---- what is asked from outside ---- */
-
-void otr_guest_plugin_reload(otr_plugin *p)
-{
-    otr_guest_plugin *g = otr_guest_of(p);
-    g->next_is_new_code = true;
-    otr_guest_plugin_reconfigure(p, otr_manifest_ref(g->next != NULL ? g->next : g->manifest));
-}
-
-otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err)
-{
-    otr_guest_plugin *g = otr_guest_of(p);
-    (void)err;
-    if (g->next != NULL) { /* it counts when the plugin is switched on again */
-        otr_manifest_free(g->manifest);
-        g->manifest = otr_steal(&g->next);
-        g->next_is_new_code = false;
-    }
-    g->off = true;
-    if (p->state_id != OTR_PLUGIN_DISABLED) {
-        otr_guest_disable(g, "switched off by an operator", false);
-    }
-    return OTR_OK;
-}
-
-void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest)
-{
-    otr_guest_plugin *g = otr_guest_of(p);
-    g->next_is_new_code = g->next_is_new_code ||
-                          strcmp(g->manifest->identity, manifest->identity) != 0 ||
-                          otr_guest_plugin_stale(p) || p->state_id == OTR_PLUGIN_DISABLED;
-    otr_manifest_free(g->next);
-    g->next = manifest;
-    g->off = false;
-    otr_guest_pump(g);
-}
-
-bool otr_guest_plugin_stale(otr_plugin *p)
-{
-    const otr_guest_plugin *g = otr_guest_of(p);
-    const otr_seats *seats = g->fresh_ready ? &g->fresh : &g->seats;
-    if (seats->n == 0 || seats->items[0]->job->kind == OTR_JOB_LOAD) {
-        return false;
-    }
-    const struct stat *then = &seats->items[0]->job->file;
-    struct stat now;
-    if (otr_guest_parts_changed(&seats->items[0]->job->parts)) {
-        return true;
-    }
-    if (then->st_ino == 0 || stat(g->manifest->source, &now) != 0) {
-        return false;
-    }
-    return !otr_same_file(&now, then);
-}
-
-otr_file_state otr_guest_plugin_compare(const otr_plugin *p, const struct stat *now)
-{
-    const otr_guest_plugin *g = p->state;
-    if (g->off || g->stopping) {
-        return OTR_FILE_OFF;
-    }
-    if (g->fresh.n > 0 || g->next != NULL) {
-        return OTR_FILE_BUSY;
-    }
-    for (size_t i = 0; i < g->seats.n; i++) {
-        if (g->seats.items[i]->job->kind == OTR_JOB_LOAD) {
-            return OTR_FILE_BUSY;
-        }
-    }
-    return otr_same_file(now, &g->tried) ? OTR_FILE_SAME : OTR_FILE_OTHER;
 }

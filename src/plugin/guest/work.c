@@ -40,15 +40,15 @@ static bool take(otr_guest_plugin *g, otr_guest_item *ret)
     if (take_left(g, ret)) {
         return true;
     }
-    if (otr_guest_gate_closed(g)) {
-        return false;
+    if (g->fresh_ready && g->drain == 0) {
+        return false; /* what is queued is for the new version */
     }
     ret->msg = otr_guest_next_fact(g);
     if (ret->msg != NULL) {
         return true;
     }
-    if (g->n_again > 0) {
-        ret->msg = g->again[--g->n_again];
+    if (g->dead.n_again > 0) {
+        ret->msg = g->dead.again[--g->dead.n_again];
         return true;
     }
     otr_hook_call *call = otr_guest_take_call(g);
@@ -77,7 +77,7 @@ static size_t share_of(const otr_guest_plugin *g)
         return OTR_GUEST_BATCH;
     }
     otr_sub_get_stats(g->p->sub, &queue);
-    size_t share = (queue.depth + g->n_again + g->n_calls + idle - 1) / idle;
+    size_t share = (queue.depth + g->dead.n_again + g->n_calls + idle - 1) / idle;
     return share < 1 ? 1 : share < OTR_GUEST_BATCH ? share : OTR_GUEST_BATCH;
 }
 
@@ -102,17 +102,10 @@ static bool pump_seat(otr_guest_seat *s)
     return s->job->n == 0 || otr_seat_run(s, OTR_JOB_PROCESS);
 }
 
-void otr_guest_pump(otr_guest_plugin *g)
+void otr_guest_work(otr_guest_plugin *g)
 {
-    if (g->stopping) {
-        return;
-    }
-    otr_guest_check_changed(g);
-    otr_guest_take_next(g);
-    otr_guest_try_exchange(g);
     for (size_t i = 0; i < g->seats.n && pump_seat(g->seats.items[i]); i++) {
     }
-    otr_guest_try_exchange(g);
 }
 
 void otr_guest_hand_over(const otr_seats *from, const otr_seats *to)

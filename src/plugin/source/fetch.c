@@ -6,7 +6,6 @@
 #include <strings.h>
 
 #include "base/clock.h"
-#include "base/limits.h"
 #include "plugin/manifest/url.h"
 #include "plugin/source/curl.h"
 
