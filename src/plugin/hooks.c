@@ -9,7 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "plugin/hook_call.h"
-#include "plugin/internal.h"
+#include "plugin/internal.h" /* NOLINT(misc-include-cleaner): struct otr_plugin_host */
 
 typedef struct hook_slot {
     otr_hook_call *call; /* the guest's side has it; NULL: answered */

@@ -145,12 +145,15 @@ static otr_code apply_set(otr_guests *all, otr_manifest_set *set, otr_err *err)
     remove_gone(all, set);
     for (size_t i = 0; i < 2 * set->n; i++) {
         otr_manifest **m = &set->items[i % set->n];
-        otr_plugin *p = *m != NULL ? find_living(host, (*m)->name) : NULL;
+        if (*m == NULL) {
+            continue;
+        }
+        otr_plugin *p = find_living(host, (*m)->name);
         otr_err own = { 0 };
         otr_code rc = OTR_OK;
-        if (*m != NULL && p == NULL) {
+        if (p == NULL) {
             rc = add(host, otr_steal(m), &own);
-        } else if (*m != NULL && i >= set->n) {
+        } else if (i >= set->n) {
             rc = change(p, otr_steal(m), &own);
         }
         if (rc != OTR_OK && first == OTR_OK) {
