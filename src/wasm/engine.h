@@ -16,10 +16,12 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "wasm/externs.h"
+#include "wasm/host_fn.h"
+#include "wasm/value.h"
+#include "wasm/wasi.h"
 
 typedef struct otr_engine otr_engine;
-typedef struct otr_module otr_module;
-typedef struct otr_instance otr_instance;
 
 enum { /* otr_engine_ops.offers */
        OTR_WASM_CORE = 1,
@@ -28,87 +30,6 @@ enum { /* otr_engine_ops.offers */
        OTR_WASM_DEADLINE = 8, /* ends a running call at its deadline */
        OTR_WASM_MULTI_MEMORY = 16,
 };
-
-typedef enum otr_wasm_type {
-    OTR_WASM_I32,
-    OTR_WASM_I64,
-    OTR_WASM_F32,
-    OTR_WASM_F64,
-    OTR_WASM_OTHER
-} otr_wasm_type;
-
-typedef union otr_val { /* the type is known from the function's signature */
-    int32_t i32;
-    int64_t i64;
-    float f32;
-    double f64;
-    uint8_t raw[16]; /* the size engines want for an unchecked slot */
-} otr_val;
-
-enum { OTR_WASM_MAX_ARGS = 16, OTR_WASM_MAX_RESULTS = 4 };
-
-typedef enum otr_extern_kind {
-    OTR_EXTERN_FUNC,
-    OTR_EXTERN_MEMORY,
-    OTR_EXTERN_TABLE,
-    OTR_EXTERN_GLOBAL,
-    OTR_EXTERN_OTHER
-} otr_extern_kind;
-
-typedef struct otr_sig {
-    uint8_t n_args, n_results;       /* 255: more than we handle */
-    uint8_t args[OTR_WASM_MAX_ARGS]; /* otr_wasm_type */
-    uint8_t results[OTR_WASM_MAX_RESULTS];
-} otr_sig;
-
-typedef struct otr_extern_info { /* an import or an export */
-    const char *module;          /* imports only, else NULL */
-    const char *name;
-    otr_extern_kind kind;
-    otr_sig sig; /* functions */
-} otr_extern_info;
-
-typedef struct otr_module_info {
-    const otr_extern_info *imports;
-    size_t n_imports;
-    const otr_extern_info *exports;
-    size_t n_exports;
-    uint64_t memory_min_bytes; /* of the module's own memory */
-    bool component;            /* a component, not a core module */
-    const char *missing;       /* components: which import is not offered, or NULL */
-} otr_module_info;
-
-const otr_extern_info *otr_module_export(const otr_module_info *info,
-                                         const char *name); /* or NULL */
-/* "(i64, i32) -> i32": into `out`, cut to fit; returns `out`. */
-const char *otr_sig_text(const otr_sig *sig, char *out, size_t cap);
-bool otr_sig_eq(const otr_sig *a, const otr_sig *b);
-
-/* A function the host gives to guests. `vals` holds the arguments and receives the results, both
- * from index 0. A failure traps the guest with err->msg. `user` is otr_spawn.user. */
-typedef otr_code otr_host_fn(void *user, otr_instance *inst, otr_val *vals, otr_err *err);
-
-typedef struct otr_import {
-    const char *module, *name;
-    otr_sig sig;
-    otr_host_fn *fn;
-    const void *data; /* what fn finds as inst->import->data; NULL: it does not look */
-} otr_import;
-
-typedef struct otr_wasi {    /* WASI preview 1; NULL in otr_spawn: not linked */
-    const char *const *env;  /* "K=V", NULL-terminated, or NULL */
-    const char *const *args; /* NULL-terminated, or NULL */
-    /* Folders, under the names that the guest has for them. */
-    const struct otr_wasi_dir {
-        const char *host, *guest;
-        bool writable;
-    } *dirs;
-    size_t n_dirs;
-    /* Optional. A line that the guest wrote to its stdout (fd 1) or stderr (fd 2), without the line
-     * break, cut at OTR_LIMIT_PLUGIN_LOG_BYTES; called inside a guest call. `user` is
-     * otr_spawn.user. NULL: what it writes is dropped. */
-    void (*line)(void *user, int fd, otr_bytes text);
-} otr_wasi;
 
 /* A module that is instantiated first, under one or more names. */
 typedef struct otr_link {
@@ -158,7 +79,7 @@ enum {
     OTR_MEM_GUEST = -1
 }; /* otr_memory_ref.link: the guest's own; else index into otr_spawn.links */
 
-typedef struct otr_engine_ops {
+struct otr_engine_ops {
     const char *name; /* "wasmtime" */
     unsigned offers;
 
@@ -200,7 +121,7 @@ typedef struct otr_engine_ops {
      * function may end: call() reports OTR_EGUEST all the same, but the instance can go on. */
     int (*exit_code)(const otr_instance *i);
     void (*instance_free)(otr_instance *i);
-} otr_engine_ops;
+};
 
 const otr_engine_ops *otr_engine_find(const char *name); /* NULL: no such engine; "wasmtime" */
 const char *otr_engine_names(void);                      /* "wasmtime, wasmi": for error texts */
@@ -231,20 +152,18 @@ struct otr_engine {
     _Atomic(otr_engine *) components;
 };
 /* Has `e`'s compiler fill the cache; OTR_EUNSUP when there is none. */
-otr_code otr_engine_compile_elsewhere(const otr_engine *e, otr_bytes wasm, const char *recipe,
-                                      otr_err *err) OTR_MUST_CHECK;
+static inline otr_code otr_engine_compile_elsewhere(const otr_engine *e, otr_bytes wasm,
+                                                    const char *recipe, otr_err *err)
+{
+    if (e->compiler == NULL) {
+        return otr_fail(err, OTR_EUNSUP, "no other process compiles");
+    }
+    return e->compiler->fill(e->compiler->arg, e->ops->name, wasm, recipe, err);
+}
 
 struct otr_module {
     const otr_engine_ops *ops;
     otr_engine *engine;
-};
-struct otr_instance {
-    const otr_engine_ops *ops;
-    otr_module *module;
-    void *user;                   /* otr_spawn.user */
-    const otr_import *import;     /* the running host function's, when that one has data */
-    struct otr_wasi_files *files; /* wasi_files.h; NULL: no folder was granted */
-    bool steady; /* memories never move: a window from memory() holds as long as the instance */
 };
 
 #endif

@@ -79,8 +79,6 @@ otr_code otr_guest_check(const otr_guest_code *code, const char *const *operatio
 /* As far as imports of `info` go. */
 otr_code otr_guest_check_imports(const otr_guest_code *code, const otr_module_info *info,
                                  otr_buf *missing, otr_err *err) OTR_MUST_CHECK;
-/* Whether WASI preview 1 has a function of this name. */
-bool otr_guest_wasi_has(const char *name);
 /* Appends the names of functions that `info` exports, or of modules that it imports from, with
  * commas and cut at some length. */
 otr_code otr_guest_list_exports(const otr_module_info *info, otr_buf *out, otr_err *err)

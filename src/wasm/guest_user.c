@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "wasm/abi_extism.h"
 #include "wasm/guest_code.h"
+#include "wasm/wasi.h"
 
 static const char default_space[] = "extism:host/user";
 
@@ -48,7 +49,7 @@ static bool built_in(const otr_guest_code *code, const char *space, const char *
             return true;
         }
     }
-    return strcmp(space, "wasi_snapshot_preview1") == 0 && otr_guest_wasi_has(name);
+    return strcmp(space, "wasi_snapshot_preview1") == 0 && otr_wasi_has(name);
 }
 
 static otr_code check_function(const otr_guest_code *code, size_t at, otr_err *err)
