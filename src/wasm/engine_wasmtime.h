@@ -132,6 +132,8 @@ otr_code otr_wasmtime_explain_imports(const wt_module *m, const otr_spawn *spec,
 otr_code otr_wasmtime_link(wt_module *m, const otr_spawn *spec, const wt_linked **ret,
                            otr_err *err);
 void otr_wasmtime_linked_free(wt_linked *all);
+
+/* _define.c */
 /* `import` must outlive the linker; `fn` receives it. */
 otr_code otr_wasmtime_define(wasmtime_linker_t *linker, const otr_import *import,
                              wasmtime_func_unchecked_callback_t fn, otr_err *err);
@@ -154,13 +156,17 @@ otr_code otr_wasmtime_spawn(otr_module *base, const otr_spawn *spec, otr_instanc
                             otr_err *err);
 void otr_wasmtime_instance_free(otr_instance *base);
 
-/* _call.c */
-const otr_func *otr_wasmtime_func(otr_instance *base, int link, const char *name);
-otr_code otr_wasmtime_call(otr_instance *base, const otr_call *call, otr_err *err);
+/* _memory.c */
+/* The guest (link -1; while a part is made, that one) or link `link`; NULL: there is none. */
+wt_part *otr_wasmtime_part(wt_instance *i, int link);
 otr_code otr_wasmtime_memory(otr_instance *base, int link, uint64_t at, uint64_t len, uint8_t **ret,
                              otr_err *err);
 uint64_t otr_wasmtime_memory_bytes(otr_instance *base);
 void otr_wasmtime_release(otr_instance *base, int link, uint64_t at);
+
+/* _call.c */
+const otr_func *otr_wasmtime_func(otr_instance *base, int link, const char *name);
+otr_code otr_wasmtime_call(otr_instance *base, const otr_call *call, otr_err *err);
 void otr_wasmtime_interrupt(otr_instance *base);
 int otr_wasmtime_exit_code(const otr_instance *base);
 wasm_trap_t *otr_wasmtime_host_call(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,
