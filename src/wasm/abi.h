@@ -10,10 +10,10 @@
 #define OTR_WASM_ABI_H
 
 #include "wasm/engine.h"
-#include "wasm/guest.h"
+#include "wasm/spec.h"
 
-/* A module of ours that is linked before each guest of an ABI, as link 0 of the instance. guest.c
- * compiles it when the first such guest is loaded. Its exports serve imports beside `imports()`. */
+/* A module of ours that is linked before each guest of an ABI, as link 0 of the instance. It is
+ * compiled when the first such guest is loaded. Its exports serve imports beside `imports()`. */
 typedef struct otr_kernel {
     const otr_bytes *wasm; /* text */
     const char *as[3];     /* the import module names it satisfies, NULL-terminated */
@@ -59,9 +59,20 @@ extern const otr_abi_ops otr_abi_extism;
 extern const otr_abi_ops otr_abi_wapc;
 extern const otr_abi_ops otr_abi_wit;
 
+/* The ABI that `info` speaks by its imports and exports, or NULL. */
+const otr_abi_ops *otr_abi_detect(const otr_module_info *info);
+/* The first ABI that can make its guests faster, of those that a file may speak: `wanted`, or any
+ * when that is NULL. NULL: none can. */
+const otr_abi_ops *otr_abi_rewriter(const otr_abi_ops *wanted);
+const char *otr_abi_names(void); /* for error texts */
+/* Where the engine keeps the kernel of `abi`. */
+size_t otr_abi_index(const otr_abi_ops *abi);
+
 struct otr_guest {
     const otr_abi_ops *abi;
-    otr_guest_code *code;
+    struct otr_guest_code *code;                /* for guest.c */
+    const otr_module_info *info;                /* of the file's own module, which `inst` runs */
+    const struct otr_extism_manifest *manifest; /* that the file was; NULL: it was a module */
     otr_instance *inst;
     otr_guest_spec spec;  /* with every default and what the file's manifest tightens */
     otr_guest_spec asked; /* as it was given */

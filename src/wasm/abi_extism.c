@@ -124,7 +124,7 @@ static otr_code attach(otr_guest *g, uint64_t deadline_ns, otr_err *err)
 {
     static const otr_sig none = { 0 };
     static const otr_sig hs_init = { .n_args = 2, .args = { OTR_WASM_I32, OTR_WASM_I32 } };
-    const otr_module_info *info = otr_guest_code_info(g->code);
+    const otr_module_info *info = g->info;
     otr_extism *x = g->state;
     x->deadline_ns = deadline_ns;
     x->key = key_step;         /* as in the kernel's data */
@@ -160,7 +160,7 @@ static void detach(otr_guest *g)
 static otr_code unknown_operation(otr_guest *g, const char *name, otr_err *err)
 {
     char sig[160];
-    const otr_extern_info *x = otr_module_export(otr_guest_code_info(g->code), name);
+    const otr_extern_info *x = otr_module_export(g->info, name);
     if (x == NULL || x->kind != OTR_EXTERN_FUNC) {
         return otr_fail(err, OTR_ENOTFOUND, "the guest exports no function %s", name);
     }
@@ -170,8 +170,8 @@ static otr_code unknown_operation(otr_guest *g, const char *name, otr_err *err)
 
 static otr_code resolve(otr_guest *g, const char *name, otr_extism_call *ret, otr_err *err)
 {
-    const otr_extern_info *x = otr_module_export(otr_guest_code_info(g->code), name);
-    if (!has(otr_guest_code_info(g->code), name)) {
+    const otr_extern_info *x = otr_module_export(g->info, name);
+    if (!has(g->info, name)) {
         return unknown_operation(g, name, err);
     }
     ret->func = g->inst->ops->func(g->inst, OTR_MEM_GUEST, name);

@@ -3,7 +3,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "wasm/abi_extism.h"
-#include "wasm/guest_code.h" /* NOLINT(misc-include-cleaner): struct otr_guest_code */
+#include "wasm/extism_manifest.h"
 
 enum { CONFIG_KEY_BYTES = 256, OPERATION_BYTES = 128 };
 
@@ -60,8 +60,8 @@ static otr_code config_get(void *user, otr_instance *inst, otr_val *vals, otr_er
     otr_err failure;
     otr_buf_init(&value, OTR_LIMIT_CONFIG_BYTES);
     rc = g->spec.ops->config(g->spec.host, name, &value, &failure);
-    if (rc == OTR_ENOTFOUND && g->code->manifest != NULL) { /* what the plugin brings itself */
-        const char *text = otr_extism_manifest_config(g->code->manifest, name);
+    if (rc == OTR_ENOTFOUND && g->manifest != NULL) { /* what the plugin brings itself */
+        const char *text = otr_extism_manifest_config(g->manifest, name);
         rc = text != NULL ? otr_buf_adds(&value, text, &failure) : rc;
     }
     if (rc == OTR_OK) {

@@ -14,7 +14,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "wasm/abi.h"
-#include "wasm/guest_user.h"
+#include "wasm/user.h"
 
 enum {
     NAME_BYTES = 128,       /* binding, namespace and operation, each */
@@ -489,7 +489,7 @@ static bool has(const otr_module_info *info, const char *operation)
 static otr_code run_start(otr_guest *g, const char *name, uint64_t deadline_ns, otr_err *err)
 {
     static const otr_sig none = { 0 };
-    const otr_extern_info *x = otr_module_export(otr_guest_code_info(g->code), name);
+    const otr_extern_info *x = otr_module_export(g->info, name);
     if (x == NULL || x->kind != OTR_EXTERN_FUNC || !otr_sig_eq(&x->sig, &none)) {
         return OTR_OK;
     }

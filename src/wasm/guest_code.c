@@ -6,48 +6,6 @@
 
 enum { MISSING_BYTES = 65536, WHY_BYTES = 4096 };
 
-static const otr_abi_ops *const abis[] = { &otr_abi_extism, &otr_abi_wapc, &otr_abi_wit };
-_Static_assert(OTR_COUNT(abis) <= OTR_ENGINE_KERNELS, "a place for each kernel");
-
-const otr_abi_ops *otr_abi_find(const char *name)
-{
-    for (size_t i = 0; i < OTR_COUNT(abis); i++) {
-        if (strcmp(abis[i]->name, name) == 0) {
-            return abis[i];
-        }
-    }
-    return NULL;
-}
-
-const char *otr_abi_name(const otr_abi_ops *abi)
-{
-    return abi->name;
-}
-
-const char *otr_abi_names(void)
-{
-    return "extism, wapc, wit";
-}
-
-size_t otr_abi_index(const otr_abi_ops *abi)
-{
-    size_t i = 0;
-    while (i < OTR_COUNT(abis) - 1 && abis[i] != abi) {
-        i++;
-    }
-    return i;
-}
-
-const otr_abi_ops *otr_abi_detect(const otr_module_info *info)
-{
-    for (size_t i = 0; i < OTR_COUNT(abis); i++) {
-        if (abis[i]->match(info)) {
-            return abis[i];
-        }
-    }
-    return NULL;
-}
-
 bool otr_is_component(otr_bytes wasm)
 {
     static const uint8_t head[8] = { 0, 'a', 's', 'm', 0x0d, 0, 1, 0 };
@@ -129,22 +87,11 @@ static otr_code make_faster(const void *arg, otr_bytes wasm, otr_buf *ret, otr_e
     return rc;
 }
 
-/* The first ABI that can make its guests faster, of those that the file may speak. */
-static const otr_abi_ops *rewriter(const otr_abi_ops *wanted)
-{
-    for (size_t i = 0; i < OTR_COUNT(abis); i++) {
-        if (abis[i]->rewrite != NULL && (wanted == NULL || wanted == abis[i])) {
-            return abis[i];
-        }
-    }
-    return NULL;
-}
-
 otr_code otr_guest_compile_one(otr_engine *engine, const otr_load_spec *spec, otr_bytes wasm,
                                otr_module **ret, otr_err *err)
 {
     const otr_abi_ops *wanted = spec->abi != NULL ? otr_abi_find(spec->abi) : NULL;
-    const otr_abi_ops *abi = spec->rewrite ? rewriter(wanted) : NULL;
+    const otr_abi_ops *abi = spec->rewrite ? otr_abi_rewriter(wanted) : NULL;
     if (abi == NULL || engine->ops->compile_made == NULL) {
         return engine->ops->compile(engine, wasm, ret, err);
     }

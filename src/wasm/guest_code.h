@@ -9,7 +9,8 @@
 
 #include "wasm/abi.h"
 #include "wasm/extism_manifest.h"
-#include "wasm/guest_user.h"
+#include "wasm/guest.h"
+#include "wasm/user.h"
 
 enum { OTR_GUEST_MODULES = 7, OTR_GUEST_FUNCTIONS = 1000 }; /* of one guest, at most */
 
@@ -34,11 +35,6 @@ struct otr_guest_code {
     _Atomic unsigned more_owners; /* beside the first */
 };
 
-/* The ABI that `info` speaks by its imports and exports, or NULL. */
-const otr_abi_ops *otr_abi_detect(const otr_module_info *info);
-const char *otr_abi_names(void); /* for error texts */
-/* Where the engine keeps the kernel of `abi`. */
-size_t otr_abi_index(const otr_abi_ops *abi);
 const otr_module_info *otr_module_info_of(const otr_module *m); /* NULL gives NULL */
 
 /* guest_code.c: loading in its steps, for guest_inspect.c. Compiles the guest and the modules

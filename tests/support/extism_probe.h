@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "wasm/abi.h"
+#include "wasm/guest.h"
 
 #define ENV_  "extism:host/env"
 #define USER_ "extism:host/user"

@@ -11,10 +11,13 @@
  * Thread: functions and operations run on the guest's thread, inside a call; they may not call the
  * guest again.
  */
-#ifndef OTR_WASM_GUEST_USER_H
-#define OTR_WASM_GUEST_USER_H
+#ifndef OTR_WASM_USER_H
+#define OTR_WASM_USER_H
 
-#include "wasm/guest.h"
+#include "wasm/host_fn.h"
+#include "wasm/spec.h"
+
+typedef struct otr_user_function otr_user_function;
 
 typedef struct otr_user_call {
     otr_guest *guest;
