@@ -165,5 +165,6 @@ struct otr_module {
     const otr_engine_ops *ops;
     otr_engine *engine;
 };
+const otr_module_info *otr_module_info_of(const otr_module *m); /* NULL gives NULL */
 
 #endif
