@@ -16,9 +16,9 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
-#include "wasm/externs.h"
-#include "wasm/host_fn.h"
-#include "wasm/value.h"
+#include "wasm/value/externs.h"
+#include "wasm/value/host_fn.h"
+#include "wasm/value/value.h"
 #include "wasm/wasi.h"
 
 typedef struct otr_engine otr_engine;

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "wasm/engine_wasmtime.h"
-#include "wasm/little_endian.h"
+#include "wasm/value/little_endian.h"
 #include "wasm/wasi_files.h"
 
 enum {

@@ -14,8 +14,8 @@
 #ifndef OTR_WASM_USER_H
 #define OTR_WASM_USER_H
 
-#include "wasm/host_fn.h"
 #include "wasm/spec.h"
+#include "wasm/value/host_fn.h"
 
 typedef struct otr_user_function otr_user_function;
 

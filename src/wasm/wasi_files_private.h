@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/limits.h"
-#include "wasm/little_endian.h"
+#include "wasm/value/little_endian.h"
 #include "wasm/wasi_files.h"
 
 enum { /* WASI's errno */

@@ -1,4 +1,4 @@
-#include "wasm/value.h"
+#include "wasm/value/value.h"
 
 #include <string.h>
 

@@ -4,11 +4,11 @@
  *
  * Thread: that of the instance.
  */
-#ifndef OTR_WASM_HOST_FN_H
-#define OTR_WASM_HOST_FN_H
+#ifndef OTR_WASM_VALUE_HOST_FN_H
+#define OTR_WASM_VALUE_HOST_FN_H
 
 #include "base/err.h"
-#include "wasm/value.h"
+#include "wasm/value/value.h"
 
 typedef struct otr_engine_ops otr_engine_ops; /* engine.h */
 typedef struct otr_module otr_module;         /* engine.h */

@@ -3,8 +3,8 @@
  *
  * Thread: any.
  */
-#ifndef OTR_WASM_VALUE_H
-#define OTR_WASM_VALUE_H
+#ifndef OTR_WASM_VALUE_VALUE_H
+#define OTR_WASM_VALUE_VALUE_H
 
 #include <stdbool.h>
 #include <stddef.h>

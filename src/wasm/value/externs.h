@@ -3,10 +3,10 @@
  *
  * Thread: any; an engine makes it with the module, and it does not change.
  */
-#ifndef OTR_WASM_EXTERNS_H
-#define OTR_WASM_EXTERNS_H
+#ifndef OTR_WASM_VALUE_EXTERNS_H
+#define OTR_WASM_VALUE_EXTERNS_H
 
-#include "wasm/value.h"
+#include "wasm/value/value.h"
 
 typedef enum otr_extern_kind {
     OTR_EXTERN_FUNC,

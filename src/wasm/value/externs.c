@@ -1,4 +1,4 @@
-#include "wasm/externs.h"
+#include "wasm/value/externs.h"
 
 #include <string.h>
 

@@ -3,8 +3,8 @@
  *
  * Thread: any.
  */
-#ifndef OTR_WASM_LITTLE_ENDIAN_H
-#define OTR_WASM_LITTLE_ENDIAN_H
+#ifndef OTR_WASM_VALUE_LITTLE_ENDIAN_H
+#define OTR_WASM_VALUE_LITTLE_ENDIAN_H
 
 #include <stdint.h>
 
