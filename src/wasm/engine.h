@@ -19,7 +19,7 @@
 #include "wasm/value/externs.h"
 #include "wasm/value/host_fn.h"
 #include "wasm/value/value.h"
-#include "wasm/wasi.h"
+#include "wasm/wasi/wasi.h"
 
 typedef struct otr_engine otr_engine;
 

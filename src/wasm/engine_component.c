@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "wasm/engine_trace.h"
 #include "wasm/ticker.h"
-#include "wasm/wasi_files.h"
+#include "wasm/wasi/files.h"
 
 enum { TEXT_BYTES = 1 << 20, NAME_BYTES = 256, REASON_BYTES = 512 };
 

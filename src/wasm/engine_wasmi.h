@@ -11,7 +11,7 @@
 #define OTR_WASM_ENGINE_WASMI_H
 
 #include "wasm/engine.h"
-#include "wasm/wasi_files.h"
+#include "wasm/wasi/files.h"
 
 /* A folder of engines that WASMTIME_DIR names may hold Wasmtime alone. */
 #if __has_include(<outrider_wasmi.h>)
@@ -104,7 +104,7 @@ void otr_wasmi_text(void *buf, const uint8_t *p, size_t n);
 /* Marks the instance dead and fills `err` from `status` (OTR_WASMI_TRAP ...) and wasmi's text. */
 otr_code otr_wasmi_failed(wi_instance *i, int32_t status, const char *text, otr_err *err);
 
-/* _wasi.c: WASI preview 1; with folders, fd_* and path_* are those of wasi_files.h */
+/* _wasi.c: WASI preview 1; with folders, fd_* and path_* are those of wasi/files.h */
 /* The function `name`, or NULL. */
 const otr_import *otr_wasmi_wasi_find(const otr_wasi *wasi, const char *name);
 otr_code otr_wasmi_wasi_open(wi_instance *i, const otr_wasi *wasi, otr_err *err);

@@ -1,6 +1,6 @@
 /*
  * WASI preview 1. Without folders every descriptor but the three standard ones is bad, and most of
- * the interface is that answer; a guest with folders has the functions of wasi_files.h instead.
+ * the interface is that answer; a guest with folders has the functions of wasi/files.h instead.
  */
 #include "wasm/engine_wasmi.h"
 

@@ -32,7 +32,7 @@ typedef struct wt_engine {
 typedef enum wt_wasi {
     WT_WASI_NONE,
     WT_WASI_BARE,    /* no folder was granted */
-    WT_WASI_FOLDERS, /* some were: fd_* and path_* are those of wasi_files.h */
+    WT_WASI_FOLDERS, /* some were: fd_* and path_* are those of wasi/files.h */
 } wt_wasi;
 
 /* Host functions resolved once for a module and a table of imports. */
@@ -110,7 +110,7 @@ typedef struct wt_instance {
     otr_err host_err;
     void (*line)(void *user, int fd, otr_bytes text);
     wt_line lines[2];
-    uint8_t *files_memory; /* of the module that calls a function of wasi_files.h */
+    uint8_t *files_memory; /* of the module that calls a function of wasi/files.h */
     size_t files_memory_bytes;
 } wt_instance;
 

@@ -3,7 +3,7 @@
  *
  * Wasmtime writes to a custom stream from a thread of its own, at any time, even after the store is
  * gone. So a guest gets our fd_write, which needs no stream: this one, or with folders that of
- * wasi_files.h.
+ * wasi/files.h.
  */
 #include "base/limits.h"
 #include "wasm/engine_wasmtime.h"

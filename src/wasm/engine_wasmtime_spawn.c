@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "wasm/engine_wasmtime.h"
-#include "wasm/wasi_files.h"
+#include "wasm/wasi/files.h"
 
 enum { MAX_LINKS = 8, MAX_TABLES = 8 };
 

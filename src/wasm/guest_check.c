@@ -1,7 +1,7 @@
 #include <stdio.h>
 
 #include "wasm/guest_code.h"
-#include "wasm/wasi.h"
+#include "wasm/wasi/wasi.h"
 
 enum { NAME_BYTES = 64, LIST_NAMES = 12, TYPE_BYTES = 200 };
 

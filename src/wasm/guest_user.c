@@ -2,7 +2,7 @@
 #include "base/alloc.h"
 #include "wasm/guest_code.h"
 #include "wasm/user.h"
-#include "wasm/wasi.h"
+#include "wasm/wasi/wasi.h"
 
 static const char default_space[] = "extism:host/user";
 

@@ -14,7 +14,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "wasm/wasi.h"
+#include "wasm/wasi/wasi.h"
 
 typedef struct otr_guest otr_guest;
 typedef struct otr_user_operation otr_user_operation; /* user.h */

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "wasm/wasi_files.h"
+#include "wasm/wasi/files.h"
 
 enum { MEMORY_BYTES = 65536, RECORD_BYTES = 10, SLOT_BYTES = 64, MOST_RECORDS = 200 };
 

@@ -31,7 +31,7 @@ struct otr_instance {
     otr_module *module;
     void *user;                   /* otr_spawn.user */
     const otr_import *import;     /* the running host function's, when that one has data */
-    struct otr_wasi_files *files; /* wasi_files.h; NULL: no folder was granted */
+    struct otr_wasi_files *files; /* wasi/files.h; NULL: no folder was granted */
     bool steady; /* memories never move: a window from memory() holds as long as the instance */
 };
 

@@ -3,8 +3,8 @@
  *
  * Thread: any.
  */
-#ifndef OTR_WASM_WASI_H
-#define OTR_WASM_WASI_H
+#ifndef OTR_WASM_WASI_WASI_H
+#define OTR_WASM_WASI_WASI_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "wasm/wasi.h"
+#include "wasm/wasi/wasi.h"
 
 #include <string.h>
 

@@ -10,15 +10,16 @@
  * reading refuses everything that would change something, with PERM as well. Only regular files and
  * folders can be opened: a FIFO would hold up the agent, and opening a device can act on it.
  *
- * The functions are host functions (engine.h) for instances whose `files` is set. Pointers of
- * guests that are not inside the memory are answered with FAULT.
+ * The functions are host functions (value/host_fn.h) for instances whose `files` is set. Pointers
+ * of guests that are not inside the memory are answered with FAULT.
  *
  * Thread: that of the instance.
  */
 #ifndef OTR_WASM_WASI_FILES_H
 #define OTR_WASM_WASI_FILES_H
 
-#include "wasm/engine.h"
+#include "wasm/value/host_fn.h"
+#include "wasm/wasi/wasi.h"
 
 typedef struct otr_wasi_files otr_wasi_files;
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/utf8.h"
-#include "wasm/wasi_files_private.h"
+#include "wasm/wasi/files_private.h"
 
 enum { O_FLAG_CREAT = 1, O_FLAG_DIRECTORY = 2, O_FLAG_EXCL = 4, O_FLAG_TRUNC = 8 }; /* oflags */
 enum { RACES = 16 };

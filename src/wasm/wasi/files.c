@@ -1,11 +1,11 @@
-#include "wasm/wasi_files.h"
+#include "wasm/wasi/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "wasm/wasi_files_private.h"
+#include "wasm/wasi/files_private.h"
 
 enum { STANDARDS = 3, FIRST_SLOTS = 8 };
 

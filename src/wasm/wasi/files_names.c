@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "wasm/wasi_files_private.h"
+#include "wasm/wasi/files_private.h"
 
 enum { TIME_A = 1, TIME_A_NOW = 2, TIME_M = 4, TIME_M_NOW = 8 }; /* fstflags */
 enum { NS_PER_S = 1000000000 };

@@ -6,7 +6,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "wasm/wasi_files_private.h"
+#include "wasm/wasi/files_private.h"
 
 enum { MOST_PIECES = 1024, PIECES_AT_ONCE = 16, LIST_BYTES = 8192, DIRENT_BYTES = 24 };
 enum { ALL_RIGHTS = (1 << 30) - 1, SEEK_RIGHTS = 1 << 2, SIZE_RIGHTS = 1 << 19 | 1 << 22 };

@@ -1,7 +1,7 @@
 /*
- * Private to wasi_files*.c: the table of descriptors and how a call reaches it.
+ * Private to files*.c: the table of descriptors and how a call reaches it.
  *
- * Thread: as wasi_files.h says.
+ * Thread: as files.h says.
  */
 #ifndef OTR_WASM_WASI_FILES_PRIVATE_H
 #define OTR_WASM_WASI_FILES_PRIVATE_H
@@ -11,7 +11,7 @@
 
 #include "base/limits.h"
 #include "wasm/value/little_endian.h"
-#include "wasm/wasi_files.h"
+#include "wasm/wasi/files.h"
 
 enum { /* WASI's errno */
        WF_OK = 0,
@@ -86,7 +86,7 @@ wf_function otr_wf_path_create_directory, otr_wf_path_filestat_get, otr_wf_path_
     otr_wf_path_link, otr_wf_path_open, otr_wf_path_readlink, otr_wf_path_remove_directory,
     otr_wf_path_rename, otr_wf_path_symlink, otr_wf_path_unlink_file;
 
-/* ---- wasi_files.c ---- */
+/* ---- files.c ---- */
 wf_slot *otr_wf_slot(const wf_call *c, int arg); /* NULL: argument `arg` is no descriptor */
 wf_slot *otr_wf_dir(const wf_call *c, int arg);  /* NULL: no folder */
 wf_slot *otr_wf_file(const wf_call *c, int arg); /* NULL: no file */
@@ -95,7 +95,7 @@ wf_slot *otr_wf_new_slot(otr_wasi_files *f, uint32_t *ret_number);
 /* WASI's for one of Linux. */
 int32_t otr_wf_errno(int sys);
 
-/* ---- wasi_files_path.c ---- */
+/* ---- files_path.c ---- */
 enum { WF_FOLLOW = 1 }; /* lookupflags */
 
 typedef struct wf_path {
@@ -119,7 +119,7 @@ void otr_wf_close_name(wf_name *n);
  * that leads out fails with EPERM. -1: see errno. */
 int otr_wf_open_beneath(int dir, const char *path, int flags, unsigned mode);
 
-/* ---- wasi_files_names.c ---- */
+/* ---- files_names.c ---- */
 /* Fills in the 64 bytes of a filestat. */
 void otr_wf_store_stat(uint8_t *to, const struct stat *st);
 /* The two times of futimens() from arguments `arg` (access), `arg` + 1 (modification) and the flags
