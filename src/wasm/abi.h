@@ -9,7 +9,7 @@
 #ifndef OTR_WASM_ABI_H
 #define OTR_WASM_ABI_H
 
-#include "wasm/engine.h"
+#include "wasm/engine/engine.h"
 #include "wasm/spec.h"
 
 /* A module of ours that is linked before each guest of an ABI, as link 0 of the instance. It is

@@ -4,7 +4,7 @@
 #include "base/log.h"
 #include "wasm/abi.h"
 #include "wasm/abi_wit_services.h"
-#include "wasm/engine_component.h"
+#include "wasm/engine/component.h"
 
 enum { NAME_BYTES = 4097 }; /* a topic or a key, with its NUL */
 

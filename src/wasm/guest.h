@@ -17,7 +17,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/err.h"
-#include "wasm/engine.h"
+#include "wasm/engine/engine.h"
 #include "wasm/spec.h"
 
 typedef struct otr_guest_code otr_guest_code;

@@ -10,8 +10,8 @@
 #include "base/err.h"
 #include "wasm/value/value.h"
 
-typedef struct otr_engine_ops otr_engine_ops; /* engine.h */
-typedef struct otr_module otr_module;         /* engine.h */
+typedef struct otr_engine_ops otr_engine_ops; /* wasm/engine/engine.h */
+typedef struct otr_module otr_module;         /* wasm/engine/engine.h */
 typedef struct otr_instance otr_instance;
 
 /* A function the host gives to guests. `vals` holds the arguments and receives the results, both

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "unit/wasm/fixture.h"
-#include "wasm/codecache.h"
+#include "wasm/engine/codecache.h"
 
 typedef struct place {
     char dir[64], file[160];

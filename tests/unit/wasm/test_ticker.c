@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "support/test.h"
-#include "wasm/ticker.h"
+#include "wasm/engine/ticker.h"
 
 static atomic_uint ticks;
 

@@ -10,8 +10,8 @@
  *
  * Thread: any.
  */
-#ifndef OTR_WASM_CODECACHE_H
-#define OTR_WASM_CODECACHE_H
+#ifndef OTR_WASM_ENGINE_CODECACHE_H
+#define OTR_WASM_ENGINE_CODECACHE_H
 
 #include <stdbool.h>
 

@@ -1,14 +1,14 @@
 /*
  * One Wasm runtime behind a vtable: compile, spawn, call, memory.
  *
- * Only wasm/engine_<name>.c includes that runtime's headers. An adapter (abi.h) uses nothing else
+ * Only <runtime>*.c includes that runtime's headers. An adapter (wasm/abi/abi.h) uses nothing else
  * of a runtime. A module is compiled code and can be spawned many times; an instance is one
  * sandbox: its store, the modules linked into it (kernel or sibling modules) and the guest.
  *
  * Thread: engine and module, any; an instance, one thread at a time; tick, any.
  */
-#ifndef OTR_WASM_ENGINE_H
-#define OTR_WASM_ENGINE_H
+#ifndef OTR_WASM_ENGINE_ENGINE_H
+#define OTR_WASM_ENGINE_ENGINE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -146,7 +146,8 @@ struct otr_engine {
     const char *cache_problem; /* why `cache_dir` is not used, for the owner to log; or NULL */
     /* Optional, set by the owner after open(): asked for what the cache lacks. Borrowed. */
     const otr_compiler *compiler;
-    /* Kernel modules of the ABIs (abi.h), compiled when first needed; close() frees them. */
+    /* Kernel modules of the ABIs (wasm/abi/abi.h), compiled when first needed; close() frees them.
+     */
     _Atomic(otr_module *) kernels[OTR_ENGINE_KERNELS];
     /* What runs components beside this engine, opened with the first one; close() closes it. */
     _Atomic(otr_engine *) components;

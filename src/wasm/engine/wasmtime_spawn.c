@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "wasm/engine_wasmtime.h"
+#include "wasm/engine/wasmtime.h"
 #include "wasm/wasi/files.h"
 
 enum { MAX_LINKS = 8, MAX_TABLES = 8 };
@@ -58,7 +58,7 @@ static otr_code new_instance(wt_module *m, const otr_spawn *spec, wt_instance **
 }
 
 /* The C API bounds each memory by itself, not their sum. Where there are several, each may grow by
- * what the smallest leaves; the sum is looked at on each tick (see engine_wasmtime_call.c). */
+ * what the smallest leaves; the sum is looked at on each tick (see wasmtime_call.c). */
 static void limit_store(wt_instance *i, size_t n_links)
 {
     uint64_t most = i->max_memory_bytes;

@@ -1,5 +1,5 @@
 /* WASI's arguments, environment, clocks, random bytes, waiting and exit. */
-#include "wasm/engine_wasmi.h"
+#include "wasm/engine/wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
 

@@ -1,4 +1,4 @@
-#include "wasm/engine_wat.h"
+#include "wasm/engine/wat.h"
 
 #include <wasmtime.h>
 

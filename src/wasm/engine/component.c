@@ -1,7 +1,6 @@
-#include "wasm/engine_component.h"
+#include "wasm/engine/component.h"
 
-#ifdef OTR_ENGINES_OURS /* an installed Wasmtime lacks the shim: engine_component_none.c serves \
-                           then */
+#ifdef OTR_ENGINES_OURS /* an installed Wasmtime lacks the shim: component_none.c serves then */
 
 #include <outrider_engines.h>
 #include <stdatomic.h>
@@ -10,8 +9,8 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "wasm/engine_trace.h"
-#include "wasm/ticker.h"
+#include "wasm/engine/ticker.h"
+#include "wasm/engine/trace.h"
 #include "wasm/wasi/files.h"
 
 enum { TEXT_BYTES = 1 << 20, NAME_BYTES = 256, REASON_BYTES = 512 };

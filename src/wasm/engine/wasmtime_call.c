@@ -1,5 +1,5 @@
 #include "base/clock.h"
-#include "wasm/engine_wasmtime.h"
+#include "wasm/engine/wasmtime.h"
 
 _Static_assert(sizeof(otr_val) == sizeof(wasmtime_val_raw_t), "values cross unchanged");
 _Static_assert(_Alignof(otr_val) == _Alignof(wasmtime_val_raw_t), "values cross unchanged");

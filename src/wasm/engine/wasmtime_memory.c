@@ -1,7 +1,7 @@
 /* Windows into the memories of an instance, and their size. */
 #include <sys/mman.h>
 
-#include "wasm/engine_wasmtime.h"
+#include "wasm/engine/wasmtime.h"
 
 wt_part *otr_wasmtime_part(wt_instance *i, int link)
 {

@@ -1,5 +1,5 @@
-/* wasmi behind engine.h; the parts are in engine_wasmi_<part>.c. */
-#include "wasm/engine_wasmi.h"
+/* wasmi behind engine.h; the parts are in wasmi_<part>.c. */
+#include "wasm/engine/wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
 

@@ -1,5 +1,5 @@
-/* In place of engine_component.c when the engines were not built by us (WASMTIME_DIR). */
-#include "wasm/engine_component.h" /* NOLINT(misc-include-cleaner): only without engines/ */
+/* In place of component.c when the engines were not built by us (WASMTIME_DIR). */
+#include "wasm/engine/component.h" /* NOLINT(misc-include-cleaner): only without engines/ */
 
 #ifndef OTR_ENGINES_OURS
 

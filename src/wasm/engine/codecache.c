@@ -1,4 +1,4 @@
-#include "wasm/codecache.h"
+#include "wasm/engine/codecache.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "wasm/engine_wasmtime.h"
+#include "wasm/engine/wasmtime.h"
 
 enum { RECIPE_NAME_BYTES = 100 };
 

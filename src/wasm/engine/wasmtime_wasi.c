@@ -1,13 +1,13 @@
 /*
  * WASI preview 1: Wasmtime's, with three changes. What a guest prints goes to the host line by line
- * (engine_wasmtime_print.c). poll_oneoff is ours, because Wasmtime's would sleep past the call's
+ * (wasmtime_print.c). poll_oneoff is ours, because Wasmtime's would sleep past the call's
  * deadline. And so are the files of a guest with folders (wasi/files.h): they mean the same on
  * every engine, a FIFO cannot hold up a call, and descriptors are bounded.
  */
 #include <time.h>
 
 #include "base/clock.h"
-#include "wasm/engine_wasmtime.h"
+#include "wasm/engine/wasmtime.h"
 #include "wasm/value/little_endian.h"
 #include "wasm/wasi/files.h"
 

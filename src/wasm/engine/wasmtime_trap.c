@@ -8,8 +8,8 @@
 #include <ctype.h>
 #include <stdio.h>
 
-#include "wasm/engine_trace.h"
-#include "wasm/engine_wasmtime.h"
+#include "wasm/engine/trace.h"
+#include "wasm/engine/wasmtime.h"
 
 enum { MOST_FRAMES = 6, FRAME_BYTES = 60 };
 

@@ -1,4 +1,4 @@
-#include "wasm/engine_wasmi.h"
+#include "wasm/engine/wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
 

@@ -1,6 +1,6 @@
 /* WASI's descriptors for a guest without folders: stdin is empty, stdout and stderr become log
  * lines, there are no others. */
-#include "wasm/engine_wasmi.h"
+#include "wasm/engine/wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
 

@@ -10,8 +10,8 @@
 #ifndef OTR_WASM_ENGINE_COMPONENT_H
 #define OTR_WASM_ENGINE_COMPONENT_H
 
-#include "wasm/codecache.h"
-#include "wasm/engine.h"
+#include "wasm/engine/codecache.h"
+#include "wasm/engine/engine.h"
 
 /* `cache` is borrowed and may be NULL. OTR_EUNSUP when the engines were built without the shim. */
 otr_code otr_component_engine_open(otr_codecache *cache, otr_engine **ret, otr_err *err)

@@ -3,7 +3,7 @@
 #include <sys/mman.h>
 
 #include "base/log.h"
-#include "wasm/engine_wasmtime.h"
+#include "wasm/engine/wasmtime.h"
 
 /* How memories are laid out in the address space; compiled code depends on it. */
 typedef enum layout {

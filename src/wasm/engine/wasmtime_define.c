@@ -1,5 +1,5 @@
 /* A host function as Wasmtime takes it. */
-#include "wasm/engine_wasmtime.h"
+#include "wasm/engine/wasmtime.h"
 
 static wasm_valtype_t *new_type(uint8_t type)
 {

@@ -12,8 +12,8 @@
  *
  * Thread: init and deinit, the owner; add and remove, any; enter and leave, that of the watch.
  */
-#ifndef OTR_WASM_TICKER_H
-#define OTR_WASM_TICKER_H
+#ifndef OTR_WASM_ENGINE_TICKER_H
+#define OTR_WASM_ENGINE_TICKER_H
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,9 +1,9 @@
-/* Wasmtime behind engine.h; the parts are in engine_wasmtime_<part>.c. */
-#include "wasm/engine_wasmtime.h"
+/* Wasmtime behind engine.h; the parts are in wasmtime_<part>.c. */
+#include "wasm/engine/wasmtime.h"
 
 #include <stdio.h>
 
-#include "wasm/engine_component.h"
+#include "wasm/engine/component.h"
 
 static void tick(void *arg)
 {

@@ -1,5 +1,5 @@
 /*
- * Private to engine_wasmtime*.c: what the parts of the Wasmtime engine share.
+ * Private to wasmtime*.c: what the parts of the Wasmtime engine share.
  *
  * An instance is one store. Its "parts" are the Wasm instances inside: the links in their order,
  * then the guest. Values cross by unchecked calls, so every signature is compared before the first
@@ -15,9 +15,9 @@
 #include <wasmtime.h>
 
 #include "base/alloc.h"
-#include "wasm/codecache.h"
-#include "wasm/engine.h"
-#include "wasm/ticker.h"
+#include "wasm/engine/codecache.h"
+#include "wasm/engine/engine.h"
+#include "wasm/engine/ticker.h"
 
 typedef struct wt_engine {
     otr_engine base;

@@ -1,7 +1,7 @@
 /* Host functions are resolved once for a module; each store then only copies the result. */
 #include <stdio.h>
 
-#include "wasm/engine_wasmtime.h"
+#include "wasm/engine/wasmtime.h"
 
 /* A function with data of its own: it is told which one it is. */
 static wasm_trap_t *call_with_data(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,

@@ -1,5 +1,5 @@
 /*
- * Wasmtime's account of a failure, made one line. For engine_wasmtime*.c and engine_component.c.
+ * Wasmtime's account of a failure, made one line. For wasmtime*.c and component.c.
  *
  * Thread: any.
  */

@@ -6,7 +6,7 @@
  * wasi/files.h.
  */
 #include "base/limits.h"
-#include "wasm/engine_wasmtime.h"
+#include "wasm/engine/wasmtime.h"
 
 enum { WASI_OK = 0, WASI_BADF = 8, WASI_FAULT = 21, WASI_INVAL = 28, MOST_PIECES = 1024 };
 enum { MOST_BYTES = OTR_LIMIT_WASI_PRINT_BYTES };

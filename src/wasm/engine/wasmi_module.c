@@ -1,9 +1,9 @@
-#include "wasm/engine_wasmi.h"
+#include "wasm/engine/wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
 
 #include "base/log.h"
-#include "wasm/engine_wat.h"
+#include "wasm/engine/wat.h"
 
 typedef struct listing { /* of a module's imports and exports: counted first, then filled in */
     size_t n_imports, n_exports;

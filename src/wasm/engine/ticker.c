@@ -1,4 +1,4 @@
-#include "wasm/ticker.h"
+#include "wasm/engine/ticker.h"
 
 #include <errno.h>
 #include <linux/membarrier.h>

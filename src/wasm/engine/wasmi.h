@@ -1,5 +1,5 @@
 /*
- * Private to engine_wasmi*.c: what the parts of the wasmi engine share.
+ * Private to wasmi*.c: what the parts of the wasmi engine share.
  *
  * wasmi interprets: small and at work at once, several times slower than compiled code. An instance
  * is one store; its parts are the links in their order, then the guest. Guest code runs in slices
@@ -10,7 +10,7 @@
 #ifndef OTR_WASM_ENGINE_WASMI_H
 #define OTR_WASM_ENGINE_WASMI_H
 
-#include "wasm/engine.h"
+#include "wasm/engine/engine.h"
 #include "wasm/wasi/files.h"
 
 /* A folder of engines that WASMTIME_DIR names may hold Wasmtime alone. */

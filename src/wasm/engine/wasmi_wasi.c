@@ -2,7 +2,7 @@
  * WASI preview 1. Without folders every descriptor but the three standard ones is bad, and most of
  * the interface is that answer; a guest with folders has the functions of wasi/files.h instead.
  */
-#include "wasm/engine_wasmi.h"
+#include "wasm/engine/wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
 

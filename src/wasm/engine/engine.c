@@ -1,6 +1,6 @@
-#include "wasm/engine.h"
+#include "wasm/engine/engine.h"
 
-#include "wasm/engine_wasmi.h"
+#include "wasm/engine/wasmi.h"
 
 static const otr_engine_ops *const engines[] = {
     &otr_engine_wasmtime,
