@@ -3,8 +3,8 @@
  *
  * otr_guest_code is the compiled and validated file (shared); otr_guest is one running sandbox of
  * it behind its ABI adapter. This is the whole interface that src/plugin and the command line use;
- * it needs neither the daemon nor the loop nor the bus. How a guest is run is in spec.h; what an
- * embedder gives to guests (functions of its own, operations of its own) in user.h.
+ * it needs neither the daemon nor the loop nor the bus. abi/spec.h says how a guest is run,
+ * abi/user.h what an embedder can give to guests: functions of its own, operations of its own.
  *
  * Thread: code, any; a guest, one thread at a time, except otr_guest_cancel() (any).
  */
@@ -17,12 +17,12 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/err.h"
+#include "wasm/abi/spec.h"
 #include "wasm/engine/engine.h"
-#include "wasm/spec.h"
 
 typedef struct otr_guest_code otr_guest_code;
 
-typedef struct otr_user_function otr_user_function; /* user.h */
+typedef struct otr_user_function otr_user_function; /* wasm/abi/user.h */
 
 typedef struct otr_load_module { /* one that others import from by its name */
     const char *name;

@@ -7,10 +7,10 @@
 #ifndef OTR_WASM_GUEST_CODE_H
 #define OTR_WASM_GUEST_CODE_H
 
-#include "wasm/abi.h"
-#include "wasm/extism_manifest.h"
+#include "wasm/abi/abi.h"
+#include "wasm/abi/extism_manifest.h"
+#include "wasm/abi/user.h"
 #include "wasm/guest.h"
-#include "wasm/user.h"
 
 enum { OTR_GUEST_MODULES = 7, OTR_GUEST_FUNCTIONS = 1000 }; /* of one guest, at most */
 

@@ -1,7 +1,7 @@
 /* The embedder's functions: checked, copied, put behind those of the ABI. */
 #include "base/alloc.h"
+#include "wasm/abi/user.h"
 #include "wasm/guest_code.h"
-#include "wasm/user.h"
 #include "wasm/wasi/wasi.h"
 
 static const char default_space[] = "extism:host/user";

@@ -4,7 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "wasm/extism_manifest.h"
+#include "wasm/abi/extism_manifest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

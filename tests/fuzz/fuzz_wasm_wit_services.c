@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/json.h"
-#include "wasm/abi_wit_services.h"
+#include "wasm/abi/wit_services.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
  *
  * It stands beside the Wasmtime engine, which opens it with the first component, and serves the
  * same vtable, but for func, call and memory: a component has no memory to look into, it is called
- * with bytes by name. Only abi_wit.c calls it so.
+ * with bytes by name. Only wasm/abi/wit.c calls it so.
  *
  * Thread: as engine.h says.
  */

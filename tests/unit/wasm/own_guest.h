@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "support/test.h"
+#include "wasm/abi/user.h"
 #include "wasm/guest_file.h"
-#include "wasm/user.h"
 
 typedef struct own {
     otr_engine *engine;

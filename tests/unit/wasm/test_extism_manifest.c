@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "support/test.h"
-#include "wasm/extism_manifest.h"
+#include "wasm/abi/extism_manifest.h"
 
 #define MANIFEST(name) OTR_CLEANUP(otr_extism_manifest_freep) otr_extism_manifest *name = NULL
 

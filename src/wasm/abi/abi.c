@@ -1,4 +1,4 @@
-#include "wasm/abi.h"
+#include "wasm/abi/abi.h"
 
 #include <string.h>
 

@@ -12,8 +12,8 @@
  *
  * Thread: any; once its modules are there it does not change.
  */
-#ifndef OTR_WASM_EXTISM_MANIFEST_H
-#define OTR_WASM_EXTISM_MANIFEST_H
+#ifndef OTR_WASM_ABI_EXTISM_MANIFEST_H
+#define OTR_WASM_ABI_EXTISM_MANIFEST_H
 
 #include <stdbool.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 ;; Extism memory: what guest and host hand to each other lies here. Linked before each Extism guest
-;; under "extism:host/env" and "env"; abi_extism.c writes the root block before a call and reads it
+;; under "extism:host/env" and "env"; extism.c writes the root block before a call and reads it
 ;; after, and trusts nothing that it finds there.
 ;;
 ;; Root block, i64 words (word k at byte 8k):

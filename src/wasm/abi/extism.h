@@ -1,5 +1,5 @@
 /*
- * What the files of the Extism adapter share. Internal to src/wasm/abi_extism*.c.
+ * What the files of the Extism adapter share. Internal to src/wasm/abi/extism*.c.
  *
  * A handle is the offset of a block in the kernel's memory (extism_kernel.wat); 0 is none. What
  * lies in that memory is the guest's: every offset and length read from it is checked anew.
@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "wasm/abi.h"
+#include "wasm/abi/abi.h"
 
 typedef struct otr_extism_var {
     char *bytes; /* key, then value */

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "wasm/extism_manifest.h"
+#include "wasm/abi/extism_manifest.h"
 
 enum { PATH_BYTES = 4096 };
 

@@ -1,7 +1,7 @@
 /* What a function of the embedder may do with the guest. */
-#include "wasm/user.h"
+#include "wasm/abi/user.h"
 
-#include "wasm/abi_extism.h"
+#include "wasm/abi/extism.h"
 
 static otr_code extism_only(const otr_user_call *call, otr_err *err)
 {

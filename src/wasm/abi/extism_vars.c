@@ -1,6 +1,6 @@
 /* Variables of one Extism guest: a sorted array is enough for what a quota of a megabyte holds. */
 #include "base/alloc.h"
-#include "wasm/abi_extism.h"
+#include "wasm/abi/extism.h"
 
 static int compare(const otr_extism_var *v, otr_bytes key)
 {

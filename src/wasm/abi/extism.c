@@ -12,8 +12,8 @@
 #endif
 
 #include "base/limits.h"
-#include "wasm/abi_extism.h"
-#include "wasm/extism_kernel.wat.h"
+#include "wasm/abi/extism.h"
+#include "wasm/abi/extism_kernel.wat.h"
 
 enum {
     ROOT = OTR_EXTISM_ROOT_BYTES,

@@ -2,15 +2,15 @@
  * One way for host and guest to hand over bytes: "extism", "wapc", "wit".
  *
  * An adapter knows memory and calling conventions; never topics, configuration or NGINX.
- * Internal to src/wasm.
+ * For wasm/abi and the files of src/wasm itself.
  *
  * Thread: that of the guest.
  */
-#ifndef OTR_WASM_ABI_H
-#define OTR_WASM_ABI_H
+#ifndef OTR_WASM_ABI_ABI_H
+#define OTR_WASM_ABI_ABI_H
 
+#include "wasm/abi/spec.h"
 #include "wasm/engine/engine.h"
-#include "wasm/spec.h"
 
 /* A module of ours that is linked before each guest of an ABI, as link 0 of the instance. It is
  * compiled when the first such guest is loaded. Its exports serve imports beside `imports()`. */

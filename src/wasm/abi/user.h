@@ -11,10 +11,10 @@
  * Thread: functions and operations run on the guest's thread, inside a call; they may not call the
  * guest again.
  */
-#ifndef OTR_WASM_USER_H
-#define OTR_WASM_USER_H
+#ifndef OTR_WASM_ABI_USER_H
+#define OTR_WASM_ABI_USER_H
 
-#include "wasm/spec.h"
+#include "wasm/abi/spec.h"
 #include "wasm/value/host_fn.h"
 
 typedef struct otr_user_function otr_user_function;

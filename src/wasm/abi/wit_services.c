@@ -1,4 +1,4 @@
-#include "wasm/abi_wit_services.h"
+#include "wasm/abi/wit_services.h"
 
 #include <math.h>
 

@@ -2,8 +2,8 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "wasm/abi_extism.h"
-#include "wasm/extism_manifest.h"
+#include "wasm/abi/extism.h"
+#include "wasm/abi/extism_manifest.h"
 
 enum { CONFIG_KEY_BYTES = 256, OPERATION_BYTES = 128 };
 

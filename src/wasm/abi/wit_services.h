@@ -8,7 +8,7 @@
  *     wit.counter, wit.gauge, wit.histogram   in: value (f64), name, (label, value)*
  *     wit.unix-ns, wit.monotonic-ns           out: u64
  *
- * Internal to src/wasm.
+ * Internal to src/wasm/abi.
  *
  * Thread: that of the guest.
  */
@@ -17,7 +17,7 @@
 
 #include <stdbool.h>
 
-#include "wasm/abi.h"
+#include "wasm/abi/abi.h"
 
 /* Is `op` one of those above? */
 bool otr_wit_service_is(const char *op);

@@ -2,8 +2,8 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "wasm/abi.h"
-#include "wasm/abi_wit_services.h"
+#include "wasm/abi/abi.h"
+#include "wasm/abi/wit_services.h"
 #include "wasm/engine/component.h"
 
 enum { NAME_BYTES = 4097 }; /* a topic or a key, with its NUL */

@@ -1,4 +1,4 @@
-#include "wasm/extism_manifest.h"
+#include "wasm/abi/extism_manifest.h"
 
 #include <ctype.h>
 #include <sodium.h>

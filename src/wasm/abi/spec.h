@@ -4,8 +4,8 @@
  *
  * Thread: any; a guest's own copy, that of the guest.
  */
-#ifndef OTR_WASM_SPEC_H
-#define OTR_WASM_SPEC_H
+#ifndef OTR_WASM_ABI_SPEC_H
+#define OTR_WASM_ABI_SPEC_H
 
 #include <stdatomic.h>
 #include <stdbool.h>

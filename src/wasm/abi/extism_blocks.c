@@ -1,5 +1,5 @@
 /* Blocks of Extism memory, from the host's side: what a handle stands for, and new ones. */
-#include "wasm/abi_extism.h"
+#include "wasm/abi/extism.h"
 
 enum { ROOT = OTR_EXTISM_ROOT_BYTES, HEADER = OTR_EXTISM_HEADER_BYTES };
 

@@ -13,8 +13,8 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "wasm/abi.h"
-#include "wasm/user.h"
+#include "wasm/abi/abi.h"
+#include "wasm/abi/user.h"
 
 enum {
     NAME_BYTES = 128,       /* binding, namespace and operation, each */
