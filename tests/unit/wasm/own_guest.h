@@ -1,4 +1,4 @@
-/* A guest from text with a host that records: what tests of user.h and of linked modules
+/* A guest from text with a host that records: what tests of wasm/abi/user.h and of linked modules
  * need. */
 #ifndef OTR_TESTS_UNIT_WASM_OWN_GUEST_H
 #define OTR_TESTS_UNIT_WASM_OWN_GUEST_H

@@ -1,7 +1,7 @@
 #include "unit/wasm/on_wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
-#include "unit/wasm/test_engine.c"
+#include "unit/wasm/engine/test_engine.c"
 
 T(wasmi_runs_a_start_function_in_slices)
 {

@@ -1,5 +1,5 @@
 #include "unit/wasm/on_wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
-#include "unit/wasm/test_wasi_files.c"
+#include "unit/wasm/abi/test_extism_names.c"
 #endif

@@ -1,5 +1,5 @@
 #include "unit/wasm/on_wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
-#include "unit/wasm/test_abi_extism.c"
+#include "unit/wasm/wasi/test_files.c"
 #endif
