@@ -25,7 +25,7 @@
 /* bus */
 #define OTR_LIMIT_BUS_TOPICS        4096 /* distinct topic names, compiled in and made by guests */
 #define OTR_LIMIT_BUS_TOPIC_BYTES   128
-#define OTR_LIMIT_BUS_FACTS         256 /* messages kept for later subscribers */
+#define OTR_LIMIT_BUS_FACTS         1024 /* messages kept for later subscribers */
 #define OTR_LIMIT_BUS_SUBSCRIBERS   1024
 #define OTR_LIMIT_BUS_PATTERNS      256   /* of one subscriber */
 #define OTR_LIMIT_BUS_QUEUE         65536 /* messages; the largest `queue` a plugin may ask for */
@@ -107,7 +107,13 @@
 #define OTR_LIMIT_HTTP_IDLE_S       15             /* a silent connection is closed */
 #define OTR_LIMIT_EVENTS_KEPT       256
 #define OTR_LIMIT_EVENT_BYTES       (16U * 1024U) /* a larger event is kept without its data */
+#define OTR_LIMIT_REASONS           500           /* of one status answer; more are counted */
 #define OTR_LIMIT_PROBLEMS          256           /* that status shows at a time */
 #define OTR_LIMIT_INSTANCE_SAMPLES  120           /* history that the status page draws */
+
+/* What an event about an instance lists at most, so that it stays below OTR_LIMIT_EVENT_BYTES */
+#define OTR_LIMIT_INSTANCE_WORKERS       256
+#define OTR_LIMIT_INSTANCE_LOGS_BYTES    6144
+#define OTR_LIMIT_INSTANCE_REMARKS_BYTES 4096
 
 #endif

@@ -1,7 +1,9 @@
 /*
  * Module "metrics": samples each NGINX instance, publishes the samples and exports the series.
  */
+#include <errno.h>
 #include <regex.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -33,7 +35,8 @@ typedef struct target { /* one instance; kept after its end for its totals */
 
     bool sampling, waits_for_status, waits_for_logs;
     bool status_failed; /* logged */
-    bool status_ok;
+    bool status_ok, status_unknown;
+    char status_error[OTR_STATUS_ERROR_BYTES]; /* of the last question; "" when it was answered */
     otr_stub_status status;
 } target;
 
@@ -76,6 +79,8 @@ static void add_status(target *t, otr_metrics_event *event)
 {
     event->status_ok = t->status_ok;
     if (!t->status_ok) {
+        event->status_unknown = t->status_unknown;
+        memcpy(event->status_error, t->status_error, sizeof(event->status_error));
         return;
     }
     const otr_stub_status *now = &t->status;
@@ -116,8 +121,10 @@ static void export_series(target *t, const otr_metrics_event *event)
     } else {
         otr_nginx_series_drop_status(&t->series);
     }
-    if (rc == OTR_OK && has_logs(t)) {
+    if (rc == OTR_OK && event->logs_ok) {
         rc = otr_nginx_series_set_responses(&t->series, services->metrics, event, type, &err);
+    } else if (!event->logs_ok) {
+        otr_nginx_series_drop_responses(&t->series);
     }
     if (rc != OTR_OK) {
         otr_log_warn("NGINX metrics not exported", "instance", t->id, "err", err.msg);
@@ -139,14 +146,25 @@ static void finish_sample(target *t)
     memcpy(event->id, t->id, sizeof(event->id));
     event->interval_ns = t->sampled_ns > 0 ? now - t->sampled_ns : 0;
     t->sampled_ns = now;
+    event->logs_ok = has_logs(t);
     add_logs(t, event);
     add_status(t, event);
+    otr_nginx_series_count_responses(&t->series, event);
     export_series(t, event);
     otr_plugin_publish(t->plugin, &otr_topic_metrics_sampled, event, NULL);
 }
 
+/* A lack of the agent's own says nothing about NGINX. */
+static bool is_own_lack(const otr_err *err)
+{
+    return err->code == OTR_ENOMEM || err->sys == EMFILE || err->sys == ENFILE ||
+           err->sys == ENOMEM || err->sys == ENOBUFS;
+}
+
 static void note_failure(target *t, const otr_err *err)
 {
+    t->status_unknown = is_own_lack(err);
+    (void)snprintf(t->status_error, sizeof(t->status_error), "%s", err->msg);
     if (!t->status_failed) {
         otr_log_warn("NGINX status cannot be read, going on without", "instance", t->id, "err",
                      err->msg);
@@ -165,6 +183,8 @@ static void on_status(void *arg, const otr_stub_status *status, const otr_err *e
             otr_log_info("NGINX status can be read again", "instance", t->id);
         }
         t->status_failed = false;
+        t->status_unknown = false;
+        t->status_error[0] = '\0';
     } else {
         note_failure(t, err);
     }
@@ -213,6 +233,9 @@ static void begin_sample(state *s, target *t)
     otr_err err;
     t->waits_for_status = t->poller != NULL && otr_stub_poller_ask(t->poller, s->timeout_ms,
                                                                    on_status, t, &err) == OTR_OK;
+    if (t->poller != NULL && !t->waits_for_status) {
+        note_failure(t, &err);
+    }
     if (!t->waits_for_logs) {
         finish_sample(t);
     }
@@ -335,6 +358,7 @@ static otr_code set_poller(target *t, const otr_nginx_instance *now, otr_err *er
     otr_stub_poller_free(t->poller); /* what it was asking is not answered */
     t->poller = poller;
     t->status_failed = false;
+    t->status_error[0] = '\0';
     if (t->waits_for_status) {
         t->waits_for_status = t->sampling = false;
     }
@@ -353,7 +377,8 @@ static void end_target(target *t)
     otr_nginx_series_restart(&t->series);
     t->msg = otr_msg_unref(t->msg);
     t->sampling = t->waits_for_status = t->waits_for_logs = t->counted = false;
-    t->status_failed = false;
+    t->status_failed = t->status_unknown = false;
+    t->status_error[0] = '\0';
     t->sampled_ns = 0;
 }
 
