@@ -91,7 +91,9 @@ void otr_admin_write_reasons(otr_jw *w, const otr_admin *a);
 otr_code otr_admin_reasons_init(otr_admin *a, otr_err *err) OTR_MUST_CHECK;
 void otr_admin_reasons_fini(otr_admin *a);
 
+/* admin_json.c */
 void otr_admin_write_time(otr_jw *w, const char *key, uint64_t mono_ns); /* 0: null */
+
 /* The member "config". */
 void otr_admin_write_config(otr_jw *w, const otr_admin *a);
 

@@ -9,16 +9,6 @@
 
 enum { DATA_BYTES = OTR_MIB, REASON_BYTES = 768 };
 
-void otr_admin_write_time(otr_jw *w, const char *key, uint64_t mono_ns)
-{
-    char text[OTR_TIME_BYTES];
-    if (mono_ns == 0) {
-        otr_jw_null(w, key);
-    } else {
-        otr_jw_str(w, key, otr_time_text(otr_wall_of(mono_ns), text));
-    }
-}
-
 /* ---- instances ---- */
 
 /* The payload as the bus shows it; null for one that is too large, which fails no other item. */

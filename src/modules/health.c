@@ -79,8 +79,8 @@ static void hear_silence(const patient *who, otr_health_verdict *v)
     if (v->status == OTR_HEALTH_HEALTHY && who->silent >= SILENT_SAMPLES) {
         v->status = OTR_HEALTH_DEGRADED;
         (void)snprintf(v->text, sizeof(v->text),
-                       "PID: %d, stub_status answered before, but not to the last %u samples: %s",
-                       (int)instance_of(who)->pid, who->silent, who->silence);
+                       "PID: %d, stub_status answered before and does not any more: %s",
+                       (int)instance_of(who)->pid, who->silence);
     }
 }
 
@@ -218,7 +218,8 @@ static void hear_sample(otr_plugin *p, const otr_msg *msg)
     if (who == NULL || instance_of(who)->n_status_urls == 0) {
         return;
     }
-    unsigned before = who->silent;
+    unsigned silent = who->silent;
+    otr_nginx_up up = who->up;
     who->answered |= sample->status_ok;
     if (sample->status_ok) {
         who->up = OTR_NGINX_UP;
@@ -227,12 +228,12 @@ static void hear_sample(otr_plugin *p, const otr_msg *msg)
         who->up = OTR_NGINX_UP_UNKNOWN; /* not NGINX's silence */
     } else {
         who->up = OTR_NGINX_DOWN;
-        who->silent += who->answered ? 1 : 0;
-        if (who->silent <= SILENT_SAMPLES) { /* the text stays, as long as it lasts */
+        if (who->answered && who->silent < SILENT_SAMPLES) { /* told once, with the text of then */
+            who->silent++;
             (void)snprintf(who->silence, sizeof(who->silence), "%s", sample->status_error);
         }
     }
-    if (before != who->silent) {
+    if (silent != who->silent || up != who->up) {
         check(p, who, msg);
     }
 }
