@@ -108,7 +108,8 @@ otr_code otr_instance_logs_set(otr_instance_logs *logs, const otr_instance_logs_
         items[i] = take_same(logs, was, now, log);
         if (items[i] == NULL &&
             otr_access_log_open(spec->all, now->root != NULL ? now->root : "", log->path,
-                                log->format, &items[i], &why) != OTR_OK) {
+                                &(otr_log_format){ .text = log->format }, 1, &items[i],
+                                &why) != OTR_OK) {
             otr_log_warn("access log not followed", "instance", now->id, "file", log->path, "err",
                          why.msg);
         }
