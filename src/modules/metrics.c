@@ -85,7 +85,9 @@ static void export_series(target *t, const otr_metrics_event *event)
     } else {
         otr_nginx_series_drop_status(&t->series);
     }
-    if (rc == OTR_OK && otr_instance_logs_any(&t->logs)) {
+    if (!otr_instance_logs_count(&t->logs)) {
+        otr_nginx_series_drop_responses(&t->series);
+    } else if (rc == OTR_OK) {
         rc = otr_nginx_series_set_responses(&t->series, services->metrics, event, type, &err);
     }
     if (rc != OTR_OK) {
@@ -108,7 +110,7 @@ static void finish_sample(target *t)
     memcpy(event->id, t->id, sizeof(event->id));
     event->interval_ns = t->sampled_ns > 0 ? now - t->sampled_ns : 0;
     t->sampled_ns = now;
-    otr_instance_logs_take(&t->logs, event);
+    otr_instance_logs_take(&t->logs, instance_of(t), event);
     add_status(t, event);
     export_series(t, event);
     otr_plugin_publish(t->plugin, &otr_topic_metrics_sampled, event, NULL);
@@ -153,6 +155,7 @@ static void on_logs(void *arg)
         read_logs(p);
         return;
     }
+    otr_log_descriptors_tell(s->logs, otr_plugin_services(p)->problems);
     for (size_t i = 0; i < s->n; i++) {
         s->targets[i]->waits_for_logs = false;
         finish_sample(s->targets[i]);

@@ -23,9 +23,17 @@ otr_code otr_log_exclusions_new(const otr_config *cfg, otr_log_exclusions **ret,
     OTR_MUST_CHECK;
 void otr_log_exclusions_free(otr_log_exclusions *exclusions); /* NULL is fine */
 
+typedef struct otr_instance_log {
+    otr_access_log *log;                 /* NULL: excluded or not to be had */
+    char *told;                          /* name of the problem that was set; NULL: none */
+    uint64_t lines, unparsed, ambiguous; /* of late: halved from time to time */
+} otr_instance_log;
+
 typedef struct otr_instance_logs { /* zeroed at start */
-    otr_access_log **items; /* as many as the instance has; NULL: excluded or not to be had */
+    otr_instance_log *items;       /* as many as the instance has */
     size_t n;
+    otr_problems *problems;
+    char id[OTR_NGINX_ID_BYTES];
 } otr_instance_logs;
 
 typedef struct otr_instance_logs_spec { /* where they belong; borrowed */
@@ -43,7 +51,14 @@ void otr_instance_logs_close(otr_instance_logs *logs);
 
 /* Is one of them followed? */
 bool otr_instance_logs_any(const otr_instance_logs *logs);
-/* Moves what was counted since the last call into `event`. */
-void otr_instance_logs_take(otr_instance_logs *logs, otr_metrics_event *event);
+/* Does one of them give status counts? Else there is nothing to show, not even zeros. */
+bool otr_instance_logs_count(const otr_instance_logs *logs);
+/* Moves what was counted since the last call into `event`, and says what is wrong with each.
+ * `instance` is the one they were set for. */
+void otr_instance_logs_take(otr_instance_logs *logs, const otr_nginx_instance *instance,
+                            otr_metrics_event *event);
+
+/* Says, or no longer, that descriptors ran out when logs were read. */
+void otr_log_descriptors_tell(const otr_access_logs *all, otr_problems *problems);
 
 #endif
