@@ -1,6 +1,5 @@
 #include "nginx/log/tail.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,15 +63,8 @@ static void start_at(otr_log_tail *tail, uint64_t offset)
 /* True when there is a file; `*ret_new` when it is another one than before. */
 static bool open_file(otr_log_tail *tail, int *ret_fd, struct stat *st)
 {
-    if (otr_root_open(tail->root, tail->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, ret_fd, NULL) !=
-        OTR_OK) {
-        return false;
-    }
-    if (fstat(*ret_fd, st) != 0 || !S_ISREG(st->st_mode)) {
-        close(*ret_fd);
-        return false;
-    }
-    return true;
+    otr_root root = { .path = tail->root };
+    return otr_root_open_file(&root, tail->path, ret_fd, st, NULL) == OTR_OK;
 }
 
 /* Takes the file that the path names now, if it is not the open one. */
