@@ -155,7 +155,8 @@ static void on_logs(void *arg)
         read_logs(p);
         return;
     }
-    otr_log_descriptors_tell(s->logs, otr_plugin_services(p)->problems);
+    const otr_services *services = otr_plugin_services(p);
+    otr_log_descriptors_tell(s->logs, services->problems);
     for (size_t i = 0; i < s->n; i++) {
         s->targets[i]->waits_for_logs = false;
         finish_sample(s->targets[i]);

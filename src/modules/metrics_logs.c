@@ -2,8 +2,10 @@
 
 #include <regex.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "base/log.h"
 
 static const char exclude_key[] = "data_plane_config.nginx.exclude_logs";
@@ -82,15 +84,25 @@ static bool same(const char *a, const char *b)
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+static bool same_formats(const otr_nginx_log *a, const otr_nginx_log *b)
+{
+    bool equal = same(a->format, b->format) && a->n_formats == b->n_formats;
+    for (size_t i = 0; equal && i < a->n_formats; i++) {
+        const otr_nginx_log_format *x = &a->formats[i], *y = &b->formats[i];
+        equal = same(x->text, y->text) && x->spare == y->spare && x->repeats == y->repeats;
+    }
+    return equal;
+}
+
 /* The place of the log that is followed already and keeps its place in the file; logs->n: none.
- * `*hint` is where the last one was: the order is mostly that of before. */
+ * `*hint` is behind the last one that was found: the order is mostly that of before. */
 static size_t find_same(const otr_instance_logs *logs, const otr_nginx_instance *was,
                         const otr_nginx_log *log, size_t *hint)
 {
     for (size_t i = 0; i < logs->n; i++) {
         size_t at = (*hint + i) % logs->n;
         if (logs->items[at].log != NULL && strcmp(was->access_logs[at].path, log->path) == 0 &&
-            same(was->access_logs[at].format, log->format)) {
+            same_formats(&was->access_logs[at], log)) {
             *hint = at + 1;
             return at;
         }
@@ -101,13 +113,31 @@ static size_t find_same(const otr_instance_logs *logs, const otr_nginx_instance 
 static void open_log(const otr_instance_logs_spec *spec, const otr_nginx_instance *now,
                      const otr_nginx_log *log, otr_instance_log *item)
 {
+    otr_log_format formats[OTR_LIMIT_NGINX_LOG_FORMATS] = { { .text = log->format } };
+    size_t n = 0;
+    for (; n < log->n_formats && n < OTR_COUNT(formats); n++) {
+        const otr_nginx_log_format *f = &log->formats[n];
+        formats[n] = (otr_log_format){ .text = f->text,
+                                       .use = f->spare ? OTR_LOG_NOT_COUNTED : OTR_LOG_COUNTED,
+                                       .repeats = f->repeats };
+    }
+    const otr_root ours = { .path = now->root != NULL ? now->root : "", .uid = geteuid() };
     otr_err err;
-    const otr_log_format format = { .text = log->format };
-    if (otr_access_log_open(spec->all, now->root != NULL ? now->root : "", log->path, &format, 1,
-                            &item->log, &err) != OTR_OK) {
+    otr_code rc = log->n_formats > n
+                      ? otr_fail(&err, OTR_EQUOTA, "more than %zu formats", n)
+                      : otr_access_log_open(spec->all, now->reach != NULL ? now->reach : &ours,
+                                            log->path, formats, n > 0 ? n : 1, &item->log, &err);
+    if (rc != OTR_OK) {
         otr_log_warn("access log not followed", "instance", now->id, "file", log->path, "err",
                      err.msg);
     }
+}
+
+static bool same_reach(const otr_nginx_instance *a, const otr_nginx_instance *b)
+{
+    return same(a->root, b->root) &&
+           (a->reach == b->reach ||
+            (a->reach != NULL && b->reach != NULL && otr_root_eq(a->reach, b->reach)));
 }
 
 otr_code otr_instance_logs_set(otr_instance_logs *logs, const otr_instance_logs_spec *spec,
@@ -118,7 +148,7 @@ otr_code otr_instance_logs_set(otr_instance_logs *logs, const otr_instance_logs_
     if (items == NULL) {
         return otr_fail_nomem(err);
     }
-    bool keep = was != NULL && same(was->root, now->root);
+    bool keep = was != NULL && same_reach(was, now);
     size_t hint = 0;
     for (size_t i = 0; i < now->n_access_logs; i++) {
         const otr_nginx_log *log = &now->access_logs[i];

@@ -202,7 +202,7 @@ static otr_code get_formats(const otr_access_logs *logs, const otr_log_format *f
     return otr_log_formats_new(formats, n, ret, err);
 }
 
-otr_code otr_access_log_open(otr_access_logs *logs, const char *root, const char *path,
+otr_code otr_access_log_open(otr_access_logs *logs, const otr_root *root, const char *path,
                              const otr_log_format *formats, size_t n, otr_access_log **ret,
                              otr_err *err)
 {
@@ -223,7 +223,7 @@ otr_code otr_access_log_open(otr_access_logs *logs, const char *root, const char
     log->name = slash != NULL ? slash + 1 : log->tail.path;
     log->readable = true;
     log->logs = logs;
-    log->folder = otr_log_folders_join(logs->folders, root, path);
+    log->folder = otr_log_folders_join(logs->folders, root->path, path);
     link_name(log);
     log->next = logs->first;
     if (logs->first != NULL) {
@@ -358,7 +358,9 @@ static void collect(otr_access_log *log)
     for (size_t i = 0; i < OTR_COUNT(to->responses); i++) {
         to->responses[i] += from->responses[i];
     }
-    *from = (otr_log_counts){ 0 };
+    otr_log_counts kept = { 0 };
+    memcpy(kept.started, from->started, sizeof(kept.started));
+    *from = kept;
     const char *doubt = otr_log_formats_doubt(log->tail.formats);
     const char *problem = log->tail.problem[0] != '\0' ? log->tail.problem
                           : doubt != NULL              ? doubt

@@ -19,6 +19,7 @@
 #include "loop/loop.h"
 #include "loop/worker.h"
 #include "nginx/log/format.h"
+#include "nginx/root.h"
 
 typedef struct otr_access_logs otr_access_logs; /* all that are followed */
 typedef struct otr_access_log otr_access_log;   /* one file */
@@ -28,9 +29,9 @@ otr_code otr_access_logs_new(otr_loop *loop, otr_pool *pool, otr_access_logs **r
 /* Closes every log. A read that is under way ends on its own; its `done` is not called. */
 void otr_access_logs_free(otr_access_logs *logs);
 
-/* Follows `path` below `root` (as in files.h) in any of `n` formats. Existing content is not
+/* Follows `path` below `root` (borrowed) in any of `n` formats. Existing content is not
  * counted. */
-otr_code otr_access_log_open(otr_access_logs *logs, const char *root, const char *path,
+otr_code otr_access_log_open(otr_access_logs *logs, const otr_root *root, const char *path,
                              const otr_log_format *formats, size_t n, otr_access_log **ret,
                              otr_err *err) OTR_MUST_CHECK;
 void otr_access_log_close(otr_access_log *log); /* NULL is fine */

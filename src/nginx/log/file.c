@@ -2,95 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <signal.h>
-#include <stdio.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "nginx/files.h"
 
-enum { OWN_DESCRIPTORS = 32 }; /* of our own that are looked at: the log's was opened early */
-
-/* ---- files by name ---- */
-
-static const char *kind_of(mode_t mode)
+int otr_log_stat_path(const otr_root *root, const char *path, struct stat *ret)
 {
-    return S_ISDIR(mode)    ? "is a folder"
-           : S_ISFIFO(mode) ? "is a pipe, whose lines go to its reader"
-           : S_ISSOCK(mode) ? "is a socket"
-                            : "is a device";
-}
-
-static int open_path(const char *root, const char *path, otr_err *err)
-{
-    int fd = -1;
-    if (root[0] != '\0') { /* there magic links are refused anyway */
-        return otr_root_open(root, path, O_PATH, &fd, err) == OTR_OK ? fd : -1;
-    }
-    struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS };
-    fd = (int)syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
-    if (fd < 0 && errno == ELOOP) {
-        (void)otr_fail(
-            err, OTR_EUNSUP,
-            "is a link into /proc: what NGINX writes there is not in a file of this name");
-    } else if (fd < 0) {
-        (void)otr_fail_sys(err, errno, "cannot be opened");
-    }
-    return fd;
-}
-
-/* What we write ourselves is no log of NGINX. */
-static bool is_ours(const struct stat *st)
-{
-    for (int fd = 0; fd < OWN_DESCRIPTORS; fd++) {
-        struct stat own;
-        int flags = fcntl(fd, F_GETFL);
-        if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && fstat(fd, &own) == 0 &&
-            own.st_dev == st->st_dev && own.st_ino == st->st_ino) {
-            return true;
-        }
-    }
-    return false;
-}
-
-otr_code otr_log_open_path(const char *root, const char *path, int *ret_fd, struct stat *ret_st,
-                           otr_err *err)
-{
-    otr_err why = { 0 };
-    int at = open_path(root, path, &why);
-    if (at < 0) {
-        return why.code == OTR_EUNSUP ? otr_fail(err, OTR_EUNSUP, "%s", why.msg)
-                                      : otr_fail_sys(err, why.sys, "cannot be opened");
-    }
-    struct stat st;
-    char name[64];
-    (void)snprintf(name, sizeof(name), "/proc/self/fd/%d", at);
-    int fd = -1;
-    otr_code rc = OTR_OK;
-    if (fstat(at, &st) != 0) {
-        rc = otr_fail_sys(err, errno, "cannot be looked at");
-    } else if (!S_ISREG(st.st_mode)) {
-        rc = otr_fail(err, OTR_EUNSUP, "%s", kind_of(st.st_mode));
-    } else if (is_ours(&st)) {
-        rc = otr_fail(err, OTR_EUNSUP, "is where the agent itself writes");
-    } else {
-        fd = open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        rc = fd < 0 ? otr_fail_sys(err, errno, "cannot be read") : OTR_OK;
-    }
-    close(at);
-    if (rc == OTR_OK) {
-        *ret_fd = fd;
-        *ret_st = st;
-    }
-    return rc;
-}
-
-int otr_log_stat_path(const char *root, const char *path, struct stat *ret)
-{
-    if (root[0] == '\0') {
+    if (root->path[0] == '\0') { /* the common case, and for quiet logs all that is done */
         return stat(path, ret) == 0 ? 0 : errno;
     }
     int fd;
@@ -185,7 +105,7 @@ bool otr_log_file_is_quiet(const otr_log_file *file, const struct stat *st)
     return (uint64_t)st->st_size == file->size && changed_ns(st) == file->changed_ns;
 }
 
-otr_code otr_log_file_open(otr_log_file *file, const char *root, otr_log_reader *reader,
+otr_code otr_log_file_open(otr_log_file *file, const otr_root *root, otr_log_reader *reader,
                            otr_err *err)
 {
     if (file->fd >= 0) {
@@ -196,7 +116,7 @@ otr_code otr_log_file_open(otr_log_file *file, const char *root, otr_log_reader 
     if (file->path == NULL) {
         return otr_fail(err, OTR_ENOTFOUND, "is not where it was");
     }
-    otr_code rc = otr_log_open_path(root, file->path, &fd, &st, err);
+    otr_code rc = otr_root_open_file(root, file->path, &fd, &st, err);
     if (rc != OTR_OK) {
         reader->exhausted |= err->sys == EMFILE || err->sys == ENFILE;
         return rc;

@@ -16,6 +16,7 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "nginx/log/format.h"
+#include "nginx/root.h"
 
 enum { OTR_LOG_BUFFER_BYTES = 131072, OTR_LOG_MARK_BYTES = 64 };
 
@@ -44,12 +45,8 @@ typedef struct otr_log_file {
     char *path;         /* absolute, below the log's root: where it was last seen; owned */
 } otr_log_file;
 
-/* Opens a regular file without touching anything else; magic links (/proc/N/fd/…) are not followed.
- * Errors say what is wrong without naming the file. */
-otr_code otr_log_open_path(const char *root, const char *path, int *ret_fd, struct stat *ret_st,
-                           otr_err *err) OTR_MUST_CHECK;
 /* As stat(2), below `root`; 0 or an errno. */
-int otr_log_stat_path(const char *root, const char *path, struct stat *ret);
+int otr_log_stat_path(const otr_root *root, const char *path, struct stat *ret);
 
 void otr_log_file_init(otr_log_file *file);
 void otr_log_file_deinit(otr_log_file *file, otr_log_reader *reader); /* `reader` may be NULL */
@@ -63,7 +60,7 @@ void otr_log_file_take(otr_log_file *file, int fd, const struct stat *st, uint64
 bool otr_log_file_is_quiet(const otr_log_file *file, const struct stat *st);
 
 /* Makes sure that it is open; OTR_ESTATE when another file stands at its path now. */
-otr_code otr_log_file_open(otr_log_file *file, const char *root, otr_log_reader *reader,
+otr_code otr_log_file_open(otr_log_file *file, const otr_root *root, otr_log_reader *reader,
                            otr_err *err) OTR_MUST_CHECK;
 /* Closes it, unless it may stay open. */
 void otr_log_file_rest(otr_log_file *file, otr_log_reader *reader);

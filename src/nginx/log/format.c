@@ -9,18 +9,21 @@ enum {
     OTHER_CLASS = 1 << 5, /* a status of no class */
     NO_STATUS = 1 << 6,   /* by a format that has none */
     LEFT_OUT = 1 << 7,    /* by a format that is not counted */
+    REPEATED = 8,         /* classes of formats whose lines repeat are this much higher */
     CLASSES = 6
 };
 
 typedef struct source { /* what a format was made of */
     char *text;         /* NULL: combined */
     otr_log_use use;
+    unsigned repeats; /* at least 1 */
     otr_log_compiled compiled;
 } source;
 
 struct otr_log_formats {
     unsigned refs;
     size_t n;
+    unsigned repeats;  /* of those formats that repeat: of all the same */
     const char *doubt; /* NULL: none */
     source items[];
 };
@@ -45,7 +48,7 @@ static bool same_text(const char *a, const char *b)
 
 static void find_doubt(otr_log_formats *f)
 {
-    bool status = false;
+    bool status = f->doubt != NULL;
     for (size_t i = 0; i < f->n; i++) {
         const otr_log_compiled *c = &f->items[i].compiled;
         status |= c->has_status && f->items[i].use == OTR_LOG_COUNTED;
@@ -57,6 +60,37 @@ static void find_doubt(otr_log_formats *f)
     if (!status) {
         f->doubt = "its log_format has no $status";
     }
+}
+
+static bool has_text(const otr_log_formats *f, const char *text)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        if (same_text(f->items[i].text, text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static otr_code add_format(otr_log_formats *f, const otr_log_format *format, otr_err *err)
+{
+    source *s = &f->items[f->n++];
+    s->use = format->use;
+    s->repeats = format->repeats > 1 ? format->repeats : 1;
+    if (s->repeats > 1 && s->use == OTR_LOG_COUNTED) {
+        if (f->repeats > 1 && f->repeats != s->repeats) {
+            f->doubt = "formats of it are written different numbers of times for one request";
+        }
+        f->repeats = s->repeats;
+    }
+    if (format->text != NULL && format->text[0] == '\0') {
+        f->doubt = "its log_format is not known";
+    }
+    s->text = format->text != NULL ? otr_strdup(format->text) : NULL;
+    if (s->text == NULL && format->text != NULL) {
+        return otr_fail_nomem(err);
+    }
+    return otr_log_compile(s->text, &s->compiled, err);
 }
 
 otr_code otr_log_formats_new(const otr_log_format *formats, size_t n, otr_log_formats **ret,
@@ -72,12 +106,7 @@ otr_code otr_log_formats_new(const otr_log_format *formats, size_t n, otr_log_fo
     }
     f->refs = 1;
     for (size_t i = 0; i < n; i++) {
-        source *s = &f->items[f->n++];
-        s->use = formats[i].use;
-        s->text = formats[i].text != NULL ? otr_strdup(formats[i].text) : NULL;
-        otr_code rc = s->text == NULL && formats[i].text != NULL
-                          ? otr_fail_nomem(err)
-                          : otr_log_compile(s->text, &s->compiled, err);
+        otr_code rc = has_text(f, formats[i].text) ? OTR_OK : add_format(f, &formats[i], err);
         if (rc != OTR_OK) {
             otr_log_formats_unref(f);
             return rc;
@@ -108,10 +137,12 @@ void otr_log_formats_unref(otr_log_formats *formats)
 
 bool otr_log_formats_are(const otr_log_formats *formats, const otr_log_format *others, size_t n)
 {
-    bool same = formats->n == n;
+    bool same = formats->n == n; /* with one text twice: never, which costs a copy */
     for (size_t i = 0; same && i < n; i++) {
-        same = formats->items[i].use == others[i].use &&
-               same_text(formats->items[i].text, others[i].text);
+        const source *s = &formats->items[i];
+        same = s->use == others[i].use &&
+               s->repeats == (others[i].repeats > 1 ? others[i].repeats : 1) &&
+               same_text(s->text, others[i].text);
     }
     return same;
 }
@@ -262,7 +293,10 @@ static unsigned end_of(const otr_log_compiled *c, const reading *r)
 
 static unsigned used(const source *s, unsigned ways)
 {
-    return ways != 0 && s->use == OTR_LOG_NOT_COUNTED ? LEFT_OUT : ways;
+    if (s->use == OTR_LOG_NOT_COUNTED) {
+        return ways != 0 ? LEFT_OUT : 0;
+    }
+    return s->repeats > 1 ? ways << REPEATED : ways;
 }
 
 static unsigned read_line(const otr_log_formats *f, reading *r, const uint8_t *p,
@@ -280,29 +314,38 @@ static unsigned read_line(const otr_log_formats *f, reading *r, const uint8_t *p
 
 /* ---- counting ---- */
 
-static void add(unsigned ways, otr_log_counts *counts)
+static void add_repeated(const otr_log_formats *f, unsigned class, otr_log_counts *counts)
 {
-    if (ways == LEFT_OUT) {
-        return;
+    if (++counts->started[class] >= f->repeats) {
+        counts->started[class] = 0;
+        counts->responses[class]++;
     }
+}
+
+static void add(const otr_log_formats *f, unsigned ways, otr_log_counts *counts)
+{
     counts->lines++;
-    if (ways == OTHER_CLASS) {
-        return;
-    }
     for (unsigned i = 0; i < OTR_COUNT(counts->responses); i++) {
         if (ways == 1U << i) {
             counts->responses[i]++;
             return;
         }
+        if (ways == 1U << (i + REPEATED)) {
+            add_repeated(f, i, counts);
+            return;
+        }
     }
-    counts->unparsed++;
-    counts->ambiguous += ways != 0 && ways != NO_STATUS;
+    if (ways != LEFT_OUT && ways != OTHER_CLASS && ways != OTHER_CLASS << REPEATED) {
+        counts->unparsed++;
+        counts->ambiguous += ways != 0 && ways != NO_STATUS && ways != NO_STATUS << REPEATED;
+    }
 }
 
 size_t otr_log_formats_scan(const otr_log_formats *formats, otr_bytes data, otr_log_counts *counts)
 {
     const otr_log_compiled *one = formats->n == 1 ? &formats->items[0].compiled : NULL;
-    bool marks = one != NULL && one->marks.n > 0 && formats->items[0].use == OTR_LOG_COUNTED;
+    bool marks = one != NULL && one->marks.n > 0 && formats->items[0].use == OTR_LOG_COUNTED &&
+                 formats->repeats == 0;
     const uint8_t *p = data.p, *end = data.p + data.n;
     reading r;
     while (p < end) {
@@ -311,9 +354,10 @@ size_t otr_log_formats_scan(const otr_log_formats *formats, otr_bytes data, otr_
             break;
         }
         if (formats->doubt != NULL) {
-            add(0, counts);
+            add(formats, 0, counts);
         } else {
-            add(marks ? read_by_marks(one, p, eol) : read_line(formats, &r, p, eol), counts);
+            add(formats, marks ? read_by_marks(one, p, eol) : read_line(formats, &r, p, eol),
+                counts);
         }
         p = eol + 1;
     }
@@ -356,5 +400,5 @@ void otr_log_line_end(otr_log_line *line, otr_log_counts *counts)
     for (size_t i = 0; f->doubt == NULL && i < f->n; i++) {
         ways |= used(&f->items[i], end_of(&f->items[i].compiled, &line->readings[i]));
     }
-    add(ways, counts);
+    add(f, ways, counts);
 }

@@ -20,25 +20,28 @@
 #include "base/err.h"
 
 typedef struct otr_log_counts {
-    uint64_t lines;        /* all of them, but those of formats that are not counted */
+    uint64_t lines;        /* all of them */
     uint64_t responses[5]; /* 1xx … 5xx */
     uint64_t unparsed;     /* of `lines`: without a status that is beyond doubt */
     uint64_t ambiguous;    /* of `unparsed`: can be read in two ways */
+    uint32_t started[5];   /* lines of requests whose other lines are still to come; kept when the
+                              rest is taken */
 } otr_log_counts;
 
 typedef enum otr_log_use { OTR_LOG_COUNTED, OTR_LOG_NOT_COUNTED } otr_log_use;
 
 /* One format of a file: the text of a log_format, "escape=none " in front if it has that; NULL:
- * "combined". Lines of a format that is not counted are left out. */
+ * "combined". Lines of a format that is not counted give no responses. */
 typedef struct otr_log_format {
     const char *text;
     otr_log_use use;
+    unsigned repeats; /* lines that one request makes; 0 as 1 */
 } otr_log_format;
 
 typedef struct otr_log_formats otr_log_formats; /* all of one file, compiled */
 
-/* A format that cannot be decided is no error: see otr_log_formats_doubt(). OTR_EQUOTA past
- * OTR_LIMIT_NGINX_LOG_FORMATS. */
+/* A format that cannot be decided is no error: see otr_log_formats_doubt(). Of two with one text
+ * the first is taken. OTR_EQUOTA past OTR_LIMIT_NGINX_LOG_FORMATS. */
 otr_code otr_log_formats_new(const otr_log_format *formats, size_t n, otr_log_formats **ret,
                              otr_err *err) OTR_MUST_CHECK;
 otr_log_formats *otr_log_formats_ref(otr_log_formats *formats);

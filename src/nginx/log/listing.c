@@ -74,7 +74,7 @@ static bool add(otr_log_listing *l, const struct dirent *e)
     return true;
 }
 
-static otr_log_listing *list(otr_log_reader *reader, const char *root, const char *folder,
+static otr_log_listing *list(otr_log_reader *reader, const otr_root *root, const char *folder,
                              const char *key)
 {
     int fd;
@@ -105,12 +105,12 @@ static otr_log_listing *list(otr_log_reader *reader, const char *root, const cha
 }
 
 /* A listing of the folder of `path` that is as good as new; NULL: not to be had. */
-static otr_log_listing *listing_of(otr_log_reader *reader, const char *root, const char *path)
+static otr_log_listing *listing_of(otr_log_reader *reader, const otr_root *root, const char *path)
 {
     char key[2 * OTR_NGINX_PATH_BYTES], folder[OTR_NGINX_PATH_BYTES];
     int n = (int)folder_length(path);
     (void)snprintf(folder, sizeof(folder), "%.*s", n, path);
-    (void)snprintf(key, sizeof(key), "%s%s", root, folder);
+    (void)snprintf(key, sizeof(key), "%s%s", root->path, folder);
     otr_log_listing *have = reader->listing;
     if (have != NULL && have->folder != NULL && strcmp(have->folder, key) == 0 &&
         otr_now_ns() - have->made_ns < fresh_ns) {
@@ -131,8 +131,8 @@ char *otr_log_beside(const char *path, const char *name)
     return out;
 }
 
-char *otr_log_find_moved(otr_log_reader *reader, const char *root, const char *path, uint64_t dev,
-                         uint64_t ino)
+char *otr_log_find_moved(otr_log_reader *reader, const otr_root *root, const char *path,
+                         uint64_t dev, uint64_t ino)
 {
     const otr_log_listing *l = listing_of(reader, root, path);
     const entry key = { .ino = ino };
@@ -160,13 +160,13 @@ static bool is_named_after(const char *name, const char *log)
 }
 
 /* Younger than `*newest` and with the text of `file`: then `*ret_fd` is replaced. */
-static void consider(const char *root, const char *path, const otr_log_file *file, uint64_t *newest,
-                     int *ret_fd)
+static void consider(const otr_root *root, const char *path, const otr_log_file *file,
+                     uint64_t *newest, int *ret_fd)
 {
     int fd;
     struct stat st;
     otr_err err;
-    if (otr_log_open_path(root, path, &fd, &st, &err) != OTR_OK) {
+    if (otr_root_open_file(root, path, &fd, &st, &err) != OTR_OK) {
         return;
     }
     uint64_t changed = (uint64_t)st.st_ctim.tv_sec * OTR_NS_PER_S + (uint64_t)st.st_ctim.tv_nsec;
@@ -182,7 +182,7 @@ static void consider(const char *root, const char *path, const otr_log_file *fil
     *newest = changed;
 }
 
-int otr_log_find_copy(otr_log_reader *reader, const char *root, const char *path,
+int otr_log_find_copy(otr_log_reader *reader, const otr_root *root, const char *path,
                       const otr_log_file *file)
 {
     otr_log_listing_free(reader->listing); /* an older one may not have the copy yet */

@@ -21,12 +21,12 @@ char *otr_log_beside(const char *path, const char *name) OTR_MUST_CHECK;
 
 /* Where in the folder of `path` the file with these numbers is now: an absolute path, owned by the
  * caller; NULL when it is not there. */
-char *otr_log_find_moved(otr_log_reader *reader, const char *root, const char *path, uint64_t dev,
-                         uint64_t ino) OTR_MUST_CHECK;
+char *otr_log_find_moved(otr_log_reader *reader, const otr_root *root, const char *path,
+                         uint64_t dev, uint64_t ino) OTR_MUST_CHECK;
 
 /* Opens the file beside `path`, named after it, that holds what was read of `file` and at least as
  * much; the youngest of several. -1: there is none. */
-int otr_log_find_copy(otr_log_reader *reader, const char *root, const char *path,
+int otr_log_find_copy(otr_log_reader *reader, const otr_root *root, const char *path,
                       const otr_log_file *file) OTR_MUST_CHECK;
 
 #endif

@@ -15,15 +15,16 @@ enum { COPY_S = 60 }; /* a file that may be a copy is held open for so long */
 /* Times of files tick more coarsely than the clock, on some file systems by seconds. */
 static const uint64_t tick_ns = 20 * OTR_NS_PER_MS, coarse_tick_ns = 2 * OTR_NS_PER_S;
 
-otr_code otr_log_tail_init(otr_log_tail *tail, const char *root, const char *path,
+otr_code otr_log_tail_init(otr_log_tail *tail, const otr_root *root, const char *path,
                            otr_log_formats *formats, otr_err *err)
 {
-    *tail = (otr_log_tail){ .root = otr_strdup(root), .path = otr_strdup(path) };
+    *tail = (otr_log_tail){ .path = otr_strdup(path) };
     otr_log_file_init(&tail->file);
     otr_log_file_init(&tail->copy);
-    if (tail->root == NULL || tail->path == NULL) {
+    otr_code rc = tail->path != NULL ? otr_root_copy(root, &tail->root, err) : otr_fail_nomem(err);
+    if (rc != OTR_OK) {
         otr_log_tail_deinit(tail, NULL);
-        return otr_fail_nomem(err);
+        return rc;
     }
     tail->formats = otr_log_formats_ref(formats);
     return OTR_OK;
@@ -37,7 +38,7 @@ void otr_log_tail_deinit(otr_log_tail *tail, otr_log_reader *reader)
         otr_log_file_deinit(&tail->old[i], reader);
     }
     otr_log_formats_unref(tail->formats);
-    otr_free(tail->root);
+    otr_root_free(tail->root);
     otr_free(tail->path);
     *tail = (otr_log_tail){ 0 };
     otr_log_file_init(&tail->file);
@@ -98,7 +99,7 @@ void otr_log_tail_hold(otr_log_tail *t, const char *name, otr_log_reader *reader
         known |= otr_log_file_is(&t->old[i], &st);
     }
     if (!known && reader->open < reader->most &&
-        otr_log_open_path(t->root, path, &fd, &st, &err) == OTR_OK) {
+        otr_root_open_file(t->root, path, &fd, &st, &err) == OTR_OK) {
         otr_log_file_take(&t->copy, fd, &st, 0, reader);
     }
     otr_free(path);
@@ -316,13 +317,13 @@ static void adopt(otr_log_tail *t, const struct stat *st, otr_log_reader *reader
     int fd = -1;
     struct stat opened;
     otr_err err;
-    if (otr_log_open_path(t->root, t->path, &fd, &opened, &err) != OTR_OK) {
+    if (otr_root_open_file(t->root, t->path, &fd, &opened, &err) != OTR_OK) {
         bool ours = err.sys == EMFILE || err.sys == ENFILE;
         reader->exhausted |= ours;
         if (!ours) {
             tell(t, &err);
         }
-        if (t->looked_ns == 0 && S_ISREG(st->st_mode) && err.code != OTR_EUNSUP) {
+        if (t->looked_ns == 0 && S_ISREG(st->st_mode) && err.code != OTR_EINVAL) {
             /* What is written from now on is counted once it can be read. */
             otr_log_file_take(&t->file, -1, st, (uint64_t)st->st_size, reader);
             (void)keep_path(t);

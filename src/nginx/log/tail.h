@@ -18,11 +18,13 @@
 #include "base/limits.h"
 #include "nginx/log/file.h"
 #include "nginx/log/format.h"
+#include "nginx/root.h"
 
 enum { OTR_LOG_GRACE_S = 30, OTR_LOG_MISSING_S = 5, OTR_LOG_NOTE_S = 300 };
 
 typedef struct otr_log_tail {
-    char *root, *path;
+    otr_root *root; /* owned */
+    char *path;
     otr_log_formats *formats;
     otr_log_file file; /* at the path */
     otr_log_file old[OTR_LIMIT_NGINX_LOG_OLD];
@@ -38,7 +40,7 @@ typedef struct otr_log_tail {
 } otr_log_tail;
 
 /* Takes a reference to `formats`. */
-otr_code otr_log_tail_init(otr_log_tail *tail, const char *root, const char *path,
+otr_code otr_log_tail_init(otr_log_tail *tail, const otr_root *root, const char *path,
                            otr_log_formats *formats, otr_err *err) OTR_MUST_CHECK;
 void otr_log_tail_deinit(otr_log_tail *tail, otr_log_reader *reader); /* `reader` may be NULL */
 

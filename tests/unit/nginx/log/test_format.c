@@ -78,7 +78,7 @@ static void check_doubt(const char *format, const char *why)
 T(format_without_a_status_is_in_doubt)
 {
     check_doubt("$remote_addr $request", "no $status");
-    check_doubt("", "no $status");
+    check_doubt("", "not known");
     check_doubt("$statuses $upstream_status", "no $status");
     check_doubt("escape=json", "no $status");
 }
@@ -287,14 +287,26 @@ T(line_is_taken_by_the_format_that_it_fits)
               "4/0,2,0,1,0/1");
 }
 
-T(lines_of_a_format_that_is_not_counted_are_left_out)
+T(lines_of_a_format_that_is_not_counted_give_no_response)
 {
     const otr_log_format two[] = { { .text = "a $status" },
                                    { .text = "b $status", .use = OTR_LOG_NOT_COUNTED } };
-    check_all(two, 2, otr_bytes_of("a 200\nb 500\nc 200\n"), "2/0,1,0,0,0/1");
+    check_all(two, 2, otr_bytes_of("a 200\nb 500\nc 200\n"), "3/0,1,0,0,0/1");
     const otr_log_format like[] = { { .text = "$http_a $status" },
                                     { .text = "b $status", .use = OTR_LOG_NOT_COUNTED } };
     check_all(like, 2, otr_bytes_of("b 200\n"), "1/0,0,0,0,0/1");
+}
+
+T(lines_that_one_request_makes_count_once)
+{
+    const otr_log_format twice = { .text = "$status x", .repeats = 2 };
+    check_all(&twice, 1, otr_bytes_of("200 x\n404 x\n200 x\n404 x\n500 x\n"), "5/0,1,0,1,0/0");
+    const otr_log_format mixed[] = { { .text = "a $status", .repeats = 2 },
+                                     { .text = "b $status" } };
+    check_all(mixed, 2, otr_bytes_of("a 200\nb 404\na 200\n"), "3/0,1,0,1,0/0");
+    const otr_log_format both[] = { { .text = "$http_a $status", .repeats = 2 },
+                                    { .text = "b $status" } };
+    check_all(both, 2, otr_bytes_of("b 200\n"), "1/0,0,0,0,0/1");
 }
 
 T(format_without_a_status_beside_another_is_told_apart)
@@ -439,7 +451,7 @@ static void check_random_format(void)
     reference_init(&r, format);
     FORMATS(f);
     FORMATS(twice);
-    const otr_log_format both[] = { { .text = format }, { .text = format } };
+    const otr_log_format both[] = { { .text = format }, { .text = "\x01never" } };
     REQUIRE(otr_log_formats_new(both, 1, &f, NULL) == OTR_OK);
     REQUIRE(otr_log_formats_new(both, 2, &twice, NULL) == OTR_OK); /* never by marks */
     for (int i = 0; i < 40; i++) {
