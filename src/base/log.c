@@ -97,6 +97,15 @@ void otr_log_close(void)
     replace_fd(-1);
 }
 
+bool otr_log_goes_to(uint64_t dev, uint64_t ino)
+{
+    struct stat st;
+    pthread_mutex_lock(&sink.lock);
+    bool is = sink.fd >= 0 && fstat(sink.fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+    pthread_mutex_unlock(&sink.lock);
+    return is;
+}
+
 /* All of it or, once the line is full, nothing. */
 static void put(line *l, const char *p, size_t n)
 {

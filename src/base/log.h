@@ -12,6 +12,8 @@
 #ifndef OTR_BASE_LOG_H
 #define OTR_BASE_LOG_H
 
+#include <stdbool.h>
+
 #include "base/base.h"
 #include "base/err.h"
 
@@ -34,6 +36,8 @@ otr_log_level otr_log_get_level(void);
  * On error the old sink stays. */
 otr_code otr_log_open(const char *path, otr_err *err) OTR_MUST_CHECK;
 void otr_log_close(void);
+/* Is it the log file that is open now? */
+bool otr_log_goes_to(uint64_t dev, uint64_t ino);
 
 /* Key and value strings, ended by NULL. A NULL value prints as "". */
 void otr_log(otr_log_level level, const char *msg, ...) OTR_SENTINEL;

@@ -196,6 +196,7 @@ static otr_code encode_metrics(const void *payload, otr_buf *out, otr_err *err)
     otr_jw_bool(&w, "logs_ok", event->logs_ok);
     write_responses(&w, event);
     otr_jw_u64(&w, "log_lines", event->log_lines);
+    otr_jw_u64(&w, "log_unparsed", event->log_unparsed);
     otr_jw_obj_end(&w);
     return otr_jw_end(&w);
 }

@@ -66,7 +66,7 @@ typedef struct otr_health_event {
  * JSON:
  * {"id","interval_ms","status_ok","status_error","active","reading","writing","waiting","accepted",
  * "handled","requests","requests_delta","requests_per_second","logs_ok",
- * "responses":{"1xx",…,"5xx"},"log_lines"} */
+ * "responses":{"1xx",…,"5xx"},"log_lines","log_unparsed"} */
 typedef struct otr_metrics_event {
     char id[OTR_NGINX_ID_BYTES];
     uint64_t interval_ns; /* since the previous sample; 0 for the first */
@@ -78,9 +78,10 @@ typedef struct otr_metrics_event {
     uint64_t accepted, handled, requests;       /* counters */
     uint64_t requests_delta;                    /* since the previous sample */
     double requests_per_second;
-    bool logs_ok;          /* an access log is read; the next two are 0 otherwise */
+    bool logs_ok;          /* an access log is read; the next three are 0 otherwise */
     uint64_t responses[5]; /* access-log lines 1xx … 5xx since the previous sample */
     uint64_t log_lines;    /* access-log lines since the previous sample, also unparsable ones */
+    uint64_t log_unparsed; /* of log_lines: their status is not beyond doubt */
 } otr_metrics_event;
 
 /* JSON: {"file","generation"} */
