@@ -98,6 +98,7 @@
 #define OTR_LIMIT_METRIC_OUTPUT_BYTES (32U * OTR_MIB)
 
 /* the process */
+#define OTR_LIMIT_LOG_BYTES (256U * 1024U) /* lines that wait for one output of the log */
 #define OTR_LIMIT_FDS 524288 /* the soft limit of descriptors is raised to the hard one or this */
 
 /* HTTP server and admin API */
