@@ -132,7 +132,9 @@ static void change_file(otr_log_writer *w)
     }
     w->fd = w->next_fd;
     w->next_fd = -1;
-    w->changed = w->torn = w->inside = w->told_vain = false;
+    /* Opened again, it may end in half a line of ours. */
+    w->torn = (w->torn || w->inside) && lseek(w->fd, 0, SEEK_END) > 0;
+    w->changed = w->inside = w->told_vain = false;
     w->sys = 0;
 }
 

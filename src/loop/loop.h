@@ -113,5 +113,7 @@ typedef struct otr_child_spec {
 otr_code otr_child_start(otr_loop *loop, const otr_child_spec *spec, otr_child **ret, otr_err *err)
     OTR_MUST_CHECK;
 void otr_child_free(otr_child *child);
+/* The soft limit of descriptors that children get; 0: that of this process. */
+void otr_loop_child_files(otr_loop *loop, uint64_t limit);
 
 #endif
