@@ -178,10 +178,20 @@ static otr_code take_config(otr_daemon *d, otr_config *fresh, otr_err *err)
     d->cfg = fresh;
     d->services.config = fresh;
     d->services.config_generation++;
+    otr_problem_clear(d->services.problems, "", "configuration");
     otr_log_info("config reloaded", "file", otr_config_file(fresh), "generation",
                  OTR_U64(d->services.config_generation));
     publish_reloaded(d);
     return OTR_OK;
+}
+
+/* Said until a reload works: what is on disk is not what the agent does. */
+static void refuse_reload(otr_daemon *d, const otr_err *err)
+{
+    otr_log_error("config reload failed, keeping old config", "err", err->msg);
+    otr_problem_set(d->services.problems, "", "configuration",
+                    "the new configuration was refused and the one before is in force: %s",
+                    err->msg);
 }
 
 static void on_hangup(void *arg);
@@ -202,7 +212,7 @@ static void on_verdict(void *arg, const otr_hook_result *result)
     }
     if (rc != OTR_OK) {
         otr_config_unref(fresh);
-        otr_log_error("config reload failed, keeping old config", "err", err.msg);
+        refuse_reload(d, &err);
     }
     otr_reload_done_fn *done = d->fresh.done;
     d->fresh.done = NULL;
@@ -273,8 +283,7 @@ static otr_code reload(void *arg, otr_reload_done_fn *done, void *done_arg, otr_
     rc = rc == OTR_OK ? ask_plugins(d, fresh, err) : rc;
     if (rc != OTR_OK) {
         otr_config_unref(fresh);
-        otr_log_error("config reload failed, keeping old config", "err",
-                      err != NULL ? err->msg : "");
+        refuse_reload(d, err);
         return rc;
     }
     d->fresh.cfg = fresh;
