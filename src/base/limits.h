@@ -102,14 +102,21 @@
 #define OTR_LIMIT_METRIC_NAME_BYTES   256
 #define OTR_LIMIT_METRIC_OUTPUT_BYTES (32U * OTR_MIB)
 
+/* the process */
+#define OTR_LIMIT_LOG_BYTES (256U * 1024U) /* lines that wait for one output of the log */
+#define OTR_LIMIT_FDS 524288 /* the soft limit of descriptors is raised to the hard one or this */
+
 /* HTTP server and admin API */
-#define OTR_LIMIT_HTTP_CONNECTIONS  256
+#define OTR_LIMIT_HTTP_CONNECTIONS  256 /* of one listener */
 #define OTR_LIMIT_HTTP_BODY_BYTES   OTR_MIB
 #define OTR_LIMIT_HTTP_REPLY_BYTES  (32U * OTR_MIB)
 #define OTR_LIMIT_HTTP_ROUTES       256
 #define OTR_LIMIT_HTTP_STREAMS      64             /* live event streams of one listener */
 #define OTR_LIMIT_HTTP_STREAM_BYTES (256U * 1024U) /* what may wait for one slow reader */
-#define OTR_LIMIT_HTTP_IDLE_S       15             /* a silent connection is closed */
+#define OTR_LIMIT_HTTP_UNREAD_BYTES (64U * OTR_MIB) /* all answers that wait for their readers */
+#define OTR_LIMIT_HTTP_IDLE_MS      15000 /* a kept connection without a new request is closed */
+#define OTR_LIMIT_HTTP_REQUEST_MS   10000 /* for header and body of one request, all together */
+#define OTR_LIMIT_HTTP_TAKE_MS      30000 /* for the peer to take one answer */
 #define OTR_LIMIT_EVENTS_KEPT       256
 #define OTR_LIMIT_EVENT_BYTES       (16U * 1024U) /* a larger event is kept without its data */
 #define OTR_LIMIT_REASONS           500           /* of one status answer; more are counted */

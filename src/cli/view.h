@@ -18,8 +18,8 @@ typedef struct otr_view {
     const char *command; /* "status": for messages */
     const char *usage;   /* printed by --help and after a wrong option */
     bool events;         /* takes --follow, --topic and --last */
-    bool asks;           /* takes --input and --deadline */
-    bool json, follow;
+    bool asks;           /* takes --input, --deadline and --allow-none */
+    bool json, follow, allow_none;
     /* as given, or NULL */
     const char *socket, *config_file, *topic, *last, *input, *deadline;
     otr_buf socket_path; /* what is asked */

@@ -249,6 +249,7 @@ void otr_admin_write_config(otr_jw *w, const otr_admin *a)
     otr_jw_str(w, "file", s->config != NULL ? otr_config_file(s->config) : "");
     otr_jw_u64(w, "generation", s->config_generation);
     otr_admin_write_time(w, "reloaded", a->reloaded_ns);
+    otr_jw_str(w, "waits_for_restart", s->waiting);
     otr_jw_obj_end(w);
 }
 
