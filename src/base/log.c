@@ -114,9 +114,11 @@ void otr_log_health_read(otr_log_health *ret_screen, otr_log_health *ret_file)
 bool otr_log_goes_to(uint64_t dev, uint64_t ino)
 {
     struct stat st;
-    pthread_mutex_lock(&sink.lock);
-    bool is = sink.fd >= 0 && fstat(sink.fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
-    pthread_mutex_unlock(&sink.lock);
+    otr_log_writer *w = &sink.file;
+    pthread_mutex_lock(&w->lock);
+    int fd = w->changed ? w->next_fd : w->fd;
+    bool is = fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+    pthread_mutex_unlock(&w->lock);
     return is;
 }
 

@@ -82,21 +82,36 @@ static const char *kind_of(const char *name, char out[KIND_BYTES])
     return out;
 }
 
+/* "/var/log/a.log" of the above, unless the text says it; else "". */
+static const char *unsaid(const otr_problem *problem)
+{
+    const char *blank = strchr(problem->name, ' ');
+    return blank == NULL || strstr(problem->text, blank + 1) != NULL ? "" : blank + 1;
+}
+
+static void add_problem(const walk *to, const otr_problem *problem)
+{
+    char kind[KIND_BYTES];
+    const otr_admin_reason what = { .kind = kind_of(problem->name, kind),
+                                    .who = problem->who,
+                                    .since_ns = problem->since_ns };
+    const char *name = problem->who[0] != '\0' ? unsaid(problem) : "";
+    const char *colon = name[0] != '\0' ? ": " : "";
+    if (problem->who[0] == '\0') {
+        add(to, &what, "%s", problem->text);
+    } else {
+        add(to, &what, "NGINX of %s: %s%s%s", config_of(to->a, problem->who), name, colon,
+            problem->text);
+    }
+}
+
 static void add_problems(const walk *to)
 {
     size_t n;
-    char kind[KIND_BYTES];
     const otr_problems *problems = to->a->services->problems;
     const otr_problem *list = otr_problems_list(problems, &n);
     for (size_t i = 0; i < n; i++) {
-        const otr_admin_reason what = { .kind = kind_of(list[i].name, kind),
-                                        .who = list[i].who,
-                                        .since_ns = list[i].since_ns };
-        if (list[i].who[0] == '\0') {
-            add(to, &what, "%s", list[i].text);
-        } else {
-            add(to, &what, "NGINX of %s: %s", config_of(to->a, list[i].who), list[i].text);
-        }
+        add_problem(to, &list[i]);
     }
     if (otr_problems_missing(problems) > 0) {
         const otr_admin_reason what = { .kind = "more", .who = "" };

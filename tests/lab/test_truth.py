@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 
@@ -254,3 +255,49 @@ def test_json_of_status_is_what_the_api_says(lab):
     assert code == 1 and status["state"] == "degraded"
     assert status["problems"][0] == {"kind": "no_nginx", "instance": None, "since": None, "text": "no running NGINX was found"}
     assert status["reasons_more"] == 0
+
+
+def test_an_unreadable_log_is_a_reason_and_gives_no_zeros(lab):
+    """The agent of another user than root: it sees the processes, but may not read the log."""
+    log = lab.put("a.log", "", 0o600)
+    server = lab.nginx(SITE.format(log=log))
+    agent = lab.agent(user=NOBODY)
+    agent.wait_instance(server.pid, lambda i: i["metrics"])
+    text = wait_reason(agent, str(log))
+    assert "denied" in text
+    agent.samples(2)
+    get("/")
+    agent.samples(2)
+    assert agent.series("nginx_http_response_count_responses") == {}
+    assert agent.series("nginx_http_responses_total") == {}
+    assert agent.cli("status")[0] == 1
+    log.chmod(0o644)
+    until(lambda: not any(str(log) in r for r in reasons(agent)), lambda: reasons(agent))
+    until(lambda: agent.series("nginx_http_responses_total"))
+
+
+def test_a_taken_port_is_a_reason_until_it_is_free(lab):
+    site(lab)
+    with socket.socket() as squatter:
+        squatter.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        squatter.bind(("127.0.0.1", 9180))
+        squatter.listen()
+        agent = lab.agent()
+        code, text = until(lambda: (found := agent.cli("status"))[1].count("9180") and found)
+        assert code == 1 and "degraded" in text
+        status = json.loads(agent.cli("status", "--json")[1])
+        assert any("9180" in p["text"] and p["instance"] is None for p in status["problems"]), status["problems"]
+    until(lambda: agent.http("/metrics")[0] == 200)
+    until(lambda: not any("9180" in r for r in reasons(agent)), lambda: reasons(agent))
+
+
+def test_lines_that_cannot_be_understood_are_a_reason(lab):
+    """The file is written by something else than the format says."""
+    log = lab.dir / "a.log"
+    lab.nginx(SITE.format(log=log))
+    agent = lab.agent()
+    agent.samples(1)
+    with open(log, "a") as f:
+        f.write("this is no line of a log\n" * 50)
+    wait_reason(agent, str(log))
+    assert one(agent, "outrider_problems") >= 1
