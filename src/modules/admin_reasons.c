@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "modules/admin.h"
 
 enum { REASON_BYTES = 1024, KIND_BYTES = 32, KINDS_MOST = 64 };
