@@ -104,15 +104,15 @@
 
 /* the process */
 #define OTR_LIMIT_LOG_BYTES (256U * 1024U) /* lines that wait for one output of the log */
-#define OTR_LIMIT_FDS 524288 /* the soft limit of descriptors is raised to the hard one or this */
+#define OTR_LIMIT_FDS       524288 /* the soft limit of descriptors is raised to the hard one or this */
 
 /* HTTP server and admin API */
 #define OTR_LIMIT_HTTP_CONNECTIONS  256 /* of one listener */
 #define OTR_LIMIT_HTTP_BODY_BYTES   OTR_MIB
 #define OTR_LIMIT_HTTP_REPLY_BYTES  (32U * OTR_MIB)
 #define OTR_LIMIT_HTTP_ROUTES       256
-#define OTR_LIMIT_HTTP_STREAMS      64             /* live event streams of one listener */
-#define OTR_LIMIT_HTTP_STREAM_BYTES (256U * 1024U) /* what may wait for one slow reader */
+#define OTR_LIMIT_HTTP_STREAMS      64              /* live event streams of one listener */
+#define OTR_LIMIT_HTTP_STREAM_BYTES (256U * 1024U)  /* what may wait for one slow reader */
 #define OTR_LIMIT_HTTP_UNREAD_BYTES (64U * OTR_MIB) /* all answers that wait for their readers */
 #define OTR_LIMIT_HTTP_IDLE_MS      15000 /* a kept connection without a new request is closed */
 #define OTR_LIMIT_HTTP_REQUEST_MS   10000 /* for header and body of one request, all together */
@@ -120,6 +120,7 @@
 #define OTR_LIMIT_EVENTS_KEPT       256
 #define OTR_LIMIT_EVENT_BYTES       (16U * 1024U) /* a larger event is kept without its data */
 #define OTR_LIMIT_REASONS           500           /* of one status answer; more are counted */
+#define OTR_LIMIT_PROBLEMS_MISSED   16384         /* that are counted when there is no room */
 #define OTR_LIMIT_PROBLEMS          256           /* that status shows at a time */
 #define OTR_LIMIT_INSTANCE_SAMPLES  120           /* history that the status page draws */
 

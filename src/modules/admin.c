@@ -6,7 +6,7 @@
 
 enum { FIRST_SAMPLES = 15 };
 
-static const char instances_problem[] = "instances";
+static const char instances_problem[] = "instances shown";
 
 /* ---- instances ---- */
 

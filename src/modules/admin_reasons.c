@@ -45,6 +45,10 @@ static void add_instance(const walk *to, const otr_admin_instance *i)
     for (size_t n = 0; n < nginx->n_remarks; n++) {
         add(to, &what, "NGINX of %s: %s", nginx->config, nginx->remarks[n]);
     }
+    if (nginx->n_remarks >= OTR_LIMIT_NGINX_REMARKS) {
+        add(to, &what, "NGINX of %s: only the first %d of such remarks are kept", nginx->config,
+            OTR_LIMIT_NGINX_REMARKS);
+    }
     const otr_health_event *health = i->health != NULL ? i->health->payload : NULL;
     if (health != NULL && health->status != OTR_HEALTH_HEALTHY) {
         bool why = health->description[0] != '\0';

@@ -215,6 +215,9 @@ static void look_at_workers(otr_health_check *check, const otr_nginx_instance *i
         list = i->workers; /* unknown to this kernel: as last counted */
         n = i->n_workers;
     }
+    if (n == 0 && i->n_workers == 1 && i->workers[0] == i->pid) {
+        return; /* master_process off: it serves alone */
+    }
     count_children(check, list, n, now_ns, &t);
     prune_stuck(check, list, n);
     if (n == 0) {

@@ -70,6 +70,9 @@ def test_what_was_sent_is_what_the_metrics_say(nginx, agents):
     wanted = {k: before.get(k, 0) + n for k, n in {"2xx": 50, "4xx": 30, "5xx": 20}.items()}
     wait_for(lambda: responses(agent, seen["id"]) == wanted, lambda: f"{responses(agent, seen['id'])}, not {wanted}")
     wait_for(lambda: series(agent, "nginx_http_requests_total", seen["id"])[""] - first >= 100, "requests are counted")
+    later = len(agent.events("nginx.metrics.sampled")) + 3
+    wait_for(lambda: len(agent.events("nginx.metrics.sampled")) >= later, "samples without requests")
+    assert responses(agent, seen["id"]) == wanted, "who looks later sees the same"
     # Each look at stub_status is a request, too.
     looks = len(agent.events("nginx.metrics.sampled")) - samples + 2
     assert series(agent, "nginx_http_requests_total", seen["id"])[""] - first <= 100 + looks
