@@ -41,6 +41,13 @@ static const otr_family response_count = {
     .kind = OTR_METRIC_GAUGE,
     .labels = range_labels,
 };
+static const otr_family responses_total = {
+    .name = "nginx.http.responses",
+    .unit = "responses",
+    .help = "The total number of responses that access logs tell of, by status range.",
+    .kind = OTR_METRIC_COUNTER,
+    .labels = range_labels,
+};
 
 /* In the order of otr_nginx_series.status. */
 static const struct {
@@ -111,17 +118,27 @@ otr_code otr_nginx_series_set_status(otr_nginx_series *s, otr_registry *reg,
     return OTR_OK;
 }
 
+void otr_nginx_series_count_responses(otr_nginx_series *s, const otr_metrics_event *event)
+{
+    for (size_t i = 0; i < OTR_NGINX_LOG_SERIES; i++) {
+        s->total_responses[i] += event->responses[i];
+    }
+}
+
 otr_code otr_nginx_series_set_responses(otr_nginx_series *s, otr_registry *reg,
                                         const otr_metrics_event *event, const char *type,
                                         otr_err *err)
 {
     for (size_t i = 0; i < OTR_NGINX_LOG_SERIES; i++) {
         const char *const labels[] = { ranges[i], event->id, type, NULL };
-        otr_code rc = make(reg, &response_count, labels, &s->responses[i], err);
+        otr_series **last = &s->responses[i], **total = &s->responses[OTR_NGINX_LOG_SERIES + i];
+        otr_code rc = make(reg, &response_count, labels, last, err);
+        rc = rc == OTR_OK ? make(reg, &responses_total, labels, total, err) : rc;
         if (rc != OTR_OK) {
             return rc;
         }
-        otr_series_set(s->responses[i], (double)event->responses[i]);
+        otr_series_set(*last, (double)event->responses[i]);
+        otr_series_set(*total, (double)s->total_responses[i]);
     }
     return OTR_OK;
 }
@@ -141,5 +158,5 @@ void otr_nginx_series_drop_status(otr_nginx_series *s)
 
 void otr_nginx_series_drop_responses(otr_nginx_series *s)
 {
-    drop(s->responses, OTR_NGINX_LOG_SERIES);
+    drop(s->responses, OTR_COUNT(s->responses));
 }

@@ -24,7 +24,9 @@ enum { OTR_NGINX_STATUS_SERIES = 8, OTR_NGINX_LOG_SERIES = 5 };
 typedef struct otr_nginx_series { /* zeroed at start */
     otr_nginx_total accepted, handled, requests;
     otr_series *status[OTR_NGINX_STATUS_SERIES];
-    otr_series *responses[OTR_NGINX_LOG_SERIES];
+    uint64_t
+        total_responses[OTR_NGINX_LOG_SERIES]; /* by class of status, as far as logs were read */
+    otr_series *responses[2 * OTR_NGINX_LOG_SERIES]; /* the last sample, then the totals */
 } otr_nginx_series;
 
 /* A new life: NGINX was started anew and counts from 0. */
@@ -32,6 +34,10 @@ void otr_nginx_series_restart(otr_nginx_series *s);
 
 /* Requests since the last call: a counter that went back counts from 0. */
 uint64_t otr_nginx_series_count(otr_nginx_series *s, const otr_stub_status *status);
+
+/* Adds the responses of one sample to the totals, which never go back: whoever looks less often
+ * than samples are taken misses none. */
+void otr_nginx_series_count_responses(otr_nginx_series *s, const otr_metrics_event *event);
 
 /* Publishes the status of `event`'s instance; `type` is "nginx" or "nginxplus". */
 otr_code otr_nginx_series_set_status(otr_nginx_series *s, otr_registry *reg,

@@ -9,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    otr_nginx_config_spec spec = { .root = "",
+    static const otr_root host_root = { .path = "" };
+    otr_nginx_config_spec spec = { .root = &host_root,
                                    .config = "nginx.conf",
                                    .prefix = "/usr/share/nginx",
                                    .error_log = "logs/error.log",

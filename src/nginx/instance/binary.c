@@ -167,7 +167,7 @@ otr_code otr_binary_read(const char *proc_root, const otr_master *m, otr_binary 
     (void)snprintf(exe, sizeof(exe), "%s/%d/exe", proc_root, (int)m->pid);
     int fd = open(exe, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        otr_code rc = otr_root_open(m->root, m->binary, O_RDONLY, &fd, err);
+        otr_code rc = otr_root_open_file(&(otr_root){ .path = m->root }, m->binary, &fd, NULL, err);
         if (rc != OTR_OK) {
             return rc;
         }

@@ -406,9 +406,10 @@ static otr_code finish(scan *s, const char *error, otr_err *err)
     if (rc == OTR_OK) {
         rc = resolve_formats(s, err);
     }
-    return rc == OTR_OK ? otr_scan_status_urls(&s->servers, s->spec->root, &s->config->status_urls,
-                                               &s->config->n_status_urls, err)
-                        : rc;
+    return rc == OTR_OK
+               ? otr_scan_status_urls(&s->servers, s->spec->root->path, &s->config->status_urls,
+                                      &s->config->n_status_urls, err)
+               : rc;
 }
 
 static void deinit_scan(scan *s)

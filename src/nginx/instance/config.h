@@ -25,7 +25,7 @@ typedef struct otr_nginx_config {
 } otr_nginx_config;
 
 typedef struct otr_nginx_config_spec {
-    const char *root;       /* as in files.h */
+    const otr_root *root;
     const char *config;     /* absolute path of nginx.conf */
     const char *prefix;     /* absolute; logs are relative to it */
     const char *error_log;  /* compiled in or given by -e; may be relative or "stderr" */

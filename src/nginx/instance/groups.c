@@ -131,7 +131,7 @@ static otr_code join(const char *dir, const char *path, char **ret, otr_err *err
 static bool exists(const char *root, const char *path)
 {
     int fd;
-    if (otr_root_open(root, path, O_PATH, &fd, NULL) != OTR_OK) {
+    if (otr_root_open(&(otr_root){ .path = root }, path, O_PATH, &fd, NULL) != OTR_OK) {
         return false;
     }
     close(fd);
@@ -167,7 +167,8 @@ static otr_code complete_config(group *g, otr_err *err)
     otr_paths paths = { 0 };
     otr_code rc = otr_buf_addf(&pattern, err, "%s*", g->config);
     if (rc == OTR_OK) {
-        rc = otr_root_glob(root, otr_buf_text(&pattern), OTR_LIMIT_NGINX_CONFIG_FILES, &paths, err);
+        otr_glob glob = { .pattern = otr_buf_text(&pattern), .max = OTR_LIMIT_NGINX_CONFIG_FILES };
+        rc = otr_root_glob(&(otr_root){ .path = root }, &glob, &paths, err);
     }
     char **one = rc == OTR_OK ? the_one(&paths) : NULL;
     if (one != NULL) {

@@ -11,12 +11,31 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "nginx/root.h"
 
 #define OTR_NGINX_ID_BYTES 37 /* a UUID and a NUL */
 
-typedef struct otr_nginx_log { /* an access log that can be read as a file */
+/* One kind of lines in an access log. */
+typedef struct otr_nginx_log_format {
+    char *text; /* as in log/format.h; NULL: "combined"; "": not known, only lines can be counted */
+    bool spare; /* its statuses do not count: other lines stand for the same requests */
+    unsigned repeats; /* lines that one request makes; 0 as 1 */
+} otr_nginx_log_format;
+
+/* An access log that may be read as a file (whether it is one shows when it is opened).
+ *
+ * NGINX writes a request to every access_log of the level (http, server, location) that applies to
+ * it. Of each level one log is chosen that stands for its requests: all of them (no `if=`), with a
+ * status, and as few as possible in lines of two chosen ones. The formats of all others are spare:
+ * they are followed, their lines counted, their statuses are not added to those that count. */
+typedef struct otr_nginx_log {
     char *path;
-    char *format; /* text of its log_format; NULL: "combined" */
+    char *format; /* text of its first log_format; NULL: "combined" */
+    otr_nginx_log_format
+        *formats;     /* each one that lines of it may have, the first one first; a line
+                         is of the first that fits, counted ones before spare ones */
+    size_t n_formats; /* 0: as if only `format` were in it, and not spare */
+    bool conditional; /* counted, but `if=` leaves out some of the requests */
 } otr_nginx_log;
 
 typedef struct otr_nginx_instance {
@@ -41,9 +60,11 @@ typedef struct otr_nginx_instance {
     size_t n_status_urls;
     otr_nginx_log *access_logs;
     size_t n_access_logs;
-    char *root;         /* "" or "/proc/<pid>/root": a container, where the paths above hold */
-    char *config_error; /* "" or why the configuration could not be read (file:line) */
-    char **remarks;     /* what the agent could not know or do about it, sentences for people */
+    char *root;          /* "" or "/proc/<pid>/root": a container, where the paths above hold */
+    otr_root *reach;     /* how the files above are opened; NULL: as {.path = root} */
+    char *config_error;  /* "" or why the configuration could not be read (file:line) */
+    bool config_changed; /* files of it are not as they were when NGINX loaded them */
+    char **remarks;      /* what the agent could not know or do about it, sentences for people */
     size_t n_remarks;
 } otr_nginx_instance;
 

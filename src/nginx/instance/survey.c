@@ -153,8 +153,9 @@ static bool must_read(const otr_survey *s, const record *was, const group *g, co
 static otr_code read_config(const group *g, record *r, otr_err *err)
 {
     const otr_master *m = g->leader;
+    otr_root root = { .path = m->root };
     otr_nginx_config_spec spec = {
-        .root = m->root,
+        .root = &root,
         .config = g->config,
         .prefix = g->prefix,
         .error_log = m->error_log_arg[0] != '\0' ? m->error_log_arg : g->binary->error_log,

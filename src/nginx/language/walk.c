@@ -13,7 +13,7 @@ typedef struct frame { /* one file being read; the stack is the chain of include
 } frame;
 
 typedef struct walker {
-    const char *root;
+    const otr_root *root;
     const char *dir; /* of the main file; NULL: includes are not followed */
     const otr_visitor *visitor;
     unsigned blocks;  /* open ones, in all files */
@@ -70,9 +70,9 @@ static otr_code include_paths(walker *w, const char *pattern, otr_paths *out, ot
     otr_buf_init(&path, OTR_NGINX_PATH_BYTES);
     otr_code rc = otr_path_join(w->dir, pattern, &path, err);
     if (rc == OTR_OK) {
+        otr_glob glob = { .pattern = otr_buf_text(&path), .max = OTR_LIMIT_NGINX_CONFIG_FILES };
         rc = otr_is_glob(pattern)
-                 ? otr_root_glob(w->root, otr_buf_text(&path), OTR_LIMIT_NGINX_CONFIG_FILES, out,
-                                 err)
+                 ? otr_root_glob(w->root, &glob, out, err)
                  : otr_paths_add(out, otr_buf_text(&path), OTR_LIMIT_NGINX_CONFIG_FILES, err);
     }
     otr_buf_deinit(&path);
@@ -263,7 +263,7 @@ static otr_code walk_file(walker *w, frame *f, otr_bytes text, otr_err *err)
     return rc;
 }
 
-static void init_walker(walker *w, const char *root, const otr_visitor *visitor)
+static void init_walker(walker *w, const otr_root *root, const otr_visitor *visitor)
 {
     *w = (walker){ .root = root, .visitor = visitor };
     otr_buf_init(&w->words, 2 * OTR_LIMIT_NGINX_CONFIG_BYTES);
@@ -276,7 +276,7 @@ static void deinit_walker(walker *w)
     otr_buf_deinit(&w->pointers);
 }
 
-otr_code otr_nginx_walk(const char *root, const char *config, const otr_visitor *visitor,
+otr_code otr_nginx_walk(const otr_root *root, const char *config, const otr_visitor *visitor,
                         otr_walk_stats *ret, otr_err *err)
 {
     walker w;
@@ -307,7 +307,7 @@ otr_code otr_nginx_walk_text(otr_bytes text, const char *name, const otr_visitor
                              otr_err *err)
 {
     walker w;
-    init_walker(&w, "", visitor);
+    init_walker(&w, NULL, visitor);
     frame f = { .file = name };
     otr_code rc = walk_file(&w, &f, text, err);
     deinit_walker(&w);

@@ -15,6 +15,7 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "nginx/root.h"
 
 typedef struct otr_directive { /* borrowed until the callback returns */
     const char *name;
@@ -36,8 +37,8 @@ typedef struct otr_walk_stats {
     size_t files, bytes, directives;
 } otr_walk_stats;
 
-/* `root` as in files.h; `config` absolute. `ret` (may be NULL) is written in any case. */
-otr_code otr_nginx_walk(const char *root, const char *config, const otr_visitor *visitor,
+/* `config` absolute. `ret` (may be NULL) is written in any case. */
+otr_code otr_nginx_walk(const otr_root *root, const char *config, const otr_visitor *visitor,
                         otr_walk_stats *ret, otr_err *err) OTR_MUST_CHECK;
 
 /* The same over text in memory; an include is then shown and not followed. */

@@ -1,6 +1,8 @@
 #include "nginx/instance/config.h"
 #include "unit/nginx/tree.h"
 
+static const otr_root host_root = { .path = "" };
+
 static void config_freep(otr_nginx_config **slot)
 {
     otr_nginx_config_free(*slot);
@@ -8,7 +10,7 @@ static void config_freep(otr_nginx_config **slot)
 
 static otr_nginx_config *read_text(const char *text)
 {
-    otr_nginx_config_spec spec = { .root = "",
+    otr_nginx_config_spec spec = { .root = &host_root,
                                    .config = "nginx.conf",
                                    .prefix = "/usr/share/nginx",
                                    .error_log = "/var/log/nginx/error.log",
@@ -46,7 +48,9 @@ T(broken_configuration_keeps_what_came_before_the_error)
 
 T(missing_file_is_reported_as_the_error)
 {
-    otr_nginx_config_spec spec = { .root = "", .config = "/nonexistent/nginx.conf", .prefix = "/" };
+    otr_nginx_config_spec spec = { .root = &host_root,
+                                   .config = "/nonexistent/nginx.conf",
+                                   .prefix = "/" };
     OTR_CLEANUP(config_freep) otr_nginx_config *c = NULL;
     otr_err err;
     REQUIRE_OK(otr_nginx_config_read(&spec, &c, &err), err);
@@ -153,7 +157,8 @@ T(foreign_root_holds_every_path)
     REQUIRE(symlink("/data/real.conf", tree_path(&dir, "etc/nginx/link.conf")) == 0);
     char url[256];
     snprintf(url, sizeof(url), "unix:%s/run/s:/s", dir.dir);
-    otr_nginx_config_spec spec = { .root = dir.dir,
+    otr_root root = { .path = dir.dir };
+    otr_nginx_config_spec spec = { .root = &root,
                                    .config = "/etc/nginx/nginx.conf",
                                    .prefix = "/" };
     OTR_CLEANUP(config_freep) otr_nginx_config *c = NULL;

@@ -35,7 +35,7 @@ static otr_code walk(trace *t, const char *file, otr_err *err)
 {
     otr_buf_init(&t->out, 65536);
     otr_visitor v = { enter, leave, t };
-    return otr_nginx_walk("", file, &v, NULL, err);
+    return otr_nginx_walk(&(otr_root){ .path = "" }, file, &v, NULL, err);
 }
 
 static void check_error(const char *text, const char *expected)
@@ -136,7 +136,7 @@ T(folder_and_fifo_in_the_place_of_a_file_are_refused)
     OTR_CLEANUP(trace_deinit) trace t = { 0 };
     otr_err err = { 0 };
     CHECK_INT(walk(&t, tree_path(&dir, "nginx.conf"), &err), OTR_EINVAL);
-    CHECK_HAS(err.msg, "pipe is not a regular file");
+    CHECK_HAS(err.msg, "pipe is a FIFO, not a regular file");
 }
 
 T(includes_are_followed_in_place_and_sorted)
