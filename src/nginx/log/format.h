@@ -58,7 +58,7 @@ size_t otr_log_formats_scan(const otr_log_formats *formats, otr_bytes data, otr_
 /* A line that comes in pieces, of any length. */
 typedef struct otr_log_line otr_log_line;
 
-otr_code otr_log_line_new(otr_log_formats *formats, otr_log_line **ret, otr_err *err)
+otr_code otr_log_line_new(const otr_log_formats *formats, otr_log_line **ret, otr_err *err)
     OTR_MUST_CHECK;
 void otr_log_line_free(otr_log_line *line);                  /* NULL is fine */
 void otr_log_line_feed(otr_log_line *line, otr_bytes piece); /* without the line end */
