@@ -47,6 +47,7 @@ typedef struct state {
     otr_timer *timer;
     uint64_t interval_ms, timeout_ms;
     exclusions *excluded;
+    bool off; /* the feature is switched off: nothing is asked, nothing read */
     target *targets[TARGETS_MOST];
     size_t n;
     bool reading, read_again;
@@ -204,7 +205,7 @@ static void read_logs(otr_plugin *p)
 /* read_logs() follows, once for all that are sampled now. */
 static void begin_sample(state *s, target *t)
 {
-    if (t->msg == NULL || t->sampling) {
+    if (s->off || t->msg == NULL || t->sampling) {
         return;
     }
     t->sampling = true;
@@ -236,6 +237,9 @@ static void on_timer(void *arg)
 
 static bool is_excluded(const state *s, const char *path)
 {
+    if (s->off) {
+        return true;
+    }
     for (size_t i = 0; i < s->excluded->n; i++) {
         if (regexec(&s->excluded->patterns[i], path, 0, NULL, 0) == 0) {
             return true;
@@ -285,7 +289,7 @@ static otr_code set_logs(state *s, target *t, const otr_nginx_instance *now, otr
     for (size_t i = 0; i < now->n_access_logs; i++) {
         const otr_nginx_log *log = &now->access_logs[i];
         otr_err why;
-        if (is_excluded(s, log->path)) {
+        if (log->refused != NULL || is_excluded(s, log->path)) {
             continue;
         }
         logs[i] = take_same(t->logs, was, now, log);
@@ -485,6 +489,7 @@ static otr_code read_settings(state *s, const otr_config *cfg, otr_err *err)
     }
     free_exclusions(s->excluded);
     s->excluded = e;
+    s->off = !otr_config_feature(cfg, "metrics");
     uint64_t interval = otr_config_duration_ns(cfg, interval_key) / OTR_NS_PER_MS;
     uint64_t timeout = otr_config_duration_ns(cfg, timeout_key) / OTR_NS_PER_MS;
     s->interval_ms = interval > 0 ? interval : 1;
@@ -523,6 +528,9 @@ static otr_code reload(otr_plugin *p, const otr_config *cfg, otr_err *err)
         target *t = s->targets[i];
         if (t->msg != NULL && set_logs(s, t, instance_of(t), NULL) != OTR_OK) {
             otr_log_warn("access logs stay as they were", "instance", t->id);
+        }
+        if (s->off) {
+            otr_nginx_series_drop_status(&t->series);
         }
     }
     read_logs(p);

@@ -64,7 +64,7 @@ static void add_worker(host *h, int pid, int ppid)
 {
     fake_process p = { .pid = pid,
                        .ppid = ppid,
-                       .ticks = 500,
+                       .ticks = 4000000000U,
                        .comm = "nginx",
                        .title = "nginx: worker process",
                        .exe = h->exe,
