@@ -39,10 +39,10 @@ struct otr_inventory {
     uint64_t rescan_ms;
     char *status_url;
     otr_root *allowed; /* its `allowed` is the list */
-    otr_buf answer; /* of `-V`, until the survey is not running */
+    otr_buf answer;    /* of `-V`, until the survey is not running */
     bool answered, answer_ok;
     bool url_is_new, allowed_is_new, reread; /* taken over between two surveys */
-    bool pidfds;             /* proc_root is this system's own */
+    bool pidfds;                             /* proc_root is this system's own */
     bool started, running, freed, again;
     size_t quick; /* next of quick_ms */
     otr_err job_err;
