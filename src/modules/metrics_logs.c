@@ -152,7 +152,8 @@ otr_code otr_instance_logs_set(otr_instance_logs *logs, const otr_instance_logs_
     size_t hint = 0;
     for (size_t i = 0; i < now->n_access_logs; i++) {
         const otr_nginx_log *log = &now->access_logs[i];
-        if (is_excluded(spec->excluded, log->path)) {
+        if (log->refused != NULL || spec->excluded == NULL ||
+            is_excluded(spec->excluded, log->path)) {
             continue;
         }
         size_t at = keep ? find_same(logs, was, log, &hint) : logs->n;
