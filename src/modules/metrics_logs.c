@@ -222,7 +222,9 @@ static void say(const otr_instance_logs *logs, otr_instance_log *item, const cha
         item->told = otr_strdup(name);
     }
     if (item->told != NULL) { /* else at the next sample */
-        otr_problem_set(logs->problems, logs->id, item->told, "%s", text);
+        bool named = strstr(text, path) != NULL;
+        otr_problem_set(logs->problems, logs->id, item->told, "%s%s%s%s",
+                        named ? "" : "access log ", named ? "" : path, named ? "" : " ", text);
     }
 }
 
@@ -240,7 +242,7 @@ static void tell(const otr_instance_logs *logs, otr_instance_log *item, const ch
         say(logs, item, path, problem);
     } else if (has_doubtful_lines(item)) {
         (void)snprintf(text, sizeof(text),
-                       "of the last %llu lines %llu have no status that is beyond doubt: %llu do "
+                       "has lines in doubt: of the last %llu %llu have no certain status, %llu do "
                        "not fit the log_format, %llu can be read in two ways",
                        (unsigned long long)item->lines, (unsigned long long)item->unparsed,
                        (unsigned long long)(item->unparsed - item->ambiguous),

@@ -246,7 +246,7 @@ class Traffic(threading.Thread):
     """Requests, one connection after the other, until it is stopped."""
 
     def __init__(self, port=8101):
-        super().__init__()
+        super().__init__(daemon=True)
         self.port, self.sent, self.on = port, 0, True
         self.start()
 
@@ -317,6 +317,7 @@ def test_a_folder_that_is_replaced_is_followed(lab):
     server, agent = start(lab, f"access_log {folder}/a.log; server {{ listen 127.0.0.1:8101; location / {{ return 200 x; }} }}")
     before = settled(agent)
     for turn in range(3):
+        agent.samples(2)
         get("/")
         folder.rename(lab.dir / f"logs{turn}")
         folder.mkdir()
@@ -335,13 +336,14 @@ def test_what_cannot_be_read_is_a_reason_and_no_series_of_zeros(lab, kind):
     folder.mkdir()
     log = folder / "a.log"
     keep = None
-    if kind == "link to /dev/stdout":
-        log.symlink_to("/dev/stdout")
-    elif kind == "pipe":
+    if kind == "pipe":
         os.mkfifo(log)
         keep = os.open(log, os.O_RDWR)
     server = lab.nginx(f"access_log {log}; server {{ listen 127.0.0.1:8101; location / {{ return 200 x; }} }}")
-    if kind == "unreadable":
+    if kind == "link to /dev/stdout":
+        log.unlink()
+        log.symlink_to("/dev/stdout")
+    elif kind == "unreadable":
         log.chmod(0o640)
     elif kind == "unreadable folder":
         folder.chmod(0o700)
