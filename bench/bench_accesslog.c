@@ -12,8 +12,8 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "nginx/log/file.h"
 #include "nginx/log/format.h"
-#include "nginx/log/tail.h"
 
 enum { RUNS = 7, DEFAULT_MB = 64 };
 
@@ -61,12 +61,12 @@ static uint64_t fill(const shape *s, char *text, size_t cap, size_t *ret_n)
     return lines;
 }
 
-static uint64_t scan(const otr_log_format *f, const char *text, size_t n, otr_log_counts *c)
+static uint64_t scan(const otr_log_formats *f, const char *text, size_t n, otr_log_counts *c)
 {
     uint64_t begin = otr_now_ns();
     for (size_t at = 0; at < n;) {
-        size_t piece = n - at < OTR_LOG_TAIL_BYTES ? n - at : OTR_LOG_TAIL_BYTES;
-        at += otr_log_format_scan(f, (otr_bytes){ (const uint8_t *)text + at, piece }, c);
+        size_t piece = n - at < OTR_LOG_BUFFER_BYTES ? n - at : OTR_LOG_BUFFER_BYTES;
+        at += otr_log_formats_scan(f, (otr_bytes){ (const uint8_t *)text + at, piece }, c);
     }
     return otr_now_ns() - begin;
 }
@@ -75,9 +75,9 @@ static void run(const shape *s, char *text, size_t cap)
 {
     size_t n;
     uint64_t lines = fill(s, text, cap, &n), best = UINT64_MAX;
-    otr_log_format *f;
+    otr_log_formats *f;
     otr_err err;
-    if (otr_log_format_new(s->format, &f, &err) != OTR_OK) {
+    if (otr_log_formats_new(&(otr_log_format){ .text = s->format }, 1, &f, &err) != OTR_OK) {
         (void)fprintf(stderr, "bench_accesslog: %s\n", err.msg);
         exit(2);
     }
@@ -90,7 +90,7 @@ static void run(const shape *s, char *text, size_t cap)
         }
         best = took < best ? took : best;
     }
-    otr_log_format_free(f);
+    otr_log_formats_unref(f);
     printf("%-8s %6.2f GB/s %7.2f M lines/s %6.1f ns/line, %.0f bytes/line\n", s->name,
            (double)n / (double)best, (double)lines * 1e3 / (double)best,
            (double)best / (double)lines, (double)n / (double)lines);

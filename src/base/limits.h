@@ -83,10 +83,15 @@
 #define OTR_LIMIT_NGINX_INCLUDE_DEPTH 32
 #define OTR_LIMIT_NGINX_BLOCK_DEPTH   64
 #define OTR_LIMIT_NGINX_INSTANCES     64
-#define OTR_LIMIT_NGINX_V_BYTES       65536 /* output of `nginx -V` */
-#define OTR_LIMIT_NGINX_STATUS_BYTES  65536 /* body of stub_status */
-#define OTR_LIMIT_NGINX_LOG_LINE      65536
-#define OTR_LIMIT_NGINX_REMARKS       32 /* of one instance */
+#define OTR_LIMIT_NGINX_V_BYTES       65536  /* output of `nginx -V` */
+#define OTR_LIMIT_NGINX_STATUS_BYTES  65536  /* body of stub_status */
+#define OTR_LIMIT_NGINX_LOG_FORMATS   16     /* of one access log */
+#define OTR_LIMIT_NGINX_LOG_OLD       8      /* renamed files of one access log, still followed */
+#define OTR_LIMIT_NGINX_LOG_FOLDER    200000 /* names in a folder that are looked at */
+#define OTR_LIMIT_NGINX_LOG_SHARE     64     /* logs whose formats are compared with a new one's */
+#define OTR_LIMIT_NGINX_LOG_OPEN      4096   /* descriptors of all logs together … */
+#define OTR_LIMIT_NGINX_LOG_RESERVE   256    /* … and half of what RLIMIT_NOFILE has beyond these */
+#define OTR_LIMIT_NGINX_REMARKS       32     /* of one instance */
 
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048

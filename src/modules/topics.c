@@ -138,6 +138,7 @@ static otr_code encode_metrics(const void *payload, otr_buf *out, otr_err *err)
     otr_jw_f64(&w, "requests_per_second", event->requests_per_second);
     write_responses(&w, event);
     otr_jw_u64(&w, "log_lines", event->log_lines);
+    otr_jw_u64(&w, "log_unparsed", event->log_unparsed);
     otr_jw_obj_end(&w);
     return otr_jw_end(&w);
 }

@@ -61,7 +61,8 @@ typedef struct otr_health_event {
 /* One sample of one instance. Counters are since NGINX started (they restart with it).
  * JSON:
  * {"id","interval_ms","status_ok","active","reading","writing","waiting","accepted","handled",
- * "requests","requests_delta","requests_per_second","responses":{"1xx",…,"5xx"},"log_lines"} */
+ * "requests","requests_delta","requests_per_second","responses":{"1xx",…,"5xx"},"log_lines",
+ * "log_unparsed"} */
 typedef struct otr_metrics_event {
     char id[OTR_NGINX_ID_BYTES];
     uint64_t interval_ns; /* since the previous sample; 0 for the first */
@@ -72,6 +73,7 @@ typedef struct otr_metrics_event {
     double requests_per_second;
     uint64_t responses[5]; /* access-log lines 1xx … 5xx since the previous sample */
     uint64_t log_lines;    /* access-log lines since the previous sample, also unparsable ones */
+    uint64_t log_unparsed; /* of log_lines: their status is not beyond doubt */
 } otr_metrics_event;
 
 /* JSON: {"file","generation"} */

@@ -94,12 +94,14 @@ T(sample_is_encoded_with_its_responses)
                                 .requests_delta = 3,
                                 .requests_per_second = 2.5,
                                 .responses = { 1, 2, 3, 4, 5 },
-                                .log_lines = 16 };
+                                .log_lines = 16,
+                                .log_unparsed = 17 };
     check(&otr_topic_metrics_sampled, &event,
           "{\"id\":\"x\",\"interval_ms\":1500,\"status_ok\":true,\"active\":1,\"reading\":2,"
           "\"writing\":3,\"waiting\":4,\"accepted\":5,\"handled\":6,\"requests\":7,"
           "\"requests_delta\":3,\"requests_per_second\":2.5,"
-          "\"responses\":{\"1xx\":1,\"2xx\":2,\"3xx\":3,\"4xx\":4,\"5xx\":5},\"log_lines\":16}");
+          "\"responses\":{\"1xx\":1,\"2xx\":2,\"3xx\":3,\"4xx\":4,\"5xx\":5},\"log_lines\":16,"
+          "\"log_unparsed\":17}");
 }
 
 T(events_of_the_agent_are_encoded)
