@@ -6,7 +6,7 @@ const otr_key otr_agent_keys[] = {
       .type = OTR_KEY_STRINGS,
       .def = "/etc/nginx,/usr/local/etc/nginx,/usr/share/nginx/modules,/var/run/nginx,/var/log/"
              "nginx,/etc/app_protect",
-      .help = "Folders whose files may be read and written",
+      .help = "Folders in which files of NGINX may be read; not set: everywhere",
       .flags = OTR_KEY_FOLDERS },
     { .path = "auxiliary_command.auth.token",
       .type = OTR_KEY_STRING,
