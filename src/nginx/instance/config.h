@@ -9,6 +9,8 @@
 #ifndef OTR_NGINX_INSTANCE_CONFIG_H
 #define OTR_NGINX_INSTANCE_CONFIG_H
 
+#include <sys/types.h>
+
 #include "base/base.h"
 #include "base/err.h"
 #include "nginx/instance/instance.h"
@@ -30,6 +32,8 @@ typedef struct otr_nginx_config_spec {
     const char *prefix;     /* absolute; logs are relative to it */
     const char *error_log;  /* compiled in or given by -e; may be relative or "stderr" */
     const char *access_log; /* compiled in, used where the configuration names none */
+    uid_t uid;              /* of the master, with whose rights files are read */
+    gid_t gid;
 } otr_nginx_config_spec;
 
 /* Fails only when memory is out. */
