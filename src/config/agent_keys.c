@@ -372,6 +372,12 @@ const otr_key otr_agent_keys[] = {
       .type = OTR_KEY_DURATION,
       .def = "15s",
       .help = "How often metrics are collected" },
+    { .path = "outrider.nginx.strangers",
+      .type = OTR_KEY_STRING,
+      .def = "show",
+      .help = "NGINX of users who are neither root nor the agent's: show them, read with their "
+              "rights, or ignore them",
+      .choices = "show|ignore" },
     { .path = "outrider.shutdown_timeout",
       .type = OTR_KEY_DURATION,
       .def = "800ms",
