@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/frame.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "plugin/services/kv_store.h"
@@ -78,16 +79,14 @@ static otr_code kv_put(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, ot
 {
     (void)gate;
     (void)out;
-    size_t n = in.n >= 4 ? (size_t)in.p[0] | (size_t)in.p[1] << 8 | (size_t)in.p[2] << 16 |
-                               (size_t)in.p[3] << 24
-                         : 0;
-    if (in.n < 4 || n > in.n - 4) {
+    otr_bytes name;
+    if (!otr_frame_take(&in, &name)) {
         return otr_fail(err, OTR_EINVAL,
                         "kv.put: expected the key's length, the key and the value");
     }
     OTR_CLEANUP(otr_freep) char *key = NULL;
-    otr_code rc = key_of((otr_bytes){ in.p + 4, n }, &key, err);
-    return rc == OTR_OK ? otr_kv_set(own, key, (otr_bytes){ in.p + 4 + n, in.n - 4 - n }, err) : rc;
+    otr_code rc = key_of(name, &key, err);
+    return rc == OTR_OK ? otr_kv_set(own, key, in, err) : rc;
 }
 
 static otr_code kv_delete(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)

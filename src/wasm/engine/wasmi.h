@@ -21,7 +21,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
-#include "wasm/value/little_endian.h"
+#include "base/little_endian.h"
 
 typedef struct wi_engine {
     otr_engine base;

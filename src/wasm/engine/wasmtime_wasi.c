@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/little_endian.h"
 #include "wasm/engine/wasmtime.h"
-#include "wasm/value/little_endian.h"
 #include "wasm/wasi/files.h"
 
 enum {

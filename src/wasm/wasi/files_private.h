@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/limits.h"
-#include "wasm/value/little_endian.h"
+#include "base/little_endian.h"
 #include "wasm/wasi/files.h"
 
 enum { /* WASI's errno */
