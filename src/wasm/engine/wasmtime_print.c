@@ -8,8 +8,9 @@
 #include "base/limits.h"
 #include "base/little_endian.h"
 #include "wasm/engine/wasmtime.h"
+#include "wasm/wasi/errno.h"
 
-enum { WASI_OK = 0, WASI_BADF = 8, WASI_FAULT = 21, WASI_INVAL = 28, MOST_PIECES = 1024 };
+enum { MOST_PIECES = 1024 };
 enum { MOST_BYTES = OTR_LIMIT_WASI_PRINT_BYTES };
 
 static void give_line(wt_line *l)
