@@ -2,7 +2,8 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "base/json.h"
+#include "base/number.h"
+#include "base/utf8.h"
 #include "telemetry/names.h"
 #include "telemetry/store.h"
 
@@ -21,24 +22,7 @@ static const char *number(double value, char out[NUMBER_BYTES])
         (void)snprintf(out, NUMBER_BYTES, "%.0f", value);
         return out;
     }
-    for (int digits = 15; digits <= 17; digits++) {
-        double back = 0;
-        (void)snprintf(out, NUMBER_BYTES, "%.*g", digits, value);
-        if (sscanf(out, "%lf", &back) == 1 && back == value) {
-            break;
-        }
-    }
-    return out;
-}
-
-static size_t sequence(otr_bytes text)
-{
-    for (size_t n = 1; n <= 4 && n <= text.n; n++) {
-        if (otr_utf8_ok((otr_bytes){ text.p, n })) {
-            return n;
-        }
-    }
-    return 0;
+    return otr_f64_text(out, value);
 }
 
 /* Label values escape backslash, quote and line feed; help texts the first and the last. The
@@ -48,7 +32,7 @@ static otr_code add_escaped(otr_buf *out, const char *text, const char *special,
     otr_code rc = OTR_OK;
     otr_bytes rest = otr_bytes_of(text);
     while (rc == OTR_OK && rest.n > 0) {
-        size_t n = sequence(rest);
+        size_t n = otr_utf8_next(rest, NULL);
         char c = (char)rest.p[0];
         if (n == 0) {
             rc = otr_buf_adds(out, "\xef\xbf\xbd", err);
