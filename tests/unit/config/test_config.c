@@ -198,6 +198,8 @@ T(one_letter_is_a_name_and_a_section)
     LOAD(cfg, .yaml = "a: {b: x}\nz: y\n", .keys = keys);
     CHECK_STR(otr_config_str(cfg, "a.b"), "x");
     CHECK_STR(otr_config_str(cfg, "z"), "y");
+    LOAD(single, .yaml = "z: only\n", .keys = keys + 1);
+    CHECK_STR(otr_config_str(single, "z"), "only");
     refuse(&(given){ .yaml = "a: 1\n", .keys = keys },
            "FILE:1:4: a: expected a map of keys, got \"1\"");
 }
@@ -594,9 +596,14 @@ T(a_dump_shows_all_but_secrets)
     CHECK(strstr(otr_buf_text(&out), "hush") == NULL);
     CHECK_HAS(otr_buf_text(&out), "\"labels\",\"value\":{\"a\":1}");
     CHECK_HAS(otr_buf_text(&out), "\"client.http.timeout\",\"value\":\"10s\"");
+    LOAD(shortest, .keys = small_keys, .yaml = "secret: x\n");
+    otr_buf_clear(&out);
+    REQUIRE_OK(otr_config_dump(shortest, &out, &e), e);
+    CHECK_HAS(otr_buf_text(&out), "{\"key\":\"secret\",\"value\":\"***\"");
     LOAD(warned, .keys = small_keys, .env = { "NGINX_AGENT_TREE=x" });
     otr_buf_clear(&out);
     REQUIRE_OK(otr_config_dump(warned, &out, &e), e);
+    CHECK_HAS(otr_buf_text(&out), "{\"key\":\"secret\",\"value\":\"\"");
     CHECK_HAS(otr_buf_text(&out),
               "\"warnings\":[\"environment variable NGINX_AGENT_TREE is ignored: "
               "tree is read from the file only\"]}");
@@ -613,6 +620,9 @@ T(help_lists_every_flag_in_order)
                     "error, warn, info or debug (default \"info\")\n");
     CHECK_HAS(text, "  --net-fast                                    Hurry\n");
     CHECK_HAS(text, "  --net-port int                                A port (default 80)\n");
+    CHECK_HAS(text, "\n  --client-http-timeout duration ");
+    CHECK_HAS(text, "\n  --outrider-workers int ");
+    CHECK_HAS(text, "(default 2)\n");
     CHECK_HAS(text, "  --data-plane-config-nginx-reload-backoff-randomization-factor float\n"
                     "                                                Share ");
     CHECK(strncmp(text, "  --allowed-directories a,b,... ", 32) == 0);
