@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "loop/loop.h"
@@ -148,10 +149,17 @@ T(config_gives_values_and_says_what_is_missing)
 T(a_log_storm_is_cut_and_counted)
 {
     SETUP;
+    otr_clock_fake(1000 * OTR_NS_PER_S);
     for (unsigned i = 0; i < 5 * OTR_LIMIT_PLUGIN_LOGS_PER_S; i++) {
         otr_hostcalls_ops.log(&f.hc, OTR_LOG_DEBUG, otr_bytes_of("spam"));
     }
-    CHECK(f.hc.log.dropped >= 3 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    CHECK_INT(f.hc.log.lines, OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    CHECK_INT(f.hc.log.dropped, 4 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    otr_clock_fake(1001 * OTR_NS_PER_S);
+    otr_hostcalls_ops.log(&f.hc, OTR_LOG_DEBUG, otr_bytes_of("again"));
+    otr_clock_fake(0);
+    CHECK_INT(f.hc.log.lines, OTR_LIMIT_PLUGIN_LOGS_PER_S + 1);
+    CHECK_INT(f.hc.log.dropped, 4 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
 }
 
 static otr_code ask(fixture *f, const char *op, const char *in, char *answer, size_t cap,
@@ -196,6 +204,11 @@ T(kv_keeps_json_values_by_key)
     CHECK(ask(&f, "kv.delete", "n", answer, sizeof(answer), &err) == OTR_OK);
     CHECK_STR(answer, "true");
     CHECK(ask(&f, "kv.get", "n", answer, sizeof(answer), &err) == OTR_ENOTFOUND);
+    char key[OTR_LIMIT_KV_KEY_BYTES + 2] = "";
+    memset(key, 'k', sizeof(key) - 1);
+    CHECK(ask(&f, "kv.get", key, answer, sizeof(answer), &err) == OTR_EQUOTA);
+    key[OTR_LIMIT_KV_KEY_BYTES] = '\0';
+    CHECK(ask(&f, "kv.get", key, answer, sizeof(answer), &err) == OTR_ENOTFOUND);
     otr_gate_close(&f.hc.gate, &otr_service_kv);
     for (const char *const *end = (const char *const[]){ "", "-wal", "-shm", NULL }; *end != NULL;
          end++) {
@@ -225,10 +238,12 @@ T(variables_and_secrets_need_their_names_in_a_grant)
     f.manifest.env = env;
     CHECK(ask(&f, "env.get", "HOME", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK(ask(&f, "env.get", "", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK(ask(&f, "env.get", "B", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK(ask(&f, "env.get", "a", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.env");
     CHECK(ask(&f, "secret.get", "token", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.secrets");
-    CHECK_INT(otr_gate_denials(&f.hc.gate), 4);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 6);
     CHECK(ask(&f, "env.get", "UNSET", answer, sizeof(answer), &err) == OTR_ENOTFOUND);
     CHECK(ask(&f, "env.get", "A", answer, sizeof(answer), &err) == OTR_OK);
     CHECK_STR(answer, "1=2");
@@ -257,6 +272,8 @@ T(a_secret_is_read_at_load_from_a_file_that_is_closed_to_others)
     unlink(path);
     CHECK(ask(&f, "secret.get", "t", answer, sizeof(answer), &err) == OTR_OK);
     CHECK_STR(answer, "hush");
+    CHECK(ask(&f, "secret.get", "u", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK(ask(&f, "secret.get", "", answer, sizeof(answer), &err) == OTR_EDENIED);
 }
 
 T(metrics_need_a_grant_that_bounds_them)
