@@ -114,6 +114,14 @@ T(json_guests_are_given_the_operations_themselves)
     CHECK_INT(out.n, 0);
 }
 
+T(an_encoding_has_a_name)
+{
+    otr_encoding found = OTR_ENCODING_PROTOBUF;
+    CHECK(otr_encoding_find("json", &found) && found == OTR_ENCODING_JSON);
+    CHECK(otr_encoding_find("protobuf", &found) && found == OTR_ENCODING_PROTOBUF);
+    CHECK(!otr_encoding_find("xml", &found) && found == OTR_ENCODING_PROTOBUF);
+}
+
 T(a_wit_component_has_no_choice_of_encodings)
 {
     otr_err err = { 0 };
@@ -183,6 +191,14 @@ T(configuration_is_a_struct_and_other_input_stays)
         otr_pb_read(otr_pb_find("google.protobuf.Struct"), in, OTR_PB_ABSENT_NOTHING, &json, &err),
         err);
     CHECK_STR(otr_buf_text(&json), "{\"a\":[1]}");
+    otr_buf_clear(&json);
+    REQUIRE_OK(otr_encoding_input(OTR_ENCODING_PROTOBUF, "reconfigure", otr_bytes_of("{\"b\":2}"),
+                                  &scratch, &in, &err),
+               err);
+    REQUIRE_OK(
+        otr_pb_read(otr_pb_find("google.protobuf.Struct"), in, OTR_PB_ABSENT_NOTHING, &json, &err),
+        err);
+    CHECK_STR(otr_buf_text(&json), "{\"b\":2}"); /* nothing is left of what was in `scratch` */
     otr_bytes text = otr_bytes_of("as it is");
     REQUIRE_OK(otr_encoding_input(OTR_ENCODING_PROTOBUF, "echo", text, &scratch, &in, &err), err);
     CHECK(in.p == text.p);
@@ -417,6 +433,34 @@ T(requests_have_a_body_beside_them_in_both_directions)
     bool found = false;
     REQUIRE_OK(otr_pb_field(answer, otr_buf_bytes(&out), "body", &body, &found, &err), err);
     CHECK(found && body.n == 1 && body.p[0] == 0xfe);
+}
+
+T(the_head_of_an_answer_may_be_long)
+{
+    HOST;
+    enum { LONG = 0x010203 };
+    static const char before[] = "{\"status\":200,\"headers\":{\"a\":\"", after[] = "\"}}";
+    const size_t fill = LONG - strlen(before) - strlen(after);
+    uint8_t *at;
+    BUF(sent);
+    REQUIRE_OK(otr_buf_add(&sent, (otr_bytes){ (const uint8_t *)"\3\2\1\0", 4 }, &err), err);
+    REQUIRE_OK(otr_buf_adds(&sent, before, &err), err);
+    REQUIRE_OK(otr_buf_reserve(&sent, fill, &at, &err), err);
+    memset(at, 'h', fill);
+    otr_buf_grew(&sent, fill);
+    REQUIRE_OK(otr_buf_adds(&sent, after, &err), err);
+    REQUIRE_OK(otr_buf_adds(&sent, "body", &err), err);
+    a.answer = otr_buf_bytes(&sent);
+    REQUIRE_OK(otr_pb_write(otr_pb_find("HttpRequest"), otr_bytes_of("{\"url\":\"http://a/\"}"),
+                            &wire, &err),
+               err);
+    REQUIRE_OK(spec.ops->call(spec.host, "http.request", otr_buf_bytes(&wire), &out, &err), err);
+    otr_bytes body;
+    bool found = false;
+    REQUIRE_OK(
+        otr_pb_field(otr_pb_find("HttpAnswer"), otr_buf_bytes(&out), "body", &body, &found, &err),
+        err);
+    CHECK(found && body.n == 4 && memcmp(body.p, "body", 4) == 0);
 }
 
 T(a_refusal_reaches_the_guest_and_nothing_else_does)

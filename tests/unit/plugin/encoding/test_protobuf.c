@@ -236,6 +236,10 @@ T(unknown_members_and_fields_are_left_out)
     otr_err err = { 0 };
     REQUIRE_OK(READ("Info", "\x0a\x01x\xf8\x01\x07\xfa\x01\x01z", &text, &err), err);
     CHECK_STR(otr_buf_text(&text), "{\"name\":\"x\"}");
+    otr_buf_clear(&text);
+    REQUIRE_OK(READ("Info", "\xfd\x01\1\2\3\4\xf9\x01\1\2\3\4\5\6\7\10\x0a\x01y", &text, &err),
+               err);
+    CHECK_STR(otr_buf_text(&text), "{\"name\":\"y\"}");
 }
 
 T(the_last_of_a_field_or_of_a_oneof_counts)
@@ -305,6 +309,8 @@ T(bytes_have_no_json_and_are_found_by_name)
     REQUIRE_OK(otr_buf_adds(&tiny, "kept", &err), err);
     CHECK_INT(otr_pb_write_bytes(type, "body", otr_bytes_of("too long"), &tiny, &err), OTR_EQUOTA);
     CHECK_INT(otr_pb_write_field(type, "url", otr_bytes_of("\"too long\""), &tiny, &err),
+              OTR_EQUOTA);
+    CHECK_INT(otr_pb_read(type, otr_buf_bytes(&wire), OTR_PB_ABSENT_NOTHING, &tiny, &err),
               OTR_EQUOTA);
     CHECK_STR(otr_buf_text(&tiny), "kept");
 }
