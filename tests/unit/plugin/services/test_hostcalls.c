@@ -253,7 +253,7 @@ T(a_secret_is_read_at_load_from_a_file_that_is_closed_to_others)
 {
     SETUP;
     char path[] = "/tmp/otr-secret-XXXXXX", answer[64], gone[] = "/nonexistent/token", name[] = "t";
-    char *secrets[] = { name, gone, NULL };
+    char *secrets[] = { name, gone, NULL, NULL, NULL };
     f.manifest.secrets = secrets;
     CHECK(otr_hostcalls_load(&f.hc, &err) != OTR_OK);
     CHECK_HAS(err.msg, gone);
@@ -268,8 +268,18 @@ T(a_secret_is_read_at_load_from_a_file_that_is_closed_to_others)
     CHECK(strstr(err.msg, "hush") == NULL);
     CHECK_INT(fchmod(fd, 0640), 0);
     close(fd);
+    char second[] = "second", empty[] = "/tmp/otr-secret-XXXXXX";
+    fd = mkstemp(empty);
+    REQUIRE(fd >= 0 && fchmod(fd, 0600) == 0);
+    close(fd);
+    secrets[2] = second;
+    secrets[3] = empty;
     CHECK_INT(otr_hostcalls_load(&f.hc, &err), OTR_OK);
     unlink(path);
+    unlink(empty);
+    CHECK(ask(&f, "secret.get", "second", answer, sizeof(answer), &err) == OTR_OK);
+    CHECK_STR(answer, "");
+    CHECK(ask(&f, "secret.get", path, answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK(ask(&f, "secret.get", "t", answer, sizeof(answer), &err) == OTR_OK);
     CHECK_STR(answer, "hush");
     CHECK(ask(&f, "secret.get", "u", answer, sizeof(answer), &err) == OTR_EDENIED);
