@@ -21,6 +21,7 @@ static otr_dead_letter *keep(otr_dead_letters *d, const otr_msg *msg)
         .at_ns = otr_now_ns(),
         .number = ++d->n,
     };
+    d->n_kept += d->n_kept < OTR_DEAD_LETTERS;
     return slot;
 }
 
@@ -54,12 +55,7 @@ void otr_dead_deinit(otr_dead_letters *d)
 /* The k-th of those kept, oldest first; NULL behind the last. */
 static const otr_dead_letter *kept(const otr_dead_letters *d, size_t k)
 {
-    uint64_t n = d->n < OTR_DEAD_LETTERS ? d->n : OTR_DEAD_LETTERS;
-    if (k >= n) {
-        return NULL;
-    }
-    const otr_dead_letter *letter = &d->kept[(d->n - n + k) % OTR_DEAD_LETTERS];
-    return letter->msg != NULL ? letter : NULL;
+    return k < d->n_kept ? &d->kept[(d->n - d->n_kept + k) % OTR_DEAD_LETTERS] : NULL;
 }
 
 static otr_code write_one(otr_jw *w, const otr_dead_letter *letter, otr_err *err)
@@ -106,16 +102,12 @@ bool otr_dead_has(const otr_dead_letters *d, const otr_msg *msg)
 
 void otr_dead_replay(otr_dead_letters *d)
 {
-    const otr_dead_letter *letter;
-    size_t n = 0;
-    while (kept(d, n) != NULL) {
-        n++;
-    }
     /* Taken from the end, so the oldest goes last into the list. */
-    for (size_t k = n; k > 0 && (letter = kept(d, k - 1)) != NULL; k--) {
-        d->again[d->n_again++] = otr_msg_ref(letter->msg);
+    for (size_t k = d->n_kept; k > 0; k--) {
+        d->again[d->n_again++] = otr_msg_ref(kept(d, k - 1)->msg);
     }
     for (size_t i = 0; i < OTR_DEAD_LETTERS; i++) {
         release(&d->kept[i]);
     }
+    d->n_kept = 0;
 }

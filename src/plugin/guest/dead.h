@@ -21,6 +21,7 @@ typedef struct otr_dead_letter {
 typedef struct otr_dead_letters {           /* zeroed: none */
     otr_dead_letter kept[OTR_DEAD_LETTERS]; /* a ring */
     uint64_t n;                             /* ever */
+    size_t n_kept;                          /* since the last replay */
     otr_msg *again[OTR_DEAD_LETTERS];       /* to be replayed; the last one first */
     size_t n_again;
 } otr_dead_letters;

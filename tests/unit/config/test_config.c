@@ -137,6 +137,8 @@ T(a_wrong_value_is_named_with_its_key)
            "FILE:1:14: net.ratio: expected a number, got \"much\"");
     refuse(&(given){ .yaml = "net: {fast: 2}\n", .keys = small_keys },
            "FILE:1:13: net.fast: expected true or false, got \"2\"");
+    refuse(&(given){ .yaml = "net: {fast: {}}\n", .keys = small_keys },
+           "FILE:1:13: net.fast: expected true or false, got a map");
     refuse(&(given){ .yaml = "log: {level: [a]}\n" },
            "FILE:1:14: log.level: expected a text, got a list");
     refuse(&(given){ .yaml = "features: {a: b}\n" },
@@ -151,6 +153,55 @@ T(a_wrong_value_is_named_with_its_key)
            "FILE:1:13: labels.a: expected one value, got a map");
     refuse(&(given){ .yaml = "only: {flag: x}\n", .keys = small_keys },
            "FILE:1:8: unknown key \"only.flag\"");
+}
+
+T(bounds_of_whole_numbers_are_where_the_table_says)
+{
+    static const struct {
+        const char *flag;
+        long long least, most;
+    } bounds[] = {
+        { "command-server-port", 0, 65535 },
+        { "auxiliary-command-server-port", 0, 65535 },
+        { "collector-extensions-health-server-port", 0, 65535 },
+        { "outrider-status-port", -1, 65535 },
+        { "outrider-workers", 1, 64 },
+        { "outrider-workers-max", 1, 256 },
+        { "client-grpc-file-chunk-size", 1, 4294967295 },
+        { "client-grpc-max-file-size", 0, 4294967295 },
+        { "client-grpc-max-message-size", 0, 2147483647 },
+        { "client-grpc-max-parallel-file-operations", 1, 1024 },
+    };
+    for (size_t i = 0; i < OTR_COUNT(bounds); i++) {
+        const long long least = bounds[i].least, most = bounds[i].most;
+        const long long tried[] = { least, most, least - 1, most + 1 };
+        for (size_t k = 0; k < OTR_COUNT(tried); k++) {
+            char arg[128];
+            (void)snprintf(arg, sizeof(arg), "--%s=%lld", bounds[i].flag, tried[k]);
+            OTR_CLEANUP(unref) otr_config *cfg = NULL;
+            otr_err e = { 0 };
+            otr_code rc = load(&(given){ .argv = { arg } }, &cfg, &e);
+            CHECK_INT(rc, k < 2 ? OTR_OK : OTR_EINVAL);
+        }
+    }
+    LOAD(free, .yaml = "net: {any: -9223372036854775808}\n", .keys = small_keys);
+    CHECK_INT(otr_config_int(free, "net.any"), INT64_MIN);
+}
+
+T(one_letter_is_a_name_and_a_section)
+{
+    static const otr_key keys[] = {
+        { .path = "a.b", .type = OTR_KEY_STRING, .help = "Short" },
+        { .path = "z", .type = OTR_KEY_STRING, .help = "Last" },
+        { .type = OTR_KEY_END },
+    };
+    LOAD(cfg, .yaml = "a: {b: x}\nz: y\n", .keys = keys);
+    CHECK_STR(otr_config_str(cfg, "a.b"), "x");
+    CHECK_STR(otr_config_str(cfg, "z"), "y");
+    LOAD(single, .yaml = "z: only\n", .keys = keys + 1);
+    CHECK_STR(otr_config_str(single, "z"), "only");
+    refuse(&(given){ .yaml = "a: 1\n", .keys = keys },
+           "FILE:1:4: a: expected a map of keys, got \"1\"");
 }
 
 T(a_value_that_loses_is_still_checked)
@@ -189,6 +240,12 @@ T(a_wrong_flag_is_named)
     otr_err e = { 0 };
     CHECK(load(&(given){ .argv = { big } }, &cfg, &e) != OTR_OK);
     CHECK_HAS(e.msg, "unknown flag --aaaa");
+    for (size_t n = 126; n <= 129; n++) { /* a name of 127 bytes is the longest that is looked up */
+        big[2 + n] = '\0';
+        CHECK(load(&(given){ .argv = { big } }, &cfg, &e) != OTR_OK);
+        CHECK_HAS(e.msg, "unknown flag --aaaa");
+        big[2 + n] = 'a';
+    }
 }
 
 T(a_missing_file_is_named)
@@ -511,6 +568,8 @@ T(trees_are_kept_and_single_values_below_them_are_read)
              "metrics: {default: {receivers: [host_metrics]}}\nplugins:\n  load:\n    - name: p\n");
     CHECK(otr_config_bool(cfg, "collector.exporters.debug"));
     CHECK_STR(otr_config_str(cfg, "collector.exporters.prometheus.server.host"), "h");
+    LOAD(off, .yaml = "collector: {exporters: {debug: false}}\n");
+    CHECK(!otr_config_bool(off, "collector.exporters.debug"));
     CHECK_INT(otr_config_int(cfg, "collector.exporters.prometheus.server.port"), 9);
     const otr_node *otlp = otr_node_get(otr_config_tree(cfg, "collector.exporters"), "otlp");
     REQUIRE(otlp != NULL);
@@ -559,6 +618,9 @@ T(a_dump_shows_all_but_secrets)
     const char *text = otr_buf_text(&out);
     CHECK(otr_json_valid(otr_buf_bytes(&out)));
     CHECK(strstr(text, "hush") == NULL);
+    CHECK_HAS(text, "{\"file\":\"/tmp/otr-config-");
+    CHECK_HAS(text, "\"keys\":[{\"key\":\"net.any\",\"value\":0,\"origin\":\"default\"");
+    CHECK_HAS(text, "\"warnings\":[]}");
     CHECK_HAS(text, "{\"key\":\"secret\",\"value\":\"***\",\"origin\":\"file\"");
     CHECK_HAS(text,
               "\"tree\",\"value\":{\"a\":[1,\"x\"],\"auth_token\":\"***\",\"password\":null}");
@@ -573,6 +635,17 @@ T(a_dump_shows_all_but_secrets)
     CHECK(strstr(otr_buf_text(&out), "hush") == NULL);
     CHECK_HAS(otr_buf_text(&out), "\"labels\",\"value\":{\"a\":1}");
     CHECK_HAS(otr_buf_text(&out), "\"client.http.timeout\",\"value\":\"10s\"");
+    LOAD(shortest, .keys = small_keys, .yaml = "secret: x\n");
+    otr_buf_clear(&out);
+    REQUIRE_OK(otr_config_dump(shortest, &out, &e), e);
+    CHECK_HAS(otr_buf_text(&out), "{\"key\":\"secret\",\"value\":\"***\"");
+    LOAD(warned, .keys = small_keys, .env = { "NGINX_AGENT_TREE=x" });
+    otr_buf_clear(&out);
+    REQUIRE_OK(otr_config_dump(warned, &out, &e), e);
+    CHECK_HAS(otr_buf_text(&out), "{\"key\":\"secret\",\"value\":\"\"");
+    CHECK_HAS(otr_buf_text(&out),
+              "\"warnings\":[\"environment variable NGINX_AGENT_TREE is ignored: "
+              "tree is read from the file only\"]}");
 }
 
 T(help_lists_every_flag_in_order)
@@ -586,15 +659,19 @@ T(help_lists_every_flag_in_order)
                     "error, warn, info or debug (default \"info\")\n");
     CHECK_HAS(text, "  --net-fast                                    Hurry\n");
     CHECK_HAS(text, "  --net-port int                                A port (default 80)\n");
-    CHECK_HAS(text,
-              "  --data-plane-config-nginx-reload-backoff-randomization-factor float\n      ");
+    CHECK_HAS(text, "\n  --client-http-timeout duration ");
+    CHECK_HAS(text, "\n  --outrider-workers int ");
+    CHECK_HAS(text, "(default 2)\n");
+    CHECK_HAS(text, "  --data-plane-config-nginx-reload-backoff-randomization-factor float\n"
+                    "                                                Share ");
+    CHECK(strncmp(text, "  --allowed-directories a,b,... ", 32) == 0);
     CHECK(strstr(text, "connection-reset") == NULL);
     CHECK(strstr(text, "only-yaml") == NULL);
     CHECK(strstr(text, "--plugins") == NULL);
     CHECK(strstr(text, "--log-level") < strstr(text, "--net-any"));
     CHECK(strstr(text, "--net-any") < strstr(text, "--outrider-workers"));
     OTR_CLEANUP(free_buf) otr_buf tiny;
-    otr_buf_init(&tiny, 100);
+    otr_buf_init(&tiny, 400); /* the first lines fit */
     CHECK_INT(otr_config_help(tables, &tiny, &e), OTR_EQUOTA);
     CHECK_INT(tiny.n, 0);
 }

@@ -153,6 +153,9 @@ T(sizes_have_unambiguous_units)
     CHECK(otr_scalar_bytes("1 MB", &v) && v == 1000000);
     CHECK(otr_scalar_bytes("2 GiB", &v) && v == UINT64_C(2) << 30);
     CHECK(otr_scalar_bytes("3kB", &v) && v == 3000);
+    CHECK(otr_scalar_bytes("3KB", &v) && v == 3000);
+    CHECK(otr_scalar_bytes("3GB", &v) && v == 3000000000);
+    CHECK(otr_scalar_bytes("3KiB", &v) && v == 3072);
     CHECK(otr_scalar_bytes("5B", &v) && v == 5);
     CHECK(otr_scalar_bytes("18446744073709551615", &v) && v == UINT64_MAX);
 }
@@ -194,6 +197,7 @@ T(shown_text_is_short_and_printable)
 {
     char out[OTR_SCALAR_SHOW_BYTES];
     CHECK_STR(otr_scalar_show("a\nb\x1b\xff\xc2\x9b", out), "a?b???");
+    CHECK_STR(otr_scalar_show(" ~\x7f\xc2\x80\xc2\x9f\xc2\xa0", out), " ~???\xc2\xa0");
     char big[200];
     memset(big, 'x', sizeof(big) - 1);
     big[sizeof(big) - 1] = '\0';
@@ -214,15 +218,27 @@ T(the_nearest_name_is_a_plausible_slip)
     CHECK_STR(otr_nearest("levle", names), "level");
     CHECK_STR(otr_nearest("labesl", names), "labels");
     CHECK_STR(otr_nearest("feature", names), "features");
+    CHECK_STR(otr_nearest("levelxx", names), "level");
+    CHECK(otr_nearest("levelxxx", names) == NULL);
     CHECK_STR(otr_nearest("path", names), "path");
     CHECK(otr_nearest("x", names) == NULL);
     CHECK(otr_nearest("", names) == NULL);
     CHECK(otr_nearest("completely", names) == NULL);
     CHECK(otr_nearest("level", none) == NULL);
+    static const char *const shifted[] = { "abcdef", NULL };
+    CHECK(otr_nearest("xyabcd", shifted) == NULL);
+    CHECK_STR(otr_nearest("xabcdf", shifted), "abcdef");
     char big[500];
     memset(big, 'a', sizeof(big) - 1);
     big[sizeof(big) - 1] = '\0';
     CHECK(otr_nearest(big, names) == NULL);
+    const char *const one[] = { big, NULL };
+    char word[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+                  "aaaaaaaaaa";
+    big[97] = '\0'; /* one longer than what is compared */
+    CHECK(otr_nearest(word, one) == NULL);
+    big[96] = '\0';
+    CHECK_STR(otr_nearest(word, one), big);
 }
 
 T(labels_get_the_type_that_nginx_agent_gives_them)

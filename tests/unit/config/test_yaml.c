@@ -87,6 +87,13 @@ T(bytes_that_are_not_text_are_named)
     CHECK_STR(e.msg, "/etc/x.conf:1:1: this byte is not UTF-8");
     CHECK_INT(try_bytes("a: \xef\xbb\xbf", 6, &e), OTR_EINVAL);
     CHECK_INT(try_bytes("a: \xc2\x80", 5, &e), OTR_EINVAL);
+    static const char *const bad[] = { "a: x\x7f", "a: x\xc2\x9f", "a: x\xef\xbf\xbe",
+                                       "a: x\xef\xbf\xbf" };
+    for (size_t i = 0; i < OTR_COUNT(bad); i++) {
+        CHECK_INT(try_bytes(bad[i], strlen(bad[i]), &e), OTR_EINVAL);
+        CHECK_STR(e.msg, "/etc/x.conf:1:5: a control character is not allowed here");
+    }
+    CHECK_INT(try_bytes("a: x\xc2\xa0", 6, &e), OTR_OK);
 }
 
 T(deep_nesting_ends_at_the_ceiling)
@@ -126,6 +133,12 @@ T(the_deepest_tree_can_be_written_as_json)
     READ(root, otr_buf_text(&text));
     BUF(out);
     REQUIRE_OK(otr_node_json(root, &out, &e), e);
+    otr_buf_clear(&text);
+    REQUIRE_OK(otr_buf_adds(&text, "a: ", &e), e);
+    for (int i = 0; i < OTR_LIMIT_CONFIG_DEPTH - 1; i++) {
+        REQUIRE_OK(otr_buf_addc(&text, '[', &e), e);
+    }
+    CHECK_INT(try_bytes(text.p, text.n, &e), OTR_EQUOTA);
 }
 
 T(an_alias_bomb_is_counted_at_its_full_size)
@@ -142,6 +155,14 @@ T(an_alias_bomb_is_counted_at_its_full_size)
     }
     CHECK_INT(try_bytes(text.p, text.n, &e), OTR_EQUOTA);
     CHECK_HAS(e.msg, "more than 100000 values");
+    otr_buf_clear(&text);
+    REQUIRE_OK(otr_buf_adds(&text, "a: &a [", &e), e);
+    for (int i = 0; i < OTR_LIMIT_CONFIG_NODES / 2; i++) {
+        REQUIRE_OK(otr_buf_adds(&text, "0,", &e), e);
+    }
+    REQUIRE_OK(otr_buf_adds(&text, "]\nb: *a\n", &e), e);
+    CHECK_INT(try_bytes(text.p, text.n, &e), OTR_EQUOTA);
+    CHECK_HAS(e.msg, "/etc/x.conf:2:4: more than 100000 values");
 }
 
 T(an_alias_chain_cannot_pass_the_depth_ceiling)

@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "base/json.h"
 #include "plugin/contract.h"
 #include "support/test.h"
@@ -56,6 +58,28 @@ T(info_may_list_its_operations)
     REQUIRE_OK(rc, err);
     CHECK_STR(info.version, "1.2");
     CHECK_INT(info.operations, OTR_HAS_LIST | OTR_HAS_INIT);
+    otr_contract_info_deinit(&info);
+    CHECK(info.version == NULL && info.operations == 0);
+}
+
+T(a_version_has_at_most_64_bytes)
+{
+    static const char most[] = "1234567890123456789012345678901234567890123456789012345678901234";
+    for (size_t more = 0; more < 2; more++) {
+        OTR_CLEANUP(info_deinit) otr_contract_info info = { 0 };
+        otr_err err = { 0 };
+        char text[128];
+        (void)snprintf(text, sizeof(text), "{\"name\":\"a\",\"api\":1,\"version\":\"%s%s\"}", most,
+                       more > 0 ? "5" : "");
+        otr_code rc = read_info(text, &info, &err);
+        if (more > 0) {
+            CHECK_INT(rc, OTR_EINVAL);
+            CHECK_HAS(err.msg, "\"version\" is longer than 64 bytes");
+        } else {
+            REQUIRE_OK(rc, err);
+            CHECK_STR(info.version, most);
+        }
+    }
 }
 
 #define TOPICS(text)                                               \

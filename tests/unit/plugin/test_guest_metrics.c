@@ -1,3 +1,5 @@
+#include <stdio.h>
+
 #include "plugin/guest_metrics.h"
 #include "support/test.h"
 
@@ -67,6 +69,25 @@ T(labels_are_the_same_in_any_order)
     REQUIRE(m.n == 1);
     CHECK_INT(m.items[0]->value, 3);
     CHECK_STR(m.items[0]->keys[0], "b");
+    REQUIRE_OK(take(&m, OTR_GUEST_COUNTER,
+                    "{\"name\":\"n\",\"value\":1,\"labels\":{\"b\":\"2\",\"a\":\"1\"}}", &err),
+               err);
+    REQUIRE(m.n == 2);
+    CHECK_STR(m.items[1]->keys[0], "a");
+    CHECK_STR(m.items[1]->values[0], "1");
+    CHECK_STR(m.items[1]->keys[1], "b");
+}
+
+T(a_name_has_at_most_64_bytes)
+{
+    static const char most[] = "a234567890123456789012345678901234567890123456789012345678901234";
+    TABLE;
+    char json[128];
+    (void)snprintf(json, sizeof(json), "{\"name\":\"%s5\",\"value\":1}", most);
+    CHECK_INT(take(&m, OTR_GUEST_COUNTER, json, &err), OTR_EINVAL);
+    (void)snprintf(json, sizeof(json), "{\"name\":\"%s\",\"value\":1}", most);
+    REQUIRE_OK(take(&m, OTR_GUEST_COUNTER, json, &err), err);
+    CHECK_STR(m.items[0]->name, most);
 }
 
 T(merging_adds_counters_once_and_takes_the_last_gauge)
@@ -87,4 +108,26 @@ T(merging_adds_counters_once_and_takes_the_last_gauge)
     CHECK_INT(all.items[1]->value, 5);
     CHECK_INT(all.items[2]->counts[7], 1);
     CHECK_INT(all.items[2]->counts[OTR_GUEST_METRIC_BUCKETS], 1);
+}
+
+T(a_value_is_counted_in_the_first_bucket_that_holds_it)
+{
+    static const double bounds[OTR_GUEST_METRIC_BUCKETS] = { 0.001, 0.0025, 0.005, 0.01, 0.025,
+                                                             0.05,  0.1,    0.25,  0.5,  1,
+                                                             2.5,   5,      10,    60 };
+    TABLE;
+    for (size_t i = 0; i < OTR_GUEST_METRIC_BUCKETS; i++) {
+        char json[96];
+        (void)snprintf(json, sizeof(json), "{\"name\":\"h\",\"value\":%g}", bounds[i]);
+        REQUIRE_OK(take(&m, OTR_GUEST_HISTOGRAM, json, &err), err);
+        REQUIRE(m.n == 1);
+        CHECK(otr_guest_metric_bounds[i] == bounds[i]);
+        CHECK_INT(m.items[0]->counts[i], 1);
+        CHECK_INT(m.items[0]->counts[i + 1], 0);
+    }
+    CHECK(otr_guest_metric_bounds[OTR_GUEST_METRIC_BUCKETS] == 0);
+    REQUIRE_OK(take(&m, OTR_GUEST_HISTOGRAM, "{\"name\":\"h\",\"value\":60.5}", &err), err);
+    CHECK_INT(m.items[0]->counts[OTR_GUEST_METRIC_BUCKETS], 1);
+    REQUIRE_OK(take(&m, OTR_GUEST_HISTOGRAM, "{\"name\":\"h\",\"value\":0}", &err), err);
+    CHECK_INT(m.items[0]->counts[0], 2);
 }

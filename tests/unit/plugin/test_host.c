@@ -5,6 +5,7 @@
 #include "config/agent_keys.h"
 #include "loop/worker.h"
 #include "plugin/host.h"
+#include "plugin/internal.h"
 #include "support/test.h"
 
 static const otr_key *const tables[] = { otr_agent_keys, NULL };
@@ -15,9 +16,10 @@ typedef struct fixture {
     otr_pool *pool;
     otr_config *cfg;
     otr_plugin_host *host;
-    char trace[256]; /* what the modules were asked, in order */
+    char trace[256];  /* what the modules were asked, in order */
+    char states[256]; /* what was told of changed ones */
     bool ready, stopped;
-    bool fail_init, fail_message;
+    bool fail_init, fail_message, fail_reload;
 } fixture;
 
 static void note(fixture *f, const char *word, const otr_plugin *p)
@@ -57,9 +59,8 @@ static otr_code m_message(otr_plugin *p, const otr_msg *msg, otr_err *err)
 static otr_code m_reload(otr_plugin *p, const otr_config *cfg, otr_err *err)
 {
     (void)cfg;
-    (void)err;
     note(of(p), "reload", p);
-    return OTR_OK;
+    return of(p)->fail_reload ? otr_fail(err, OTR_ESTATE, "not now") : OTR_OK;
 }
 
 static void m_fini(otr_plugin *p)
@@ -93,6 +94,14 @@ static void on_ready(void *arg)
     f->ready = true;
 }
 
+static void on_changed(void *arg, const otr_plugin_view *view)
+{
+    fixture *f = arg;
+    size_t n = strlen(f->states);
+    (void)snprintf(f->states + n, sizeof(f->states) - n, "%s%s-%s", n > 0 ? " " : "", view->name,
+                   otr_plugin_state_name(view->state));
+}
+
 static void on_stopped(void *arg)
 {
     fixture *f = arg;
@@ -108,9 +117,13 @@ static otr_code setup(fixture *f, otr_err *err)
     rc = rc == OTR_OK ? otr_loop_new(&f->loop, err) : rc;
     rc = rc == OTR_OK ? otr_bus_new(f->loop, &f->bus, err) : rc;
     rc = rc == OTR_OK ? otr_pool_new(f->loop, 1, &f->pool, err) : rc;
-    otr_plugin_host_spec spec = {
-        .loop = f->loop, .bus = f->bus, .pool = f->pool, .services = f, .ready = on_ready, .arg = f
-    };
+    otr_plugin_host_spec spec = { .loop = f->loop,
+                                  .bus = f->bus,
+                                  .pool = f->pool,
+                                  .services = f,
+                                  .changed = on_changed,
+                                  .ready = on_ready,
+                                  .arg = f };
     rc = rc == OTR_OK ? otr_plugin_host_new(&spec, &f->host, err) : rc;
     rc = rc == OTR_OK ? otr_plugin_host_add(f->host, &module_a, err) : rc;
     return rc == OTR_OK ? otr_plugin_host_add(f->host, &module_b, err) : rc;
@@ -154,7 +167,18 @@ T(modules_start_in_order_after_all_are_initialised)
     SETUP;
     REQUIRE_OK(otr_plugin_host_start(f.host, f.cfg, &err), err);
     CHECK_STR(f.trace, "a-init b-init a-start b-start");
+    CHECK_STR(f.states, "a-running b-running");
     CHECK(f.ready);
+}
+
+T(no_guest_gets_the_topic_that_a_module_publishes)
+{
+    SETUP;
+    const otr_topic *taken = NULL;
+    REQUIRE_OK(otr_plugin_host_start(f.host, f.cfg, &err), err);
+    CHECK_INT(otr_bus_topic(f.bus, "test.ping", &taken, &err), OTR_EDENIED);
+    CHECK(taken == NULL);
+    CHECK_INT(otr_bus_topic(f.bus, "test.pong", &taken, &err), OTR_OK);
 }
 
 static bool count_errors(void *arg, const otr_plugin_view *view)
@@ -188,6 +212,11 @@ T(a_reload_asks_the_module_or_builds_it_again)
     f.trace[0] = '\0';
     REQUIRE_OK(otr_plugin_host_reload(f.host, f.cfg, &err), err);
     CHECK_STR(f.trace, "a-reload b-fini b-init b-start");
+    f.trace[0] = '\0';
+    f.fail_reload = true;
+    CHECK_INT(otr_plugin_host_reload(f.host, f.cfg, &err), OTR_ESTATE);
+    CHECK_STR(err.msg, "module a: not now");
+    CHECK_STR(f.trace, "a-reload b-fini b-init b-start"); /* one that fails holds up no other */
 }
 
 T(stop_reports_once_all_have_stopped)
@@ -200,4 +229,22 @@ T(stop_reports_once_all_have_stopped)
     }
     CHECK(f.stopped);
     CHECK(!otr_plugin_host_stuck(f.host));
+}
+
+T(a_call_is_counted_in_the_first_bucket_that_holds_it)
+{
+    static const uint64_t bounds_us[OTR_PLUGIN_BUCKETS] = { 1,      5,      25,      100,
+                                                            250,    1000,   5000,    25000,
+                                                            100000, 250000, 1000000, 5000000 };
+    otr_plugin_stats stats = { .calls = 0 };
+    for (size_t i = 0; i < OTR_PLUGIN_BUCKETS; i++) {
+        CHECK(otr_plugin_bucket_bounds[i] == (double)bounds_us[i] / 1e6);
+        otr_plugin_count_call(&stats, bounds_us[i] * 1000);
+        CHECK_INT(stats.time_counts[i], i == 0 ? 1 : 2);
+        otr_plugin_count_call(&stats, bounds_us[i] * 1000 + 1);
+        CHECK_INT(stats.time_counts[i + 1], 1);
+    }
+    CHECK(otr_plugin_bucket_bounds[OTR_PLUGIN_BUCKETS] == 0);
+    CHECK_INT(stats.calls, 2 * OTR_PLUGIN_BUCKETS);
+    CHECK_INT(stats.call_ns, 2 * UINT64_C(6381381000) + OTR_PLUGIN_BUCKETS);
 }

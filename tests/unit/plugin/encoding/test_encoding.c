@@ -1,7 +1,9 @@
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "bus/msg.h"
 #include "plugin/encoding/encoding.h"
 #include "plugin/encoding/protobuf.h"
 #include "support/test.h"
@@ -112,6 +114,14 @@ T(json_guests_are_given_the_operations_themselves)
     CHECK_INT(out.n, 0);
 }
 
+T(an_encoding_has_a_name)
+{
+    otr_encoding found = OTR_ENCODING_PROTOBUF;
+    CHECK(otr_encoding_find("json", &found) && found == OTR_ENCODING_JSON);
+    CHECK(otr_encoding_find("protobuf", &found) && found == OTR_ENCODING_PROTOBUF);
+    CHECK(!otr_encoding_find("xml", &found) && found == OTR_ENCODING_PROTOBUF);
+}
+
 T(a_wit_component_has_no_choice_of_encodings)
 {
     otr_err err = { 0 };
@@ -163,6 +173,9 @@ T(an_answer_that_is_no_message_names_operation_and_message)
               OTR_EINVAL);
     CHECK_HAS(err.msg, "info");
     CHECK_HAS(err.msg, "outrider.plugin.v1.Info");
+    otr_bytes any = otr_bytes_of("\xff any bytes"); /* no message is known for this one */
+    REQUIRE_OK(otr_encoding_answer(OTR_ENCODING_PROTOBUF, "echo", any, &scratch, &json, &err), err);
+    CHECK(json.p == any.p && json.n == any.n);
 }
 
 T(configuration_is_a_struct_and_other_input_stays)
@@ -178,6 +191,14 @@ T(configuration_is_a_struct_and_other_input_stays)
         otr_pb_read(otr_pb_find("google.protobuf.Struct"), in, OTR_PB_ABSENT_NOTHING, &json, &err),
         err);
     CHECK_STR(otr_buf_text(&json), "{\"a\":[1]}");
+    otr_buf_clear(&json);
+    REQUIRE_OK(otr_encoding_input(OTR_ENCODING_PROTOBUF, "reconfigure", otr_bytes_of("{\"b\":2}"),
+                                  &scratch, &in, &err),
+               err);
+    REQUIRE_OK(
+        otr_pb_read(otr_pb_find("google.protobuf.Struct"), in, OTR_PB_ABSENT_NOTHING, &json, &err),
+        err);
+    CHECK_STR(otr_buf_text(&json), "{\"b\":2}"); /* nothing is left of what was in `scratch` */
     otr_bytes text = otr_bytes_of("as it is");
     REQUIRE_OK(otr_encoding_input(OTR_ENCODING_PROTOBUF, "echo", text, &scratch, &in, &err), err);
     CHECK(in.p == text.p);
@@ -211,6 +232,54 @@ T(a_written_envelope_has_the_member_of_its_topic)
                    err);
         CHECK_STR(otr_buf_text(&json), all[i].expected);
     }
+}
+
+static otr_code encode_health(const void *payload, otr_buf *out, otr_err *err)
+{
+    return otr_buf_adds(out, payload, err);
+}
+
+static const otr_topic health = { "nginx.health.changed", 3, NULL, encode_health };
+
+static void real_clock(const int *unused)
+{
+    (void)unused;
+    otr_clock_fake(0);
+}
+
+T(a_message_of_the_bus_is_the_envelope_that_its_json_says)
+{
+    OTR_CLEANUP(real_clock) int restore = 0;
+    (void)restore;
+    otr_clock_fake(UINT64_C(1767323045678) * OTR_NS_PER_MS);
+    otr_err err = { 0 };
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *first = NULL;
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *second = NULL;
+    char data[] = "{\"id\":\"x\",\"status\":\"degraded\"}";
+    REQUIRE_OK(otr_msg_new(&health, data, "health", NULL, &first, &err), err);
+    REQUIRE_OK(otr_msg_new(&health, data, NULL, first, &second, &err), err);
+    otr_bytes wire, json, again;
+    BUF(text);
+    char want[256];
+    REQUIRE_OK(otr_encoding_message(OTR_ENCODING_PROTOBUF, first, &wire, &err), err);
+    REQUIRE_OK(otr_encoding_message(OTR_ENCODING_PROTOBUF, first, &again, &err), err);
+    CHECK(again.p == wire.p && again.n == wire.n);
+    REQUIRE_OK(otr_pb_read(otr_pb_find("Envelope"), wire, OTR_PB_ABSENT_NOTHING, &text, &err), err);
+    (void)snprintf(want, sizeof(want),
+                   "{\"id\":%llu,\"topic\":\"nginx.health.changed\",\"version\":3,"
+                   "\"time\":\"2026-01-02T03:04:05.678Z\",\"source\":\"health\","
+                   "\"health\":{\"id\":\"x\",\"status\":\"degraded\"}}",
+                   (unsigned long long)first->id);
+    CHECK_STR(otr_buf_text(&text), want);
+    otr_buf_clear(&text);
+    REQUIRE_OK(otr_encoding_message(OTR_ENCODING_PROTOBUF, second, &wire, &err), err);
+    REQUIRE_OK(otr_pb_read(otr_pb_find("Envelope"), wire, OTR_PB_ABSENT_NOTHING, &text, &err), err);
+    (void)snprintf(want, sizeof(want), "\"cause\":%llu,\"health\":", (unsigned long long)first->id);
+    CHECK_HAS(otr_buf_text(&text), want);
+    CHECK(strstr(otr_buf_text(&text), "\"source\"") == NULL);
+    REQUIRE_OK(otr_encoding_message(OTR_ENCODING_JSON, first, &json, &err), err);
+    REQUIRE_OK(otr_msg_json(first, &again, &err), err);
+    CHECK(json.p == again.p && json.n == again.n);
 }
 
 T(published_values_reach_the_host_as_json)
@@ -319,6 +388,17 @@ T(what_a_guest_stores_is_json_or_any_bytes)
     REQUIRE_OK(otr_pb_write_bytes(type, "raw", otr_bytes_of("\xff"), &wire, &err), err);
     REQUIRE_OK(spec.ops->call(spec.host, "kv.set", otr_buf_bytes(&wire), &out, &err), err);
     CHECK(a.question.n == 6 && memcmp(a.question.p, "\1\0\0\0k\xff", 6) == 0);
+    enum { LONG = 0x010203 };
+    otr_buf_clear(&wire);
+    REQUIRE_OK(otr_buf_adds(&wire, "{\"value\":7,\"key\":\"", &err), err);
+    uint8_t *at;
+    REQUIRE_OK(otr_buf_reserve(&wire, LONG, &at, &err), err);
+    memset(at, 'k', LONG);
+    otr_buf_grew(&wire, LONG);
+    REQUIRE_OK(otr_buf_adds(&wire, "\"}", &err), err);
+    const question large = { "kv.set", "KvSet", otr_buf_text(&wire), NULL };
+    REQUIRE_OK(ask(&spec, &large, &out, &err), err);
+    CHECK(a.question.n == 4 + LONG + 1 && memcmp(a.question.p, "\3\2\1\0kkk", 7) == 0);
 
     otr_bytes raw;
     bool found = false;
@@ -357,6 +437,34 @@ T(requests_have_a_body_beside_them_in_both_directions)
     bool found = false;
     REQUIRE_OK(otr_pb_field(answer, otr_buf_bytes(&out), "body", &body, &found, &err), err);
     CHECK(found && body.n == 1 && body.p[0] == 0xfe);
+}
+
+T(the_head_of_an_answer_may_be_long)
+{
+    HOST;
+    enum { LONG = 0x010203 };
+    static const char before[] = "{\"status\":200,\"headers\":{\"a\":\"", after[] = "\"}}";
+    const size_t fill = LONG - strlen(before) - strlen(after);
+    uint8_t *at;
+    BUF(sent);
+    REQUIRE_OK(otr_buf_add(&sent, (otr_bytes){ (const uint8_t *)"\3\2\1\0", 4 }, &err), err);
+    REQUIRE_OK(otr_buf_adds(&sent, before, &err), err);
+    REQUIRE_OK(otr_buf_reserve(&sent, fill, &at, &err), err);
+    memset(at, 'h', fill);
+    otr_buf_grew(&sent, fill);
+    REQUIRE_OK(otr_buf_adds(&sent, after, &err), err);
+    REQUIRE_OK(otr_buf_adds(&sent, "body", &err), err);
+    a.answer = otr_buf_bytes(&sent);
+    REQUIRE_OK(otr_pb_write(otr_pb_find("HttpRequest"), otr_bytes_of("{\"url\":\"http://a/\"}"),
+                            &wire, &err),
+               err);
+    REQUIRE_OK(spec.ops->call(spec.host, "http.request", otr_buf_bytes(&wire), &out, &err), err);
+    otr_bytes body;
+    bool found = false;
+    REQUIRE_OK(
+        otr_pb_field(otr_pb_find("HttpAnswer"), otr_buf_bytes(&out), "body", &body, &found, &err),
+        err);
+    CHECK(found && body.n == 4 && memcmp(body.p, "body", 4) == 0);
 }
 
 T(a_refusal_reaches_the_guest_and_nothing_else_does)

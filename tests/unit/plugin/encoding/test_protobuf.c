@@ -194,6 +194,11 @@ T(escapes_become_characters)
     comes_back_as("google.protobuf.Value", "\"\\u00e9\\u20ac\\ud83d\\ude00\"",
                   "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"");
     comes_back_as("google.protobuf.Value", "\"\\u0000\"", "\"\\u0000\"");
+    comes_back_as("google.protobuf.Value", "\"\\u007F\\u0080\\u07ff\\u0800\\uFFFD\"",
+                  "\"\\u007f\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbd\"");
+    comes_back_as("google.protobuf.Value", "\"\\ud800\\udc00\\udbff\\udfff\"",
+                  "\"\xf0\x90\x80\x80\xf4\x8f\xbf\xbf\"");
+    comes_back_as("google.protobuf.Value", "\"\\b\\f\\r\"", "\"\\b\\f\\r\"");
     comes_back_as("google.protobuf.Value", "{\"\\u0041b\":1}", "{\"Ab\":1}");
 }
 
@@ -225,10 +230,16 @@ T(unknown_members_and_fields_are_left_out)
 {
     comes_back_as("Info", "{\"colour\":[1,{\"a\":\"]}\"}],\"name\":\"x\",\"more\":null}",
                   "{\"name\":\"x\"}");
+    comes_back_as("Info", "{\"version\":null,\"operations\":null,\"name\":\"x\"}",
+                  "{\"name\":\"x\"}");
     BUF(text);
     otr_err err = { 0 };
     REQUIRE_OK(READ("Info", "\x0a\x01x\xf8\x01\x07\xfa\x01\x01z", &text, &err), err);
     CHECK_STR(otr_buf_text(&text), "{\"name\":\"x\"}");
+    otr_buf_clear(&text);
+    REQUIRE_OK(READ("Info", "\xfd\x01\1\2\3\4\xf9\x01\1\2\3\4\5\6\7\10\x0a\x01y", &text, &err),
+               err);
+    CHECK_STR(otr_buf_text(&text), "{\"name\":\"y\"}");
 }
 
 T(the_last_of_a_field_or_of_a_oneof_counts)
@@ -289,6 +300,19 @@ T(bytes_have_no_json_and_are_found_by_name)
     REQUIRE_OK(otr_pb_read(type, otr_buf_bytes(&wire), OTR_PB_ABSENT_NOTHING, &text, &err), err);
     CHECK_STR(otr_buf_text(&text), "{\"url\":\"http://a/\"}");
     CHECK_INT(otr_pb_write(type, otr_bytes_of("{\"body\":\"x\"}"), &wire, &err), OTR_EINVAL);
+    otr_bytes x = otr_bytes_of("x");
+    CHECK_INT(otr_pb_write_bytes(type, "nothing", x, &wire, &err), OTR_ENOTFOUND);
+    CHECK_INT(otr_pb_write_field(type, "nothing", otr_bytes_of("7"), &wire, &err), OTR_ENOTFOUND);
+    CHECK_HAS(err.msg, "HttpRequest has no field nothing");
+    OTR_CLEANUP(otr_buf_deinit) otr_buf tiny;
+    otr_buf_init(&tiny, 8);
+    REQUIRE_OK(otr_buf_adds(&tiny, "kept", &err), err);
+    CHECK_INT(otr_pb_write_bytes(type, "body", otr_bytes_of("too long"), &tiny, &err), OTR_EQUOTA);
+    CHECK_INT(otr_pb_write_field(type, "url", otr_bytes_of("\"too long\""), &tiny, &err),
+              OTR_EQUOTA);
+    CHECK_INT(otr_pb_read(type, otr_buf_bytes(&wire), OTR_PB_ABSENT_NOTHING, &tiny, &err),
+              OTR_EQUOTA);
+    CHECK_STR(otr_buf_text(&tiny), "kept");
 }
 
 T_NO_OOM(a_megabyte_of_text_comes_back_also_with_escapes)

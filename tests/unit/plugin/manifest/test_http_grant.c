@@ -50,6 +50,10 @@ T(paths_match_by_part_and_by_tail)
     CHECK(!path_granted("/v1/*", "/v1/x%2f..%2fy"));
     CHECK(!path_granted("/v1/*", "/v1/..\\y"));
     CHECK(!path_granted("/v1/*", "/v1/.."));
+    CHECK(!path_granted("/v1/*", "/v1/x%5C..%5cy"));
+    CHECK(!path_granted("/v1/*", "/v1/."));
+    CHECK(!path_granted("/v1/*", "/v1/%2e"));
+    CHECK(path_granted("/v1/*", "/v1/a%5d../%2g../x"));
     CHECK(path_granted("/v1/*", "/v1/a/b"));
     CHECK(path_granted("/v1/*", "/v1/..a/...x"));
     CHECK(path_granted("/a/*/c", "/a/b/c"));

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "config/agent_keys.h"
 #include "plugin/manifest/manifest.h"
 #include "support/test.h"
@@ -152,6 +153,8 @@ T(grants_for_http_are_checked)
     http_refused("['https://h:65536/']", "expected a URL");
     http_refused("['https://']", "expected a host name");
     http_refused("['https://a.*.b/']", "expected a host name");
+    http_refused("['https://*a.b/']", "expected a host name");
+    http_refused("['https://*./']", "expected a host name");
     http_refused("['https://u@h/']", "expected a host name");
     http_refused("['https://h/../x']", "expected a path");
     http_refused("['https://h/x?q=1']", "expected a path");
@@ -252,7 +255,47 @@ T(an_entry_has_defaults_and_denies_everything)
     CHECK_INT(m->on_failure, OTR_ON_FAILURE_RESTART);
     CHECK_INT(m->encoding, OTR_ENCODING_JSON);
     CHECK_INT(m->memory_bytes, 64 << 20);
-    CHECK(set->cache_dir != NULL);
+    CHECK_INT(m->recycle_bytes, 48 << 20);
+    CHECK_INT(m->vars_bytes, 1 << 20);
+    CHECK_INT(m->call_ns, 1000000000);
+    CHECK_INT(m->init_ns, 5000000000);
+    CHECK_INT(m->queue, 1024);
+    CHECK_INT(m->publish_per_s, 5000);
+    CHECK_INT(m->fetch_ns, 30000000000);
+    CHECK(m->config_pairs[0] == NULL);
+    CHECK_INT(set->compile_ns, 120000000000);
+    CHECK_STR(set->cache_dir, "/var/lib/nginx-agent/wasm-cache");
+    CHECK_STR(m->downloads, "/var/lib/nginx-agent/plugins");
+    CHECK_STR(m->store, "/var/lib/nginx-agent/plugins.db");
+}
+
+T(the_section_places_and_bounds_what_its_plugins_use)
+{
+    PARSE("plugins:\n  cache: /c\n  downloads: off\n  store: /s.db\n  download_timeout: 7s\n"
+          "  compile_limit: 9s\n  load:\n    - {name: a, source: /x/a.wasm}\n");
+    REQUIRE_OK(rc, err);
+    REQUIRE(set->n == 1);
+    CHECK_STR(set->cache_dir, "/c");
+    CHECK(set->downloads == NULL && set->items[0]->downloads == NULL);
+    CHECK_STR(set->items[0]->store, "/s.db");
+    CHECK_INT(set->items[0]->fetch_ns, 7000000000);
+    CHECK_INT(set->compile_ns, 9000000000);
+}
+
+/* Thousands of allocations, which other tests have, too. */
+T_NO_OOM(plugins_have_a_ceiling)
+{
+    for (size_t n = OTR_LIMIT_PLUGINS; n <= OTR_LIMIT_PLUGINS + 1; n++) {
+        OTR_CLEANUP(otr_buf_deinit) otr_buf yaml;
+        otr_err e = { 0 };
+        otr_buf_init(&yaml, 65536);
+        REQUIRE_OK(otr_buf_adds(&yaml, "plugins:\n  load:\n", &e), e);
+        for (size_t i = 0; i < n; i++) {
+            REQUIRE_OK(otr_buf_addf(&yaml, &e, "    - {name: a%zu, source: /a}\n", i), e);
+        }
+        PARSE(otr_buf_text(&yaml));
+        CHECK_INT(rc, n > OTR_LIMIT_PLUGINS ? OTR_EQUOTA : OTR_OK);
+    }
 }
 
 T(an_entry_is_read_whole)
@@ -277,6 +320,7 @@ T(an_entry_is_read_whole)
     CHECK_STR(m->config_pairs[0], "threshold");
     CHECK_STR(m->config_pairs[1], "10");
     CHECK_STR(m->config_pairs[3], "{\"a\":[1,\"two\"]}");
+    CHECK(m->config_pairs[4] == NULL);
     CHECK_STR(m->subscribe[0], "nginx.*");
     CHECK_STR(m->publish[1], "b");
     CHECK_INT(m->memory_bytes, 4 << 20);

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "loop/loop.h"
@@ -148,10 +149,17 @@ T(config_gives_values_and_says_what_is_missing)
 T(a_log_storm_is_cut_and_counted)
 {
     SETUP;
+    otr_clock_fake(1000 * OTR_NS_PER_S);
     for (unsigned i = 0; i < 5 * OTR_LIMIT_PLUGIN_LOGS_PER_S; i++) {
         otr_hostcalls_ops.log(&f.hc, OTR_LOG_DEBUG, otr_bytes_of("spam"));
     }
-    CHECK(f.hc.log.dropped >= 3 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    CHECK_INT(f.hc.log.lines, OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    CHECK_INT(f.hc.log.dropped, 4 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    otr_clock_fake(1001 * OTR_NS_PER_S);
+    otr_hostcalls_ops.log(&f.hc, OTR_LOG_DEBUG, otr_bytes_of("again"));
+    otr_clock_fake(0);
+    CHECK_INT(f.hc.log.lines, OTR_LIMIT_PLUGIN_LOGS_PER_S + 1);
+    CHECK_INT(f.hc.log.dropped, 4 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
 }
 
 static otr_code ask(fixture *f, const char *op, const char *in, char *answer, size_t cap,
@@ -212,6 +220,11 @@ T(kv_keeps_json_values_by_key)
     CHECK(ask(&f, "kv.delete", "n", answer, sizeof(answer), &err) == OTR_OK);
     CHECK_STR(answer, "true");
     CHECK(ask(&f, "kv.get", "n", answer, sizeof(answer), &err) == OTR_ENOTFOUND);
+    char key[OTR_LIMIT_KV_KEY_BYTES + 2] = "";
+    memset(key, 'k', sizeof(key) - 1);
+    CHECK(ask(&f, "kv.get", key, answer, sizeof(answer), &err) == OTR_EQUOTA);
+    key[OTR_LIMIT_KV_KEY_BYTES] = '\0';
+    CHECK(ask(&f, "kv.get", key, answer, sizeof(answer), &err) == OTR_ENOTFOUND);
     close_store(&f, path);
 }
 
@@ -300,10 +313,12 @@ T(variables_and_secrets_need_their_names_in_a_grant)
     f.manifest.env = env;
     CHECK(ask(&f, "env.get", "HOME", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK(ask(&f, "env.get", "", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK(ask(&f, "env.get", "B", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK(ask(&f, "env.get", "a", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.env");
     CHECK(ask(&f, "secret.get", "token", answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK_HAS(err.msg, "grants.secrets");
-    CHECK_INT(otr_gate_denials(&f.hc.gate), 4);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 6);
     CHECK(ask(&f, "env.get", "UNSET", answer, sizeof(answer), &err) == OTR_ENOTFOUND);
     CHECK(ask(&f, "env.get", "A", answer, sizeof(answer), &err) == OTR_OK);
     CHECK_STR(answer, "1=2");
@@ -313,7 +328,7 @@ T(a_secret_is_read_at_load_from_a_file_that_is_closed_to_others)
 {
     SETUP;
     char path[] = "/tmp/otr-secret-XXXXXX", answer[64], gone[] = "/nonexistent/token", name[] = "t";
-    char *secrets[] = { name, gone, NULL };
+    char *secrets[] = { name, gone, NULL, NULL, NULL };
     f.manifest.secrets = secrets;
     CHECK(otr_hostcalls_load(&f.hc, &err) != OTR_OK);
     CHECK_HAS(err.msg, gone);
@@ -328,10 +343,22 @@ T(a_secret_is_read_at_load_from_a_file_that_is_closed_to_others)
     CHECK(strstr(err.msg, "hush") == NULL);
     CHECK_INT(fchmod(fd, 0640), 0);
     close(fd);
+    char second[] = "second", empty[] = "/tmp/otr-secret-XXXXXX";
+    fd = mkstemp(empty);
+    REQUIRE(fd >= 0 && fchmod(fd, 0600) == 0);
+    close(fd);
+    secrets[2] = second;
+    secrets[3] = empty;
     CHECK_INT(otr_hostcalls_load(&f.hc, &err), OTR_OK);
     unlink(path);
+    unlink(empty);
+    CHECK(ask(&f, "secret.get", "second", answer, sizeof(answer), &err) == OTR_OK);
+    CHECK_STR(answer, "");
+    CHECK(ask(&f, "secret.get", path, answer, sizeof(answer), &err) == OTR_EDENIED);
     CHECK(ask(&f, "secret.get", "t", answer, sizeof(answer), &err) == OTR_OK);
     CHECK_STR(answer, "hush");
+    CHECK(ask(&f, "secret.get", "u", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK(ask(&f, "secret.get", "", answer, sizeof(answer), &err) == OTR_EDENIED);
 }
 
 T(metrics_need_a_grant_that_bounds_them)

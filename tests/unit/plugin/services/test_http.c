@@ -234,7 +234,28 @@ T_NO_OOM(malformed_requests_are_refused)
     CHECK_INT(
         otr_gate_call(&f.hc.gate, "http.request", otr_bytes_of("\xff\xff\xff\xff{}"), &f.out, &err),
         OTR_EINVAL);
+    CHECK_HAS(err.msg, "the JSON's length");
+    CHECK_INT(ask(&f, "{\"url\":\"http://127.0.0.1/\",\"method\":\"ABCDEFGHIJKLMNOP\"}", "", &err),
+              OTR_EINVAL);
     CHECK_INT(otr_gate_denials(&f.hc.gate), 0);
+    /* One letter less is a method, which the grant then has or has not. */
+    CHECK_INT(ask(&f, "{\"url\":\"http://127.0.0.1/\",\"method\":\"ABCDEFGHIJKLMNO\"}", "", &err),
+              OTR_EDENIED);
+}
+
+T_NO_OOM(a_url_has_a_longest_length)
+{
+    SERVE(HELLO);
+    for (size_t n = OTR_LIMIT_PLUGIN_URL_BYTES; n <= OTR_LIMIT_PLUGIN_URL_BYTES + 1; n++) {
+        static const char before[] = "{\"url\":\"", url[] = "http://127.0.0.2/";
+        char json[OTR_LIMIT_PLUGIN_URL_BYTES + 32];
+        (void)snprintf(json, sizeof(json), "%s%s", before, url);
+        size_t at = strlen(json), left = n - strlen(url);
+        memset(json + at, 'a', left);
+        (void)snprintf(json + at + left, sizeof(json) - at - left, "\"}");
+        CHECK_INT(ask(&f, json, "", &err),
+                  n > OTR_LIMIT_PLUGIN_URL_BYTES ? OTR_EINVAL : OTR_EDENIED);
+    }
 }
 
 T_NO_OOM(headers_that_are_the_hosts_are_refused)
@@ -404,6 +425,22 @@ T_NO_OOM(method_headers_and_body_are_sent)
     CHECK_HAS(f.server.seen[0], "Content-Type: text/plain\r\n");
     CHECK_HAS(f.server.seen[0], "Content-Length: 8\r\n");
     CHECK_HAS(f.server.seen[0], "the end!");
+}
+
+T_NO_OOM(a_body_is_as_long_as_it_was_given)
+{
+    SERVE(HELLO);
+    static const char body[] = "end!\0x not sent"; /* the NUL in it ends nothing */
+    enum { BODY_BYTES = 6 };
+    char in[160] = "";
+    int n = snprintf(in + 4, 128, "{\"url\":\"http://127.0.0.1:%u/\",\"method\":\"POST\"}",
+                     (unsigned)f.server.port);
+    REQUIRE(n > 0 && n < 128);
+    in[0] = (char)n;
+    memcpy(in + 4 + n, body, sizeof(body));
+    otr_bytes all = { (const uint8_t *)in, 4 + (size_t)n + BODY_BYTES };
+    REQUIRE_OK(otr_gate_call(&f.hc.gate, "http.request", all, &f.out, &err), err);
+    CHECK_HAS(f.server.seen[0], "Content-Length: 6\r\n");
 }
 
 T_NO_OOM(a_head_request_does_not_wait_for_a_body)

@@ -111,6 +111,9 @@ T(a_key_has_1_to_512_bytes)
     key[sizeof(key) - 1] = '\0';
     CHECK(otr_kv_set(s.kv, key, otr_bytes_of("v"), &err) == OTR_EQUOTA);
     CHECK(otr_kv_set(s.kv, "", otr_bytes_of("v"), &err) == OTR_EINVAL);
+    key[OTR_LIMIT_KV_KEY_BYTES] = '\0';
+    REQUIRE_OK(otr_kv_set(s.kv, key, otr_bytes_of("v"), &err), err);
+    CHECK(value_is(&s, key, "v"));
 }
 
 T(values_survive_a_reopen_and_the_file_is_private)

@@ -1,4 +1,5 @@
 /* Sources without a server; tests/scenario/test_sources.py has one. */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,26 @@ T(a_record_is_unpacked_as_it_was_packed)
     REQUIRE_OK(rc, err);
 }
 
+T(the_fields_of_a_record_have_a_longest_length)
+{
+    static const struct {
+        size_t etag, signature;
+        bool fine;
+    } all[] = { { OTR_ETAG_BYTES - 1, OTR_LIMIT_PLUGIN_SIG_BYTES, true },
+                { OTR_ETAG_BYTES, 0, false },
+                { 0, OTR_LIMIT_PLUGIN_SIG_BYTES + 1, false } };
+    static uint8_t bytes[OTR_ETAG_BYTES + OTR_LIMIT_PLUGIN_SIG_BYTES];
+    for (size_t i = 0; i < OTR_COUNT(all); i++) {
+        OTR_CLEANUP(otr_buf_deinit) otr_buf out;
+        otr_err err = { 0 };
+        otr_download d = { { bytes, all[i].etag }, { bytes, all[i].signature }, { bytes, 1 } },
+                     seen;
+        otr_buf_init(&out, 1 << 20);
+        REQUIRE_OK(otr_download_pack(&d, &out, &err), err);
+        CHECK(otr_download_unpack(otr_buf_bytes(&out), &seen) == all[i].fine);
+    }
+}
+
 T(a_record_with_a_wild_length_is_refused)
 {
     static const uint8_t wild[] = { 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0 };
@@ -77,7 +98,7 @@ static void teardown(fixture *f)
         otr_codecache_open(f->folder, 1, &c, NULL) == OTR_OK) {
         char name[160], digest[OTR_SHA256_HEX_BYTES];
         (void)snprintf(name, sizeof(name), "%s/%s.code", f->folder,
-                       otr_sha256_hex(otr_bytes_of(URL), digest));
+                       otr_sha256_hex(otr_bytes_of(f->location), digest));
         (void)unlink(name);
         otr_codecache_close(c);
     }
@@ -119,8 +140,8 @@ static otr_code keep(fixture *f, otr_bytes file, const char *signature, otr_err 
     otr_code rc = otr_download_pack(&d, &text, err);
     rc = rc == OTR_OK ? otr_codecache_open(f->folder, 1 << 20, &c, err) : rc;
     if (rc == OTR_OK) {
-        rc =
-            otr_codecache_put(c, otr_sha256_hex(otr_bytes_of(URL), key), otr_buf_bytes(&text), err);
+        rc = otr_codecache_put(c, otr_sha256_hex(otr_bytes_of(f->location), key),
+                               otr_buf_bytes(&text), err);
         otr_codecache_close(c);
     }
     otr_buf_deinit(&text);
@@ -159,7 +180,28 @@ T_NO_OOM(a_kept_file_with_the_pinned_digest_needs_no_server)
     REQUIRE_OK(keep(&f, plugin, "", &err), err);
     REQUIRE_OK(read_it(&f, &err), err);
     CHECK_INT(f.out.n, plugin.n);
+    CHECK(memcmp(f.out.p, plugin.p, plugin.n) == 0);
     CHECK(!f.info.unreached);
+}
+
+T_NO_OOM(a_kept_file_with_the_pinned_digest_asks_no_server)
+{
+    FIXTURE;
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t n = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    REQUIRE(fd >= 0 && bind(fd, (struct sockaddr *)&at, n) == 0 && listen(fd, 1) == 0 &&
+            getsockname(fd, (struct sockaddr *)&at, &n) == 0);
+    (void)snprintf(f.location, sizeof(f.location), "https://127.0.0.1:%u/p.wasm",
+                   ntohs(at.sin_port));
+    f.m.fetch_ns = UINT64_C(200000000);
+    f.m.sha256 = f.sha256;
+    otr_code kept = keep(&f, plugin, "", &err);
+    otr_code rc = kept == OTR_OK ? read_it(&f, &err) : kept;
+    int asked = accept(fd, NULL, NULL);
+    close(fd);
+    REQUIRE_OK(rc, err);
+    CHECK_INT(asked, -1);
 }
 
 T_NO_OOM(a_kept_file_with_another_digest_is_not_used)

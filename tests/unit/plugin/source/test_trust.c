@@ -129,7 +129,14 @@ T(a_revoked_file_is_refused_though_it_is_signed_and_pinned)
     m.sha256 = sha256;
     m.revoked = revoked;
     CHECK_INT(check(&m, plugin, &err), OTR_EDENIED);
-    CHECK_HAS(err.msg, "revoked");
+    CHECK_HAS(err.msg, "plugins.trust.revoked names");
+    m.sha256 = NULL;
+    m.signed_needed = false;
+    err.msg[0] = '\0';
+    CHECK_INT(check(&m, plugin, &err), OTR_EDENIED);
+    CHECK_HAS(err.msg, "plugins.trust.revoked names");
+    revoked[0] = NULL;
+    CHECK_INT(check(&m, plugin, &err), OTR_OK);
 }
 
 T(a_key_that_is_not_listed_is_named)
