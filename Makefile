@@ -1,7 +1,7 @@
 # The front door. `make help` lists what there is; CMakePresets.json has the builds behind it.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.DEFAULT_GOAL := build
+.DEFAULT_GOAL := help
 
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -22,12 +22,14 @@ build: ## Build what is installed: build/release/outrider
 
 .PHONY: run
 run: ## A private NGINX, the agent and every example plugin; SECONDS=n ends by itself
+	@tools/announce run
 	@tools/deps build run guests
 	@tools/build release
 	@exec tools/run-demo --agent build/release/outrider $(if $(SECONDS),--seconds "$(SECONDS)")
 
 .PHONY: test
 test: ## Build with sanitizers and run every test
+	@tools/announce test
 	@tools/deps build test
 	@tools/test
 
@@ -65,3 +67,7 @@ install: build ## Install below DESTDIR and PREFIX (/usr/local)
 .PHONY: clean
 clean: ## Remove build/ (the engines stay in the cache)
 	@rm -rf build
+
+.PHONY: clean-cache
+clean-cache: ## Remove the compiled engines (about 0.1 GB for each version, at most 3): the next build makes them anew
+	@rm -rf "$${XDG_CACHE_HOME:-$${HOME:-/tmp}/.cache}/outrider/engines"

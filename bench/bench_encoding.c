@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "plugin/encoding.h"
-#include "plugin/protobuf.h"
+#include "plugin/encoding/encoding.h"
+#include "plugin/encoding/protobuf.h"
 
 enum {
     RUNS = 200,

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "loop/loop.h"
-#include "plugin/hostcalls.h"
+#include "plugin/services/hostcalls.h"
 
 enum { ROUNDS = 300, PUBLISHES = 1000 };
 _Static_assert(PUBLISHES < OTR_LIMIT_PLUGIN_PUBLISH_CALL, "in one call");

@@ -16,8 +16,8 @@
 #include "cli/plugin_args.h"
 #include "cli/plugin_bench.h"
 #include "cli/plugin_host.h"
-#include "plugin/encoding.h"
-#include "wasm/engine.h"
+#include "plugin/encoding/encoding.h"
+#include "wasm/engine/engine.h"
 #include "wasm/guest_file.h"
 
 enum {

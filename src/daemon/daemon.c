@@ -17,9 +17,10 @@
 #include "modules/services.h"
 #include "modules/topics.h"
 #include "net/http/server.h"
+#include "plugin/guest/guests.h"
 #include "plugin/hooks.h"
 #include "plugin/host.h"
-#include "plugin/manifest.h"
+#include "plugin/manifest/manifest.h"
 #include "telemetry/registry.h"
 
 enum { QUESTION_BYTES = 1 << 20 };
@@ -331,6 +332,7 @@ static otr_code make_parts(otr_daemon *d, otr_err *err)
         .bus = d->bus,
         .pool = d->pool,
         .program = "/proc/self/exe",
+        .guests = &otr_guests_of_wasm,
         .services = s,
         .changed = plugin_changed,
         .ready = ready,

@@ -12,5 +12,7 @@ enum { OTR_DENIAL_KINDS = 8 };
 
 /* The grant's key below `grants:`; "other" for the last one, which stands for all else. */
 const char *otr_denial_kind(size_t kind);
+/* The kind of this key. */
+unsigned otr_denial_of(const char *grant);
 
 #endif

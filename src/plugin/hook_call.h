@@ -1,7 +1,7 @@
 /*
- * One question on its way to one guest. Internal to src/plugin.
+ * One question on its way to one guest. Internal to src/plugin and its wings.
  *
- * The guest's side owns the call, from otr_guest_plugin_ask() until it resolves it; the asker may
+ * The guest's side owns the call, from otr_guests_ops.ask() until it resolves it; the asker may
  * be gone by then. What the worker reads of it (deadline) does not change.
  *
  * Thread: loop.

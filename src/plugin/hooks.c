@@ -9,7 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "plugin/hook_call.h"
-#include "plugin/internal.h"
+#include "plugin/internal.h" /* NOLINT(misc-include-cleaner): struct otr_plugin_host */
 
 typedef struct hook_slot {
     otr_hook_call *call; /* the guest's side has it; NULL: answered */
@@ -235,12 +235,12 @@ static bool matches(char *const *patterns, const char *topic)
 /* Is this plugin one that the question goes to? */
 static bool concerns(const otr_plugin *p, const otr_hook_spec *spec)
 {
-    if (p->manifest == NULL || p->stopped) {
+    if (!p->guest || p->stopped) {
         return false;
     }
-    char *const *patterns = p->manifest->hooks != NULL ? p->manifest->hooks : p->hooks;
+    char *const *patterns = p->host->spec.guests->hooks(p);
     if (patterns == NULL) { /* it never ran: nobody knows */
-        return p->manifest->on_failure == OTR_ON_FAILURE_CLOSED && !spec->known_only;
+        return p->host->spec.guests->fail_closed(p) && !spec->known_only;
     }
     return matches(patterns, spec->topic);
 }
@@ -274,7 +274,7 @@ static void describe(const otr_plugin *p, char *to, size_t size)
 /* Asks one plugin, or says at once why not. */
 static void ask_one(otr_hook *h, size_t i, otr_plugin *p)
 {
-    h->slots[i] = (hook_slot){ .p = p, .closed = p->manifest->on_failure == OTR_ON_FAILURE_CLOSED };
+    h->slots[i] = (hook_slot){ .p = p, .closed = h->host->spec.guests->fail_closed(p) };
     (void)snprintf(h->answers[i].plugin, sizeof(h->answers[i].plugin), "%s", p->name);
     p->stats.hooks_asked++;
     otr_hook_call *call = call_new(h, i);
@@ -290,7 +290,7 @@ static void ask_one(otr_hook *h, size_t i, otr_plugin *p)
         otr_hook_call_fail(call, OTR_HOOK_NOT_RUNNING, why);
         return;
     }
-    otr_guest_plugin_ask(p, call);
+    h->host->spec.guests->ask(p, call);
 }
 
 static otr_code make_hook(otr_plugin_host *host, const otr_hook_spec *spec, otr_hook **ret,

@@ -1,203 +1,17 @@
 #include "plugin/host.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/limits.h"
 #include "base/log.h"
-#include "plugin/contract.h"
 #include "plugin/hook_call.h"
 #include "plugin/internal.h"
-#include "plugin/watch.h"
 
 enum { TURN_MESSAGES = 64 };
 
-const double otr_plugin_bucket_bounds[OTR_PLUGIN_BUCKETS + 1] = { 1e-6, 5e-6, 25e-6, 1e-4, 25e-5,
-                                                                  1e-3, 5e-3, 25e-3, 0.1,  0.25,
-                                                                  1,    5,    0 };
-
-static const char *const state_names[] = { "loading",  "running",  "backoff",
-                                           "disabled", "stopping", "stopped" };
-
-const char *otr_plugin_state_name(otr_plugin_state_id state)
-{
-    return (size_t)state < OTR_COUNT(state_names) ? state_names[state] : "unknown";
-}
-
-void *otr_plugin_state(otr_plugin *p)
-{
-    return p->state;
-}
-
-const char *otr_plugin_name(const otr_plugin *p)
-{
-    return p->name;
-}
-
-otr_loop *otr_plugin_loop(const otr_plugin *p)
-{
-    return p->host->spec.loop;
-}
-
-otr_bus *otr_plugin_bus(const otr_plugin *p)
-{
-    return p->host->spec.bus;
-}
-
-void *otr_plugin_services(const otr_plugin *p)
-{
-    return p->host->spec.services;
-}
-
-void otr_plugin_publish(otr_plugin *p, const otr_topic *topic, void *payload, const otr_msg *cause)
-{
-    otr_err err = { 0 };
-    OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
-    otr_code rc = otr_msg_new(topic, payload, p->name, cause, &msg, &err);
-    if (rc != OTR_OK && topic->drop != NULL) {
-        topic->drop(payload);
-    }
-    rc = rc == OTR_OK ? otr_bus_publish(p->host->spec.bus, msg, &err) : rc;
-    if (rc == OTR_OK) {
-        p->stats.published++;
-        return;
-    }
-    p->stats.publish_dropped++;
-    otr_log_warn("message dropped", "plugin", p->name, "topic", topic->name, "err", err.msg);
-}
-
-void otr_plugin_count_call(otr_plugin_stats *stats, uint64_t ns)
-{
-    double seconds = (double)ns / (double)OTR_NS_PER_S;
-    size_t i = 0;
-    while (i < OTR_PLUGIN_BUCKETS && seconds > otr_plugin_bucket_bounds[i]) {
-        i++;
-    }
-    stats->time_counts[i]++;
-    stats->calls++;
-    stats->call_ns += ns;
-}
-
-/* ---- views ---- */
-
-static void fill_view(const otr_plugin *p, otr_plugin_view *view)
-{
-    static const char *const none[] = { NULL };
-    bool guest = p->manifest != NULL;
-    *view = (otr_plugin_view){
-        .name = p->name,
-        .summary = guest ? "" : p->ops->summary,
-        .kind = guest ? "guest" : "module",
-        .version = p->version != NULL ? p->version
-                   : guest            ? ""
-                                      : OTR_VERSION,
-        .abi = p->abi != NULL ? p->abi : "",
-        .engine = guest ? p->manifest->engine : "",
-        .source = guest ? p->manifest->label : "",
-        .sha256 = p->sha256,
-        .encoding = guest ? otr_encoding_names[p->manifest->encoding] : "",
-        .state = p->state_id,
-        .reason = p->reason,
-        .state_since_ns = p->state_since_ns,
-        .subscribes = p->patterns != NULL ? (const char *const *)p->patterns : none,
-        .hooks = p->hooks != NULL ? (const char *const *)p->hooks : none,
-        .instances = guest ? p->manifest->instances : 0,
-        .running = p->running,
-        .quarantined = p->quarantined,
-        .stats = p->stats,
-    };
-    if (p->sub != NULL) {
-        otr_sub_get_stats(p->sub, &view->stats.queue);
-    }
-}
-
-void otr_plugin_host_each(const otr_plugin_host *host,
-                          bool (*fn)(void *arg, const otr_plugin_view *view), void *arg)
-{
-    for (const otr_plugin *p = host->first; p != NULL; p = p->next) {
-        otr_plugin_view view;
-        fill_view(p, &view);
-        if (!fn(arg, &view)) {
-            return;
-        }
-    }
-}
-
-void otr_plugin_set_state(otr_plugin *p, otr_plugin_state_id state, const char *reason)
-{
-    p->state_id = state;
-    p->state_since_ns = otr_now_ns();
-    (void)snprintf(p->reason, sizeof(p->reason), "%s", reason);
-    if (p->host->spec.changed != NULL) {
-        otr_plugin_view view;
-        fill_view(p, &view);
-        p->host->spec.changed(p->host->spec.arg, &view);
-    }
-}
-
-/* ---- subscriptions ---- */
-
-static void free_patterns(otr_plugin *p)
-{
-    for (size_t i = 0; p->patterns != NULL && p->patterns[i] != NULL; i++) {
-        otr_free(p->patterns[i]);
-    }
-    otr_freep(&p->patterns);
-}
-
-void otr_plugin_unsubscribe(otr_plugin *p)
-{
-    otr_sub_free(p->sub);
-    p->sub = NULL;
-    free_patterns(p);
-}
-
-static otr_code copy_patterns(otr_plugin *p, const char *const *patterns, otr_err *err)
-{
-    size_t n = 0;
-    while (patterns[n] != NULL) {
-        n++;
-    }
-    p->patterns = otr_calloc(n + 1, sizeof(*p->patterns));
-    for (size_t i = 0; p->patterns != NULL && i < n; i++) {
-        p->patterns[i] = otr_strdup(patterns[i]);
-        if (p->patterns[i] == NULL) {
-            return otr_fail_nomem(err);
-        }
-    }
-    return p->patterns != NULL ? OTR_OK : otr_fail_nomem(err);
-}
-
-otr_code otr_plugin_subscribe(otr_plugin *p, const char *const *patterns,
-                              void (*ready)(void *arg, otr_sub *sub), otr_err *err)
-{
-    otr_plugin_unsubscribe(p);
-    otr_code rc = copy_patterns(p, patterns, err);
-    if (rc != OTR_OK) {
-        free_patterns(p);
-        return rc;
-    }
-    if (p->patterns[0] == NULL) {
-        return OTR_OK;
-    }
-    size_t queue = p->manifest != NULL ? p->manifest->queue : p->ops->queue;
-    otr_sub_spec spec = {
-        .name = p->name,
-        .patterns = (const char *const *)p->patterns,
-        .policy = OTR_SUB_DROP_OLDEST,
-        .capacity = queue > 0 ? queue : OTR_LIMIT_PLUGIN_QUEUE,
-        .ready = ready,
-        .arg = p,
-    };
-    rc = otr_bus_subscribe(p->host->spec.bus, &spec, &p->sub, err);
-    if (rc != OTR_OK) {
-        free_patterns(p);
-    }
-    return rc;
-}
+/* ---- modules ---- */
 
 static void deliver(void *arg, otr_sub *sub)
 {
@@ -223,61 +37,6 @@ static void deliver(void *arg, otr_sub *sub)
     otr_sub_wake(sub);
 }
 
-/* ---- life of one plugin ---- */
-
-otr_code otr_plugin_new(otr_plugin_host *host, const otr_plugin_ops *ops, const char *name,
-                        otr_manifest *manifest, otr_plugin **ret, otr_err *err)
-{
-    for (const otr_plugin *p = host->first; p != NULL; p = p->next) {
-        if (strcmp(p->name, name) == 0) {
-            return otr_fail(err, OTR_EINVAL,
-                            "the plugin name \"%s\" is taken by a compiled-in module", name);
-        }
-    }
-    otr_plugin *p = otr_zalloc(sizeof(*p));
-    if (p == NULL) {
-        return otr_fail_nomem(err);
-    }
-    p->name = otr_strdup(name);
-    p->state = otr_zalloc(ops->state_size);
-    if (p->name == NULL || p->state == NULL) {
-        otr_free(p->name);
-        otr_free(p->state);
-        otr_free(p);
-        return otr_fail_nomem(err);
-    }
-    p->host = host;
-    p->ops = ops;
-    p->manifest = manifest;
-    p->state_since_ns = otr_now_ns();
-    p->prev = host->last;
-    *(host->last != NULL ? &host->last->next : &host->first) = p;
-    host->last = p;
-    *ret = p;
-    return OTR_OK;
-}
-
-void otr_plugin_free(otr_plugin *p)
-{
-    otr_plugin_host *host = p->host;
-    otr_plugin_unsubscribe(p);
-    if (p->inited) {
-        p->ops->fini(p);
-    }
-    *(p->prev != NULL ? &p->prev->next : &host->first) = p->next;
-    *(p->next != NULL ? &p->next->prev : &host->last) = p->prev;
-    if (p->stats.metrics != NULL) {
-        otr_guest_metrics_deinit(p->stats.metrics);
-        otr_free(p->stats.metrics);
-    }
-    otr_manifest_free(p->manifest);
-    otr_contract_free_list(p->hooks);
-    otr_free(p->version);
-    otr_free(p->state);
-    otr_free(p->name);
-    otr_free(p);
-}
-
 static otr_code init_module(otr_plugin *p, const otr_config *cfg, otr_err *err)
 {
     otr_code rc = OTR_OK;
@@ -290,7 +49,7 @@ static otr_code init_module(otr_plugin *p, const otr_config *cfg, otr_err *err)
         rc = p->ops->init(p, cfg, err);
     }
     if (rc == OTR_OK && p->ops->subscribes != NULL) {
-        rc = otr_plugin_subscribe(p, p->ops->subscribes, deliver, err);
+        rc = otr_plugin_subscribe(p, p->ops->subscribes, p->ops->queue, deliver, err);
     }
     return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "module %s", p->name);
 }
@@ -311,7 +70,7 @@ static void tell_ready(otr_plugin_host *host)
         return;
     }
     for (const otr_plugin *p = host->first; p != NULL; p = p->next) {
-        if (p->manifest != NULL && !p->settled) {
+        if (p->guest && !p->settled) {
             return;
         }
     }
@@ -325,15 +84,25 @@ void otr_plugin_settle(otr_plugin *p)
         return;
     }
     p->settled = true;
-    for (otr_plugin *other = p->host->first; other != NULL; other = other->next) {
-        if (other->manifest != NULL && other->started && !other->stopped) {
-            otr_guest_plugin_others_settled(other);
-        }
+    if (p->host->guests != NULL) {
+        p->host->spec.guests->settled(p->host->guests);
     }
     tell_ready(p->host);
 }
 
 /* ---- host ---- */
+
+void otr_plugin_host_each(const otr_plugin_host *host,
+                          bool (*fn)(void *arg, const otr_plugin_view *view), void *arg)
+{
+    for (const otr_plugin *p = host->first; p != NULL; p = p->next) {
+        otr_plugin_view view;
+        otr_plugin_view_of(p, &view);
+        if (!fn(arg, &view)) {
+            return;
+        }
+    }
+}
 
 otr_code otr_plugin_host_new(const otr_plugin_host_spec *spec, otr_plugin_host **ret, otr_err *err)
 {
@@ -342,7 +111,11 @@ otr_code otr_plugin_host_new(const otr_plugin_host_spec *spec, otr_plugin_host *
         return otr_fail_nomem(err);
     }
     host->spec = *spec;
-    host->pool = spec->pool;
+    otr_code rc = spec->guests != NULL ? spec->guests->open(host, &host->guests, err) : OTR_OK;
+    if (rc != OTR_OK) {
+        otr_free(host);
+        return rc;
+    }
     *ret = host;
     return OTR_OK;
 }
@@ -359,30 +132,35 @@ void otr_plugin_host_free(otr_plugin_host *host)
     while (host->last != NULL) {
         otr_plugin_free(host->last);
     }
-    otr_source_watch_free(host->watches);
     otr_loop_defer_cancel(&host->stop_check);
     otr_loop_defer_cancel(&host->sweep);
     otr_timer_free(host->deadline);
-    for (size_t i = 0; i < OTR_HOST_ENGINES; i++) {
-        if (host->engines[i] != NULL) {
-            host->engines[i]->ops->close(host->engines[i]);
-        }
+    if (host->guests != NULL) {
+        host->spec.guests->close(host->guests);
     }
-    otr_plugin_compiler_free(host->compiler);
     otr_free(host);
 }
 
 otr_code otr_plugin_host_add(otr_plugin_host *host, const otr_plugin_ops *ops, otr_err *err)
 {
     otr_plugin *p;
-    return otr_plugin_new(host, ops, ops->name, NULL, &p, err);
+    return otr_plugin_new(host, ops, ops->name, &p, err);
 }
 
-static otr_code apply_guests(otr_plugin_host *host, const otr_config *cfg, otr_err *err)
+/* ---- configuration ---- */
+
+/* `*ret` is NULL when there is nobody to run guests. */
+static otr_code read_guests(const otr_plugin_host *host, const otr_config *cfg,
+                            otr_manifest_set **ret, otr_err *err)
 {
-    OTR_CLEANUP(otr_manifest_set_freep) otr_manifest_set *set = NULL;
-    otr_code rc = otr_manifest_parse(cfg, &set, err);
-    return rc == OTR_OK ? otr_host_guests_apply(host, set, err) : rc;
+    *ret = NULL;
+    return host->guests != NULL ? host->spec.guests->read(cfg, ret, err) : OTR_OK;
+}
+
+/* Frees `set`. */
+static otr_code apply_guests(otr_plugin_host *host, otr_manifest_set *set, otr_err *err)
+{
+    return host->guests != NULL ? host->spec.guests->apply(host->guests, set, err) : OTR_OK;
 }
 
 otr_code otr_plugin_host_start(otr_plugin_host *host, const otr_config *cfg, otr_err *err)
@@ -394,7 +172,9 @@ otr_code otr_plugin_host_start(otr_plugin_host *host, const otr_config *cfg, otr
     for (otr_plugin *p = host->first; p != NULL && rc == OTR_OK; p = p->next) {
         rc = start_module(p, err);
     }
-    rc = rc == OTR_OK ? apply_guests(host, cfg, err) : rc;
+    otr_manifest_set *set;
+    rc = rc == OTR_OK ? read_guests(host, cfg, &set, err) : rc;
+    rc = rc == OTR_OK ? apply_guests(host, set, err) : rc;
     if (rc == OTR_OK) {
         host->started = true;
         tell_ready(host);
@@ -417,20 +197,20 @@ static otr_code reload_module(otr_plugin *p, const otr_config *cfg, otr_err *err
 
 otr_code otr_plugin_host_reload(otr_plugin_host *host, const otr_config *cfg, otr_err *err)
 {
-    OTR_CLEANUP(otr_manifest_set_freep) otr_manifest_set *set = NULL;
-    otr_code first = otr_manifest_parse(cfg, &set, err);
+    otr_manifest_set *set;
+    otr_code first = read_guests(host, cfg, &set, err);
     if (first != OTR_OK) {
         return first;
     }
     for (otr_plugin *p = host->first; p != NULL; p = p->next) {
         otr_err own = { 0 };
-        otr_code rc = p->manifest == NULL ? reload_module(p, cfg, &own) : OTR_OK;
+        otr_code rc = !p->guest ? reload_module(p, cfg, &own) : OTR_OK;
         if (rc != OTR_OK && first == OTR_OK) {
             first = otr_fail(err, rc, "module %s: %s", p->name, own.msg);
         }
     }
     otr_err own = { 0 };
-    otr_code rc = otr_host_guests_apply(host, set, &own);
+    otr_code rc = apply_guests(host, set, &own);
     if (rc != OTR_OK && first == OTR_OK) {
         first = otr_fail(err, rc, "%s", own.msg);
     }
@@ -449,10 +229,17 @@ static void finish_stop(otr_plugin_host *host)
     }
 }
 
+static void stop_more(otr_plugin_host *host)
+{
+    if (host->guests != NULL) {
+        host->spec.guests->stop_more(host->guests);
+    }
+}
+
 static void check_stopped(void *arg)
 {
     otr_plugin_host *host = arg;
-    otr_host_stop_more(host);
+    stop_more(host);
     for (const otr_plugin *p = host->first; p != NULL; p = p->next) {
         if (!p->stopped) {
             return;
@@ -464,10 +251,10 @@ static void check_stopped(void *arg)
 static void sweep(void *arg)
 {
     otr_plugin_host *host = arg;
-    otr_host_stop_more(host);
+    stop_more(host);
     for (otr_plugin *p = host->first, *next; p != NULL && !host->stopping; p = next) {
         next = p->next;
-        if (p->manifest != NULL && p->stopped) {
+        if (p->guest && p->stopped) {
             otr_plugin_free(p);
         }
     }
@@ -498,10 +285,9 @@ static void past_deadline(void *arg)
 void otr_plugin_host_stop(otr_plugin_host *host, uint64_t deadline_ns, otr_loop_fn *done, void *arg)
 {
     host->stopping = true;
-    if (host->compiler != NULL) {
-        otr_plugin_compiler_stop(host->compiler);
+    if (host->guests != NULL) {
+        host->spec.guests->end(host->guests);
     }
-    otr_source_watch_free(otr_steal(&host->watches));
     host->stop_done = done;
     host->stop_arg = arg;
     uint64_t now = otr_now_ns();
@@ -515,13 +301,13 @@ void otr_plugin_host_stop(otr_plugin_host *host, uint64_t deadline_ns, otr_loop_
         if (!p->stopped) {
             otr_plugin_set_state(p, OTR_PLUGIN_STOPPING, "");
         }
-        if (!p->stopped && p->manifest != NULL) {
-            otr_host_stop_one(p, deadline_ns);
+        if (!p->stopped && p->guest) {
+            host->spec.guests->stop(p, deadline_ns);
         }
     }
-    otr_host_stop_more(host);
+    stop_more(host);
     for (otr_plugin *p = host->last; p != NULL; p = p->prev) {
-        if (p->stopped || p->manifest != NULL) {
+        if (p->stopped || p->guest) {
             continue;
         }
         if (p->inited && p->ops->stop != NULL) {
@@ -536,9 +322,44 @@ void otr_plugin_host_stop(otr_plugin_host *host, uint64_t deadline_ns, otr_loop_
 bool otr_plugin_host_stuck(const otr_plugin_host *host)
 {
     for (const otr_plugin *p = host->first; p != NULL; p = p->next) {
-        if (p->manifest != NULL && host->stopping && !p->stopped) {
+        if (p->guest && host->stopping && !p->stopped) {
             return true;
         }
     }
     return false;
+}
+
+/* ---- what an operator asks ---- */
+
+static otr_code find_guest(const otr_plugin_host *host, const char *name, otr_plugin **ret,
+                           otr_err *err)
+{
+    otr_plugin *p = otr_plugin_find(host, name);
+    if (p == NULL) {
+        return otr_fail(err, OTR_ENOTFOUND, "there is no plugin \"%s\"", name);
+    }
+    if (!p->guest) {
+        return otr_fail(err, OTR_EINVAL, "\"%s\" is compiled in: this is for guests", name);
+    }
+    if (p->stopped || p->state_id == OTR_PLUGIN_STOPPING) {
+        return otr_fail(err, OTR_ESTATE, "plugin \"%s\" is stopping", name);
+    }
+    *ret = p;
+    return OTR_OK;
+}
+
+otr_code otr_plugin_host_tell(otr_plugin_host *host, const char *name, otr_plugin_verb verb,
+                              otr_err *err)
+{
+    otr_plugin *p;
+    otr_code rc = find_guest(host, name, &p, err);
+    return rc == OTR_OK ? host->spec.guests->tell(p, verb, err) : rc;
+}
+
+otr_code otr_plugin_host_dead_letters(const otr_plugin_host *host, const char *name, otr_buf *out,
+                                      otr_err *err)
+{
+    otr_plugin *p;
+    otr_code rc = find_guest(host, name, &p, err);
+    return rc == OTR_OK ? host->spec.guests->write_dead(p, out, err) : rc;
 }

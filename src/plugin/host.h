@@ -15,6 +15,7 @@
 #include "plugin/plugin.h"
 
 typedef struct otr_plugin_host otr_plugin_host;
+typedef struct otr_guests_ops otr_guests_ops; /* see guests.h */
 
 typedef enum otr_plugin_state_id {
     OTR_PLUGIN_LOADING, /* reading, compiling, init() running */
@@ -77,6 +78,7 @@ typedef struct otr_plugin_host_spec {
     /* The program whose `plugin compile` compiles guests, in a process for each. Optional: NULL
      * compiles in this process. */
     const char *program;
+    const otr_guests_ops *guests; /* who runs guests. Optional: NULL, there are none */
     void *services;
     /* A plugin changed state. Optional. */
     void (*changed)(void *arg, const otr_plugin_view *view);

@@ -11,8 +11,8 @@
 
 #include "base/limits.h"
 #include "modules/topics.h"
-#include "plugin/encoding.h"
-#include "plugin/protobuf.h"
+#include "plugin/encoding/encoding.h"
+#include "plugin/encoding/protobuf.h"
 
 enum { LINE_BYTES = 16 << 20 };
 

@@ -1,64 +1,27 @@
-/* Hooks: questions to guests. Those with real guests do not run under failing allocation: the
- * failure would hit whichever thread allocates next. */
-#include "base/limits.h"
-#include "guests.h"
+/* Hooks: a question, its deadline and its verdict, without a real guest. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
 #include "plugin/internal.h"
+#include "unit/plugin/asked.h"
 
-typedef struct asked { /* what came of a question */
-    unsigned times;
-    otr_verdict verdict;
-    char reason[700];
-    size_t n;
-    otr_hook_answer answers[4];
-    uint64_t ns;
-} asked;
+typedef struct fixture {
+    otr_loop *loop;
+    otr_bus *bus;
+    otr_plugin_host *host;
+    bool stopped;
+} fixture;
 
-static void take(void *arg, const otr_hook_result *result)
-{
-    asked *a = arg;
-    a->times++;
-    a->verdict = result->verdict;
-    a->n = result->n;
-    a->ns = result->ns;
-    (void)snprintf(a->reason, sizeof(a->reason), "%s", result->reason);
-    for (size_t i = 0; i < result->n && i < OTR_COUNT(a->answers); i++) {
-        a->answers[i] = result->answers[i];
-    }
-}
+/* ---- a guest that never runs ---- */
 
-static otr_code ask(fixture *f, uint64_t ms, asked *a, otr_hook **ret, otr_err *err)
-{
-    otr_hook_spec spec = { .topic = "x.validate",
-                           .payload = otr_bytes_of(LONG_JSON),
-                           .source = "test",
-                           .deadline_ns = otr_now_ns() + ms * OTR_NS_PER_MS,
-                           .done = take,
-                           .arg = a };
-    return otr_plugin_host_ask(f->host, &spec, ret, err);
-}
+struct otr_guests {
+    otr_plugin_host *host;
+};
 
-/* Asks and waits for the verdict. */
-#define ASK(a, ms)                                  \
-    asked a = { 0 };                                \
-    REQUIRE_OK(ask(&f, ms, &(a), NULL, &err), err); \
-    CHECK_INT((a).times, 0);                        \
-    WAIT((a).times > 0);                            \
-    CHECK_INT((a).times, 1)
-
-enum { LONG_MS = 20000 };
-#define HOOK   "[{\"pattern\":\"x.validate\",\"kind\":\"hook\"}]"
-#define ALLOW  "{\"verdict\":\"allow\",\"message\":\"fine\"}"
-#define DENY   "{\"verdict\":\"deny\",\"message\":\"no gzip\"}"
-#define LOOP   "(loop $l (br $l)) (i32.const 0)"
-#define OPEN   "    - {name: g, source: g0.wat, limits: {call: 100ms}}\n"
-#define CLOSED "    - {name: g, source: g0.wat, limits: {call: 100ms}, on_failure: fail-closed}\n"
-
-/* ---- without a guest at work ---- */
-
-static void ignore(otr_plugin *p)
-{
-    (void)p;
-}
+typedef struct guest { /* its state */
+    char *hooks[2];
+} guest;
 
 static otr_code nothing(otr_plugin *p, const otr_config *cfg, otr_err *err)
 {
@@ -68,38 +31,123 @@ static otr_code nothing(otr_plugin *p, const otr_config *cfg, otr_err *err)
     return OTR_OK;
 }
 
-static void end(otr_plugin *p, uint64_t deadline_ns)
+static void ignore(otr_plugin *p)
+{
+    (void)p;
+}
+
+static const otr_plugin_ops guest_ops = {
+    .name = "stub", .state_size = sizeof(guest), .init = nothing, .fini = ignore
+};
+
+static otr_code open_all(otr_plugin_host *host, otr_guests **ret, otr_err *err)
+{
+    otr_guests *all = otr_zalloc(sizeof(*all));
+    if (all == NULL) {
+        return otr_fail_nomem(err);
+    }
+    all->host = host;
+    *ret = all;
+    return OTR_OK;
+}
+
+static void close_all(otr_guests *all)
+{
+    otr_free(all);
+}
+
+static void end(otr_guests *all)
+{
+    (void)all;
+}
+
+static void stop(otr_plugin *p, uint64_t deadline_ns)
 {
     (void)deadline_ns;
     otr_plugin_stopped(p);
 }
 
-static const otr_plugin_ops stub = {
-    .name = "stub", .state_size = 1, .init = nothing, .stop = end, .fini = ignore
-};
-
-/* A guest that was never started, which asks for no thread. */
-static otr_code add_stub(fixture *f, otr_on_failure on_failure, const char *hook, otr_err *err)
+static void describe(const otr_plugin *p, otr_plugin_view *view)
 {
-    otr_manifest *m = otr_zalloc(sizeof(*m));
+    (void)p;
+    view->abi = "none";
+}
+
+static char *const *hooks(const otr_plugin *p)
+{
+    return ((guest *)p->state)->hooks;
+}
+
+static bool fail_closed(const otr_plugin *p)
+{
+    (void)p;
+    return true;
+}
+
+static const otr_guests_ops guests = { .open = open_all,
+                                       .close = close_all,
+                                       .end = end,
+                                       .stop_more = end,
+                                       .stop = stop,
+                                       .describe = describe,
+                                       .hooks = hooks,
+                                       .fail_closed = fail_closed };
+
+static otr_code add_guest(fixture *f, const char *hook, otr_err *err)
+{
     otr_plugin *p;
-    if (m == NULL) {
-        return otr_fail_nomem(err);
-    }
-    m->on_failure = on_failure;
-    m->hooks = hook != NULL ? otr_calloc(2, sizeof(char *)) : NULL;
-    otr_code rc = hook != NULL && (m->hooks == NULL || (m->hooks[0] = otr_strdup(hook)) == NULL)
-                      ? otr_fail_nomem(err)
-                      : otr_plugin_new(f->host, &stub, "stub", m, &p, err);
-    if (rc != OTR_OK) {
-        otr_manifest_free(m);
+    otr_code rc = otr_plugin_new(f->host, &guest_ops, guest_ops.name, &p, err);
+    if (rc == OTR_OK) {
+        p->guest = true;
+        ((guest *)p->state)->hooks[0] = (char *)hook;
     }
     return rc;
 }
 
+/* ---- a host ---- */
+
+static void on_stopped(void *arg)
+{
+    fixture *f = arg;
+    f->stopped = true;
+}
+
+static otr_code begin(fixture *f, otr_err *err)
+{
+    otr_log_set_level(OTR_LOG_ERROR + 1);
+    otr_code rc = otr_loop_new(&f->loop, err);
+    rc = rc == OTR_OK ? otr_bus_new(f->loop, &f->bus, err) : rc;
+    otr_plugin_host_spec spec = { .loop = f->loop, .bus = f->bus, .guests = &guests };
+    return rc == OTR_OK ? otr_plugin_host_new(&spec, &f->host, err) : rc;
+}
+
+static void teardown(fixture *f)
+{
+    if (f->host != NULL) {
+        otr_plugin_host_stop(f->host, otr_now_ns() + OTR_NS_PER_S, on_stopped, f);
+        for (int i = 0; i < 100 && !f->stopped; i++) {
+            otr_loop_step(f->loop, ROUND_MS);
+        }
+    }
+    otr_plugin_host_free(f->host);
+    otr_bus_free(f->bus);
+    otr_loop_free(f->loop);
+}
+
+#define BEGIN                                \
+    OTR_CLEANUP(teardown) fixture f = { 0 }; \
+    otr_err err = { 0 };                     \
+    REQUIRE_OK(begin(&f, &err), err)
+
+static bool count_unanswered(void *arg, const otr_plugin_view *view)
+{
+    *(uint64_t *)arg += view->stats.hooks_unanswered;
+    return true;
+}
+
 T(nobody_to_ask_is_an_allow_that_comes_later)
 {
-    BEGIN(1);
+    BEGIN;
     ASK(a, LONG_MS);
     CHECK_INT(a.verdict, OTR_VERDICT_ALLOW);
     CHECK_INT(a.n, 0);
@@ -108,19 +156,21 @@ T(nobody_to_ask_is_an_allow_that_comes_later)
 
 T(a_guest_that_does_not_run_counts_as_its_manifest_says)
 {
-    BEGIN(1);
-    REQUIRE_OK(add_stub(&f, OTR_ON_FAILURE_CLOSED, "x.*", &err), err);
+    BEGIN;
+    REQUIRE_OK(add_guest(&f, "x.*", &err), err);
     ASK(a, LONG_MS);
     CHECK_INT(a.verdict, OTR_VERDICT_DENY);
     CHECK_INT(a.n, 1);
     CHECK_HAS(a.reason, "\"stub\"");
-    CHECK_INT(plugin(&f, "stub")->view.stats.hooks_unanswered, 1);
+    uint64_t unanswered = 0;
+    otr_plugin_host_each(f.host, count_unanswered, &unanswered);
+    CHECK_INT(unanswered, 1);
 }
 
 T(hooks_of_others_are_not_asked)
 {
-    BEGIN(1);
-    REQUIRE_OK(add_stub(&f, OTR_ON_FAILURE_CLOSED, "y.*", &err), err);
+    BEGIN;
+    REQUIRE_OK(add_guest(&f, "y.*", &err), err);
     ASK(a, LONG_MS);
     CHECK_INT(a.verdict, OTR_VERDICT_ALLOW);
     CHECK_INT(a.n, 0);
@@ -128,8 +178,8 @@ T(hooks_of_others_are_not_asked)
 
 T(a_question_must_be_json_on_a_full_topic)
 {
-    BEGIN(1);
-    otr_hook_spec spec = { .topic = "x.*", .payload = otr_bytes_of("1"), .done = take };
+    BEGIN;
+    otr_hook_spec spec = { .topic = "x.*", .payload = otr_bytes_of("1"), .done = take_verdict };
     CHECK(otr_plugin_host_ask(f.host, &spec, NULL, &err) == OTR_EINVAL);
     spec.topic = "x.y";
     spec.payload = otr_bytes_of("{");
@@ -151,244 +201,4 @@ T(a_result_is_told_as_json)
     otr_buf_deinit(&out);
     REQUIRE_OK(rc, err);
     CHECK(said);
-}
-
-/* ---- real guests ---- */
-
-T_NO_OOM(a_guest_answers_with_its_message)
-{
-    BEGIN(2);
-    GUEST(0, .subscriptions = HOOK, .answer = ALLOW, .process = REPLY);
-    START(OPEN);
-    WAIT_STATE("g", "running");
-    CHECK_STR(plugin(&f, "g")->view.hooks[0], "x.validate");
-    ASK(a, LONG_MS);
-    CHECK_INT(a.verdict, OTR_VERDICT_ALLOW);
-    REQUIRE(a.n == 1);
-    CHECK_STR(a.answers[0].plugin, "g");
-    CHECK_INT(a.answers[0].how, OTR_HOOK_ANSWERED);
-    CHECK_STR(a.answers[0].message, "fine");
-    CHECK_INT(plugin(&f, "g")->view.stats.hooks_asked, 1);
-    CHECK_INT(plugin(&f, "g")->view.stats.hooks_denied, 0);
-    CHECK_INT(plugin(&f, "g")->view.stats.hooks_unanswered, 0);
-}
-
-T_NO_OOM(one_of_two_that_denies_denies)
-{
-    BEGIN(2);
-    GUEST(0, .subscriptions = HOOK, .answer = ALLOW, .process = REPLY);
-    GUEST(1, .subscriptions = HOOK, .answer = DENY, .process = REPLY);
-    START(OPEN "    - {name: h, source: g1.wat}\n");
-    WAIT_STATE("g", "running");
-    WAIT_STATE("h", "running");
-    ASK(a, LONG_MS);
-    CHECK_INT(a.verdict, OTR_VERDICT_DENY);
-    REQUIRE(a.n == 2);
-    CHECK_INT(a.answers[0].verdict, OTR_VERDICT_ALLOW);
-    CHECK_INT(a.answers[1].verdict, OTR_VERDICT_DENY);
-    CHECK_STR(a.reason, "plugin \"h\" denies: no gzip");
-    CHECK_INT(plugin(&f, "h")->view.stats.hooks_denied, 1);
-}
-
-T_NO_OOM(nonsense_is_no_answer)
-{
-    BEGIN(2);
-    GUEST(0, .subscriptions = HOOK, .answer = "{\"verdict\":\"maybe\"}", .process = REPLY);
-    START(CLOSED);
-    WAIT_STATE("g", "running");
-    ASK(a, LONG_MS);
-    CHECK_INT(a.verdict, OTR_VERDICT_DENY);
-    CHECK_INT(a.answers[0].how, OTR_HOOK_FAILED);
-    CHECK_HAS(a.reason, "\"g\" is fail-closed");
-    CHECK_STR(plugin(&f, "g")->state, "running");
-    CHECK_INT(plugin(&f, "g")->view.stats.dead_letters, 0);
-}
-
-T_NO_OOM(the_asker_of_a_guest_that_loops_is_answered_at_the_deadline)
-{
-    BEGIN(2);
-    GUEST(0, .subscriptions = HOOK, .answer = ALLOW, .process = LOOP);
-    START("    - {name: g, source: g0.wat, limits: {call: 3s}}\n"
-          "    - {name: h, source: g0.wat, limits: {call: 3s}, on_failure: fail-closed}\n");
-    WAIT_STATE("g", "running");
-    WAIT_STATE("h", "running");
-    ASK(a, 500);
-    CHECK_INT(plugin(&f, "g")->view.stats.timeouts, 0); /* it still runs */
-    CHECK_INT(a.verdict, OTR_VERDICT_DENY);
-    CHECK_INT(a.answers[0].how, OTR_HOOK_TIMED_OUT);
-    CHECK_INT(a.answers[0].verdict, OTR_VERDICT_ALLOW);
-    CHECK_INT(a.answers[1].how, OTR_HOOK_TIMED_OUT);
-    CHECK_INT(a.answers[1].verdict, OTR_VERDICT_DENY);
-    CHECK_HAS(a.reason, "within 500 ms");
-    WAIT(plugin(&f, "g")->view.stats.timeouts == 1);
-    CHECK_INT(a.times, 1);
-}
-
-T_NO_OOM(a_late_answer_is_dropped_and_the_next_question_gets_its_own)
-{
-    /* The first question takes long; later ones do not. */
-    BEGIN(2);
-    GUEST(0, .subscriptions = HOOK, .answer = ALLOW,
-          .process = "(local $i i32) (if (i32.eqz (global.get $n)) (then (loop $l (local.set $i "
-                     "(i32.add (local.get $i) (i32.const 1))) (br_if $l (i32.lt_u (local.get $i) "
-                     "(i32.const 1000000000)))))) (global.set $n (i32.const 1)) (call $reply)");
-    START("    - {name: g, source: g0.wat, limits: {call: 60s}}\n");
-    WAIT_STATE("g", "running");
-    ASK(a, 1);
-    CHECK_INT(a.answers[0].how, OTR_HOOK_TIMED_OUT);
-    ASK(b, 59000);
-    CHECK_INT(b.answers[0].how, OTR_HOOK_ANSWERED);
-    CHECK_INT(a.times, 1);
-}
-
-T_NO_OOM(a_fail_closed_guest_that_trapped_denies_until_it_answers_again)
-{
-    BEGIN(2);
-    GUEST(0, .subscriptions = HOOK, .answer = ALLOW, .process = "(unreachable)");
-    START("    - {name: g, source: g0.wat, on_failure: fail-closed, "
-          "restart: {backoff: 1m, backoff_max: 1m}}\n");
-    WAIT_STATE("g", "running");
-    ASK(a, LONG_MS);
-    CHECK_INT(a.verdict, OTR_VERDICT_DENY);
-    CHECK_INT(a.answers[0].how, OTR_HOOK_FAILED);
-    CHECK_HAS(a.reason, "unreachable");
-    WAIT_STATE("g", "backoff");
-    ASK(b, LONG_MS);
-    CHECK_INT(b.verdict, OTR_VERDICT_DENY);
-    CHECK_INT(b.answers[0].how, OTR_HOOK_NOT_RUNNING);
-    CHECK_HAS(b.reason, "backoff");
-    REQUIRE_OK(otr_plugin_host_tell(f.host, "g", OTR_PLUGIN_DISABLE, &err), err);
-    ASK(c, LONG_MS);
-    CHECK_INT(c.verdict, OTR_VERDICT_DENY);
-    CHECK_HAS(c.reason, "operator");
-    GUEST(0, .subscriptions = HOOK, .answer = ALLOW, .process = REPLY);
-    REQUIRE_OK(otr_plugin_host_tell(f.host, "g", OTR_PLUGIN_ENABLE, &err), err);
-    WAIT_STATE("g", "running");
-    ASK(d, LONG_MS);
-    CHECK_INT(d.verdict, OTR_VERDICT_ALLOW);
-}
-
-T_NO_OOM(a_guest_in_quarantine_says_so_and_denies_when_fail_closed)
-{
-    BEGIN(2);
-    GUEST(0, .subscriptions = HOOK, .process = "(unreachable)");
-    START("    - {name: g, source: g0.wat, on_failure: fail-closed, restart: {failures: 1}}\n");
-    WAIT_STATE("g", "running");
-    ASK(a, LONG_MS);
-    CHECK_INT(a.verdict, OTR_VERDICT_DENY);
-    WAIT_STATE("g", "disabled");
-    CHECK(plugin(&f, "g")->view.quarantined);
-    ASK(b, LONG_MS);
-    CHECK_INT(b.verdict, OTR_VERDICT_DENY);
-    CHECK_HAS(b.reason, "quarantined");
-}
-
-T_NO_OOM(a_fail_open_guest_that_traps_is_reported_and_allows)
-{
-    BEGIN(2);
-    GUEST(0, .subscriptions = HOOK, .process = "(unreachable)");
-    START(OPEN);
-    WAIT_STATE("g", "running");
-    ASK(a, LONG_MS);
-    CHECK_INT(a.verdict, OTR_VERDICT_ALLOW);
-    CHECK_INT(a.answers[0].how, OTR_HOOK_FAILED);
-    CHECK_INT(plugin(&f, "g")->view.stats.hooks_unanswered, 1);
-}
-
-T_NO_OOM(a_guest_that_never_loaded_counts_when_it_is_fail_closed)
-{
-    BEGIN(2);
-    START("    - {name: g, source: gone.wat, on_failure: fail-closed}\n"
-          "    - {name: h, source: gone.wat}\n"
-          "    - {name: i, source: gone.wat, hooks: [x.validate]}\n");
-    WAIT_STATE("g", "disabled");
-    WAIT_STATE("i", "disabled");
-    ASK(a, LONG_MS);
-    CHECK_INT(a.verdict, OTR_VERDICT_DENY);
-    REQUIRE(a.n == 2);
-    CHECK_HAS(a.reason, "gone.wat");
-    CHECK_STR(a.answers[1].plugin, "i");
-    CHECK_INT(a.answers[1].verdict, OTR_VERDICT_ALLOW);
-    asked b = { 0 };
-    otr_hook_spec spec = { .topic = "x.validate",
-                           .payload = otr_bytes_of("1"),
-                           .source = "test",
-                           .deadline_ns = otr_now_ns() + OTR_NS_PER_S,
-                           .known_only = true,
-                           .done = take,
-                           .arg = &b };
-    REQUIRE_OK(otr_plugin_host_ask(f.host, &spec, NULL, &err), err);
-    WAIT(b.times > 0);
-    CHECK_INT(b.n, 1);
-    CHECK_INT(b.verdict, OTR_VERDICT_ALLOW);
-}
-
-T_NO_OOM(a_question_waits_its_turn_among_the_messages)
-{
-    BEGIN(2);
-    GUEST(0, .subscriptions = "[\"in.*\",{\"pattern\":\"x.*\",\"kind\":\"hook\"}]", .answer = ALLOW,
-          .process = "(if (result i32) " LONG
-                     " (then (if (result i32) (i32.eq (global.get $n) (i32.const 100))"
-                     " (then (call $reply)) (else (i32.const 1))))"
-                     " (else (global.set $n (i32.add (global.get $n) (i32.const 1)))"
-                     " (i32.const 0)))");
-    START("    - {name: g, source: g0.wat}\n");
-    WAIT_STATE("g", "running");
-    PUBLISH(100);
-    asked a = { 0 };
-    REQUIRE_OK(ask(&f, LONG_MS, &a, NULL, &err), err);
-    PUBLISH(100);
-    WAIT(a.times > 0);
-    CHECK_INT(a.answers[0].how, OTR_HOOK_ANSWERED);
-    WAIT(plugin(&f, "g")->view.stats.calls >= 201 + 2);
-}
-
-T_NO_OOM(too_many_questions_are_answered_at_once_and_a_stop_answers_the_rest)
-{
-    enum { N = OTR_LIMIT_PLUGIN_HOOK_QUEUE + 2 };
-    BEGIN(2);
-    GUEST(0, .subscriptions = HOOK, .process = LOOP);
-    START("    - {name: g, source: g0.wat, limits: {call: 60s}, on_failure: fail-closed}\n");
-    WAIT_STATE("g", "running");
-    asked a[N] = { 0 };
-    for (size_t i = 0; i < N; i++) {
-        REQUIRE_OK(ask(&f, 59000, &a[i], NULL, &err), err);
-    }
-    WAIT(a[N - 1].times > 0); /* one is being asked, 64 wait */
-    CHECK_INT(a[N - 1].answers[0].how, OTR_HOOK_QUEUE_FULL);
-    CHECK_INT(a[N - 1].verdict, OTR_VERDICT_DENY);
-    CHECK_INT(a[0].times + a[N - 2].times, 0);
-    REQUIRE(stop(&f));
-    for (size_t i = 0; i < N; i++) {
-        CHECK_INT(a[i].times, 1);
-        CHECK_INT(a[i].verdict, OTR_VERDICT_DENY);
-    }
-    CHECK_HAS(a[0].reason, "stopping");
-}
-
-T_NO_OOM(a_question_that_is_cancelled_does_not_come_back)
-{
-    BEGIN(2);
-    GUEST(0, .subscriptions = HOOK, .answer = ALLOW, .process = REPLY);
-    START(OPEN);
-    WAIT_STATE("g", "running");
-    asked a = { 0 };
-    otr_hook *hook;
-    REQUIRE_OK(ask(&f, LONG_MS, &a, &hook, &err), err);
-    otr_hook_cancel(hook);
-    ASK(b, LONG_MS);
-    CHECK_INT(a.times, 0);
-}
-
-T_NO_OOM(a_new_version_may_answer_other_hooks)
-{
-    BEGIN(2);
-    GUEST(0, .subscriptions = HOOK, .answer = DENY, .process = REPLY);
-    START(OPEN);
-    WAIT_STATE("g", "running");
-    GUEST(0, .subscriptions = "[{\"pattern\":\"y.*\",\"kind\":\"hook\"}]", .process = REPLY);
-    REQUIRE_OK(otr_plugin_host_tell(f.host, "g", OTR_PLUGIN_RELOAD, &err), err);
-    WAIT(strcmp(plugin(&f, "g")->view.hooks[0], "y.*") == 0);
-    ASK(a, LONG_MS);
-    CHECK_INT(a.n, 0);
 }

@@ -1,0 +1,190 @@
+/* The state of a guest plugin, which follows from its seats, and what it shows of itself. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "plugin/guest/guest.h"
+
+static size_t count_seats(const otr_guest_plugin *g, otr_seat_state state)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < g->seats.n; i++) {
+        n += g->seats.items[i]->state == state;
+    }
+    return n;
+}
+
+/* Why seats are down, after one of them. */
+static void describe_down(const otr_guest_plugin *g, size_t down, char *to, size_t size)
+{
+    const char *why = "";
+    for (size_t i = 0; i < g->seats.n; i++) {
+        if (g->seats.items[i]->state == OTR_SEAT_BACKOFF) {
+            why = g->seats.items[i]->failure.msg;
+        }
+    }
+    if (down > 0 && g->seats.n > 1) {
+        (void)snprintf(to, size, "%zu of %zu instances wait to restart: %.300s", down, g->seats.n,
+                       why);
+    } else {
+        (void)snprintf(to, size, "%s", why);
+    }
+}
+
+/* Every seat is up, or has failed to come up once. */
+static void settle(otr_guest_plugin *g)
+{
+    size_t pending = count_seats(g, OTR_SEAT_EMPTY) + count_seats(g, OTR_SEAT_LOADING);
+    if (!g->p->settled && pending == 0) {
+        otr_plugin_settle(g->p);
+    }
+}
+
+void otr_guest_load_seats(const otr_guest_plugin *g, const otr_seats *seats)
+{
+    if (!g->crew.stopping && !g->waiting && g->changing == NULL) {
+        otr_seats_load(seats);
+    }
+}
+
+void otr_guest_derive(otr_guest_plugin *g)
+{
+    otr_plugin *p = g->p;
+    if (g->crew.stopping || g->seats.n == 0) {
+        return;
+    }
+    size_t down = count_seats(g, OTR_SEAT_BACKOFF);
+    otr_plugin_state_id state = count_seats(g, OTR_SEAT_RUNNING) > 0 ? OTR_PLUGIN_RUNNING
+                                : down < g->seats.n                  ? OTR_PLUGIN_LOADING
+                                                                     : OTR_PLUGIN_BACKOFF;
+    g->running = count_seats(g, OTR_SEAT_RUNNING);
+    if (state != p->state_id || down != g->down) {
+        char reason[OTR_REASON_BYTES];
+        describe_down(g, down, reason, sizeof(reason));
+        if (state == OTR_PLUGIN_RUNNING && state != p->state_id) {
+            otr_log_info("plugin running", "plugin", p->name, "version",
+                         g->version != NULL ? g->version : "", "abi", g->abi, "engine",
+                         g->manifest->engine);
+        }
+        g->down = down;
+        otr_plugin_set_state(p, state, reason);
+        if (state != OTR_PLUGIN_RUNNING) {
+            otr_guest_fail_calls(g, reason[0] != '\0' ? reason : "it is being loaded");
+        }
+    }
+    settle(g);
+}
+
+void otr_guest_forget_fresh(otr_guest_plugin *g)
+{
+    otr_seats_leave(&g->fresh, false, false);
+    otr_manifest_free(otr_steal(&g->fresh_manifest));
+    g->fresh_ready = false;
+}
+
+void otr_guest_disable(otr_guest_plugin *g, const char *reason, bool quarantined)
+{
+    otr_plugin *p = g->p;
+    otr_guest_forget_fresh(g);
+    if (g->changing != NULL && !g->refused) { /* what the configuration says now */
+        otr_manifest_free(g->manifest);
+        g->manifest = otr_steal(&g->changing);
+    }
+    otr_manifest_free(otr_steal(&g->changing));
+    otr_plugin_unsubscribe(p);
+    g->adopted = false;
+    g->waiting = false;
+    g->down = 0;
+    g->running = 0;
+    g->quarantined = quarantined;
+    otr_guest_fail_calls(g, reason);
+    otr_seats_leave(&g->seats, false, false);
+    for (otr_guest_seat *s = g->crew.leaving; s != NULL; s = s->next_leaving) {
+        s->finish_batch = false;
+    }
+    if (!g->crew.stopping) {
+        otr_plugin_set_state(p, OTR_PLUGIN_DISABLED, reason);
+        otr_plugin_settle(p);
+    }
+}
+
+bool otr_guest_same_texts(char *const *a, char *const *b)
+{
+    size_t i = 0;
+    while (a != NULL && b != NULL && a[i] != NULL && b[i] != NULL && strcmp(a[i], b[i]) == 0) {
+        i++;
+    }
+    return a != NULL && b != NULL && a[i] == NULL && b[i] == NULL;
+}
+
+static otr_code copy_hooks(otr_guest_plugin *g, char *const *hooks, otr_err *err)
+{
+    size_t n = 0;
+    while (hooks[n] != NULL) {
+        n++;
+    }
+    char **copy = otr_calloc(n + 1, sizeof(*copy));
+    bool ok = copy != NULL;
+    for (size_t i = 0; ok && i < n; i++) {
+        ok = (copy[i] = otr_strdup(hooks[i])) != NULL;
+    }
+    if (!ok) {
+        otr_contract_free_list(copy);
+        return otr_fail_nomem(err);
+    }
+    otr_contract_free_list(g->hooks);
+    g->hooks = copy;
+    return OTR_OK;
+}
+
+static otr_code subscribe(otr_guest_plugin *g, char *const *wanted, otr_err *err)
+{
+    otr_plugin *p = g->p;
+    if (otr_guest_same_texts(p->patterns, wanted) && g->queue == g->manifest->queue) {
+        return OTR_OK;
+    }
+    for (otr_hook_call *call = g->first_call; call != NULL; call = call->next) {
+        call->position = 0; /* the queue that it counted in goes */
+    }
+    g->queue = g->manifest->queue;
+    return otr_plugin_subscribe(p, (const char *const *)wanted, g->queue, g->ready, err);
+}
+
+otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *err)
+{
+    otr_plugin *p = g->p;
+    const otr_guest_job *job = s->job;
+    otr_free(g->version);
+    g->version = otr_strdup(job->info.version);
+    g->abi = otr_abi_name(otr_guest_code_abi(job->code));
+    (void)snprintf(g->sha256, sizeof(g->sha256), "%s", otr_guest_code_sha256(job->code));
+    char *const *hooks = g->manifest->hooks != NULL ? g->manifest->hooks : job->topics.hooks;
+    char *const *wanted =
+        g->manifest->subscribe != NULL ? g->manifest->subscribe : job->topics.events;
+    otr_code rc = copy_hooks(g, hooks, err);
+    rc = rc == OTR_OK ? subscribe(g, wanted, err) : rc;
+    g->adopted = rc == OTR_OK;
+    g->unreached = 0;
+    p->host->guests->adopted(p->host->guests); /* a new manifest may name another file */
+    return rc;
+}
+
+void otr_guest_check_stopped(otr_guest_plugin *g)
+{
+    if (g->crew.stopping && g->crew.leaving == NULL && !g->p->stopped) {
+        otr_plugin_stopped(g->p);
+    }
+}
+
+void otr_guest_begin(otr_guest_plugin *g)
+{
+    const char *name = otr_guest_waits_for(g);
+    char reason[OTR_REASON_BYTES] = "";
+    if (name != NULL) {
+        (void)snprintf(reason, sizeof(reason), "waits for plugin %s", name);
+    }
+    g->waiting = name != NULL;
+    otr_plugin_set_state(g->p, OTR_PLUGIN_LOADING, reason);
+    otr_guest_load_seats(g, &g->seats);
+}

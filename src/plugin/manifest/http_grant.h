@@ -1,0 +1,64 @@
+/*
+ * `grants.http`: which requests a plugin may make.
+ *
+ *     http:
+ *       - https://api.example.com/v1*             # any method
+ *       - methods: [GET]
+ *         schemes: [https]                        # the default
+ *         hosts: [example.org, "*.example.org"]   # "*": any host
+ *         ports: [8443]                           # without it: 443 for https, 80 for http
+ *         paths: [/status, /items*]               # without it: any path
+ *
+ * A '*' at the end of a path stands for all that is left, elsewhere for a part without '/'.
+ *
+ * Thread: any; what was read is read-only.
+ */
+#ifndef OTR_PLUGIN_MANIFEST_HTTP_GRANT_H
+#define OTR_PLUGIN_MANIFEST_HTTP_GRANT_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "base/base.h"
+#include "base/err.h"
+#include "config/config.h"
+
+enum { OTR_HTTP_GRANT_PORTS = 16 };
+
+typedef struct otr_http_grant {
+    char **methods; /* NULL: any */
+    char **hosts;   /* lower case */
+    char **paths;   /* NULL: any */
+    uint16_t ports[OTR_HTTP_GRANT_PORTS];
+    size_t n_ports; /* 0: the scheme's own */
+    bool http, https;
+    char *ca; /* absolute path of PEM roots in place of the system's, or NULL */
+} otr_http_grant;
+
+typedef struct otr_http_grants {
+    otr_http_grant *items;
+    size_t n;
+} otr_http_grants;
+
+typedef struct otr_http_target { /* where a request goes; the path has no query */
+    const char *method, *scheme, *host, *path;
+    uint16_t port;
+} otr_http_target;
+
+/* Reads the list; errors name place and key. `ret` may be half-filled after one: deinit it. */
+otr_code otr_http_grants_read(const otr_node *list, otr_http_grants *ret, otr_err *err)
+    OTR_MUST_CHECK;
+void otr_http_grants_deinit(otr_http_grants *grants);
+
+/* The first grant that covers the target, or NULL. */
+const otr_http_grant *otr_http_granted(const otr_http_grants *grants,
+                                       const otr_http_target *target);
+/* A grant names this very host: then it may have an address that is not public. */
+bool otr_http_names_host(const otr_http_grants *grants, const char *host);
+/* Neither loopback, private, link-local, multicast nor reserved, also when written as another
+ * kind of address. */
+bool otr_address_public(const struct sockaddr *addr);
+/* "/a/../b", "/a/%2e%2E/b", "/a\..\b": what a server may take for another path. */
+bool otr_http_path_climbs(const char *path);
+
+#endif

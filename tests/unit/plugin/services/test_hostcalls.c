@@ -1,0 +1,330 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "loop/loop.h"
+#include "plugin/services/hostcalls.h"
+#include "plugin/services/services.h"
+#include "support/test.h"
+
+typedef struct fixture {
+    otr_loop *loop;
+    otr_bus *bus;
+    otr_sub *sub;
+    otr_hostcalls hc;
+    otr_manifest manifest;
+    unsigned seen;
+    char last[64];
+} fixture;
+
+static char *granted[] = { "alert.*", NULL };
+static char *pairs[] = { "threshold", "10", NULL };
+
+static void ready(void *arg, otr_sub *sub)
+{
+    fixture *f = arg;
+    for (otr_msg *msg; (msg = otr_sub_take(sub)) != NULL; otr_msg_unref(msg)) {
+        f->seen++;
+        const otr_bus_json *json = msg->payload;
+        size_t n = json->n < sizeof(f->last) - 1 ? json->n : sizeof(f->last) - 1;
+        memcpy(f->last, json->bytes, n);
+        f->last[n] = '\0';
+    }
+}
+
+static otr_code setup(fixture *f, otr_err *err)
+{
+    static const char *const all[] = { "*", NULL };
+    otr_sub_spec spec = {
+        .name = "test", .patterns = all, .capacity = 4096, .ready = ready, .arg = f
+    };
+    otr_log_set_level(OTR_LOG_ERROR);
+    f->manifest =
+        (otr_manifest){ .publish = granted, .config_pairs = pairs, .where = "x.yaml:1:1" };
+    otr_hostcalls_init(&f->hc, "p", &f->manifest);
+    otr_code rc = otr_loop_new(&f->loop, err);
+    rc = rc == OTR_OK ? otr_bus_new(f->loop, &f->bus, err) : rc;
+    return rc == OTR_OK ? otr_bus_subscribe(f->bus, &spec, &f->sub, err) : rc;
+}
+
+static void teardown(fixture *f)
+{
+    otr_hostcalls_deinit(&f->hc);
+    otr_sub_free(f->sub);
+    otr_bus_free(f->bus);
+    otr_loop_free(f->loop);
+}
+
+#define SETUP                                \
+    OTR_CLEANUP(teardown) fixture f = { 0 }; \
+    otr_err err = { 0 };                     \
+    REQUIRE_OK(setup(&f, &err), err)
+
+static otr_code publish(fixture *f, const char *topic, const char *json, otr_err *err)
+{
+    return otr_hostcalls_ops.publish(&f->hc, topic, otr_bytes_of(json), err);
+}
+
+T(a_topic_without_grant_is_denied_and_counted)
+{
+    SETUP;
+    REQUIRE(publish(&f, "other.topic", "1", &err) == OTR_EDENIED);
+    CHECK_HAS(err.msg, "x.yaml:1:1");
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 1);
+    CHECK_INT(otr_hostcalls_flush(&f.hc, f.bus), 0);
+}
+
+T(malformed_topics_and_data_are_refused)
+{
+    SETUP;
+    CHECK(publish(&f, "", "1", &err) == OTR_EINVAL);
+    CHECK(publish(&f, "alert.*", "1", &err) == OTR_EINVAL);
+    CHECK(publish(&f, "alert..x", "1", &err) == OTR_EINVAL);
+    CHECK(publish(&f, "alert.x", "{", &err) == OTR_EINVAL);
+    CHECK(publish(&f, "alert.x", "", &err) == OTR_EINVAL);
+    CHECK_INT(f.hc.outbox.dropped, 2);
+}
+
+T(messages_of_one_call_are_bounded)
+{
+    SETUP;
+    unsigned sent = 0;
+    for (unsigned i = 0; i < OTR_LIMIT_PLUGIN_PUBLISH_CALL + 10; i++) {
+        sent += publish(&f, "alert.x", "1", &err) == OTR_OK;
+    }
+    CHECK_INT(sent, OTR_LIMIT_PLUGIN_PUBLISH_CALL);
+    CHECK_INT(f.hc.outbox.dropped, 10);
+    otr_hostcalls_begin(&f.hc, NULL);
+    CHECK(publish(&f, "alert.x", "1", &err) == OTR_OK);
+}
+
+T(messages_a_second_are_bounded_beside_those_of_one_call)
+{
+    SETUP;
+    unsigned sent = 0, calls = 0;
+    f.manifest.publish_per_s = 10;
+    for (calls = 0; calls < 10; calls++) {
+        otr_hostcalls_begin(&f.hc, NULL);
+        for (unsigned i = 0; i < OTR_LIMIT_PLUGIN_PUBLISH_CALL; i++) {
+            sent += publish(&f, "alert.x", "1", &err) == OTR_OK;
+        }
+    }
+    CHECK(sent >= OTR_LIMIT_PLUGIN_PUBLISH_CALL);
+    CHECK(sent < 2 * OTR_LIMIT_PLUGIN_PUBLISH_CALL); /* that would take over 100 seconds */
+    CHECK_INT(f.hc.outbox.dropped, calls * OTR_LIMIT_PLUGIN_PUBLISH_CALL - sent);
+    CHECK(publish(&f, "alert.x", "1", &err) == OTR_EQUOTA);
+    CHECK_HAS(err.msg, "limits.publish");
+}
+
+T(published_messages_reach_the_bus_in_order)
+{
+    SETUP;
+    REQUIRE_OK(publish(&f, "alert.x", "1", &err), err);
+    REQUIRE_OK(publish(&f, "alert.y", "{\"n\":2}", &err), err);
+    CHECK_INT(f.seen, 0);
+    CHECK_INT(otr_hostcalls_flush(&f.hc, f.bus), 2);
+    otr_loop_step(f.loop, 0);
+    CHECK_INT(f.seen, 2);
+    CHECK_STR(f.last, "{\"n\":2}");
+}
+
+T(config_gives_values_and_says_what_is_missing)
+{
+    SETUP;
+    otr_buf out;
+    otr_buf_init(&out, 100);
+    otr_code rc = otr_hostcalls_ops.config(&f.hc, "threshold", &out, &err);
+    bool same = rc == OTR_OK && strcmp(otr_buf_text(&out), "10") == 0;
+    otr_buf_deinit(&out);
+    REQUIRE_OK(rc, err);
+    CHECK(same);
+    CHECK(otr_hostcalls_ops.config(&f.hc, "nothing", &out, &err) == OTR_ENOTFOUND);
+    otr_buf_deinit(&out);
+}
+
+T(a_log_storm_is_cut_and_counted)
+{
+    SETUP;
+    for (unsigned i = 0; i < 5 * OTR_LIMIT_PLUGIN_LOGS_PER_S; i++) {
+        otr_hostcalls_ops.log(&f.hc, OTR_LOG_DEBUG, otr_bytes_of("spam"));
+    }
+    CHECK(f.hc.log.dropped >= 3 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+}
+
+static otr_code ask(fixture *f, const char *op, const char *in, char *answer, size_t cap,
+                    otr_err *err)
+{
+    otr_buf out;
+    otr_buf_init(&out, 4096);
+    otr_code rc = otr_hostcalls_ops.call(&f->hc, op, otr_bytes_of(in), &out, err);
+    (void)snprintf(answer, cap, "%s", otr_buf_text(&out));
+    otr_buf_deinit(&out);
+    return rc;
+}
+
+T(kv_is_denied_without_a_grant_and_other_operations_are_unknown)
+{
+    SETUP;
+    char answer[64];
+    CHECK(ask(&f, "kv.get", "a", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK(ask(&f, "kv.set", "{}", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK(ask(&f, "http.request", "{}", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 3);
+    REQUIRE(ask(&f, "fly", "", answer, sizeof(answer), &err) == OTR_EUNSUP);
+    CHECK_HAS(err.msg, "fly");
+}
+
+T(kv_keeps_json_values_by_key)
+{
+    SETUP;
+    char path[] = "/tmp/otr-kv-XXXXXX", answer[64];
+    int fd = mkstemp(path);
+    REQUIRE(fd >= 0);
+    close(fd);
+    f.manifest.store = path;
+    f.manifest.kv_bytes = 1000;
+    CHECK(ask(&f, "kv.set", "{\"key\":\"n\"}", answer, sizeof(answer), &err) == OTR_EINVAL);
+    CHECK(ask(&f, "kv.set", "{\"key\":\"n\",\"value\":{\"a\":1}}", answer, sizeof(answer), &err) ==
+          OTR_OK);
+    CHECK(ask(&f, "kv.get", "n", answer, sizeof(answer), &err) == OTR_OK);
+    CHECK_STR(answer, "{\"a\":1}");
+    CHECK(ask(&f, "kv.list", "", answer, sizeof(answer), &err) == OTR_OK);
+    CHECK_STR(answer, "[\"n\"]");
+    CHECK(ask(&f, "kv.delete", "n", answer, sizeof(answer), &err) == OTR_OK);
+    CHECK_STR(answer, "true");
+    CHECK(ask(&f, "kv.get", "n", answer, sizeof(answer), &err) == OTR_ENOTFOUND);
+    otr_gate_close(&f.hc.gate, &otr_service_kv);
+    for (const char *const *end = (const char *const[]){ "", "-wal", "-shm", NULL }; *end != NULL;
+         end++) {
+        char name[48];
+        (void)snprintf(name, sizeof(name), "%s%s", path, *end);
+        unlink(name);
+    }
+}
+
+T(random_bytes_are_bounded)
+{
+    SETUP;
+    char answer[64];
+    CHECK(ask(&f, "random.bytes", "", answer, sizeof(answer), &err) == OTR_EINVAL);
+    CHECK(ask(&f, "random.bytes", "1025", answer, sizeof(answer), &err) == OTR_EINVAL);
+    CHECK(ask(&f, "random.bytes", "-1", answer, sizeof(answer), &err) == OTR_EINVAL);
+    CHECK(ask(&f, "random.bytes", "16", answer, sizeof(answer), &err) == OTR_OK);
+}
+
+T(variables_and_secrets_need_their_names_in_a_grant)
+{
+    SETUP;
+    char answer[64];
+    char *names[] = { "A", "UNSET", NULL }, *env[] = { "A=1=2", NULL };
+    CHECK(ask(&f, "env.get", "A", answer, sizeof(answer), &err) == OTR_EDENIED);
+    f.manifest.env_names = names;
+    f.manifest.env = env;
+    CHECK(ask(&f, "env.get", "HOME", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK(ask(&f, "env.get", "", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK_HAS(err.msg, "grants.env");
+    CHECK(ask(&f, "secret.get", "token", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK_HAS(err.msg, "grants.secrets");
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 4);
+    CHECK(ask(&f, "env.get", "UNSET", answer, sizeof(answer), &err) == OTR_ENOTFOUND);
+    CHECK(ask(&f, "env.get", "A", answer, sizeof(answer), &err) == OTR_OK);
+    CHECK_STR(answer, "1=2");
+}
+
+T(a_secret_is_read_at_load_from_a_file_that_is_closed_to_others)
+{
+    SETUP;
+    char path[] = "/tmp/otr-secret-XXXXXX", answer[64], gone[] = "/nonexistent/token", name[] = "t";
+    char *secrets[] = { name, gone, NULL };
+    f.manifest.secrets = secrets;
+    CHECK(otr_hostcalls_load(&f.hc, &err) != OTR_OK);
+    CHECK_HAS(err.msg, gone);
+    CHECK(ask(&f, "secret.get", "t", answer, sizeof(answer), &err) == OTR_ESTATE);
+    int fd = mkstemp(path);
+    REQUIRE(fd >= 0);
+    CHECK_INT(write(fd, "hush\n", 5), 5);
+    secrets[1] = path;
+    CHECK_INT(fchmod(fd, 0644), 0);
+    CHECK(otr_hostcalls_load(&f.hc, &err) != OTR_OK);
+    CHECK_HAS(err.msg, "chmod");
+    CHECK(strstr(err.msg, "hush") == NULL);
+    CHECK_INT(fchmod(fd, 0640), 0);
+    close(fd);
+    CHECK_INT(otr_hostcalls_load(&f.hc, &err), OTR_OK);
+    unlink(path);
+    CHECK(ask(&f, "secret.get", "t", answer, sizeof(answer), &err) == OTR_OK);
+    CHECK_STR(answer, "hush");
+}
+
+T(metrics_need_a_grant_that_bounds_them)
+{
+    SETUP;
+    char answer[64];
+    static const char a[] = "{\"name\":\"a\",\"value\":1}", b[] = "{\"name\":\"b\",\"value\":1}";
+    CHECK(ask(&f, "metric.counter", a, answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK_HAS(err.msg, "grants.metrics");
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 1);
+    f.manifest.metrics = 1;
+    CHECK(ask(&f, "metric.counter", a, answer, sizeof(answer), &err) == OTR_OK);
+    CHECK(ask(&f, "metric.gauge", b, answer, sizeof(answer), &err) == OTR_EQUOTA);
+    CHECK(ask(&f, "metric.histogram", "1", answer, sizeof(answer), &err) == OTR_EINVAL);
+    REQUIRE(otr_hostcalls_metrics(&f.hc) != NULL);
+    CHECK_INT(otr_hostcalls_metrics(&f.hc)->n, 1);
+}
+
+/* ---- instances ---- */
+
+static const char *about(const void *payload)
+{
+    return payload;
+}
+
+static otr_code encode_name(const void *payload, otr_buf *out, otr_err *err)
+{
+    return otr_buf_addf(out, err, "{\"id\":\"%s\"}", (const char *)payload);
+}
+
+static otr_code encode_changed(const void *payload, otr_buf *out, otr_err *err)
+{
+    return otr_buf_addf(out, err, "{\"id\":\"%s\",\"new\":true}", (const char *)payload);
+}
+
+static const otr_topic started = { "nginx.instance.started", 1, NULL, encode_name };
+static const otr_topic changed = { "nginx.instance.changed", 1, NULL, encode_changed };
+static const otr_topic health = { "nginx.health.changed", 1, NULL, encode_name };
+
+static otr_code note(fixture *f, const otr_topic *topic, otr_fact fact, const char *name,
+                     otr_err *err)
+{
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
+    otr_code rc = otr_msg_new(topic, (void *)(uintptr_t)name, "t", NULL, &msg, err);
+    return rc == OTR_OK ? otr_facts_note(&f->hc.gate.facts, msg, fact, about, err) : rc;
+}
+
+T(the_list_of_instances_needs_a_grant)
+{
+    SETUP;
+    char answer[256];
+    REQUIRE_OK(note(&f, &started, OTR_FACT_BEGINS, "a", &err), err);
+    CHECK(ask(&f, "instances.list", "", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK_HAS(err.msg, "grants.instances");
+    CHECK_INT(otr_gate_denials(&f.hc.gate), 1);
+}
+
+T(the_list_of_instances_has_each_once_and_as_it_is)
+{
+    SETUP;
+    char answer[256];
+    f.manifest.see_instances = true;
+    REQUIRE_OK(ask(&f, "instances.list", "", answer, sizeof(answer), &err), err);
+    CHECK_STR(answer, "[]");
+    REQUIRE_OK(note(&f, &started, OTR_FACT_BEGINS, "a", &err), err);
+    REQUIRE_OK(note(&f, &started, OTR_FACT_BEGINS, "b", &err), err);
+    REQUIRE_OK(note(&f, &changed, OTR_FACT_IS, "a", &err), err);
+    REQUIRE_OK(note(&f, &health, OTR_FACT_IS, "b", &err), err);
+    REQUIRE_OK(ask(&f, "instances.list", "", answer, sizeof(answer), &err), err);
+    CHECK_STR(answer, "[{\"id\":\"b\"},{\"id\":\"a\",\"new\":true}]");
+}
