@@ -1,7 +1,6 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "modules/admin.h"
 
 enum { FRAME_BYTES = OTR_LIMIT_EVENT_BYTES + 256, STUB_BYTES = 1024 };
