@@ -43,6 +43,7 @@ typedef struct state {
     otr_timer *timer;
     uint64_t interval_ms, timeout_ms;
     otr_log_exclusions *excluded;
+    bool off; /* the feature is switched off: nothing is asked, nothing read */
     target *targets[TARGETS_MOST];
     size_t n;
     bool reading, read_again;
@@ -196,7 +197,7 @@ static void read_logs(otr_plugin *p)
 /* read_logs() follows, once for all that are sampled now. */
 static void begin_sample(state *s, target *t)
 {
-    if (t->msg == NULL || t->sampling) {
+    if (s->off || t->msg == NULL || t->sampling) {
         return;
     }
     t->sampling = true;
@@ -233,7 +234,7 @@ static otr_code set_logs(const state *s, target *t, const otr_nginx_instance *no
 {
     const otr_services *services = otr_plugin_services(t->plugin);
     const otr_instance_logs_spec spec = { .all = s->logs,
-                                          .excluded = s->excluded,
+                                          .excluded = s->off ? NULL : s->excluded,
                                           .problems = services->problems };
     const otr_nginx_instance *was = t->msg != NULL ? instance_of(t) : NULL;
     otr_code rc = otr_instance_logs_set(&t->logs, &spec, was, now, err);
@@ -392,6 +393,7 @@ static otr_code read_settings(state *s, const otr_config *cfg, otr_err *err)
     }
     otr_log_exclusions_free(s->excluded);
     s->excluded = e;
+    s->off = !otr_config_feature(cfg, "metrics");
     uint64_t interval = otr_config_duration_ns(cfg, interval_key) / OTR_NS_PER_MS;
     uint64_t timeout = otr_config_duration_ns(cfg, timeout_key) / OTR_NS_PER_MS;
     s->interval_ms = interval > 0 ? interval : 1;
@@ -430,6 +432,9 @@ static otr_code reload(otr_plugin *p, const otr_config *cfg, otr_err *err)
         target *t = s->targets[i];
         if (t->msg != NULL && set_logs(s, t, instance_of(t), NULL) != OTR_OK) {
             otr_log_warn("access logs stay as they were", "instance", t->id);
+        }
+        if (s->off) {
+            otr_nginx_series_drop_status(&t->series);
         }
     }
     read_logs(p);

@@ -91,6 +91,7 @@ static otr_code encode_instance(const void *payload, otr_buf *out, otr_err *err)
     otr_jw_bool(&w, "replaced", i->replaced);
     otr_jw_bytes(&w, "config", otr_bytes_of(i->config));
     otr_jw_bytes(&w, "config_error", otr_bytes_of(i->config_error));
+    otr_jw_bool(&w, "config_changed", i->config_changed);
     otr_jw_bytes(&w, "prefix", otr_bytes_of(i->prefix));
     otr_jw_bytes(&w, "error_log", otr_bytes_of(i->error_log));
     otr_jw_bytes(&w, "stub_status", otr_bytes_of(i->stub_status));

@@ -36,7 +36,7 @@
 #include "nginx/instance/instance.h"
 
 /* One NGINX master and what is known of it. JSON: {"id","pid","workers":[pid…],"version","plus",
- * "binary","replaced","config","config_error","prefix","error_log","stub_status",
+ * "binary","replaced","config","config_error","config_changed","prefix","error_log","stub_status",
  * "access_logs":["/path"…],"remarks":["sentence"…],"truncated":{"access_logs":n…}}. Lists are cut
  * at an item (OTR_LIMIT_INSTANCE_*); "truncated" says of those that were how many items are
  * missing. */

@@ -12,10 +12,11 @@
 
 enum { GLOB_WORDS = 64 };
 
-otr_code otr_root_read(const otr_root *root, const char *path, otr_buf *out, otr_err *err)
+otr_code otr_root_read(const otr_root *root, const char *path, otr_buf *out, struct stat *ret_stat,
+                       otr_err *err)
 {
     int fd;
-    otr_code rc = otr_root_open_file(root, path, &fd, NULL, err);
+    otr_code rc = otr_root_open_file(root, path, &fd, ret_stat, err);
     if (rc != OTR_OK) {
         return rc;
     }
@@ -94,6 +95,14 @@ static otr_code no_match(const glob_job *job, const otr_err *why, otr_err *err)
                                                : job->glob->unseen(job->glob->arg, why, err);
 }
 
+static otr_code tell_looked(const glob_job *job, const char *path, int fd, otr_err *err)
+{
+    struct stat st;
+    return job->glob->looked != NULL && fstat(fd, &st) == 0
+               ? job->glob->looked(job->glob->arg, path, &st, err)
+               : OTR_OK;
+}
+
 static otr_code glob_list(glob_job *job, otr_buf *path, const char *word, const char *rest,
                           unsigned depth, otr_err *err)
 {
@@ -103,12 +112,12 @@ static otr_code glob_list(glob_job *job, otr_buf *path, const char *word, const 
                       &fd, &why) != OTR_OK) {
         return no_match(job, &why, err);
     }
-    DIR *dir = fdopendir(fd);
+    otr_code rc = tell_looked(job, path->n > 0 ? otr_buf_text(path) : "/", fd, err);
+    DIR *dir = rc == OTR_OK ? fdopendir(fd) : NULL;
     if (dir == NULL) {
         close(fd);
-        return otr_fail_nomem(err);
+        return rc != OTR_OK ? rc : otr_fail_nomem(err);
     }
-    otr_code rc = OTR_OK;
     for (const struct dirent *e; rc == OTR_OK && (e = readdir(dir)) != NULL;) {
         if (++job->looked_at > (size_t)64 * OTR_LIMIT_NGINX_CONFIG_FILES) {
             rc = otr_fail(err, OTR_EQUOTA, "a pattern looks at too many files in %s/",

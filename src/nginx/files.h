@@ -15,9 +15,10 @@
 
 enum { OTR_NGINX_PATH_BYTES = 4096 };
 
-/* Appends the content of a regular file. Errors are those of otr_root_open_file(). */
-otr_code otr_root_read(const otr_root *root, const char *path, otr_buf *out, otr_err *err)
-    OTR_MUST_CHECK;
+/* Appends the content of a regular file; `ret_stat` may be NULL. Errors are those of
+ * otr_root_open_file(). */
+otr_code otr_root_read(const otr_root *root, const char *path, otr_buf *out, struct stat *ret_stat,
+                       otr_err *err) OTR_MUST_CHECK;
 
 typedef struct otr_paths {
     char **items;
@@ -36,6 +37,8 @@ typedef struct otr_glob {
     /* A folder that the pattern leads to cannot be looked into: matches may be missing. Optional.
      */
     otr_code (*unseen)(void *arg, const otr_err *why, otr_err *err);
+    /* A folder that is looked through. Optional. */
+    otr_code (*looked)(void *arg, const char *path, const struct stat *st, otr_err *err);
     void *arg;
 } otr_glob;
 

@@ -11,7 +11,8 @@ static bool dup_text(char **slot, const char *from)
 static bool copy_log(otr_nginx_log *to, const otr_nginx_log *from)
 {
     to->conditional = from->conditional;
-    if (!dup_text(&to->path, from->path) || !dup_text(&to->format, from->format)) {
+    if (!dup_text(&to->path, from->path) || !dup_text(&to->format, from->format) ||
+        !dup_text(&to->refused, from->refused)) {
         return false;
     }
     if (from->n_formats == 0) {
@@ -51,6 +52,7 @@ void otr_nginx_logs_free(otr_nginx_log *logs, size_t n)
             otr_free(logs[i].formats[j].text);
         }
         otr_free(logs[i].formats);
+        otr_free(logs[i].refused);
         otr_free(logs[i].path);
         otr_free(logs[i].format);
     }
@@ -78,8 +80,8 @@ bool otr_nginx_logs_eq(const otr_nginx_log *a, const otr_nginx_log *b, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (!same(a[i].path, b[i].path) || !same(a[i].format, b[i].format) ||
-            a[i].conditional != b[i].conditional || a[i].n_formats != b[i].n_formats ||
-            !same_formats(&a[i], &b[i])) {
+            !same(a[i].refused, b[i].refused) || a[i].conditional != b[i].conditional ||
+            a[i].n_formats != b[i].n_formats || !same_formats(&a[i], &b[i])) {
             return false;
         }
     }

@@ -2,7 +2,8 @@
  * What the agent needs to know from an NGINX configuration: logs and status locations.
  *
  * A configuration that is broken or cannot be read is not a failure: what was understood before
- * the error is kept, and `error` says "<file>:<line>: what".
+ * the error is kept, and `error` says "<file>:<line>: what". An included file that cannot be read
+ * is named in a remark and walked past; nothing is assumed about what it says.
  *
  * Thread: any; calls block.
  */
@@ -11,7 +12,9 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "nginx/instance/config_files.h"
 #include "nginx/instance/instance.h"
+#include "nginx/instance/remarks.h"
 #include "nginx/language/walk.h"
 
 typedef struct otr_nginx_config {
@@ -20,7 +23,11 @@ typedef struct otr_nginx_config {
     size_t n_access_logs;
     char **status_urls; /* where stub_status may be asked, best first: see instance.h */
     size_t n_status_urls;
-    char *error; /* "" or the first error */
+    char *error;         /* "" or the first error */
+    otr_remarks remarks; /* what is not known, or not counted, and why */
+    otr_config_files files;
+    bool unseen; /* an include could not be read */
+    bool unsure; /* for the caller: whether NGINX has loaded what was read is not known */
     otr_walk_stats stats;
 } otr_nginx_config;
 

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "nginx/instance/config.h"
 #include "nginx/instance/executables.h"
+#include "nginx/instance/loaded.h"
 #include "nginx/instance/survey.h"
 
 /* Of an instance: two while it is upgraded, and for an instant each process that one of them has
@@ -26,6 +27,7 @@ typedef struct record { /* one instance and the master that stands for it */
     member members[MEMBERS_MOST]; /* the first one stands for it */
     size_t n_members;
     bool lent; /* its config went on into the next run's record */
+    otr_loaded loaded;
     unsigned age;
 } record;
 
@@ -46,6 +48,7 @@ struct otr_survey {
     hold holds[OTR_LIMIT_NGINX_INSTANCES];
     size_t n_holds;
     bool early, reread;
+    char **allowed; /* as in root.h; NULL: everywhere */
 };
 
 typedef struct group { /* the masters of one instance: more than one while it is upgraded */

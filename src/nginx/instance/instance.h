@@ -18,24 +18,24 @@
 /* One kind of lines in an access log. */
 typedef struct otr_nginx_log_format {
     char *text; /* as in log/format.h; NULL: "combined"; "": not known, only lines can be counted */
-    bool spare; /* its statuses do not count: other lines stand for the same requests */
+    bool spare; /* its statuses do not count: other lines stand for the same requests, or none do */
     unsigned repeats; /* lines that one request makes; 0 as 1 */
 } otr_nginx_log_format;
 
-/* An access log that may be read as a file (whether it is one shows when it is opened).
+/* An access log that is named as a file.
  *
  * NGINX writes a request to every access_log of the level (http, server, location) that applies to
- * it. Of each level one log is chosen that stands for its requests: all of them (no `if=`), with a
- * status, and as few as possible in lines of two chosen ones. The formats of all others are spare:
- * they are followed, their lines counted, their statuses are not added to those that count. */
+ * it. Of each level one pair of file and format is chosen that stands for its requests: all of them
+ * (no `if=`) where there is such a one, with $status, and so that no request has lines in two
+ * chosen pairs. All others are spare: they are followed and their lines counted. */
 typedef struct otr_nginx_log {
     char *path;
-    char *format; /* text of its first log_format; NULL: "combined" */
-    otr_nginx_log_format
-        *formats;     /* each one that lines of it may have, the first one first; a line
-                         is of the first that fits, counted ones before spare ones */
-    size_t n_formats; /* 0: as if only `format` were in it, and not spare */
-    bool conditional; /* counted, but `if=` leaves out some of the requests */
+    char *format;                  /* text of the first of `formats`; NULL: "combined" */
+    otr_nginx_log_format *formats; /* that its lines may have, those that count first */
+    size_t n_formats;              /* 0: as if only `format` were there, and not spare */
+    bool conditional;              /* it stands for requests of which `if=` leaves out some */
+    char *refused; /* why it is no file that can be followed, a sentence (a remark says so already);
+                      NULL: it may be one */
 } otr_nginx_log;
 
 typedef struct otr_nginx_instance {

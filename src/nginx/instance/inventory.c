@@ -38,10 +38,11 @@ struct otr_inventory {
     void *arg;
     uint64_t rescan_ms;
     char *status_url;
-    otr_buf answer; /* of `-V`, until the survey is not running */
+    otr_root *allowed; /* its `allowed` is the list */
+    otr_buf answer;    /* of `-V`, until the survey is not running */
     bool answered, answer_ok;
-    bool url_is_new, reread; /* taken over between two surveys */
-    bool pidfds;             /* proc_root is this system's own */
+    bool url_is_new, allowed_is_new, reread; /* taken over between two surveys */
+    bool pidfds;                             /* proc_root is this system's own */
     bool started, running, freed, again;
     size_t quick; /* next of quick_ms */
     otr_err job_err;
@@ -267,6 +268,7 @@ static void ask_next(otr_inventory *inv)
 static void destroy(otr_inventory *inv)
 {
     otr_survey_free(inv->survey);
+    otr_root_free(inv->allowed);
     otr_free(inv->status_url);
     otr_free(inv);
 }
@@ -331,6 +333,10 @@ static void take_settings(otr_inventory *inv)
         otr_survey_set_status_url(inv->survey, inv->status_url, NULL) == OTR_OK) {
         inv->url_is_new = false;
     }
+    if (inv->allowed_is_new &&
+        otr_survey_set_allowed(inv->survey, inv->allowed->allowed, NULL) == OTR_OK) {
+        inv->allowed_is_new = false;
+    }
     if (inv->reread) {
         inv->reread = false;
         otr_survey_reread(inv->survey);
@@ -367,10 +373,19 @@ static void on_timer(void *arg)
 otr_code otr_inventory_configure(otr_inventory *inv, const otr_inventory_settings *settings,
                                  otr_err *err)
 {
+    otr_root view = { .path = "", .allowed = settings->allowed }, *allowed;
+    otr_code rc = otr_root_copy(&view, &allowed, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
     char *url = otr_strdup(settings->status_url);
     if (url == NULL) {
+        otr_root_free(allowed);
         return otr_fail_nomem(err);
     }
+    otr_root_free(inv->allowed);
+    inv->allowed = allowed;
+    inv->allowed_is_new = true;
     inv->url_is_new = true;
     otr_free(inv->status_url);
     inv->status_url = url;

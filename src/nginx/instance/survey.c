@@ -34,10 +34,19 @@ otr_code otr_survey_new(const char *proc_root, otr_survey **ret, otr_err *err)
     return OTR_OK;
 }
 
+static void free_folders(char **folders)
+{
+    for (char **f = folders; f != NULL && *f != NULL; f++) {
+        otr_free(*f);
+    }
+    otr_free(folders);
+}
+
 static void free_records(record *records, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         otr_nginx_instance_free(records[i].instance);
+        otr_loaded_deinit(&records[i].loaded);
         if (!records[i].lent) {
             otr_nginx_config_free(records[i].config);
         }
@@ -54,6 +63,7 @@ void otr_survey_free(otr_survey *s)
     otr_free(s->found);
     otr_executables_deinit(&s->executables);
     otr_discovery_free(s->discovery);
+    free_folders(s->allowed);
     otr_free(s->status_url);
     otr_free(s->proc_root);
     otr_free(s);
@@ -83,6 +93,44 @@ otr_code otr_survey_set_status_url(otr_survey *s, const char *url, otr_err *err)
     }
     otr_free(s->status_url);
     s->status_url = copy;
+    return OTR_OK;
+}
+
+static bool same_folders(char *const *a, const char *const *b)
+{
+    if (a == NULL || b == NULL) {
+        return a == NULL && b == NULL;
+    }
+    while (*a != NULL && *b != NULL && strcmp(*a, *b) == 0) {
+        a++;
+        b++;
+    }
+    return *a == NULL && *b == NULL;
+}
+
+otr_code otr_survey_set_allowed(otr_survey *s, const char *const *folders, otr_err *err)
+{
+    if (same_folders(s->allowed, folders)) {
+        return OTR_OK;
+    }
+    size_t n = 0;
+    while (folders != NULL && folders[n] != NULL) {
+        n++;
+    }
+    char **copy = folders != NULL ? otr_calloc(n + 1, sizeof(*copy)) : NULL;
+    if (copy == NULL && folders != NULL) {
+        return otr_fail_nomem(err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        copy[i] = otr_strdup(folders[i]);
+        if (copy[i] == NULL) {
+            free_folders(copy);
+            return otr_fail_nomem(err);
+        }
+    }
+    free_folders(s->allowed);
+    s->allowed = copy;
+    s->reread = true;
     return OTR_OK;
 }
 
@@ -129,31 +177,46 @@ static size_t list_workers(const otr_master *m, pid_t *out)
     return n;
 }
 
-/* NGINX reads its configuration when it makes new workers, so that is when we do. */
-static bool must_read(const otr_survey *s, const record *was, const group *g, const pid_t *workers,
-                      size_t n)
+/* Beside what NGINX has loaded anew: what was not known at the last reading may be known now. */
+static bool must_read(const otr_survey *s, const record *was, const group *g)
 {
     if (was->config == NULL || s->reread || was->members[0].pid != g->leader->pid ||
         strcmp(was->instance->config, g->config) != 0) {
         return true;
     }
-    if (was->config->error[0] != '\0' && was->age % REREAD_BROKEN == REREAD_BROKEN - 1) {
+    bool partial = was->config->error[0] != '\0' || was->config->unseen;
+    if (partial && was->age % REREAD_BROKEN == REREAD_BROKEN - 1) {
         return true;
-    }
-    for (size_t i = 0; i < n; i++) {
-        const otr_nginx_instance *old = was->instance;
-        if (old->n_workers == 0 ||
-            bsearch(&workers[i], old->workers, old->n_workers, sizeof(*workers), by_pid) == NULL) {
-            return true;
-        }
     }
     return false;
 }
 
-static otr_code read_config(const group *g, record *r, otr_err *err)
+/* Its files are seen with the rights of its user, as far as the agent's settings allow. */
+static otr_root root_of(const otr_survey *s, const otr_master *m)
+{
+    return (otr_root){ .path = m->root, .allowed = (const char *const *)s->allowed };
+}
+
+/* The file may have been changed between the time when NGINX loaded it and now. */
+static otr_code note_newer(otr_nginx_config *c, const otr_workers *workers, otr_err *err)
+{
+    uint64_t since = otr_loaded_since(workers);
+    const char *path = since > 0 ? otr_config_files_newer(&c->files, since) : NULL;
+    if (path == NULL) {
+        return OTR_OK;
+    }
+    c->unsure = true;
+    return otr_remark(&c->remarks, err,
+                      "%s was changed after NGINX loaded its configuration: what it runs with is "
+                      "not known, shown is what the files say",
+                      path);
+}
+
+static otr_code read_config(const otr_survey *s, const group *g, const otr_workers *workers,
+                            record *r, otr_err *err)
 {
     const otr_master *m = g->leader;
-    otr_root root = { .path = m->root };
+    otr_root root = root_of(s, m);
     otr_nginx_config_spec spec = {
         .root = &root,
         .config = g->config,
@@ -161,7 +224,32 @@ static otr_code read_config(const group *g, record *r, otr_err *err)
         .error_log = m->error_log_arg[0] != '\0' ? m->error_log_arg : g->binary->error_log,
         .access_log = g->binary->access_log,
     };
-    return otr_nginx_config_read(&spec, &r->config, err);
+    otr_code rc = otr_nginx_config_read(&spec, &r->config, err);
+    if (rc == OTR_OK) {
+        rc = note_newer(r->config, workers, err);
+    }
+    return rc == OTR_OK ? otr_loaded_take(workers, &r->loaded, err) : rc;
+}
+
+/* The configuration goes on: what NGINX has loaded, whatever the files say by now. */
+static otr_code keep_config(otr_survey *s, const group *g, const otr_workers *workers,
+                            otr_load load, record *r, otr_err *err)
+{
+    const record *was = g->was;
+    r->config = was->config;
+    r->lent = true; /* until the run is complete it stays the old record's */
+    otr_code rc = load == OTR_LOAD_RESPAWN ? otr_loaded_take(workers, &r->loaded, err)
+                                           : otr_loaded_copy(&was->loaded, &r->loaded, err);
+    r->loaded.waits = load == OTR_LOAD_LATER ? was->loaded.waits + 1 : 0;
+    s->early |= load == OTR_LOAD_LATER;
+    otr_root root = root_of(s, g->leader);
+    if (rc == OTR_OK) {
+        rc = otr_config_files_look(&r->config->files, &root, g->config, err);
+    }
+    if (rc == OTR_OK && r->config->files.changed && load == OTR_LOAD_SAME) {
+        r->loaded.fds = otr_loaded_fds(workers); /* logs may have been opened anew since */
+    }
+    return rc;
 }
 
 static otr_code make_instance(const otr_survey *s, const group *g, const pid_t *workers, size_t n,
@@ -177,6 +265,7 @@ static otr_code make_instance(const otr_survey *s, const group *g, const pid_t *
     if (n > 0) {
         memcpy(pids, workers, n * sizeof(*pids));
     }
+    otr_root reach = root_of(s, g->leader);
     otr_nginx_instance view = {
         /* borrows everything: the copy owns */
         .pid = g->leader->pid,
@@ -198,32 +287,39 @@ static otr_code make_instance(const otr_survey *s, const group *g, const pid_t *
         .n_access_logs = c->n_access_logs,
         .root = g->leader->root,
         .config_error = c->error,
+        .config_changed = c->files.changed || c->unsure,
+        .reach = &reach,
+        .remarks = c->remarks.items,
+        .n_remarks = c->remarks.n,
     };
     memcpy(view.id, g->id, sizeof(view.id));
-    return otr_nginx_instance_copy(&view, &r->instance, err);
+    otr_code rc = otr_nginx_instance_copy(&view, &r->instance, err);
+    if (rc == OTR_OK && c->files.changed && !c->unsure) {
+        rc = otr_nginx_instance_remark(r->instance, err,
+                                       "its configuration files are not as NGINX loaded them: "
+                                       "shown is what it loaded, until it loads them again");
+    }
+    return rc;
 }
 
-static otr_code make_record(const otr_survey *s, const group *g, record *r, otr_err *err)
+static otr_code make_record(otr_survey *s, const group *g, record *r, otr_err *err)
 {
     pid_t workers[LONGEST_WORKERS];
     size_t n = list_workers(g->leader, workers);
     const record *was = g->was;
-    bool read = was == NULL || must_read(s, was, g, workers, n);
+    otr_workers now = {
+        .proc_root = s->proc_root, .master = g->leader->pid, .pids = workers, .n = n
+    };
+    bool read = was == NULL || must_read(s, was, g);
+    otr_load load = read ? OTR_LOAD_NEW : otr_loaded_compare(&was->loaded, &now);
+    read |= load == OTR_LOAD_NEW;
     *r = (record){ .age = read ? 0 : was->age + 1 };
     r->members[r->n_members++] = (member){ g->leader->pid, g->leader->started_ticks };
     for (size_t i = 0; i < g->n_others; i++) {
         r->members[r->n_members++] = (member){ g->others[i]->pid, g->others[i]->started_ticks };
     }
-    if (read) {
-        otr_code rc = read_config(g, r, err);
-        if (rc != OTR_OK) {
-            return rc;
-        }
-    } else {
-        r->config = was->config;
-        r->lent = true; /* until the run is complete it stays the old record's */
-    }
-    return make_instance(s, g, workers, n, r, err);
+    otr_code rc = read ? read_config(s, g, &now, r, err) : keep_config(s, g, &now, load, r, err);
+    return rc == OTR_OK ? make_instance(s, g, workers, n, r, err) : rc;
 }
 
 /* The new records take over: what they borrowed becomes theirs. */

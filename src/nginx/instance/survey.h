@@ -52,6 +52,9 @@ otr_code otr_survey_answer(otr_survey *s, const otr_file_key *key, const otr_byt
 
 /* A status URL that takes the place of what configurations say; "": they decide. */
 otr_code otr_survey_set_status_url(otr_survey *s, const char *url, otr_err *err) OTR_MUST_CHECK;
+/* The folders that files of NGINX are read in (root.h), copied; NULL: everywhere. */
+otr_code otr_survey_set_allowed(otr_survey *s, const char *const *folders, otr_err *err)
+    OTR_MUST_CHECK;
 /* The next run reads every configuration anew. */
 void otr_survey_reread(otr_survey *s);
 

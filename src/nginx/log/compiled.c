@@ -15,6 +15,13 @@ typedef struct element {
     const otr_log_value *value; /* NULL: a literal */
 } element;
 
+typedef enum story { /* of the request line and the headers */
+                     ANY_STORY,
+                     WELL_FORMED,
+                     NO_LINE,
+                     MALFORMED
+} story;
+
 typedef struct elements {
     element items[ELEMENTS_MOST];
     size_t n;
@@ -216,50 +223,124 @@ static otr_code add_literal(otr_automaton *a, otr_bytes text, otr_err *err)
     return rc;
 }
 
-static otr_code add_value(otr_automaton *a, const otr_log_value *value, otr_log_escape escape,
-                          otr_err *err)
+static otr_code add_set(otr_automaton *a, const char *set, unsigned flags, otr_err *err)
 {
-    otr_byte_set set;
+    otr_byte_set bytes = set_of(set);
+    return otr_automaton_add(a, &bytes, flags, err);
+}
+
+/* "METHOD uri HTTP/1.1", where the URI may be any text. */
+static otr_code add_request_line(otr_automaton *a, otr_log_escape escape, otr_err *err)
+{
+    otr_code rc = add_set(a, "A-Z_-", OTR_POSITION_REPEATS, err);
+    if (rc == OTR_OK) {
+        rc = add_set(a, " ", 0, err);
+    }
+    if (rc == OTR_OK) {
+        rc = add_text(a, escape, err);
+    }
+    if (rc == OTR_OK) {
+        rc = add_literal(a, otr_bytes_of(" HTTP/"), err);
+    }
+    if (rc == OTR_OK) {
+        rc = add_set(a, "0-9.", OTR_POSITION_REPEATS, err);
+    }
+    return rc == OTR_OK ? add_set(a, " ", OTR_POSITION_REPEATS | OTR_POSITION_OPTIONAL, err) : rc;
+}
+
+typedef struct making { /* what an automaton is made of, beside elements */
+    otr_automaton *a;
+    otr_log_escape escape;
+    story story;
+} making;
+
+static otr_code add_request(const making *m, otr_err *err)
+{
+    switch (m->story) {
+    case WELL_FORMED:
+        return add_request_line(m->a, m->escape, err);
+    case NO_LINE:
+        return add_set(m->a, "A-Z_-", OTR_POSITION_REPEATS | OTR_POSITION_OPTIONAL, err);
+    case ANY_STORY:
+    case MALFORMED:
+    default:
+        return add_text(m->a, m->escape, err);
+    }
+}
+
+/* What was not read is "-", and nothing in JSON and without escaping. */
+static otr_code add_header(const making *m, otr_err *err)
+{
+    if (m->story != MALFORMED) {
+        return add_text(m->a, m->escape, err);
+    }
+    return m->escape == OTR_LOG_ESCAPE_DEFAULT ? add_set(m->a, "-", 0, err) : OTR_OK;
+}
+
+static otr_code add_value(const making *m, const otr_log_value *value, otr_err *err)
+{
     otr_code rc;
     switch (value->shape) {
     case OTR_LOG_STATUS:
-        return add_template(a, "000", err);
+        return add_template(m->a, "000", err);
     case OTR_LOG_TEMPLATE:
-        return add_template(a, value->set, err);
+        return add_template(m->a, value->set, err);
     case OTR_LOG_SECONDS:
-        set = set_of("0-9");
-        rc = otr_automaton_add(a, &set, OTR_POSITION_REPEATS, err);
-        return rc == OTR_OK ? add_template(a, ".000", err) : rc;
+        rc = add_set(m->a, "0-9", OTR_POSITION_REPEATS, err);
+        return rc == OTR_OK ? add_template(m->a, ".000", err) : rc;
     case OTR_LOG_SET:
-        set = set_of(value->set);
-        return otr_automaton_add(a, &set, OTR_POSITION_REPEATS | OTR_POSITION_OPTIONAL, err);
+        return add_set(m->a, value->set, OTR_POSITION_REPEATS | OTR_POSITION_OPTIONAL, err);
     case OTR_LOG_SET_SOME:
-        set = set_of(value->set);
-        return otr_automaton_add(a, &set, OTR_POSITION_REPEATS, err);
+        return add_set(m->a, value->set, OTR_POSITION_REPEATS, err);
+    case OTR_LOG_REQUEST:
+        return add_request(m, err);
+    case OTR_LOG_HEADER:
+        return add_header(m, err);
     case OTR_LOG_TEXT:
     case OTR_LOG_ANYTHING:
     default:
-        return add_text(a, escape, err);
+        return add_text(m->a, m->escape, err);
     }
 }
 
-static otr_code build(const elements *e, size_t from, size_t to, otr_log_escape escape,
-                      otr_automaton **ret, otr_err *err)
+static otr_code build(const elements *e, size_t from, size_t to, making *m, otr_err *err)
 {
-    otr_code rc = otr_automaton_new(ret, err);
+    otr_code rc = otr_automaton_new(&m->a, err);
     for (size_t i = from; rc == OTR_OK && i < to; i++) {
-        rc = e->items[i].value == NULL ? add_literal(*ret, e->items[i].text, err)
-                                       : add_value(*ret, e->items[i].value, escape, err);
+        rc = e->items[i].value == NULL ? add_literal(m->a, e->items[i].text, err)
+                                       : add_value(m, e->items[i].value, err);
     }
-    return rc == OTR_OK ? otr_automaton_finish(*ret, err) : rc;
+    return rc == OTR_OK ? otr_automaton_finish(m->a, err) : rc;
 }
 
-static otr_code build_both(const elements *e, otr_log_compiled *c, otr_err *err)
+static bool has_shape(const elements *e, otr_log_shape shape)
 {
+    for (size_t i = 0; i < e->n; i++) {
+        if (e->items[i].value != NULL && e->items[i].value->shape == shape) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static otr_code build_variants(const elements *e, otr_log_compiled *c, otr_err *err)
+{
+    static const story one[] = { ANY_STORY }, all[] = { WELL_FORMED, NO_LINE, MALFORMED };
+    bool told = has_shape(e, OTR_LOG_REQUEST) && has_shape(e, OTR_LOG_HEADER);
+    const story *stories = told ? all : one;
+    size_t n = told ? OTR_COUNT(all) : OTR_COUNT(one);
     c->has_status = e->status < e->n;
-    otr_code rc = build(e, 0, e->status, c->escape, &c->before, err);
-    if (rc == OTR_OK && c->has_status) {
-        rc = build(e, e->status + 1, e->n, c->escape, &c->after, err);
+    otr_code rc = OTR_OK;
+    while (rc == OTR_OK && c->n_variants < n) {
+        making m = { .escape = c->escape, .story = stories[c->n_variants] };
+        otr_log_variant *v = &c->variants[c->n_variants++];
+        rc = build(e, 0, e->status, &m, err);
+        v->before = m.a;
+        if (rc == OTR_OK && c->has_status) {
+            m.a = NULL;
+            rc = build(e, e->status + 1, e->n, &m, err);
+            v->after = m.a;
+        }
     }
     return rc;
 }
@@ -309,7 +390,7 @@ static otr_code compile(elements *e, otr_log_compiled *c, otr_err *err)
     }
     find_status(e, c);
     otr_err why;
-    otr_code rc = build_both(e, c, &why);
+    otr_code rc = build_variants(e, c, &why);
     if (rc == OTR_EQUOTA) {
         (void)snprintf(c->doubt, sizeof(c->doubt), "%.150s", why.msg);
         return OTR_OK;
@@ -337,8 +418,10 @@ otr_code otr_log_compile(const char *format, otr_log_compiled *ret, otr_err *err
 
 void otr_log_compiled_deinit(otr_log_compiled *c)
 {
-    otr_automaton_free(c->before);
-    otr_automaton_free(c->after);
+    for (size_t i = 0; i < c->n_variants; i++) {
+        otr_automaton_free(c->variants[i].before);
+        otr_automaton_free(c->variants[i].after);
+    }
     otr_free(c->text);
     *c = (otr_log_compiled){ 0 };
 }

@@ -29,14 +29,24 @@ typedef struct otr_log_marks {
     bool ends;        /* … is the end of the line */
 } otr_log_marks;
 
+/* One way in which NGINX can have come to a line. */
+typedef struct otr_log_variant {
+    otr_automaton *before; /* all up to the status, or all of it when it has none */
+    otr_automaton *after;  /* all behind it; NULL when it has none */
+} otr_log_variant;
+
+/* Where a format has the request line and headers: a line that NGINX could read, none that it kept
+ * (HTTP/2 can do that), and one that it could not read, after which it reads no header. */
+enum { OTR_LOG_VARIANTS = 3 };
+
 typedef struct otr_log_compiled {
     char *text; /* the format without its escape=: literals point into it */
     otr_log_escape escape;
     bool has_status;
     char doubt[160]; /* "" or why no line of a file that has this format can be decided */
     otr_log_marks marks;
-    otr_automaton *before; /* all up to the status, or all of it when it has none */
-    otr_automaton *after;  /* all behind it; NULL when it has none */
+    otr_log_variant variants[OTR_LOG_VARIANTS]; /* a line may be of each */
+    size_t n_variants;
 } otr_log_compiled;
 
 otr_code otr_log_compile(const char *format, otr_log_compiled *ret, otr_err *err) OTR_MUST_CHECK;

@@ -24,19 +24,20 @@ struct otr_log_formats {
     unsigned refs;
     size_t n;
     unsigned repeats;  /* of those formats that repeat: of all the same */
+    bool counted;      /* one of them is */
     const char *doubt; /* NULL: none */
     source items[];
 };
 
-typedef struct reading { /* of one line by one format */
+typedef struct reading { /* of one line by one variant of a format */
     otr_automaton_run before, after[CLASSES];
     uint8_t first, second; /* classes of which one or two digits were seen */
     uint8_t live;          /* classes whose run goes on */
 } reading;
 
 struct otr_log_line {
-    otr_log_formats *formats;
-    reading readings[];
+    const otr_log_formats *formats;
+    reading readings[]; /* OTR_LOG_VARIANTS of each format */
 };
 
 /* ---- life ---- */
@@ -48,16 +49,16 @@ static bool same_text(const char *a, const char *b)
 
 static void find_doubt(otr_log_formats *f)
 {
-    bool status = f->doubt != NULL;
+    bool status = false;
     for (size_t i = 0; i < f->n; i++) {
         const otr_log_compiled *c = &f->items[i].compiled;
+        f->counted |= f->items[i].use == OTR_LOG_COUNTED;
         status |= c->has_status && f->items[i].use == OTR_LOG_COUNTED;
-        if (c->doubt[0] != '\0') {
+        if (c->doubt[0] != '\0' && f->doubt == NULL) {
             f->doubt = c->doubt;
-            return;
         }
     }
-    if (!status) {
+    if (f->doubt == NULL && f->counted && !status) {
         f->doubt = "its log_format has no $status";
     }
 }
@@ -152,6 +153,11 @@ const char *otr_log_formats_doubt(const otr_log_formats *formats)
     return formats->doubt;
 }
 
+bool otr_log_formats_count(const otr_log_formats *formats)
+{
+    return formats->counted && formats->doubt == NULL;
+}
+
 /* ---- by marks ---- */
 
 static unsigned class_bit(uint8_t digit)
@@ -219,18 +225,18 @@ static unsigned read_by_marks(const otr_log_compiled *c, const uint8_t *begin, c
 
 /* ---- by automaton ---- */
 
-static void begin(const otr_log_compiled *c, reading *r)
+static void begin(const otr_log_variant *v, reading *r)
 {
     r->first = r->second = r->live = 0;
     otr_automaton_clear(&r->before);
-    otr_automaton_enter(c->before, &r->before);
+    otr_automaton_enter(v->before, &r->before);
 }
 
-static void step_after(const otr_log_compiled *c, reading *r, uint8_t byte)
+static void step_after(const otr_log_variant *v, reading *r, uint8_t byte)
 {
     for (unsigned i = 0; i < CLASSES; i++) {
         if ((r->live >> i & 1) != 0) {
-            otr_automaton_step(c->after, &r->after[i], byte);
+            otr_automaton_step(v->after, &r->after[i], byte);
             if (!otr_automaton_alive(&r->after[i])) {
                 r->live &= (uint8_t)~(1U << i);
             }
@@ -239,37 +245,37 @@ static void step_after(const otr_log_compiled *c, reading *r, uint8_t byte)
 }
 
 /* The status ends here for these classes. */
-static void enter_after(const otr_log_compiled *c, reading *r, unsigned classes)
+static void enter_after(const otr_log_variant *v, reading *r, unsigned classes)
 {
     for (unsigned i = 0; i < CLASSES; i++) {
         if ((classes >> i & 1) != 0) {
             if ((r->live >> i & 1) == 0) {
                 otr_automaton_clear(&r->after[i]);
             }
-            otr_automaton_enter(c->after, &r->after[i]);
+            otr_automaton_enter(v->after, &r->after[i]);
             r->live |= (uint8_t)(1U << i);
         }
     }
 }
 
 /* False when nothing can fit any more. */
-static bool feed(const otr_log_compiled *c, reading *r, const uint8_t *p, const uint8_t *end)
+static bool feed(const otr_log_variant *v, reading *r, const uint8_t *p, const uint8_t *end)
 {
     for (; p < end; p++) {
         if (r->live != 0) {
-            step_after(c, r, *p);
+            step_after(v, r, *p);
         }
-        if (c->has_status) {
+        if (v->after != NULL) {
             bool digit = is_digit(*p);
             if (r->second != 0 && digit) {
-                enter_after(c, r, r->second);
+                enter_after(v, r, r->second);
             }
             r->second = digit ? r->first : 0;
             r->first =
-                digit && otr_automaton_accepts(c->before, &r->before) ? (uint8_t)class_bit(*p) : 0;
+                digit && otr_automaton_accepts(v->before, &r->before) ? (uint8_t)class_bit(*p) : 0;
         }
         if (otr_automaton_alive(&r->before)) {
-            otr_automaton_step(c->before, &r->before, *p);
+            otr_automaton_step(v->before, &r->before, *p);
         } else if ((r->live | r->first | r->second) == 0) {
             return false;
         }
@@ -277,14 +283,14 @@ static bool feed(const otr_log_compiled *c, reading *r, const uint8_t *p, const 
     return true;
 }
 
-static unsigned end_of(const otr_log_compiled *c, const reading *r)
+static unsigned end_of(const otr_log_variant *v, const reading *r)
 {
-    if (!c->has_status) {
-        return otr_automaton_accepts(c->before, &r->before) ? NO_STATUS : 0;
+    if (v->after == NULL) {
+        return otr_automaton_accepts(v->before, &r->before) ? NO_STATUS : 0;
     }
     unsigned ways = 0;
     for (unsigned i = 0; i < CLASSES; i++) {
-        if ((r->live >> i & 1) != 0 && otr_automaton_accepts(c->after, &r->after[i])) {
+        if ((r->live >> i & 1) != 0 && otr_automaton_accepts(v->after, &r->after[i])) {
             ways |= 1U << i;
         }
     }
@@ -305,9 +311,11 @@ static unsigned read_line(const otr_log_formats *f, reading *r, const uint8_t *p
     unsigned ways = 0;
     for (size_t i = 0; i < f->n; i++) {
         const otr_log_compiled *c = &f->items[i].compiled;
-        begin(c, r);
-        bool fits = feed(c, r, p, end);
-        ways |= used(&f->items[i], fits ? end_of(c, r) : 0);
+        for (size_t j = 0; j < c->n_variants; j++) {
+            begin(&c->variants[j], r);
+            bool fits = feed(&c->variants[j], r, p, end);
+            ways |= used(&f->items[i], fits ? end_of(&c->variants[j], r) : 0);
+        }
     }
     return ways;
 }
@@ -366,15 +374,18 @@ size_t otr_log_formats_scan(const otr_log_formats *formats, otr_bytes data, otr_
 
 /* ---- lines in pieces ---- */
 
-otr_code otr_log_line_new(otr_log_formats *formats, otr_log_line **ret, otr_err *err)
+otr_code otr_log_line_new(const otr_log_formats *formats, otr_log_line **ret, otr_err *err)
 {
-    otr_log_line *line = otr_alloc(sizeof(*line) + formats->n * sizeof(reading));
+    otr_log_line *line = otr_alloc(sizeof(*line) + formats->n * OTR_LOG_VARIANTS * sizeof(reading));
     if (line == NULL) {
         return otr_fail_nomem(err);
     }
     line->formats = formats;
     for (size_t i = 0; formats->doubt == NULL && i < formats->n; i++) {
-        begin(&formats->items[i].compiled, &line->readings[i]);
+        const otr_log_compiled *c = &formats->items[i].compiled;
+        for (size_t j = 0; j < c->n_variants; j++) {
+            begin(&c->variants[j], &line->readings[i * OTR_LOG_VARIANTS + j]);
+        }
     }
     *ret = line;
     return OTR_OK;
@@ -389,7 +400,11 @@ void otr_log_line_feed(otr_log_line *line, otr_bytes piece)
 {
     const otr_log_formats *f = line->formats;
     for (size_t i = 0; f->doubt == NULL && i < f->n; i++) {
-        (void)feed(&f->items[i].compiled, &line->readings[i], piece.p, piece.p + piece.n);
+        const otr_log_compiled *c = &f->items[i].compiled;
+        for (size_t j = 0; j < c->n_variants; j++) {
+            (void)feed(&c->variants[j], &line->readings[i * OTR_LOG_VARIANTS + j], piece.p,
+                       piece.p + piece.n);
+        }
     }
 }
 
@@ -398,7 +413,11 @@ void otr_log_line_end(otr_log_line *line, otr_log_counts *counts)
     const otr_log_formats *f = line->formats;
     unsigned ways = 0;
     for (size_t i = 0; f->doubt == NULL && i < f->n; i++) {
-        ways |= used(&f->items[i], end_of(&f->items[i].compiled, &line->readings[i]));
+        const otr_log_compiled *c = &f->items[i].compiled;
+        for (size_t j = 0; j < c->n_variants; j++) {
+            ways |= used(&f->items[i],
+                         end_of(&c->variants[j], &line->readings[i * OTR_LOG_VARIANTS + j]));
+        }
     }
     add(f, ways, counts);
 }

@@ -50,6 +50,8 @@ bool otr_log_formats_are(const otr_log_formats *formats, const otr_log_format *o
 
 /* Why no line of the file can be decided, so that all are unparsed; NULL when lines can be. */
 const char *otr_log_formats_doubt(const otr_log_formats *formats);
+/* Can lines give responses: is one of the formats counted, and can it be decided? */
+bool otr_log_formats_count(const otr_log_formats *formats);
 
 /* Counts every complete line of `data` into `counts` and returns the bytes they take: what follows
  * the last line end is not touched. */
@@ -58,7 +60,7 @@ size_t otr_log_formats_scan(const otr_log_formats *formats, otr_bytes data, otr_
 /* A line that comes in pieces, of any length. */
 typedef struct otr_log_line otr_log_line;
 
-otr_code otr_log_line_new(otr_log_formats *formats, otr_log_line **ret, otr_err *err)
+otr_code otr_log_line_new(const otr_log_formats *formats, otr_log_line **ret, otr_err *err)
     OTR_MUST_CHECK;
 void otr_log_line_free(otr_log_line *line);                  /* NULL is fine */
 void otr_log_line_feed(otr_log_line *line, otr_bytes piece); /* without the line end */

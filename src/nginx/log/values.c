@@ -40,7 +40,7 @@ static const otr_log_value table[] = {
     { "realip_remote_port", OTR_LOG_SET, digits },
     { "remote_addr", OTR_LOG_SET, addresses },
     { "remote_port", OTR_LOG_SET, digits },
-    { "request", OTR_LOG_TEXT, NULL },
+    { "request", OTR_LOG_REQUEST, NULL },
     { "request_completion", OTR_LOG_SET, words },
     { "request_id", OTR_LOG_SET, words },
     { "request_length", OTR_LOG_SET_SOME, "0-9" },
@@ -78,10 +78,14 @@ static const otr_log_value table[] = {
     { "upstream_status", OTR_LOG_SET, lists },
 };
 
-/* Names of request headers and the like: raw, but a line feed ended what they came in. */
-static const char *const no_line_ends[] = { "http_", "arg_", "cookie_", "upstream_http_" };
+/* Families: raw, but a line feed ended what they came in. */
+static const otr_log_value families[] = {
+    { "http_", OTR_LOG_HEADER, NULL },
+    { "arg_", OTR_LOG_TEXT, NULL },
+    { "cookie_", OTR_LOG_TEXT, NULL },
+    { "upstream_http_", OTR_LOG_TEXT, NULL },
+};
 
-static const otr_log_value text = { "", OTR_LOG_TEXT, NULL };
 static const otr_log_value anything = { "", OTR_LOG_ANYTHING, NULL };
 
 const otr_log_value *otr_log_value_of(otr_bytes name)
@@ -92,10 +96,10 @@ const otr_log_value *otr_log_value_of(otr_bytes name)
             return &table[i];
         }
     }
-    for (size_t i = 0; i < OTR_COUNT(no_line_ends); i++) {
-        size_t n = strlen(no_line_ends[i]);
-        if (name.n > n && strncasecmp(no_line_ends[i], (const char *)name.p, n) == 0) {
-            return &text;
+    for (size_t i = 0; i < OTR_COUNT(families); i++) {
+        size_t n = strlen(families[i].name);
+        if (name.n > n && strncasecmp(families[i].name, (const char *)name.p, n) == 0) {
+            return &families[i];
         }
     }
     return &anything;

@@ -18,6 +18,8 @@ typedef enum otr_log_shape {
     OTR_LOG_STATUS,   /* three digits: the one that is looked for */
     OTR_LOG_TEXT,     /* anything, without line ends also when it is not escaped */
     OTR_LOG_ANYTHING, /* as TEXT, but not escaped it may hold line ends */
+    OTR_LOG_REQUEST,  /* TEXT: the request line as it came, or "" */
+    OTR_LOG_HEADER,   /* TEXT: a request header; none of them is read after a malformed line */
     OTR_LOG_SET,      /* bytes of a set, also none */
     OTR_LOG_SET_SOME, /* bytes of a set, at least one */
     OTR_LOG_SECONDS,  /* digits, a point and three digits */

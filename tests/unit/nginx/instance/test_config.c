@@ -84,7 +84,9 @@ T(access_logs_carry_the_text_of_their_format)
     CHECK_STR(c->access_logs[0].path, "/usr/share/nginx/logs/a.log");
     CHECK_STR(c->access_logs[0].format, "$status $request");
     CHECK_STR(c->access_logs[1].path, "/b.log");
-    CHECK(c->access_logs[1].format == NULL);
+    CHECK_STR(c->access_logs[1].format, "$status $request"); /* the one that counts */
+    REQUIRE(c->access_logs[1].n_formats == 2);
+    CHECK(c->access_logs[1].formats[1].text == NULL && c->access_logs[1].formats[1].spare);
     CHECK_STR(c->access_logs[2].format, "escape=json {$status}");
 }
 

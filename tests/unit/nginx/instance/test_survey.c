@@ -1,7 +1,7 @@
 #include "base/clock.h"
-#include "unit/nginx/instance/fake_proc.h"
 #include "nginx/instance/binary.h"
 #include "nginx/instance/survey.h"
+#include "unit/nginx/instance/fake_proc.h"
 
 /* A host with its own /proc and one executable that is no program but holds the texts. */
 typedef struct host {
@@ -64,7 +64,7 @@ static void add_worker(host *h, int pid, int ppid)
 {
     fake_process p = { .pid = pid,
                        .ppid = ppid,
-                       .ticks = 500,
+                       .ticks = 4000000000U,
                        .comm = "nginx",
                        .title = "nginx: worker process",
                        .exe = h->exe,
@@ -373,7 +373,7 @@ T(new_master_without_workers_is_held_back_a_little)
     CHECK(!otr_survey_is_early(h.survey));
 }
 
-T(configuration_is_read_again_when_workers_are_new)
+T(configuration_is_read_again_with_a_new_generation_of_workers_only)
 {
     HOST(h, program);
     const otr_found *f;
@@ -386,10 +386,23 @@ T(configuration_is_read_again_when_workers_are_new)
     add_master(&h, 10, 1, 1, with_conf(&h), "11 ");
     REQUIRE(run(&h, &f) == 1);
     CHECK_STR(f->instance->error_log, "/var/e.log"); /* NGINX runs with the old one */
+    CHECK(f->instance->config_changed);
+    REQUIRE(f->instance->n_remarks == 1);
+    CHECK_HAS(f->instance->remarks[0], "are not as NGINX loaded them");
     add_master(&h, 10, 1, 1, with_conf(&h), "11 13 ");
     add_worker(&h, 13, 10);
     REQUIRE(run(&h, &f) == 1);
+    CHECK_STR(f->instance->error_log, "/var/e.log"); /* 13 was made for 12, which crashed */
+    add_worker(&h, 14, 10);
+    add_worker(&h, 15, 10);
+    add_master(&h, 10, 1, 1, with_conf(&h), "11 13 14 15 ");
+    REQUIRE(run(&h, &f) == 1);
+    CHECK_STR(f->instance->error_log, "/var/e.log");
+    CHECK(otr_survey_is_early(h.survey)); /* the new generation is here, the old one yet to go */
+    add_master(&h, 10, 1, 1, with_conf(&h), "14 15 ");
+    REQUIRE(run(&h, &f) == 1);
     CHECK_STR(f->instance->error_log, "/var/new.log");
+    CHECK(!otr_survey_is_early(h.survey));
     CHECK(tree_write(&h.t, "etc/nginx.conf", "error_log /var/third.log;"));
     otr_survey_reread(h.survey);
     REQUIRE(run(&h, &f) == 1);

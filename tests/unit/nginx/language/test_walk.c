@@ -34,7 +34,7 @@ static void leave(void *arg)
 static otr_code walk(trace *t, const char *file, otr_err *err)
 {
     otr_buf_init(&t->out, 65536);
-    otr_visitor v = { enter, leave, t };
+    otr_visitor v = { .enter = enter, .leave = leave, .arg = t };
     return otr_nginx_walk(&(otr_root){ .path = "" }, file, &v, NULL, err);
 }
 
@@ -42,7 +42,7 @@ static void check_error(const char *text, const char *expected)
 {
     OTR_CLEANUP(trace_deinit) trace t = { 0 };
     otr_buf_init(&t.out, 65536);
-    otr_visitor v = { enter, leave, &t };
+    otr_visitor v = { .enter = enter, .leave = leave, .arg = &t };
     otr_err err = { 0 };
     CHECK_INT(otr_nginx_walk_text(otr_bytes_of(text), "nginx.conf", &v, &err), OTR_EINVAL);
     CHECK_STR(err.msg, expected);
@@ -70,7 +70,7 @@ T(blocks_deeper_than_the_limit_are_refused)
     }
     OTR_CLEANUP(trace_deinit) trace t = { 0 };
     otr_buf_init(&t.out, 65536);
-    otr_visitor v = { enter, leave, &t };
+    otr_visitor v = { .enter = enter, .leave = leave, .arg = &t };
     otr_err err = { 0 };
     CHECK_INT(otr_nginx_walk_text(otr_bytes_of(text), "f", &v, &err), OTR_EQUOTA);
     CHECK_STR(err.msg, "f:1: blocks are more than 64 deep");
@@ -159,7 +159,7 @@ T(lua_body_is_the_last_argument)
 {
     OTR_CLEANUP(trace_deinit) trace t = { 0 };
     otr_buf_init(&t.out, 65536);
-    otr_visitor v = { enter, leave, &t };
+    otr_visitor v = { .enter = enter, .leave = leave, .arg = &t };
     otr_err err = { 0 };
     REQUIRE_OK(
         otr_nginx_walk_text(otr_bytes_of("location / { set_by_lua_block $x { return '}' } y z; }"),

@@ -26,6 +26,8 @@ typedef struct reference {
     size_t n;
     bool too_many;
     bool status;
+    bool request, header; /* it has the request line, a request header */
+    int story;            /* 0: well-formed request, 1: none, 2: malformed */
 } reference;
 
 static inline size_t reference_name(const char *p)
@@ -75,6 +77,8 @@ static inline void reference_init(reference *r, const char *format)
         if (taken > 0) {
             part->value = otr_log_value_of((otr_bytes){ (const uint8_t *)name, n });
             r->status |= part->value->shape == OTR_LOG_STATUS;
+            r->request |= part->value->shape == OTR_LOG_REQUEST;
+            r->header |= part->value->shape == OTR_LOG_HEADER;
         } else {
             part->text = p;
             do {
@@ -132,6 +136,43 @@ static inline bool reference_template(const char *t, const uint8_t *p, size_t n)
     return true;
 }
 
+static inline bool reference_method(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZ_-", p[i]) == NULL || p[i] == '\0') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static inline bool reference_well_formed(const uint8_t *p, size_t n)
+{
+    while (n > 0 && p[n - 1] == ' ') {
+        n--;
+    }
+    size_t version = n;
+    while (version > 0 && (isdigit(p[version - 1]) || p[version - 1] == '.')) {
+        version--;
+    }
+    size_t method = 0;
+    while (method < n && reference_method(p + method, 1)) {
+        method++;
+    }
+    return version < n && version >= 6 && memcmp(p + version - 6, " HTTP/", 6) == 0 && method > 0 &&
+           method + 1 <= version - 6 && p[method] == ' ';
+}
+
+static inline bool reference_request(const reference *r, const uint8_t *p, size_t n)
+{
+    if (!reference_text(r, p, n)) {
+        return false;
+    }
+    return r->story == 0   ? reference_well_formed(p, n)
+           : r->story == 1 ? reference_method(p, n)
+                           : true;
+}
+
 static inline bool reference_fits(const reference *r, const reference_part *part, const uint8_t *p,
                                   size_t n)
 {
@@ -154,6 +195,13 @@ static inline bool reference_fits(const reference *r, const reference_part *part
             }
         }
         return n > 0 || part->value->shape == OTR_LOG_SET;
+    case OTR_LOG_REQUEST:
+        return r->request && r->header ? reference_request(r, p, n) : reference_text(r, p, n);
+    case OTR_LOG_HEADER:
+        if (r->request && r->header && r->story == 2) {
+            return r->escape == REFERENCE_DEFAULT ? n == 1 && p[0] == '-' : n == 0;
+        }
+        return reference_text(r, p, n);
     default:
         return reference_text(r, p, n);
     }
@@ -161,7 +209,8 @@ static inline bool reference_fits(const reference *r, const reference_part *part
 
 /* The classes as bits: 1 << 0 … 1 << 4 for 1xx … 5xx, 1 << 5 for others, REFERENCE_NONE when the
  * format has no status; 0: the line does not fit. The part at `status` is the status. */
-static inline unsigned reference_at(const reference *r, size_t status, const uint8_t *p, size_t n)
+static inline unsigned reference_story(const reference *r, size_t status, const uint8_t *p,
+                                       size_t n)
 {
     static unsigned ways[REFERENCE_PARTS + 1][REFERENCE_LINE + 1]; /* that lead to a place */
     memset(ways, 0, sizeof(ways));
@@ -182,8 +231,17 @@ static inline unsigned reference_at(const reference *r, size_t status, const uin
     return ways[r->n][n];
 }
 
+static inline unsigned reference_at(reference *r, size_t status, const uint8_t *p, size_t n)
+{
+    unsigned ways = 0;
+    for (r->story = 0; r->story < 3; r->story++) {
+        ways |= reference_story(r, status, p, n);
+    }
+    return ways;
+}
+
 /* By the status that is the first of the format. */
-static inline unsigned reference_ways(const reference *r, const uint8_t *p, size_t n)
+static inline unsigned reference_ways(reference *r, const uint8_t *p, size_t n)
 {
     size_t status = 0;
     while (status < r->n &&
