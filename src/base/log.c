@@ -67,6 +67,9 @@ void otr_log_start(void)
 {
     atomic_store(&sink.threads, true);
     otr_log_writer_start(&sink.screen);
+    if (otr_log_writer_has_file(&sink.file)) {
+        otr_log_writer_start(&sink.file);
+    }
 }
 
 otr_code otr_log_open(const char *path, otr_err *err)

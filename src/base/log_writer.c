@@ -215,6 +215,14 @@ void otr_log_writer_use(otr_log_writer *w, int fd)
     pthread_mutex_unlock(&w->lock);
 }
 
+bool otr_log_writer_has_file(otr_log_writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    bool has = w->fd >= 0;
+    pthread_mutex_unlock(&w->lock);
+    return has;
+}
+
 static void append(otr_log_writer *w, const char *line, size_t n)
 {
     size_t at = (w->head + w->n) % OTR_LIMIT_LOG_BYTES;
@@ -234,6 +242,7 @@ void otr_log_writer_put(otr_log_writer *w, const char *line, size_t n)
         if (!write_all(w->fd, line, n)) {
             w->lost++;
             w->sys = errno;
+            w->torn = true; /* it may have taken a part */
         }
     } else if (n > OTR_LIMIT_LOG_BYTES - w->n) {
         w->lost++;

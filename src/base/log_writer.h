@@ -53,6 +53,7 @@ void otr_log_writer_start(otr_log_writer *w);
 void otr_log_writer_stop(otr_log_writer *w, unsigned patience_ms);
 /* Owns `fd`, and closes the one before, if that is above standard error. */
 void otr_log_writer_use(otr_log_writer *w, int fd);
+bool otr_log_writer_has_file(otr_log_writer *w);
 void otr_log_writer_put(otr_log_writer *w, const char *line, size_t n);
 
 typedef struct otr_log_health {

@@ -33,9 +33,10 @@ static otr_code add_query(otr_buf *out, const char *name, const char *value, otr
 
 static otr_code check_last(const char *text, otr_err *err)
 {
+    char *end = NULL;
     size_t n = strlen(text);
     bool ok = n > 0 && n <= LAST_DIGITS && strspn(text, "0123456789") == n &&
-              strtoul(text, NULL, 10) <= OTR_LIMIT_EVENTS_KEPT;
+              strtoul(text, &end, 10) <= OTR_LIMIT_EVENTS_KEPT && *end == '\0';
     return ok ? OTR_OK
               : otr_fail(err, OTR_EINVAL, "--last takes a number up to %d, as many are kept",
                          OTR_LIMIT_EVENTS_KEPT);

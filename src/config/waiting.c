@@ -21,7 +21,7 @@ static bool same_value(const otr_setting *a, const otr_setting *b)
     case OTR_KEY_INT:
         return a->whole == b->whole;
     case OTR_KEY_FLOAT:
-        return memcmp(&a->number, &b->number, sizeof(a->number)) == 0;
+        return !(a->number < b->number) && !(a->number > b->number);
     case OTR_KEY_DURATION:
         return a->ns == b->ns;
     case OTR_KEY_STRINGS:

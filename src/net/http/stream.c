@@ -1,15 +1,43 @@
+#include <errno.h>
+#include <sys/socket.h>
+
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "net/http/internal.h"
 
 enum { BEAT_MS = 15000, KEEP_BYTES = 16384 };
 
+static void resume(otr_http_stream *s);
+
+/* The parser does not look at a connection that sleeps: whether its peer is gone is seen here. */
+static bool has_left(const otr_http_stream *s)
+{
+    char byte;
+    ssize_t n =
+        s->suspended && s->conn != NULL ? recv(s->conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) : 1;
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+/* Ends the streams whose peers are gone; how many those were. */
+static size_t end_left(otr_http_server *server)
+{
+    size_t n = 0;
+    for (otr_http_stream *s = server->streams; s != NULL; s = s->next) {
+        if (has_left(s)) {
+            s->ended = true;
+            resume(s);
+            n++;
+        }
+    }
+    return n;
+}
+
 otr_code otr_http_stream_open(const otr_http_request *req, otr_http_reply *reply,
                               otr_loop_fn *closed, void *arg, otr_http_stream **ret, otr_err *err)
 {
     otr_http_conn *conn = req->connection;
     otr_http_server *server = conn->server;
-    if (server->n_streams >= OTR_LIMIT_HTTP_STREAMS) {
+    if (server->n_streams >= OTR_LIMIT_HTTP_STREAMS && end_left(server) == 0) {
         return otr_fail(err, OTR_EQUOTA, "%d live streams are open already, the most there may be",
                         OTR_LIMIT_HTTP_STREAMS);
     }
@@ -130,6 +158,7 @@ ssize_t otr_http_stream_read(void *stream, char *to, size_t max)
 
 void otr_http_streams_beat(void *server)
 {
+    (void)end_left(server);
     for (otr_http_stream *s = ((otr_http_server *)server)->streams; s != NULL; s = s->next) {
         (void)otr_http_stream_send(s, otr_bytes_of(":\n\n")); /* a full backlog needs no beat */
     }
