@@ -1,7 +1,7 @@
 /*
  * Bytes a second through the status scanner of access logs, on one core.
  *
- *     bench_accesslog [combined|json|ltsv [MEGABYTES]]
+ *     bench_accesslog [combined|json|ltsv|blanks [MEGABYTES]]
  *
  * Lines as NGINX writes them, with requests and agents of varied length, lie in memory. The whole
  * text is scanned in pieces as large as those the follower reads, and the best of several runs is
@@ -34,6 +34,10 @@ static const shape shapes[] = {
       "\"ua\":\"%s\"}\n" },
     { "ltsv", "host:$remote_addr\treq:$request\tstatus:$status\tsize:$body_bytes_sent\tua:$ua",
       "host:203.0.113.%u\treq:GET /%.*s HTTP/1.1\tstatus:%u\tsize:%u\tua:%s\n" },
+    { "blanks", /* nothing marks where values end: the automaton */
+      "$remote_addr - $remote_user [$time_local] $request $status $body_bytes_sent $http_referer "
+      "$http_user_agent",
+      "203.0.113.%u - - [23/Nov/2026:20:00:00 +0000] GET /%.*s HTTP/1.1 %u %u - %s\n" },
 };
 
 static const char path[] =
@@ -102,7 +106,7 @@ int main(int argc, char **argv)
     char *end = NULL;
     unsigned long mb = argc > 2 ? strtoul(argv[2], &end, 10) : DEFAULT_MB;
     if ((end != NULL && *end != '\0') || mb < 1 || mb > 4096) {
-        (void)fprintf(stderr, "usage: bench_accesslog [combined|json|ltsv [MEGABYTES]]\n");
+        (void)fprintf(stderr, "usage: bench_accesslog [combined|json|ltsv|blanks [MEGABYTES]]\n");
         return 2;
     }
     size_t cap = (size_t)mb << 20;

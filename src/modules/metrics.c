@@ -211,9 +211,9 @@ static void on_timer(void *arg)
 static otr_code set_logs(const state *s, target *t, const otr_nginx_instance *now, otr_err *err)
 {
     const otr_services *services = otr_plugin_services(t->plugin);
-    const otr_instance_logs_spec spec = {
-        .all = s->logs, .excluded = s->excluded, .off = s->off, .problems = services->problems
-    };
+    const otr_instance_logs_spec spec = { .all = s->logs,
+                                          .excluded = s->off ? NULL : s->excluded,
+                                          .problems = services->problems };
     const otr_nginx_instance *was = t->msg != NULL ? instance_of(t) : NULL;
     otr_code rc = otr_instance_logs_set(&t->logs, &spec, was, now, err);
     if (rc == OTR_OK && !otr_instance_logs_any(&t->logs)) {

@@ -152,7 +152,8 @@ otr_code otr_instance_logs_set(otr_instance_logs *logs, const otr_instance_logs_
     size_t hint = 0;
     for (size_t i = 0; i < now->n_access_logs; i++) {
         const otr_nginx_log *log = &now->access_logs[i];
-        if (spec->off || log->refused != NULL || is_excluded(spec->excluded, log->path)) {
+        if (log->refused != NULL || spec->excluded == NULL ||
+            is_excluded(spec->excluded, log->path)) {
             continue;
         }
         size_t at = keep ? find_same(logs, was, log, &hint) : logs->n;
@@ -221,7 +222,9 @@ static void say(const otr_instance_logs *logs, otr_instance_log *item, const cha
         item->told = otr_strdup(name);
     }
     if (item->told != NULL) { /* else at the next sample */
-        otr_problem_set(logs->problems, logs->id, item->told, "%s", text);
+        bool named = strstr(text, path) != NULL;
+        otr_problem_set(logs->problems, logs->id, item->told, "%s%s%s%s",
+                        named ? "" : "access log ", named ? "" : path, named ? "" : " ", text);
     }
 }
 
@@ -239,7 +242,7 @@ static void tell(const otr_instance_logs *logs, otr_instance_log *item, const ch
         say(logs, item, path, problem);
     } else if (has_doubtful_lines(item)) {
         (void)snprintf(text, sizeof(text),
-                       "of the last %llu lines %llu have no status that is beyond doubt: %llu do "
+                       "has lines in doubt: of the last %llu %llu have no certain status, %llu do "
                        "not fit the log_format, %llu can be read in two ways",
                        (unsigned long long)item->lines, (unsigned long long)item->unparsed,
                        (unsigned long long)(item->unparsed - item->ambiguous),

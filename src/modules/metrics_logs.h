@@ -38,8 +38,7 @@ typedef struct otr_instance_logs { /* zeroed at start */
 
 typedef struct otr_instance_logs_spec { /* where they belong; borrowed */
     otr_access_logs *all;
-    const otr_log_exclusions *excluded;
-    bool off; /* none is followed */
+    const otr_log_exclusions *excluded; /* NULL: all are */
     otr_problems *problems;
 } otr_instance_logs_spec;
 

@@ -256,7 +256,7 @@ otr_log_counts otr_access_log_take(otr_access_log *log)
 
 bool otr_access_log_counts(const otr_access_log *log)
 {
-    return log->readable && otr_log_formats_doubt(log->tail.formats) == NULL;
+    return log->readable && otr_log_formats_count(log->tail.formats);
 }
 
 const char *otr_access_log_problem(const otr_access_log *log)

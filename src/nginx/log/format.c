@@ -24,6 +24,7 @@ struct otr_log_formats {
     unsigned refs;
     size_t n;
     unsigned repeats;  /* of those formats that repeat: of all the same */
+    bool counted;      /* one of them is */
     const char *doubt; /* NULL: none */
     source items[];
 };
@@ -48,16 +49,16 @@ static bool same_text(const char *a, const char *b)
 
 static void find_doubt(otr_log_formats *f)
 {
-    bool status = f->doubt != NULL;
+    bool status = false;
     for (size_t i = 0; i < f->n; i++) {
         const otr_log_compiled *c = &f->items[i].compiled;
+        f->counted |= f->items[i].use == OTR_LOG_COUNTED;
         status |= c->has_status && f->items[i].use == OTR_LOG_COUNTED;
-        if (c->doubt[0] != '\0') {
+        if (c->doubt[0] != '\0' && f->doubt == NULL) {
             f->doubt = c->doubt;
-            return;
         }
     }
-    if (!status) {
+    if (f->doubt == NULL && f->counted && !status) {
         f->doubt = "its log_format has no $status";
     }
 }
@@ -150,6 +151,11 @@ bool otr_log_formats_are(const otr_log_formats *formats, const otr_log_format *o
 const char *otr_log_formats_doubt(const otr_log_formats *formats)
 {
     return formats->doubt;
+}
+
+bool otr_log_formats_count(const otr_log_formats *formats)
+{
+    return formats->counted && formats->doubt == NULL;
 }
 
 /* ---- by marks ---- */

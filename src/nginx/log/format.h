@@ -50,6 +50,8 @@ bool otr_log_formats_are(const otr_log_formats *formats, const otr_log_format *o
 
 /* Why no line of the file can be decided, so that all are unparsed; NULL when lines can be. */
 const char *otr_log_formats_doubt(const otr_log_formats *formats);
+/* Can lines give responses: is one of the formats counted, and can it be decided? */
+bool otr_log_formats_count(const otr_log_formats *formats);
 
 /* Counts every complete line of `data` into `counts` and returns the bytes they take: what follows
  * the last line end is not touched. */

@@ -301,6 +301,11 @@ T(lines_of_a_format_that_is_not_counted_give_no_response)
     const otr_log_format two[] = { { .text = "a $status" },
                                    { .text = "b $status", .use = OTR_LOG_NOT_COUNTED } };
     check_all(two, 2, otr_bytes_of("a 200\nb 500\nc 200\n"), "3/0,1,0,0,0/1");
+    FORMATS(none);
+    const otr_log_format spare = { .text = "$remote_addr", .use = OTR_LOG_NOT_COUNTED };
+    REQUIRE(otr_log_formats_new(&spare, 1, &none, NULL) == OTR_OK);
+    CHECK(otr_log_formats_doubt(none) == NULL);
+    CHECK(!otr_log_formats_count(none));
     const otr_log_format like[] = { { .text = "$http_a $status" },
                                     { .text = "b $status", .use = OTR_LOG_NOT_COUNTED } };
     check_all(like, 2, otr_bytes_of("b 200\n"), "1/0,0,0,0,0/1");
