@@ -35,7 +35,8 @@
 #include "bus/msg.h"
 #include "nginx/instance/instance.h"
 
-/* One NGINX master and what is known of it. JSON: {"id","pid","workers":[pid…],"version","plus",
+/* One NGINX master and what is known of it. JSON:
+ * {"id","pid","uid","stranger","net_ns","own_net","workers":[pid…],"maker","version","plus",
  * "binary","replaced","config","config_error","config_changed","prefix","error_log","stub_status",
  * "access_logs":["/path"…],"remarks":["sentence"…],"truncated":{"access_logs":n…}}. Lists are cut
  * at an item (OTR_LIMIT_INSTANCE_*); "truncated" says of those that were how many items are
