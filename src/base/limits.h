@@ -25,7 +25,7 @@
 /* bus */
 #define OTR_LIMIT_BUS_TOPICS        4096 /* distinct topic names, compiled in and made by guests */
 #define OTR_LIMIT_BUS_TOPIC_BYTES   128
-#define OTR_LIMIT_BUS_FACTS         256 /* messages kept for later subscribers */
+#define OTR_LIMIT_BUS_FACTS         1024 /* messages kept for later subscribers */
 #define OTR_LIMIT_BUS_SUBSCRIBERS   1024
 #define OTR_LIMIT_BUS_PATTERNS      256   /* of one subscriber */
 #define OTR_LIMIT_BUS_QUEUE         65536 /* messages; the largest `queue` a plugin may ask for */
@@ -78,20 +78,23 @@
 #define OTR_LIMIT_KV_BYTES     OTR_MIB /* default of `grants.kv_bytes` once kv is granted */
 
 /* NGINX */
-#define OTR_LIMIT_NGINX_CONFIG_BYTES  (64U * OTR_MIB) /* one configuration file */
-#define OTR_LIMIT_NGINX_CONFIG_FILES  10000
-#define OTR_LIMIT_NGINX_INCLUDE_DEPTH 32
-#define OTR_LIMIT_NGINX_BLOCK_DEPTH   64
-#define OTR_LIMIT_NGINX_INSTANCES     64
-#define OTR_LIMIT_NGINX_V_BYTES       65536  /* output of `nginx -V` */
-#define OTR_LIMIT_NGINX_STATUS_BYTES  65536  /* body of stub_status */
-#define OTR_LIMIT_NGINX_LOG_FORMATS   16     /* of one access log */
-#define OTR_LIMIT_NGINX_LOG_OLD       8      /* renamed files of one access log, still followed */
-#define OTR_LIMIT_NGINX_LOG_FOLDER    200000 /* names in a folder that are looked at */
-#define OTR_LIMIT_NGINX_LOG_SHARE     64     /* logs whose formats are compared with a new one's */
-#define OTR_LIMIT_NGINX_LOG_OPEN      4096   /* descriptors of all logs together … */
-#define OTR_LIMIT_NGINX_LOG_RESERVE   256    /* … and half of what RLIMIT_NOFILE has beyond these */
-#define OTR_LIMIT_NGINX_REMARKS       32     /* of one instance */
+#define OTR_LIMIT_NGINX_CONFIG_BYTES    (64U * OTR_MIB) /* one configuration file */
+#define OTR_LIMIT_NGINX_CONFIG_FILES    10000
+#define OTR_LIMIT_NGINX_INCLUDE_DEPTH   32
+#define OTR_LIMIT_NGINX_BLOCK_DEPTH     64
+#define OTR_LIMIT_NGINX_INSTANCES       256
+#define OTR_LIMIT_NGINX_STRANGERS       128  /* of these: of users who are neither root nor ours */
+#define OTR_LIMIT_NGINX_EXECUTABLES     4096 /* remembered: NGINX or not */
+#define OTR_LIMIT_NGINX_BINARY_BYTES    (64U * OTR_MIB) /* of one executable, its constant parts */
+#define OTR_LIMIT_NGINX_CONFIGURE_BYTES 65536           /* configure arguments in an executable */
+#define OTR_LIMIT_NGINX_STATUS_BYTES    65536           /* body of stub_status */
+#define OTR_LIMIT_NGINX_LOG_FORMATS     16              /* of one access log */
+#define OTR_LIMIT_NGINX_LOG_OLD         8      /* renamed files of one access log, still followed */
+#define OTR_LIMIT_NGINX_LOG_FOLDER      200000 /* names in a folder that are looked at */
+#define OTR_LIMIT_NGINX_LOG_SHARE       64   /* logs whose formats are compared with a new one's */
+#define OTR_LIMIT_NGINX_LOG_OPEN        4096 /* descriptors of all logs together … */
+#define OTR_LIMIT_NGINX_LOG_RESERVE     256  /* … and half of what RLIMIT_NOFILE has beyond these */
+#define OTR_LIMIT_NGINX_REMARKS         32   /* of one instance */
 
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048

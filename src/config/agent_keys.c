@@ -6,7 +6,7 @@ const otr_key otr_agent_keys[] = {
       .type = OTR_KEY_STRINGS,
       .def = "/etc/nginx,/usr/local/etc/nginx,/usr/share/nginx/modules,/var/run/nginx,/var/log/"
              "nginx,/etc/app_protect",
-      .help = "Folders whose files may be read and written",
+      .help = "Folders in which files of NGINX may be read; not set: everywhere",
       .flags = OTR_KEY_FOLDERS },
     { .path = "auxiliary_command.auth.token",
       .type = OTR_KEY_STRING,
@@ -372,6 +372,12 @@ const otr_key otr_agent_keys[] = {
       .type = OTR_KEY_DURATION,
       .def = "15s",
       .help = "How often metrics are collected" },
+    { .path = "outrider.nginx.strangers",
+      .type = OTR_KEY_STRING,
+      .def = "show",
+      .help = "NGINX of users who are neither root nor the agent's: show them, read with their "
+              "rights, or ignore them",
+      .choices = "show|ignore" },
     { .path = "outrider.shutdown_timeout",
       .type = OTR_KEY_DURATION,
       .def = "800ms",

@@ -20,11 +20,16 @@ static otr_code encode_instance(const void *payload, otr_buf *out, otr_err *err)
     otr_jw_obj(&w, NULL);
     otr_jw_str(&w, "id", i->id);
     otr_jw_i64(&w, "pid", i->pid);
+    otr_jw_u64(&w, "uid", i->uid);
+    otr_jw_bool(&w, "stranger", i->stranger);
+    otr_jw_u64(&w, "net_ns", i->net_ns);
+    otr_jw_bool(&w, "own_net", i->own_net);
     otr_jw_arr(&w, "workers");
     for (size_t j = 0; j < i->n_workers; j++) {
         otr_jw_i64(&w, NULL, i->workers[j]);
     }
     otr_jw_arr_end(&w);
+    otr_jw_bytes(&w, "maker", otr_bytes_of(i->maker));
     otr_jw_bytes(&w, "version", otr_bytes_of(i->version));
     otr_jw_bool(&w, "plus", i->plus);
     otr_jw_bytes(&w, "binary", otr_bytes_of(i->binary));

@@ -35,9 +35,9 @@
 #include "bus/msg.h"
 #include "nginx/instance/instance.h"
 
-/* One NGINX master and what is known of it. JSON: {"id","pid","workers":[pid…],"version","plus",
- * "binary","replaced","config","config_error","config_changed","prefix","error_log","stub_status",
- * "access_logs":["/path"…],"remarks":["sentence"…]} */
+/* One NGINX master and what is known of it. JSON: {"id","pid","uid","stranger","net_ns","own_net",
+ * "workers":[pid…],"maker","version","plus","binary","replaced","config","config_error","config_changed",
+ * "prefix","error_log","stub_status","access_logs":["/path"…],"remarks":["sentence"…]} */
 typedef struct otr_instance_event {
     otr_nginx_instance *instance; /* a deep copy, owned */
 } otr_instance_event;

@@ -21,8 +21,9 @@ static bool dup_text(char **slot, const char *from)
 static bool copy_texts(otr_nginx_instance *to, const otr_nginx_instance *from)
 {
     return dup_text(&to->binary, from->binary) && dup_text(&to->version, from->version) &&
-           dup_text(&to->config, from->config) && dup_text(&to->prefix, from->prefix) &&
-           dup_text(&to->configure, from->configure) && dup_text(&to->error_log, from->error_log) &&
+           dup_text(&to->maker, from->maker) && dup_text(&to->config, from->config) &&
+           dup_text(&to->prefix, from->prefix) && dup_text(&to->configure, from->configure) &&
+           dup_text(&to->error_log, from->error_log) &&
            dup_text(&to->stub_status, from->stub_status) &&
            dup_text(&to->config_error, from->config_error) && dup_text(&to->root, from->root);
 }
@@ -131,6 +132,11 @@ otr_code otr_nginx_instance_copy(const otr_nginx_instance *from, otr_nginx_insta
     to->replaced = from->replaced;
     to->plus = from->plus;
     to->config_changed = from->config_changed;
+    to->uid = from->uid;
+    to->gid = from->gid;
+    to->stranger = from->stranger;
+    to->net_ns = from->net_ns;
+    to->own_net = from->own_net;
     if (!copy_reach(to, from) || !copy_texts(to, from) || !copy_workers(to, from) ||
         !copy_logs(to, from) || !copy_urls(to, from) || !copy_remarks(to, from)) {
         otr_nginx_instance_free(to);
@@ -155,7 +161,8 @@ void otr_nginx_instance_free(otr_nginx_instance *instance)
     }
     char *texts[] = { instance->binary, instance->version,     instance->config,
                       instance->prefix, instance->configure,   instance->error_log,
-                      instance->root,   instance->stub_status, instance->config_error };
+                      instance->root,   instance->stub_status, instance->config_error,
+                      instance->maker };
     for (size_t i = 0; i < OTR_COUNT(texts); i++) {
         otr_free(texts[i]);
     }
@@ -198,7 +205,7 @@ static bool same_lists(const otr_nginx_instance *a, const otr_nginx_instance *b)
 
 static bool same_texts(const otr_nginx_instance *a, const otr_nginx_instance *b)
 {
-    return same(a->binary, b->binary) && same(a->version, b->version) &&
+    return same(a->binary, b->binary) && same(a->version, b->version) && same(a->maker, b->maker) &&
            same(a->config, b->config) && same(a->prefix, b->prefix) &&
            same(a->configure, b->configure) && same(a->error_log, b->error_log) &&
            same(a->stub_status, b->stub_status) && same(a->config_error, b->config_error) &&
@@ -213,7 +220,8 @@ static bool same_reach(const otr_root *a, const otr_root *b)
 bool otr_nginx_instance_eq(const otr_nginx_instance *a, const otr_nginx_instance *b)
 {
     return strcmp(a->id, b->id) == 0 && a->pid == b->pid && a->started_ticks == b->started_ticks &&
-           a->replaced == b->replaced && a->plus == b->plus &&
-           a->config_changed == b->config_changed && same_reach(a->reach, b->reach) &&
-           same_texts(a, b) && same_lists(a, b);
+           a->uid == b->uid && a->gid == b->gid && a->stranger == b->stranger &&
+           a->net_ns == b->net_ns && a->own_net == b->own_net && a->replaced == b->replaced &&
+           a->plus == b->plus && a->config_changed == b->config_changed &&
+           same_reach(a->reach, b->reach) && same_texts(a, b) && same_lists(a, b);
 }

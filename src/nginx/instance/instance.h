@@ -43,10 +43,16 @@ typedef struct otr_nginx_instance {
                                     exe_conf_prefix */
     pid_t pid;                   /* master */
     uint64_t started_ticks;      /* field 22 of /proc/pid/stat: tells a reused pid */
-    pid_t *workers;
+    uid_t uid;                   /* of the master: whose title, files and rights they are */
+    gid_t gid;
+    bool stranger;   /* that is neither root nor the agent's own user */
+    uint64_t net_ns; /* inode of its network namespace; 0: unknown */
+    bool own_net;    /* known to be the agent's */
+    pid_t *workers;  /* the master itself where it serves alone */
     size_t n_workers;
     char *binary;  /* absolute path of the executable, without " (deleted)" */
     bool replaced; /* the file on disk is no longer the one that runs */
+    char *maker;   /* "nginx", "openresty", "angie", "tengine", "freenginx"; "" when unknown */
     char *version; /* "1.22.1"; "" when unknown */
     bool plus;
     char *config; /* absolute path of nginx.conf */
@@ -60,7 +66,8 @@ typedef struct otr_nginx_instance {
     size_t n_status_urls;
     otr_nginx_log *access_logs;
     size_t n_access_logs;
-    char *root;          /* "" or "/proc/<pid>/root": a container, where the paths above hold */
+    char *root;          /* "" or "/proc/<pid>/root": other files than ours, where the
+                            paths above hold; also when it is not known whose they are */
     otr_root *reach;     /* how the files above are opened; NULL: as {.path = root} */
     char *config_error;  /* "" or why the configuration could not be read (file:line) */
     bool config_changed; /* files of it are not as they were when NGINX loaded them */

@@ -3,9 +3,10 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/limits.h"
 #include "nginx/instance/groups.h"
+#include "nginx/instance/reading.h"
+#include "nginx/instance/rights.h"
 
 enum {
     REREAD_BROKEN = 12, /* runs after which a broken configuration is read again */
@@ -25,6 +26,9 @@ otr_code otr_survey_new(const char *proc_root, otr_survey **ret, otr_err *err)
     otr_code rc = s->proc_root != NULL && s->status_url != NULL ? OTR_OK : otr_fail_nomem(err);
     if (rc == OTR_OK) {
         rc = otr_discovery_new(proc_root, &s->discovery, err);
+    }
+    if (rc == OTR_OK) {
+        rc = otr_binary_parse((otr_bytes){ 0 }, &s->unknown, err);
     }
     if (rc != OTR_OK) {
         otr_survey_free(s);
@@ -61,7 +65,7 @@ void otr_survey_free(otr_survey *s)
     }
     free_records(s->records, s->n);
     otr_free(s->found);
-    otr_executables_deinit(&s->executables);
+    otr_binary_deinit(&s->unknown);
     otr_discovery_free(s->discovery);
     free_folders(s->allowed);
     otr_free(s->status_url);
@@ -78,6 +82,16 @@ const otr_found *otr_survey_found(const otr_survey *s, size_t *ret_n)
 bool otr_survey_is_early(const otr_survey *s)
 {
     return s->early;
+}
+
+otr_survey_lack otr_survey_get_lack(const otr_survey *s)
+{
+    return (otr_survey_lack){ .missing = s->missing, .hidden = s->hidden };
+}
+
+void otr_survey_set_strangers(otr_survey *s, otr_strangers strangers)
+{
+    s->strangers = strangers;
 }
 
 void otr_survey_reread(otr_survey *s)
@@ -134,29 +148,6 @@ otr_code otr_survey_set_allowed(otr_survey *s, const char *const *folders, otr_e
     return OTR_OK;
 }
 
-/* ---- executables ---- */
-
-bool otr_survey_ask(otr_survey *s, otr_ask *ret)
-{
-    for (size_t i = 0; i < s->executables.n; i++) {
-        executable *e = &s->executables.items[i];
-        if (e->state == EXECUTABLE_ASK ||
-            (e->state == EXECUTABLE_FAILED && otr_now_ns() >= e->retry_ns)) {
-            e->state = EXECUTABLE_ASKED;
-            *ret = (otr_ask){ .key = e->key, .binary = e->path, .file = e->file };
-            return true;
-        }
-    }
-    return false;
-}
-
-otr_code otr_survey_answer(otr_survey *s, const otr_file_key *key, const otr_bytes *output,
-                           otr_err *err)
-{
-    executable *e = otr_executables_find(&s->executables, key);
-    return e != NULL ? otr_executables_answer(e, output, err) : OTR_OK;
-}
-
 /* ---- records ---- */
 
 static int by_pid(const void *a, const void *b)
@@ -191,101 +182,130 @@ static bool must_read(const otr_survey *s, const record *was, const group *g)
     return false;
 }
 
-/* Its files are seen with the rights of its user, as far as the agent's settings allow. */
-static otr_root root_of(const otr_survey *s, const otr_master *m)
+/* The process itself serves where there is but one. */
+static bool is_single(const otr_master *m)
 {
-    return (otr_root){ .path = m->root, .allowed = (const char *const *)s->allowed };
+    return m->untitled && m->n_workers == 0;
 }
 
-/* The file may have been changed between the time when NGINX loaded it and now. */
-static otr_code note_newer(otr_nginx_config *c, const otr_workers *workers, otr_err *err)
+/* What the kernel did not tell. */
+static otr_code say_closed(const otr_survey *s, const otr_master *m, const record *r, otr_err *err)
 {
-    uint64_t since = otr_loaded_since(workers);
-    const char *path = since > 0 ? otr_config_files_newer(&c->files, since) : NULL;
-    if (path == NULL) {
+    char why[OTR_RIGHTS_BYTES];
+    if (m->root_known && m->exe_known && m->cwd_known && m->net_ns != 0) {
         return OTR_OK;
     }
-    c->unsure = true;
-    return otr_remark(&c->remarks, err,
-                      "%s was changed after NGINX loaded its configuration: what it runs with is "
-                      "not known, shown is what the files say",
-                      path);
+    otr_rights_missing(s->proc_root, m->pid, m->uid, why);
+    return otr_nginx_instance_remark(
+        r->instance, err, "What the kernel tells of process %d is not open to the agent: %s.%s%s",
+        (int)m->pid, why,
+        m->exe_known ? "" : " The path of its executable is a guess, its version is unknown.",
+        m->root_known || r->ours ? "" : " Which files it sees is unknown: none are read.");
 }
 
-static otr_code read_config(const otr_survey *s, const group *g, const otr_workers *workers,
-                            record *r, otr_err *err)
+/* What could not be known about it, or is not done for it. */
+static otr_code add_remarks(const otr_survey *s, const group *g, const record *r, otr_err *err)
 {
+    otr_nginx_instance *i = r->instance;
     const otr_master *m = g->leader;
-    otr_root root = root_of(s, m);
-    otr_nginx_config_spec spec = {
-        .root = &root,
-        .config = g->config,
-        .prefix = g->prefix,
-        .error_log = m->error_log_arg[0] != '\0' ? m->error_log_arg : g->binary->error_log,
-        .access_log = g->binary->access_log,
-    };
-    otr_code rc = otr_nginx_config_read(&spec, &r->config, err);
-    if (rc == OTR_OK) {
-        rc = note_newer(r->config, workers, err);
+    otr_code rc = say_closed(s, m, r, err);
+    if (rc == OTR_OK && i->config_changed && !r->config->unsure) {
+        rc = otr_nginx_instance_remark(i, err,
+                                       "Its configuration files are not as NGINX loaded them: "
+                                       "shown is what it loaded, until it loads them again");
     }
-    return rc == OTR_OK ? otr_loaded_take(workers, &r->loaded, err) : rc;
-}
-
-/* The configuration goes on: what NGINX has loaded, whatever the files say by now. */
-static otr_code keep_config(otr_survey *s, const group *g, const otr_workers *workers,
-                            otr_load load, record *r, otr_err *err)
-{
-    const record *was = g->was;
-    r->config = was->config;
-    r->lent = true; /* until the run is complete it stays the old record's */
-    otr_code rc = load == OTR_LOAD_RESPAWN ? otr_loaded_take(workers, &r->loaded, err)
-                                           : otr_loaded_copy(&was->loaded, &r->loaded, err);
-    r->loaded.waits = load == OTR_LOAD_LATER ? was->loaded.waits + 1 : 0;
-    s->early |= load == OTR_LOAD_LATER;
-    otr_root root = root_of(s, g->leader);
-    if (rc == OTR_OK) {
-        rc = otr_config_files_look(&r->config->files, &root, g->config, err);
+    if (rc == OTR_OK && m->exe_known && i->version[0] == '\0') {
+        rc = otr_nginx_instance_remark(i, err, "The executable %s does not hold its version",
+                                       m->binary);
     }
-    if (rc == OTR_OK && r->config->files.changed && load == OTR_LOAD_SAME) {
-        r->loaded.fds = otr_loaded_fds(workers); /* logs may have been opened anew since */
+    if (rc == OTR_OK && is_single(m)) {
+        rc = otr_nginx_instance_remark(
+            i, err,
+            "It runs as one process (master_process off): a reload of its configuration is not "
+            "noticed");
+    }
+    if (rc == OTR_OK && m->stranger) {
+        rc = otr_nginx_instance_remark(
+            i, err,
+            "It was started by user %u, who is neither root nor the agent's user: its files are "
+            "read with that user's rights only, its Unix sockets are not asked "
+            "(outrider.nginx.strangers)",
+            (unsigned)m->uid);
     }
     return rc;
 }
 
-static otr_code make_instance(const otr_survey *s, const group *g, const pid_t *workers, size_t n,
+static bool is_unix(const char *url)
+{
+    return strncmp(url, "unix:", 5) == 0;
+}
+
+/* The URLs that are asked: a stranger's may name a socket that only we may connect to. */
+static size_t list_urls(const otr_survey *s, const group *g, const otr_nginx_config *c, char **out)
+{
+    size_t n = 0;
+    if (s->status_url[0] != '\0') {
+        out[n++] = s->status_url;
+        return n;
+    }
+    for (size_t i = 0; i < c->n_status_urls; i++) {
+        if (!g->leader->stranger || !is_unix(c->status_urls[i])) {
+            out[n++] = c->status_urls[i];
+        }
+    }
+    return n;
+}
+
+/* The instance from what it borrows, with the URLs put in. */
+static otr_code copy_view(const otr_survey *s, const group *g, const otr_nginx_instance *borrowed,
+                          record *r, otr_err *err)
+{
+    const otr_nginx_config *c = r->config;
+    otr_nginx_instance view = *borrowed;
+    char none[] = "";
+    char **urls = otr_calloc(c->n_status_urls + 1, sizeof(*urls));
+    if (urls == NULL) {
+        return otr_fail_nomem(err);
+    }
+    view.status_urls = urls;
+    view.n_status_urls = list_urls(s, g, c, urls);
+    view.stub_status = view.n_status_urls > 0 ? urls[0] : none;
+    otr_code rc = otr_nginx_instance_copy(&view, &r->instance, err);
+    otr_free(urls);
+    return rc == OTR_OK ? add_remarks(s, g, r, err) : rc;
+}
+
+static otr_code make_instance(const otr_survey *s, const group *g, pid_t *workers, size_t n,
                               record *r, otr_err *err)
 {
-    char *one[] = { s->status_url };
-    bool given = s->status_url[0] != '\0';
-    otr_nginx_config *c = r->config;
+    const otr_nginx_config *c = r->config;
+    const otr_master *m = g->leader;
+    otr_root reach = otr_reading_root(s, m, r);
     char none[] = "";
-    char **urls = given ? one : c->status_urls;
-    size_t n_urls = given ? 1 : c->n_status_urls;
-    pid_t pids[LONGEST_WORKERS];
-    if (n > 0) {
-        memcpy(pids, workers, n * sizeof(*pids));
-    }
-    otr_root reach = root_of(s, g->leader);
+    uint64_t own_net = otr_discovery_own(s->discovery)->net_ns;
     otr_nginx_instance view = {
         /* borrows everything: the copy owns */
-        .pid = g->leader->pid,
-        .started_ticks = g->leader->started_ticks,
-        .workers = pids,
+        .pid = m->pid,
+        .started_ticks = m->started_ticks,
+        .uid = m->uid,
+        .gid = m->gid,
+        .stranger = m->stranger,
+        .net_ns = m->net_ns,
+        .own_net = m->net_ns != 0 && m->net_ns == own_net,
+        .workers = workers,
         .n_workers = n,
-        .binary = g->leader->binary,
-        .replaced = g->leader->replaced,
+        .binary = m->binary,
+        .replaced = m->replaced,
+        .maker = g->binary->maker,
         .version = g->binary->version,
         .plus = g->binary->plus,
         .config = g->config,
         .prefix = g->prefix,
         .configure = g->binary->configure,
         .error_log = c->error_log,
-        .stub_status = n_urls > 0 ? urls[0] : none,
-        .status_urls = urls,
-        .n_status_urls = n_urls,
         .access_logs = c->access_logs,
         .n_access_logs = c->n_access_logs,
-        .root = g->leader->root,
+        .root = r->ours ? none : m->root,
         .config_error = c->error,
         .config_changed = c->files.changed || c->unsure,
         .reach = &reach,
@@ -293,19 +313,25 @@ static otr_code make_instance(const otr_survey *s, const group *g, const pid_t *
         .n_remarks = c->remarks.n,
     };
     memcpy(view.id, g->id, sizeof(view.id));
-    otr_code rc = otr_nginx_instance_copy(&view, &r->instance, err);
-    if (rc == OTR_OK && c->files.changed && !c->unsure) {
-        rc = otr_nginx_instance_remark(r->instance, err,
-                                       "its configuration files are not as NGINX loaded them: "
-                                       "shown is what it loaded, until it loads them again");
-    }
-    return rc;
+    return copy_view(s, g, &view, r, err);
+}
+
+static member member_of(const otr_master *m)
+{
+    return (member){ .pid = m->pid,
+                     .ticks = m->started_ticks,
+                     .uid = m->uid,
+                     .exe_dev = m->exe.dev,
+                     .exe_ino = m->exe.ino };
 }
 
 static otr_code make_record(otr_survey *s, const group *g, record *r, otr_err *err)
 {
     pid_t workers[LONGEST_WORKERS];
     size_t n = list_workers(g->leader, workers);
+    if (is_single(g->leader)) {
+        workers[n++] = g->leader->pid;
+    }
     const record *was = g->was;
     otr_workers now = {
         .proc_root = s->proc_root, .master = g->leader->pid, .pids = workers, .n = n
@@ -314,11 +340,12 @@ static otr_code make_record(otr_survey *s, const group *g, record *r, otr_err *e
     otr_load load = read ? OTR_LOAD_NEW : otr_loaded_compare(&was->loaded, &now);
     read |= load == OTR_LOAD_NEW;
     *r = (record){ .age = read ? 0 : was->age + 1 };
-    r->members[r->n_members++] = (member){ g->leader->pid, g->leader->started_ticks };
+    r->members[r->n_members++] = member_of(g->leader);
     for (size_t i = 0; i < g->n_others; i++) {
-        r->members[r->n_members++] = (member){ g->others[i]->pid, g->others[i]->started_ticks };
+        r->members[r->n_members++] = member_of(g->others[i]);
     }
-    otr_code rc = read ? read_config(s, g, &now, r, err) : keep_config(s, g, &now, load, r, err);
+    otr_code rc =
+        read ? otr_reading_read(s, g, &now, r, err) : otr_reading_keep(s, g, &now, load, r, err);
     return rc == OTR_OK ? make_instance(s, g, workers, n, r, err) : rc;
 }
 
@@ -354,8 +381,7 @@ static otr_code make_records(otr_survey *s, const group *groups, size_t n, otr_e
         rc = make_record(s, &groups[i], &records[made], err);
         found[made] = (otr_found){ .instance = records[made].instance,
                                    .other_pid = records[made].members[1].pid,
-                                   .same_life = groups[i].was != NULL,
-                                   .zombie = groups[i].leader->zombie };
+                                   .same_life = groups[i].was != NULL };
         made++;
     }
     if (rc != OTR_OK) {
@@ -384,6 +410,5 @@ otr_code otr_survey_run(otr_survey *s, otr_err *err)
         rc = make_records(s, groups, n, err);
     }
     otr_groups_free(groups, n);
-    otr_executables_sweep(&s->executables);
     return rc;
 }

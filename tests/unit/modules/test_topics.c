@@ -62,9 +62,11 @@ T(instance_is_encoded_with_bytes_that_are_no_text_replaced)
     memcpy(i.id, "an-id", 6);
     otr_instance_event event = { &i };
     check(&otr_topic_instance_started, &event,
-          "{\"id\":\"an-id\",\"pid\":10,\"workers\":[11,12],\"version\":\"1.22.1\",\"plus\":false,"
+          "{\"id\":\"an-id\",\"pid\":10,\"uid\":0,\"stranger\":false,\"net_ns\":0,\"own_net\":false,"
+          "\"workers\":[11,12],\"maker\":\"\",\"version\":\"1.22.1\",\"plus\":false,"
           "\"binary\":\"/usr/sbin/nginx\",\"replaced\":false,\"config\":\"/etc/\xef\xbf\xbd.conf\","
-          "\"config_error\":\"\",\"config_changed\":false,\"prefix\":\"\",\"error_log\":\"\",\"stub_status\":\"\","
+          "\"config_error\":\"\",\"config_changed\":false,\"prefix\":\"\",\"error_log\":\"\","
+          "\"stub_status\":\"\","
           "\"access_logs\":[\"/var/a.log\"],\"remarks\":[]}");
 }
 
