@@ -95,23 +95,24 @@ static void add_member(group *g, const otr_master *m)
     }
 }
 
-/* A master joins the group of one that it is an upgrade of; else it has one of its own. */
+/* A master joins the group of one that it is an upgrade of; else it has one of its own. An instance
+ * goes on in one group only, should its masters have parted. */
 static void place(otr_survey *s, const otr_master *m, group *groups, size_t *n, size_t most)
 {
     const record *was = record_of(s, m);
+    group *home = NULL;
     for (size_t i = 0; i < *n; i++) {
-        if (belongs_to(&groups[i], m, was)) {
-            add_member(&groups[i], m);
-            return;
-        }
+        home = home == NULL && belongs_to(&groups[i], m, was) ? &groups[i] : home;
+        was = groups[i].was == was && home != &groups[i] ? NULL : was;
+    }
+    if (home != NULL) {
+        add_member(home, m);
+        home->was = home->was != NULL ? home->was : was;
+        return;
     }
     if (*n >= most) {
         s->missing++;
         return;
-    }
-    /* An instance goes on in one group only, should its masters have parted. */
-    for (size_t i = 0; was != NULL && i < *n; i++) {
-        was = groups[i].was == was ? NULL : was;
     }
     groups[(*n)++] = (group){ .leader = m, .was = was };
 }

@@ -35,7 +35,8 @@ struct otr_inventory {
     otr_strangers strangers;
     otr_root *allowed;                       /* its `allowed` is the list */
     bool url_is_new, allowed_is_new, reread; /* taken over between two surveys */
-    bool pidfds;                             /* proc_root is this system's own */
+    bool unhurried;
+    bool pidfds; /* proc_root is this system's own */
     bool started, running, freed, again;
     size_t quick;         /* next of quick_ms */
     otr_survey_lack lack; /* of the last survey */
@@ -230,6 +231,8 @@ static void schedule(otr_inventory *inv)
     if (inv->again) {
         inv->again = false;
         wait = 0;
+    } else if (inv->unhurried) {
+        wait = inv->rescan_ms;
     } else if (otr_survey_is_early(inv->survey)) {
         wait = QUICK_MS;
     } else if (inv->quick < OTR_COUNT(quick_ms)) {
@@ -350,6 +353,7 @@ otr_code otr_inventory_new(const otr_inventory_spec *spec, const otr_inventory_s
     inv->event = spec->event;
     inv->surveyed = spec->surveyed;
     inv->arg = spec->arg;
+    inv->unhurried = spec->unhurried;
     inv->pidfds = strcmp(spec->proc_root, "/proc") == 0;
     otr_code rc = otr_inventory_configure(inv, settings, err);
     if (rc == OTR_OK) {

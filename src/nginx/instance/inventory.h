@@ -41,6 +41,7 @@ typedef struct otr_inventory_spec {
     otr_loop *loop;
     otr_pool *pool;
     const char *proc_root; /* "/proc" */
+    bool unhurried; /* no surveys beyond those of the interval and those that are asked for */
     /* `instance` is borrowed until return. Optional calls back into the inventory are fine. */
     void (*event)(void *arg, otr_inventory_event event, const otr_nginx_instance *instance);
     /* A survey is complete and its events are out: the first one ends "not yet known". Optional. */

@@ -1,4 +1,3 @@
-#include "base/clock.h"
 #include "base/limits.h"
 #include "nginx/instance/binary.h"
 #include "nginx/instance/id.h"
