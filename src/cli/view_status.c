@@ -79,7 +79,10 @@ static void add_instance(otr_table *t, const otr_json *i)
     const otr_json *nginx = otr_json_get(i, "instance"), *metrics = otr_json_get(i, "metrics");
     const char *health = otr_json_str(otr_json_get(otr_json_get(i, "health"), "status"), "unknown");
     bool known = otr_json_bool(otr_json_get(metrics, "status_ok"), false);
-    otr_table_cell(t, OTR_TONE_PLAIN, "%s%s", text(nginx, "version"),
+    const char *maker = text(nginx, "maker");
+    bool fork = maker[0] != '\0' && strcmp(maker, "nginx") != 0;
+    otr_table_cell(t, OTR_TONE_PLAIN, "%s%s%s%s", fork ? maker : "", fork ? " " : "",
+                   text(nginx, "version"),
                    otr_json_bool(otr_json_get(nginx, "plus"), false) ? " plus" : "");
     otr_table_cell(t, health_tone(health), "%s", health);
     otr_table_cell(t, OTR_TONE_PLAIN, "%" PRId64, otr_json_int(otr_json_get(nginx, "pid"), 0));

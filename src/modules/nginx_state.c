@@ -6,8 +6,8 @@ enum { CONFIG_BYTES = 512, VERSION_BYTES = 64 };
 
 static const char *const plain_labels[] = { "instance.id", "instance.type", NULL };
 static const char *const health_labels[] = { "status", "instance.id", "instance.type", NULL };
-static const char *const info_labels[] = { "instance.id", "instance.type", "version", "config",
-                                           NULL };
+static const char *const info_labels[] = { "instance.id", "instance.type", "maker",
+                                           "version",     "config",        NULL };
 
 static const otr_family up_family = {
     .name = "nginx.up",
@@ -76,7 +76,7 @@ otr_code otr_nginx_state_set_info(otr_nginx_state *s, otr_registry *reg,
     char version[VERSION_BYTES], config[CONFIG_BYTES]; /* a series has little room for labels */
     (void)snprintf(version, sizeof(version), "%s", i->version);
     (void)snprintf(config, sizeof(config), "%s", i->config);
-    const char *const values[] = { i->id, type_of(i), version, config, NULL };
+    const char *const values[] = { i->id, type_of(i), i->maker, version, config, NULL };
     otr_series *now = NULL;
     otr_code rc = otr_registry_series(reg, &info_family, values, &now, err);
     if (rc != OTR_OK) {

@@ -255,7 +255,7 @@ def test_a_strangers_configuration_opens_nothing_that_it_could_not(lab):
                              f"include /proc/self/environ; include {lab.dir}/closed/*;"
                              f"server {{ listen 127.0.0.1:8101; access_log {secret}; }}")
     trace = lab.dir / "trace"
-    agent = lab.agent(wrap=["strace", "-f", "-qq", "-e", "trace=open,openat", "-o", str(trace)],
+    agent = lab.agent(wrap=["strace", "-D", "-f", "-qq", "-e", "trace=open,openat", "-o", str(trace)],
                       env={"ASAN_OPTIONS": "detect_leaks=0"})
     seen = agent.wait_instance(server.pid, lambda i: i["remarks"])
     agent.samples(2)

@@ -252,6 +252,10 @@ static otr_code enter(void *arg, const otr_directive *d, otr_err *err)
         s->main_log |= top(s)->in == IN_MAIN;
         return take_error_log(s, d->args[0], err);
     }
+    if (top(s)->in == IN_MAIN && strcmp(d->name, "pid") == 0 && d->n_args == 1 &&
+        s->config->pid_file == NULL) {
+        return otr_log_path(s->spec, d->args[0], &s->config->pid_file, err);
+    }
     return in_http(s) ? on_http_directive(s, d, err) : OTR_OK;
 }
 
@@ -388,6 +392,7 @@ void otr_nginx_config_free(otr_nginx_config *config)
     otr_remarks_deinit(&config->remarks);
     otr_config_files_deinit(&config->files);
     otr_free(config->status_urls);
+    otr_free(config->pid_file);
     otr_free(config->error_log);
     otr_free(config->error);
     otr_free(config);

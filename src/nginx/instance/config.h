@@ -18,6 +18,7 @@
 #include "nginx/language/walk.h"
 
 typedef struct otr_nginx_config {
+    char *pid_file;             /* of the directive `pid`; NULL: not given */
     char *error_log;            /* first one that is a file; "" when there is none */
     otr_nginx_log *access_logs; /* every distinct file, in order of appearance */
     size_t n_access_logs;

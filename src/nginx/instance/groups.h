@@ -29,6 +29,7 @@ typedef struct record { /* one instance and the master that stands for it */
     member members[MEMBERS_MOST]; /* the first one stands for it */
     size_t n_members;
     bool lent; /* its config went on into the next run's record */
+    bool ours; /* its root folder is not open to us, but proven to be our own */
     otr_loaded loaded;
     unsigned age;
 } record;

@@ -1,10 +1,13 @@
 #include "nginx/instance/reading.h"
 
-#include "base/alloc.h"
+#include <unistd.h>
 
-otr_root otr_reading_root(const otr_survey *s, const otr_master *m)
+#include "base/alloc.h"
+#include "nginx/instance/proc.h"
+
+otr_root otr_reading_root(const otr_survey *s, const otr_master *m, const record *r)
 {
-    return (otr_root){ .path = m->root,
+    return (otr_root){ .path = r->ours ? "" : m->root,
                        .uid = m->uid,
                        .gid = m->gid,
                        .groups = m->groups,
@@ -47,7 +50,7 @@ static otr_code note_newer(otr_nginx_config *c, const otr_workers *workers, otr_
 static otr_code read_files(const otr_survey *s, const group *g, record *r, otr_err *err)
 {
     const otr_master *m = g->leader;
-    otr_root root = otr_reading_root(s, m);
+    otr_root root = otr_reading_root(s, m, r);
     otr_nginx_config_spec spec = {
         .root = &root,
         .config = g->config,
@@ -58,10 +61,52 @@ static otr_code read_files(const otr_survey *s, const group *g, record *r, otr_e
     return otr_nginx_config_read(&spec, &r->config, err);
 }
 
+/* Does the file hold the process id of the master, and nothing else? */
+static bool names_master(const otr_root *root, const char *path, pid_t pid)
+{
+    char text[32];
+    int fd;
+    if (otr_root_open_file(root, path, &fd, NULL, NULL) != OTR_OK) {
+        return false;
+    }
+    ssize_t n = read(fd, text, sizeof(text) - 1);
+    close(fd);
+    while (n > 0 && text[n - 1] == '\n') {
+        n--;
+    }
+    text[n > 0 ? n : 0] = '\0';
+    return otr_proc_pid(text) == pid;
+}
+
+/* An agent without rights does not see which root folder a master has. Where the configuration that
+ * its arguments name in ours has a pid file in ours, and that names the very process, they are its
+ * files: another one's configuration would name another process. */
+static otr_code presume_ours(const otr_survey *s, const group *g, record *r, otr_err *err)
+{
+    r->ours = true;
+    otr_code rc = read_files(s, g, r, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    const otr_master *m = g->leader;
+    otr_root root = otr_reading_root(s, m, r);
+    static const char *const usual[] = { "/run/nginx.pid", "/var/run/nginx.pid" };
+    bool proven = r->config->pid_file != NULL && names_master(&root, r->config->pid_file, m->pid);
+    for (size_t i = 0; r->config->pid_file == NULL && !proven && i < OTR_COUNT(usual); i++) {
+        proven = names_master(&root, usual[i], m->pid);
+    }
+    if (proven) {
+        return OTR_OK;
+    }
+    r->ours = false;
+    otr_nginx_config_free(otr_steal(&r->config));
+    return unseen_config(r, err);
+}
+
 otr_code otr_reading_read(const otr_survey *s, const group *g, const otr_workers *workers,
                           record *r, otr_err *err)
 {
-    otr_code rc = g->leader->root_known ? read_files(s, g, r, err) : unseen_config(r, err);
+    otr_code rc = g->leader->root_known ? read_files(s, g, r, err) : presume_ours(s, g, r, err);
     if (rc == OTR_OK) {
         rc = note_newer(r->config, workers, err);
     }
@@ -73,6 +118,7 @@ otr_code otr_reading_keep(otr_survey *s, const group *g, const otr_workers *work
 {
     const record *was = g->was;
     r->config = was->config;
+    r->ours = was->ours;
     r->lent = true; /* until the run is complete it stays the old record's */
     otr_code rc = load == OTR_LOAD_RESPAWN ? otr_loaded_take(workers, &r->loaded, err)
                                            : otr_loaded_copy(&was->loaded, &r->loaded, err);
@@ -81,7 +127,7 @@ otr_code otr_reading_keep(otr_survey *s, const group *g, const otr_workers *work
     }
     r->loaded.waits = load == OTR_LOAD_LATER ? was->loaded.waits + 1 : 0;
     s->early |= load == OTR_LOAD_LATER && !g->leader->stranger;
-    otr_root root = otr_reading_root(s, g->leader);
+    otr_root root = otr_reading_root(s, g->leader, r);
     rc = otr_config_files_look(&r->config->files, &root, g->config, err);
     if (rc == OTR_OK && r->config->files.changed && load == OTR_LOAD_SAME) {
         r->loaded.fds = otr_loaded_fds(workers); /* logs may have been opened anew since */

@@ -10,8 +10,8 @@
 #include "base/err.h"
 #include "nginx/instance/groups.h"
 
-/* How files of a master are opened; borrows from both. */
-otr_root otr_reading_root(const otr_survey *s, const otr_master *m);
+/* How files of the master of `r` are opened; borrows from all. */
+otr_root otr_reading_root(const otr_survey *s, const otr_master *m, const record *r);
 
 /* Reads the files into `r->config`; what NGINX has loaded may be something else by now. */
 otr_code otr_reading_read(const otr_survey *s, const group *g, const otr_workers *workers,

@@ -188,29 +188,35 @@ static bool is_single(const otr_master *m)
     return m->untitled && m->n_workers == 0;
 }
 
-/* What could not be known about it, or is not done for it. */
-static otr_code add_remarks(const otr_survey *s, const group *g, const otr_nginx_config *c,
-                            otr_nginx_instance *i, otr_err *err)
+/* What the kernel did not tell. */
+static otr_code say_closed(const otr_survey *s, const otr_master *m, const record *r, otr_err *err)
 {
-    const otr_master *m = g->leader;
-    otr_code rc = OTR_OK;
     char why[OTR_RIGHTS_BYTES];
-    if (!m->root_known || !m->exe_known || !m->cwd_known || m->net_ns == 0) {
-        otr_rights_missing(s->proc_root, m->pid, m->uid, why);
-        rc = otr_nginx_instance_remark(
-            i, err, "What the kernel tells of process %d is not open to the agent: %s.%s%s",
-            (int)m->pid, why,
-            m->exe_known ? "" : " The path of its executable is a guess, its version is unknown.",
-            m->root_known ? "" : " Which files it sees is unknown: none are read.");
+    if (m->root_known && m->exe_known && m->cwd_known && m->net_ns != 0) {
+        return OTR_OK;
+    }
+    otr_rights_missing(s->proc_root, m->pid, m->uid, why);
+    return otr_nginx_instance_remark(
+        r->instance, err, "What the kernel tells of process %d is not open to the agent: %s.%s%s",
+        (int)m->pid, why,
+        m->exe_known ? "" : " The path of its executable is a guess, its version is unknown.",
+        m->root_known || r->ours ? "" : " Which files it sees is unknown: none are read.");
+}
+
+/* What could not be known about it, or is not done for it. */
+static otr_code add_remarks(const otr_survey *s, const group *g, const record *r, otr_err *err)
+{
+    otr_nginx_instance *i = r->instance;
+    const otr_master *m = g->leader;
+    otr_code rc = say_closed(s, m, r, err);
+    if (rc == OTR_OK && i->config_changed && !r->config->unsure) {
+        rc = otr_nginx_instance_remark(i, err,
+                                       "Its configuration files are not as NGINX loaded them: "
+                                       "shown is what it loaded, until it loads them again");
     }
     if (rc == OTR_OK && m->exe_known && i->version[0] == '\0') {
         rc = otr_nginx_instance_remark(i, err, "The executable %s does not hold its version",
                                        m->binary);
-    }
-    if (rc == OTR_OK && i->config_changed && !c->unsure) {
-        rc = otr_nginx_instance_remark(i, err,
-                                       "Its configuration files are not as NGINX loaded them: "
-                                       "shown is what it loaded, until it loads them again");
     }
     if (rc == OTR_OK && is_single(m)) {
         rc = otr_nginx_instance_remark(
@@ -266,7 +272,7 @@ static otr_code copy_view(const otr_survey *s, const group *g, const otr_nginx_i
     view.stub_status = view.n_status_urls > 0 ? urls[0] : none;
     otr_code rc = otr_nginx_instance_copy(&view, &r->instance, err);
     otr_free(urls);
-    return rc == OTR_OK ? add_remarks(s, g, c, r->instance, err) : rc;
+    return rc == OTR_OK ? add_remarks(s, g, r, err) : rc;
 }
 
 static otr_code make_instance(const otr_survey *s, const group *g, pid_t *workers, size_t n,
@@ -274,7 +280,8 @@ static otr_code make_instance(const otr_survey *s, const group *g, pid_t *worker
 {
     const otr_nginx_config *c = r->config;
     const otr_master *m = g->leader;
-    otr_root reach = otr_reading_root(s, m);
+    otr_root reach = otr_reading_root(s, m, r);
+    char none[] = "";
     uint64_t own_net = otr_discovery_own(s->discovery)->net_ns;
     otr_nginx_instance view = {
         /* borrows everything: the copy owns */
@@ -298,7 +305,7 @@ static otr_code make_instance(const otr_survey *s, const group *g, pid_t *worker
         .error_log = c->error_log,
         .access_logs = c->access_logs,
         .n_access_logs = c->n_access_logs,
-        .root = m->root,
+        .root = r->ours ? none : m->root,
         .config_error = c->error,
         .config_changed = c->files.changed || c->unsure,
         .reach = &reach,

@@ -189,6 +189,7 @@ static void tell(rig *r, const otr_topic *topic, pid_t pid, size_t with_log)
     otr_nginx_instance i = { .pid = pid,
                              .started_ticks = st.started_ticks,
                              .binary = empty,
+                             .maker = empty,
                              .version = empty,
                              .config = empty,
                              .prefix = empty,
@@ -391,7 +392,7 @@ T_NO_OOM(series_about_an_instance_come_and_go_with_it)
     tell(&r, &otr_topic_instance_started, getpid(), 0);
     REQUIRE(reach(&r, &r.healths, 1));
     CHECK_HAS(scrape(&r), "nginx_instance_info{instance_id=\"an-id\",instance_type=\"nginx\","
-                          "version=\"\",config=\"\"} 1\n");
+                          "maker=\"\",version=\"\",config=\"\"} 1\n");
     tell(&r, &otr_topic_instance_stopped, getpid(), 0);
     REQUIRE(reach(&r, &r.healths, 2));
     for (int i = 0; i < 10; i++) {

@@ -64,13 +64,14 @@ T(instance_is_encoded_with_bytes_that_are_no_text_replaced)
                              .config_error = empty };
     memcpy(i.id, "an-id", 6);
     otr_instance_event event = { &i };
-    check(&otr_topic_instance_started, &event,
-          "{\"id\":\"an-id\",\"pid\":10,\"uid\":0,\"stranger\":false,\"net_ns\":0,\"own_net\":false,"
-          "\"workers\":[11,12],\"maker\":\"\",\"version\":\"1.22.1\",\"plus\":false,"
-          "\"binary\":\"/usr/sbin/nginx\",\"replaced\":false,\"config\":\"/etc/\xef\xbf\xbd.conf\","
-          "\"config_error\":\"\",\"config_changed\":false,\"prefix\":\"\",\"error_log\":\"\","
-          "\"stub_status\":\"\","
-          "\"access_logs\":[\"/var/a.log\"],\"remarks\":[],\"truncated\":{}}");
+    check(
+        &otr_topic_instance_started, &event,
+        "{\"id\":\"an-id\",\"pid\":10,\"uid\":0,\"stranger\":false,\"net_ns\":0,\"own_net\":false,"
+        "\"workers\":[11,12],\"maker\":\"\",\"version\":\"1.22.1\",\"plus\":false,"
+        "\"binary\":\"/usr/sbin/nginx\",\"replaced\":false,\"config\":\"/etc/\xef\xbf\xbd.conf\","
+        "\"config_error\":\"\",\"config_changed\":false,\"prefix\":\"\",\"error_log\":\"\","
+        "\"stub_status\":\"\","
+        "\"access_logs\":[\"/var/a.log\"],\"remarks\":[],\"truncated\":{}}");
 }
 
 enum { MANY = 9000 };
@@ -90,6 +91,7 @@ static otr_json *encode_many(size_t n, otr_buf *out)
     otr_nginx_instance i = { .workers = workers,
                              .n_workers = n,
                              .binary = empty,
+                             .maker = empty,
                              .version = empty,
                              .config = empty,
                              .prefix = empty,

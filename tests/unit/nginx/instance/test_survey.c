@@ -267,8 +267,8 @@ T(process_without_a_master_is_an_instance_and_its_own_worker)
     REQUIRE(f->instance->n_workers == 1);
     CHECK_INT(f->instance->workers[0], 10);
     CHECK_STR(f->instance->config, h.conf);
-    REQUIRE(f->instance->n_remarks == 1);
-    CHECK_HAS(f->instance->remarks[0], "master_process off");
+    REQUIRE(f->instance->n_remarks == 2); /* and that it is older than its files */
+    CHECK_HAS(f->instance->remarks[1], "master_process off");
 }
 
 T(hopeless_arguments_of_one_hold_up_nobody_else)
