@@ -317,6 +317,9 @@ otr_code otr_groups_prepare(otr_survey *s, group *groups, size_t n, otr_err *err
         const otr_binary *binary = otr_discovery_binary(s->discovery, g->leader);
         bool early = hold_back(s, g);
         s->early |= early && !g->leader->stranger; /* nobody keeps us busy by starting masters */
+        if (binary == NULL && !g->leader->exe_known) {
+            binary = otr_presumed_binary(&s->presumed, g->leader->binary);
+        }
         g->binary = binary != NULL ? binary : &s->unknown;
         g->skip = early;
         rc = resolve_paths(g, err);

@@ -10,6 +10,7 @@
 #include "nginx/instance/config.h"
 #include "nginx/instance/discovery.h"
 #include "nginx/instance/loaded.h"
+#include "nginx/instance/presumed.h"
 #include "nginx/instance/survey.h"
 
 /* Of an instance: two while it is upgraded, and for an instant each process that one of them has
@@ -47,6 +48,7 @@ struct otr_survey {
     record *records; /* of the last run */
     otr_found *found;
     size_t n;
+    otr_presumed presumed;
     otr_binary unknown; /* an executable of which nothing is known */
     hold holds[OTR_LIMIT_NGINX_INSTANCES];
     size_t n_holds;

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "nginx/files.h"
 #include "nginx/instance/proc.h"
 
 otr_root otr_reading_root(const otr_survey *s, const otr_master *m, const record *r)
@@ -90,12 +91,9 @@ static otr_code presume_ours(const otr_survey *s, const group *g, record *r, otr
     }
     const otr_master *m = g->leader;
     otr_root root = otr_reading_root(s, m, r);
-    static const char *const usual[] = { "/run/nginx.pid", "/var/run/nginx.pid" };
-    bool proven = r->config->pid_file != NULL && names_master(&root, r->config->pid_file, m->pid);
-    for (size_t i = 0; r->config->pid_file == NULL && !proven && i < OTR_COUNT(usual); i++) {
-        proven = names_master(&root, usual[i], m->pid);
-    }
-    if (proven) {
+    char compiled[OTR_NGINX_PATH_BYTES] = "";
+    (void)otr_binary_argument(g->binary->configure, "pid-path", compiled, sizeof(compiled));
+    if (names_master(&root, r->config->pid_file != NULL ? r->config->pid_file : compiled, m->pid)) {
         return OTR_OK;
     }
     r->ours = false;

@@ -66,6 +66,7 @@ void otr_survey_free(otr_survey *s)
     free_records(s->records, s->n);
     otr_free(s->found);
     otr_binary_deinit(&s->unknown);
+    otr_presumed_deinit(&s->presumed);
     otr_discovery_free(s->discovery);
     free_folders(s->allowed);
     otr_free(s->status_url);
