@@ -193,7 +193,9 @@ static otr_code add_remarks(const otr_survey *s, const group *g, otr_nginx_insta
         rc = otr_nginx_instance_remark(
             i, err, "What the kernel tells of process %d is not open to the agent: %s.%s%s",
             (int)m->pid, why,
-            m->exe_known ? "" : " The path of its executable is a guess, its version is unknown.",
+            m->exe_known ? ""
+                         : " The paths of its executable and configuration are guesses, its "
+                           "version is unknown.",
             m->root_known ? "" : " Which files it sees is unknown: none are read.");
     }
     if (rc == OTR_OK && m->exe_known && i->version[0] == '\0') {
