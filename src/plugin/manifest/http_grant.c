@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/texts.h"
 #include "plugin/manifest/read.h"
 
 enum { MAX_GRANTS = 64, HTTP_PORT = 80, HTTPS_PORT = 443, MAX_PORT = 65535 };
@@ -96,7 +97,7 @@ static otr_code read_schemes(const otr_node *node, otr_http_grant *g, otr_err *e
     for (size_t i = 0; rc == OTR_OK && names[i] != NULL; i++) {
         rc = add_scheme(node, names[i], g, err);
     }
-    otr_manifest_free_list(names);
+    otr_texts_free(names);
     return rc;
 }
 
@@ -246,9 +247,9 @@ otr_code otr_http_grants_read(const otr_node *list, otr_http_grants *ret, otr_er
 void otr_http_grants_deinit(otr_http_grants *grants)
 {
     for (size_t i = 0; i < grants->n; i++) {
-        otr_manifest_free_list(grants->items[i].methods);
-        otr_manifest_free_list(grants->items[i].hosts);
-        otr_manifest_free_list(grants->items[i].paths);
+        otr_texts_free(grants->items[i].methods);
+        otr_texts_free(grants->items[i].hosts);
+        otr_texts_free(grants->items[i].paths);
         otr_free(grants->items[i].ca);
     }
     otr_free(grants->items);

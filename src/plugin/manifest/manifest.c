@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/texts.h"
 #include "plugin/manifest/read.h"
 #include "plugin/manifest/url.h"
 #include "wasm/engine/engine.h"
@@ -43,17 +44,17 @@ void otr_manifest_free(otr_manifest *m)
     otr_free(m->engine);
     otr_free(m->sha256);
     otr_free(m->signature);
-    otr_manifest_free_list(m->trust_keys);
-    otr_manifest_free_list(m->revoked);
+    otr_texts_free(m->trust_keys);
+    otr_texts_free(m->revoked);
     otr_free(m->ca);
     otr_free(m->downloads);
     otr_free(m->where);
     otr_free(m->config_json);
-    otr_manifest_free_list(m->config_pairs);
-    otr_manifest_free_list(m->subscribe);
+    otr_texts_free(m->config_pairs);
+    otr_texts_free(m->subscribe);
     otr_manifest_free_life(m);
     otr_manifest_free_modules(m);
-    otr_manifest_free_list(m->publish);
+    otr_texts_free(m->publish);
     otr_http_grants_deinit(&m->http);
     otr_manifest_free_grants(m);
     otr_free(m->identity);
