@@ -4,7 +4,12 @@
 
 #include "base/alloc.h"
 
+#ifdef OTR_TESTING /* nearly each piece is a block, so that sanitizers and failing allocation see \
+                      it */
+enum { FIRST_CHUNK_BYTES = 16, LARGEST_CHUNK_BYTES = 64 };
+#else
 enum { FIRST_CHUNK_BYTES = 512, LARGEST_CHUNK_BYTES = 65536 };
+#endif
 
 struct otr_arena_chunk {
     otr_arena_chunk *next;
@@ -45,7 +50,7 @@ void *otr_arena_alloc(otr_arena *arena, size_t count, size_t size)
         otr_arena_chunk *chunk = add_chunk(arena, bytes);
         return chunk != NULL ? chunk->bytes : NULL;
     }
-    if (bytes > arena->left) {
+    if (bytes > arena->left || arena->at == NULL) {
         size_t want = arena->next_bytes > 0 ? arena->next_bytes : FIRST_CHUNK_BYTES;
         want = want < bytes ? bytes : want;
         otr_arena_chunk *chunk = add_chunk(arena, want);

@@ -139,6 +139,26 @@ T(a_url_needs_a_hash_a_manifest_that_is_trusted_and_https)
     CHECK_HAS(err.msg, "url: ");
 }
 
+/* No failing allocation: libcurl's would be hit, too. */
+T_NO_OOM(a_module_whose_server_is_down_is_told_apart_from_one_that_is_refused)
+{
+    static const char json[] =
+        "{\"wasm\":[{\"url\":\"https://127.0.0.1:1/a\",\"hash\":\"" HEX "\"}]}";
+    otr_err err = { 0 };
+    char digest[] = HEX, where[] = "c.yaml:3:1";
+    PLACE(p);
+    PLACE(q);
+    REQUIRE(set_up(&p));
+    const otr_manifest pinned = {
+        .source = p.json, .where = where, .sha256 = digest, .fetch_ns = UINT64_C(5000000000)
+    };
+    CHECK_INT(load(&p, &pinned, json, &err), OTR_EIO);
+    CHECK(p.parts.unreached);
+    const otr_manifest plain = { .source = p.json, .where = where };
+    CHECK_INT(load(&q, &plain, json, &err), OTR_EDENIED);
+    CHECK(!q.parts.unreached);
+}
+
 T(a_revoked_module_is_refused_wherever_it_comes_from)
 {
     /* that of "(module)" */
