@@ -12,7 +12,7 @@
 
 #include "base/alloc.h"
 
-enum { BACKLOG = 128, HOST_BYTES = 64 };
+enum { BACKLOG = 511, HOST_BYTES = 64 };
 
 typedef union address {
     struct sockaddr any;
