@@ -195,6 +195,15 @@ def test_lines_of_two_formats_in_one_file(lab):
     assert (after["2xx"] - before["2xx"], after["4xx"] - before["4xx"]) == (5, 5)
 
 
+def test_a_variable_ends_with_its_word(lab):
+    server, agent = start(lab, f"""log_format words '$remote_addr $status' 'x $request_uri'; access_log {lab.dir}/a.log words;
+        server {{ listen 127.0.0.1:8101; location / {{ return 404; }} }}""")
+    before = settled(agent)
+    for _ in range(5):
+        get("/500x")
+    assert settled(agent)["4xx"] - before["4xx"] == 5
+
+
 def test_lines_that_fit_no_format_are_a_reason(lab):
     log = lab.dir / "a.log"
     server, agent = start(lab, f"access_log {log}; server {{ listen 127.0.0.1:8101; }}")
