@@ -254,6 +254,10 @@ static void upgrade(world *w, process *old)
         return;
     }
     p->angie = roll(w, 4) == 0;
+    if (!p->closed && roll(w, 5) == 0) { /* started into another place: no upgrade */
+        p->ns = p->ns == 5 ? 6 : 5;
+        give_life(w, p);
+    }
     show_with_parent(w, p);
     if (roll(w, 3) != 0) {
         add_worker(w, p);
