@@ -72,6 +72,11 @@ const otr_binary *otr_discovery_binary(const otr_discovery *d, const otr_master 
     return otr_executables_binary(&d->executables, &m->file);
 }
 
+const otr_binary *otr_discovery_guess(const otr_discovery *d, const otr_master *m)
+{
+    return otr_executables_binary(&d->executables, m->exe_known ? &m->file : &m->guess);
+}
+
 const otr_own_place *otr_discovery_own(const otr_discovery *d)
 {
     return &d->own;

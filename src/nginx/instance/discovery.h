@@ -36,16 +36,17 @@ typedef struct otr_master { /* strings are never NULL, "" means not given */
     gid_t gid;
     gid_t *groups;
     size_t n_groups;
-    bool stranger;     /* `uid` is neither root's nor the agent's */
-    bool untitled;     /* known by its executable alone: one process, or its title was cut */
-    bool client;       /* its arguments are those of a command such as `nginx -t` */
-    char *binary;      /* absolute, without " (deleted)" */
-    bool exe_known;    /* false: `binary` is a guess */
-    bool replaced;     /* that path is another file by now */
-    otr_file_key file; /* of the NGINX that runs; all 0: unknown */
-    otr_file_key exe;  /* of /proc/<pid>/exe: the same, but for one started by ld.so */
-    char *root;        /* "": our root folder and mounts, else "<proc>/<pid>/root" */
-    bool root_known;   /* false: it could be any; `root` is then "<proc>/<pid>/root" */
+    bool stranger;      /* `uid` is neither root's nor the agent's */
+    bool untitled;      /* known by its executable alone: one process, or its title was cut */
+    bool client;        /* its arguments are those of a command such as `nginx -t` */
+    char *binary;       /* absolute, without " (deleted)" */
+    bool exe_known;     /* false: `binary` is a guess */
+    bool replaced;      /* that path is another file by now */
+    otr_file_key file;  /* of the NGINX that runs; all 0: unknown */
+    otr_file_key exe;   /* of /proc/<pid>/exe: the same, but for one started by ld.so */
+    otr_file_key guess; /* where `binary` is a guess: the file of that name, which need not run */
+    char *root;         /* "": our root folder and mounts, else "<proc>/<pid>/root" */
+    bool root_known;    /* false: it could be any; `root` is then "<proc>/<pid>/root" */
     uint64_t root_dev, root_ino;     /* of that folder, when it is known */
     uint64_t net_ns, pid_ns, mnt_ns; /* inodes of its namespaces; 0: unknown */
     char *cwd;
@@ -68,6 +69,9 @@ const otr_master *otr_discovery_masters(const otr_discovery *d, size_t *ret_n);
 /* What was read from the executable of a master; NULL: nothing is known of it. Valid until the next
  * scan. */
 const otr_binary *otr_discovery_binary(const otr_discovery *d, const otr_master *m);
+/* The same, or of the file that `binary` guesses: good for paths that may hold, and nothing else.
+ */
+const otr_binary *otr_discovery_guess(const otr_discovery *d, const otr_master *m);
 
 /* The inode of the agent's own namespace "net", "pid" or "mnt"; 0: unknown. */
 typedef struct otr_own_place {

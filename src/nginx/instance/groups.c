@@ -224,8 +224,8 @@ static otr_code complete_config(group *g, otr_err *err)
 static otr_code resolve_paths(group *g, otr_err *err)
 {
     const otr_master *m = g->leader;
-    const char *prefix = m->prefix_arg[0] != '\0' ? m->prefix_arg : g->binary->prefix;
-    const char *config = m->config_arg[0] != '\0' ? m->config_arg : g->binary->conf_path;
+    const char *prefix = m->prefix_arg[0] != '\0' ? m->prefix_arg : g->paths->prefix;
+    const char *config = m->config_arg[0] != '\0' ? m->config_arg : g->paths->conf_path;
     otr_code rc = join(m->cwd, prefix, &g->prefix, err);
     if (rc == OTR_OK) {
         rc = join(g->prefix, config, &g->config, err);
@@ -252,7 +252,7 @@ static otr_code base_id(const group *g, char out[OTR_NGINX_ID_BYTES], otr_err *e
 {
     const otr_master *m = g->leader;
     if (!m->stranger) {
-        return otr_nginx_instance_id(m->binary, g->config, g->binary->prefix, out, err);
+        return otr_nginx_instance_id(m->binary, g->config, g->paths->prefix, out, err);
     }
     char owner[40];
     (void)snprintf(owner, sizeof(owner), "uid %u", (unsigned)m->uid);
@@ -315,12 +315,14 @@ otr_code otr_groups_prepare(otr_survey *s, group *groups, size_t n, otr_err *err
     for (size_t i = 0; rc == OTR_OK && i < n; i++) {
         group *g = &groups[i];
         const otr_binary *binary = otr_discovery_binary(s->discovery, g->leader);
+        const otr_binary *paths = otr_discovery_guess(s->discovery, g->leader);
         bool early = hold_back(s, g);
         s->early |= early && !g->leader->stranger; /* nobody keeps us busy by starting masters */
         if (binary == NULL && !g->leader->exe_known) {
             binary = otr_presumed_binary(&s->presumed, g->leader->binary);
         }
         g->binary = binary != NULL ? binary : &s->unknown;
+        g->paths = paths != NULL ? paths : &s->unknown;
         g->skip = early;
         rc = resolve_paths(g, err);
         if (is_hopeless(rc)) {

@@ -65,8 +65,8 @@ typedef struct group { /* the masters of one instance: more than one while it is
     size_t n_others;
     const record *was; /* of the last run; NULL: new */
     char id[OTR_NGINX_ID_BYTES];
-    bool skip; /* held back */
-    const otr_binary *binary;
+    bool skip;                        /* held back */
+    const otr_binary *binary, *paths; /* what runs; what its paths are taken from */
     char *config, *prefix;
 } group;
 

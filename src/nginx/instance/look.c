@@ -287,8 +287,17 @@ static otr_code describe_paths(const otr_discovery *d, const char *argv0, char *
     return m->binary != NULL && m->cwd != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
-static otr_code describe(const otr_discovery *d, const claim *c, char *exe, otr_master *m,
-                         otr_err *err)
+/* What a guessed executable says of its paths. A stranger's guess names whatever they like. */
+static otr_code read_guess(otr_discovery *d, otr_master *m, otr_err *err)
+{
+    otr_program program;
+    if (m->exe_known || m->stranger || !otr_file_key_read(m->binary, &m->guess)) {
+        return OTR_OK;
+    }
+    return otr_executables_look(&d->executables, m->binary, &m->guess, OTR_LOOK_NOW, &program, err);
+}
+
+static otr_code describe(otr_discovery *d, const claim *c, char *exe, otr_master *m, otr_err *err)
 {
     char *argv0 = NULL;
     otr_code rc = otr_master_parse_title(c->text, m, &argv0, err);
@@ -300,6 +309,9 @@ static otr_code describe(const otr_discovery *d, const claim *c, char *exe, otr_
     }
     if (rc == OTR_OK) {
         rc = describe_paths(d, argv0, exe, m, err);
+    }
+    if (rc == OTR_OK) {
+        rc = read_guess(d, m, err);
     }
     otr_free(argv0);
     return rc;
@@ -411,6 +423,6 @@ bool otr_scan_refresh(otr_discovery *d, otr_master *m)
         otr_proc_link(d->proc_root, m->pid, "exe", path, sizeof(path))) {
         m->replaced = strip_deleted(path);
     }
-    otr_executables_use(&d->executables, &m->file);
+    otr_executables_use(&d->executables, m->exe_known ? &m->file : &m->guess);
     return has_its_title(d, m);
 }

@@ -212,7 +212,10 @@ static otr_code say_closed(const otr_survey *s, const otr_master *m, const recor
     return otr_nginx_instance_remark(
         r->instance, err, "What the kernel tells of process %d is not open to the agent: %s.%s%s",
         (int)m->pid, why,
-        m->exe_known ? "" : " The path of its executable is a guess, its version is unknown.",
+        m->exe_known ? ""
+        : r->ours    ? " The path of its executable is a guess, its version is unknown."
+                     : " The paths of its executable and configuration are guesses, its version is "
+                       "unknown.",
         m->root_known || r->ours ? "" : " Which files it sees is unknown: none are read.");
 }
 
