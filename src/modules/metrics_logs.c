@@ -178,6 +178,7 @@ static void all_is_well(const otr_instance_logs *logs, otr_instance_log *item)
         otr_problem_clear(logs->problems, logs->id, item->told);
         otr_free(item->told);
         item->told = NULL;
+        item->said = 0;
     }
 }
 
@@ -213,6 +214,16 @@ bool otr_instance_logs_count(const otr_instance_logs *logs)
 
 /* ---- what is wrong ---- */
 
+/* Thousands of logs may be wrong at each sample: a text that was said is not said again. */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+    for (const char *p = text; *p != '\0'; p++) {
+        hash = (hash ^ (uint8_t)*p) * UINT64_C(1099511628211);
+    }
+    return hash;
+}
+
 static void say(const otr_instance_logs *logs, otr_instance_log *item, const char *path,
                 const char *text)
 {
@@ -221,7 +232,9 @@ static void say(const otr_instance_logs *logs, otr_instance_log *item, const cha
         (void)snprintf(name, sizeof(name), "access_log %s", path);
         item->told = otr_strdup(name);
     }
-    if (item->told != NULL) { /* else at the next sample */
+    uint64_t hash = hash_of(text);
+    if (item->told != NULL && hash != item->said) { /* without memory: at the next sample */
+        item->said = hash;
         bool named = strstr(text, path) != NULL;
         otr_problem_set(logs->problems, logs->id, item->told, "%s%s%s%s",
                         named ? "" : "access log ", named ? "" : path, named ? "" : " ", text);

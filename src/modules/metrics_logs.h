@@ -26,6 +26,7 @@ void otr_log_exclusions_free(otr_log_exclusions *exclusions); /* NULL is fine */
 typedef struct otr_instance_log {
     otr_access_log *log;                 /* NULL: excluded or not to be had */
     char *told;                          /* name of the problem that was set; NULL: none */
+    uint64_t said;                       /* hash of its text */
     uint64_t lines, unparsed, ambiguous; /* of late: halved from time to time */
 } otr_instance_log;
 

@@ -195,6 +195,15 @@ def test_lines_of_two_formats_in_one_file(lab):
     assert (after["2xx"] - before["2xx"], after["4xx"] - before["4xx"]) == (5, 5)
 
 
+def test_a_variable_ends_with_its_word(lab):
+    server, agent = start(lab, f"""log_format words '$remote_addr $status' 'x $request_uri'; access_log {lab.dir}/a.log words;
+        server {{ listen 127.0.0.1:8101; location / {{ return 404; }} }}""")
+    before = settled(agent)
+    for _ in range(5):
+        get("/500x")
+    assert settled(agent)["4xx"] - before["4xx"] == 5
+
+
 def test_lines_that_fit_no_format_are_a_reason(lab):
     log = lab.dir / "a.log"
     server, agent = start(lab, f"access_log {log}; server {{ listen 127.0.0.1:8101; }}")
@@ -253,8 +262,9 @@ class Traffic(threading.Thread):
     def run(self):
         while self.on:
             with contextlib.suppress(OSError):
-                raw("GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 9 + "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", self.port)
-                self.sent += 10
+                answers = raw("GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 9 +
+                              "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", self.port)
+                self.sent += answers.count(b"HTTP/1.1 200")
             time.sleep(0.004)
 
     def stop(self):
@@ -279,10 +289,12 @@ def test_rotation_loses_no_line_that_is_in_the_files(lab, style):
     traffic.stop()
     after = settled(agent)
     assert traffic.sent > 1000
-    written = lines_in(logs)
-    assert (after["2xx"] - before["2xx"], after["log_lines"] - before["log_lines"]) == (written, written)
+    counted = after["2xx"] - before["2xx"]
+    assert counted == after["log_lines"] - before["log_lines"]
+    # Truncation loses lines that no file has, and so does what compresses before NGINX reopened.
+    assert lines_in(logs) <= counted <= traffic.sent
     if not style.startswith("copytruncate"):
-        assert written >= traffic.sent
+        assert counted == traffic.sent
 
 
 def test_a_deleted_log_is_counted_until_nginx_reopens(lab):

@@ -1,5 +1,6 @@
 #include "nginx/instance/config_logs.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <regex.h>
 #include <stdlib.h>
@@ -67,6 +68,24 @@ void otr_log_scan_deinit(log_scan *s)
 
 /* ---- log_format ---- */
 
+/* NGINX reads each word of a format by itself: a variable at its end goes no further. */
+static otr_code end_name(otr_buf *text, otr_err *err)
+{
+    char name[256];
+    size_t at = text->n;
+    while (at > 0 && (isalnum(text->p[at - 1]) != 0 || text->p[at - 1] == '_')) {
+        at--;
+    }
+    size_t n = text->n - at;
+    if (n == 0 || n >= sizeof(name) || at == 0 || text->p[at - 1] != '$') {
+        return OTR_OK;
+    }
+    memcpy(name, text->p + at, n);
+    name[n] = '\0';
+    otr_buf_cut(text, at);
+    return otr_buf_addf(text, err, "{%s}", name);
+}
+
 otr_code otr_log_scan_format(log_scan *s, const otr_directive *d, otr_err *err)
 {
     if (d->n_args < 2 || s->n_formats >= FORMATS_MOST) {
@@ -80,7 +99,8 @@ otr_code otr_log_scan_format(log_scan *s, const otr_directive *d, otr_err *err)
     otr_buf text;
     otr_buf_init(&text, FORMAT_BYTES);
     for (size_t i = 1; rc == OTR_OK && i < d->n_args; i++) {
-        rc = otr_buf_adds(&text, d->args[i], err);
+        rc = i > 1 ? end_name(&text, err) : OTR_OK;
+        rc = rc == OTR_OK ? otr_buf_adds(&text, d->args[i], err) : rc;
         if (rc == OTR_OK && i == 1 && starts(d->args[i], "escape=")) {
             rc = otr_buf_addc(&text, ' ', err);
         }

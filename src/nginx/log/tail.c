@@ -36,6 +36,7 @@ void otr_log_tail_deinit(otr_log_tail *tail, otr_log_reader *reader)
     for (size_t i = 0; i < tail->n_old; i++) {
         otr_log_file_deinit(&tail->old[i], reader);
     }
+    otr_free(tail->old);
     otr_log_formats_unref(tail->formats);
     otr_root_free(tail->root);
     otr_free(tail->path);
@@ -165,6 +166,12 @@ static bool retire(otr_log_tail *t, otr_log_reader *reader)
 {
     if (t->file.ino == 0) {
         return true;
+    }
+    if (t->old == NULL) {
+        t->old = otr_calloc(OTR_LIMIT_NGINX_LOG_OLD, sizeof(*t->old));
+    }
+    if (t->old == NULL) {
+        return false;
     }
     char *moved = otr_log_find_moved(reader, t->root, t->path, t->file.dev, t->file.ino);
     if (moved == NULL && reader->exhausted) {

@@ -27,7 +27,7 @@ typedef struct otr_log_tail {
     char *path;
     otr_log_formats *formats;
     otr_log_file file; /* at the path */
-    otr_log_file old[OTR_LIMIT_NGINX_LOG_OLD];
+    otr_log_file *old; /* OTR_LIMIT_NGINX_LOG_OLD; NULL before the first rotation */
     size_t n_old;
     otr_log_file copy;   /* was made beside it a moment ago: may be what copytruncate copies to */
     uint64_t looked_ns;  /* wall clock of the last look; 0: none: what comes later is new */

@@ -378,6 +378,7 @@ T(pattern_that_is_no_regular_expression_is_refused_and_the_old_ones_stay)
     CHECK(otr_plugin_host_reload(r.host, cfg, &err) != OTR_OK);
     CHECK_HAS(err.msg, "data_plane_config.nginx.exclude_logs: \"[a\" is no regular expression");
     otr_config_unref(cfg);
+    append(&r, "");
     tell(&r, &otr_topic_instance_started, getpid(), 1);
     REQUIRE(reach(&r, &r.samples, 1));
     CHECK_HAS(scrape(&r), "nginx_http_response_count_responses{");

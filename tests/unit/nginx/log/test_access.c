@@ -67,6 +67,49 @@ T(log_closed_during_a_read_is_released_after_it)
     CHECK_INT(otr_access_log_take(b).lines, 1);
 }
 
+T_NO_OOM(log_that_is_closed_gives_its_descriptors_back_during_a_read) /* by the hundred */
+{
+    WORLD(w);
+    enum { ROUNDS = 200 };
+    for (int i = 0; i < ROUNDS; i++) {
+        otr_access_log *a;
+        CHECK(tree_write(&w.t, "a", "200\n"));
+        REQUIRE(open_log(&w, "a", "$status", &a) == OTR_OK);
+        otr_access_logs_read(w.logs, NULL, NULL);
+        otr_access_log_close(a);
+        otr_loop_step(w.loop, 1);
+    }
+    REQUIRE(read_all(&w));
+    CHECK(open("/dev/null", O_RDONLY | O_CLOEXEC) < ROUNDS / 2);
+}
+
+T(file_beside_a_log_makes_only_that_one_be_read)
+{
+    WORLD(w);
+    otr_access_log *a, *b;
+    REQUIRE(open_log(&w, "a.log", "$status", &a) == OTR_OK);
+    REQUIRE(open_log(&w, "b.log", "$status", &b) == OTR_OK);
+    REQUIRE(read_all(&w));
+    CHECK(tree_append(&w.t, "a.log", "200\n"));
+    CHECK(tree_append(&w.t, "b.log", "200\n"));
+    for (int i = 0; i < 20; i++) { /* both were made a moment ago */
+        otr_loop_step(w.loop, 5);
+    }
+    (void)otr_access_log_take(a);
+    (void)otr_access_log_take(b);
+    CHECK(tree_append(&w.t, "a.log", "200\n"));
+    CHECK(tree_append(&w.t, "b.log", "200\n"));
+    CHECK(tree_write(&w.t, "unrelated", ""));
+    CHECK(tree_write(&w.t, "a.log.1", ""));
+    for (int i = 0; i < 20; i++) {
+        otr_loop_step(w.loop, 5);
+    }
+    CHECK_INT(otr_access_log_take(a).lines, 1);
+    CHECK_INT(otr_access_log_take(b).lines, 0);
+    REQUIRE(read_all(&w));
+    CHECK_INT(otr_access_log_take(b).lines, 1);
+}
+
 T(everything_is_released_during_a_read)
 {
     WORLD(w);

@@ -348,7 +348,15 @@ T(rest_of_a_truncated_file_is_read_from_its_copy)
     CHECK(tree_append(&f.t, "a.log", "200 /aaaa\n200 /bbbb\n"));
     check(&f, 2, 2);
     CHECK(tree_write(&f.t, "a.log.2", "200 /cccc\n200 /dddd\n200 /eeee\n404 /\n404 /\n"));
-    CHECK(tree_write(&f.t, "a.log.1", "200 /aaaa\n200 /bbbb\n404 /cccc\n"));
+    struct timespec nap = { .tv_nsec = 30000000 };
+    for (int i = 3; i >= 0; i--) { /* of several that hold what was read the youngest is it */
+        char name[32];
+        snprintf(name, sizeof(name), "a.log.1%d", i);
+        CHECK(tree_write(&f.t, name,
+                         i == 0 ? "200 /aaaa\n200 /bbbb\n404 /cccc\n"
+                                : "200 /aaaa\n200 /bbbb\n200 /old\n200 /old\n"));
+        nanosleep(&nap, NULL);
+    }
     CHECK(tree_write(&f.t, "a.log", "200 /\n"));
     check(&f, 2, 1);
     CHECK_STR(f.tail.note, "");
