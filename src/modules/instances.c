@@ -16,6 +16,7 @@
 enum { URL_BYTES = 8192 };
 
 static const char rescan_key[] = "watchers.instance_watcher.monitoring_frequency";
+static const char exclude_key[] = "data_plane_config.nginx.exclude_logs";
 static const char allowed_key[] = "allowed_directories";
 static const char url_key[] = "data_plane_config.nginx.api.url";
 static const char socket_key[] = "data_plane_config.nginx.api.socket";
@@ -130,6 +131,7 @@ static otr_code read_settings(const otr_config *cfg, otr_buf *url, otr_inventory
     if (rc == OTR_OK) {
         ret->rescan_ms = otr_config_duration_ns(cfg, rescan_key) / OTR_NS_PER_MS;
         ret->status_url = otr_buf_text(url);
+        ret->excluded = otr_config_strings(cfg, exclude_key);
         ret->allowed = otr_config_origin(cfg, allowed_key) != OTR_FROM_DEFAULT
                            ? otr_config_strings(cfg, allowed_key)
                            : NULL;

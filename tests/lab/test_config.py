@@ -343,6 +343,17 @@ def test_a_configuration_outside_of_allowed_directories_is_not_read(lab):
     assert "outside of allowed_directories" in reasons(agent)
 
 
+def test_of_excluded_logs_another_one_counts(lab):
+    server = lab.nginx(f"""server {{ listen 127.0.0.1:8101; access_log {lab.dir}/all.log; access_log {lab.dir}/a.log;
+        location / {{ return 200 x; }} }}""")
+    agent = lab.agent(extra={"data_plane_config": {"nginx": {"exclude_logs": ["/all[.]log$"]}}})
+    agent.wait_instance(server.pid)
+    before = agent.samples(1)
+    ask(4, 8101)
+    assert counted(agent, before) == {"2xx": 4, "4xx": 0, "5xx": 0, "log_lines": 4}
+    assert agent.cli("status")[0] == 0, reasons(agent)
+
+
 def test_without_the_feature_metrics_nothing_is_sampled(lab):
     server = lab.nginx(page(lab.dir / "a.log"))
     agent = lab.agent(extra={"features": ["configuration"]})

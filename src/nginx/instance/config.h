@@ -38,6 +38,9 @@ typedef struct otr_nginx_config_spec {
     const char *prefix;     /* absolute; logs are relative to it */
     const char *error_log;  /* compiled in or given by -e; may be relative or "stderr" */
     const char *access_log; /* compiled in, used where the configuration names none */
+    /* Extended regular expressions, ended by NULL: logs in whose paths one is found are not read,
+     * so they stand for no requests. NULL: none. */
+    const char *const *exclude;
 } otr_nginx_config_spec;
 
 /* Fails only when memory is out. */

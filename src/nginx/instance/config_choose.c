@@ -35,7 +35,7 @@ static worth worth_of(const log_scan *s, const log_use *u)
 {
     const log_pair *p = &s->pairs[u->pair];
     if (u->mixed || p->dropped || p->repeats == 0 || !has_status(p->text) ||
-        s->config->access_logs[u->log].refused != NULL) {
+        s->config->access_logs[u->log].refused != NULL || s->states[u->log].excluded) {
         return NOTHING;
     }
     bool readable = !s->states[u->log].unreadable;
@@ -204,8 +204,14 @@ static otr_code say_why_not(const log_scan *s, const log_level *l, const log_use
 
 static otr_code say_missing(const log_scan *s, const log_level *l, otr_err *err)
 {
+    for (size_t i = 0; i < l->n_uses; i++) {
+        const log_use *u = &s->uses[l->first_use + i];
+        if (!s->states[u->log].excluded) {
+            return say_why_not(s, l, u, err);
+        }
+    }
     if (l->n_uses > 0) {
-        return say_why_not(s, l, &s->uses[l->first_use], err);
+        return OTR_OK; /* all of them are excluded: that is as it was wanted */
     }
     return l->elsewhere == NULL
                ? OTR_OK /* to nowhere, as `off` */

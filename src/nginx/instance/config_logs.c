@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -393,6 +394,25 @@ static otr_code index_pairs(log_scan *s, otr_err *err)
     return OTR_OK;
 }
 
+static otr_code exclude_logs(log_scan *s, otr_err *err)
+{
+    for (const char *const *p = s->spec->exclude; p != NULL && *p != NULL; p++) {
+        regex_t pattern;
+        int rc = regcomp(&pattern, *p, REG_EXTENDED | REG_NOSUB);
+        if (rc == REG_ESPACE) {
+            return otr_fail_nomem(err);
+        }
+        for (size_t i = 0; rc == 0 && i < s->config->n_access_logs; i++) {
+            s->states[i].excluded |=
+                regexec(&pattern, s->config->access_logs[i].path, 0, NULL, 0) == 0;
+        }
+        if (rc == 0) {
+            regfree(&pattern);
+        }
+    }
+    return OTR_OK;
+}
+
 /* What is no file to follow shows now; a file that is not there yet, or that may not be read, may
  * be there, or be readable, later. */
 static otr_code look_at_logs(log_scan *s, otr_err *err)
@@ -465,6 +485,9 @@ otr_code otr_log_scan_finish(log_scan *s, otr_err *err)
     otr_code rc = merge_uses(s, err);
     if (rc == OTR_OK) {
         rc = index_pairs(s, err);
+    }
+    if (rc == OTR_OK) {
+        rc = exclude_logs(s, err);
     }
     if (rc == OTR_OK) {
         rc = look_at_logs(s, err);

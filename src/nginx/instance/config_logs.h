@@ -55,6 +55,7 @@ typedef struct log_level {
 typedef struct log_state { /* of a file */
     size_t first_pair;     /* + 1 */
     bool unreadable;       /* now; it may change */
+    bool excluded;         /* by the agent's settings */
 } log_state;
 
 typedef struct log_scan {

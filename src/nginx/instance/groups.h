@@ -53,7 +53,8 @@ struct otr_survey {
     hold holds[OTR_LIMIT_NGINX_INSTANCES];
     size_t n_holds;
     bool early, reread;
-    char **allowed; /* as in root.h; NULL: everywhere */
+    char **allowed;  /* as in root.h; NULL: everywhere */
+    char **excluded; /* as otr_nginx_config_spec.exclude */
     otr_strangers strangers;
     size_t missing, hidden; /* instances without a place; strangers that are ignored */
 };

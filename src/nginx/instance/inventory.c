@@ -33,7 +33,7 @@ struct otr_inventory {
     uint64_t rescan_ms;
     char *status_url;
     otr_strangers strangers;
-    otr_root *allowed;                       /* its `allowed` is the list */
+    otr_root *allowed, *excluded;            /* the `allowed` of each is the list */
     bool url_is_new, allowed_is_new, reread; /* taken over between two surveys */
     bool unhurried;
     bool pidfds; /* proc_root is this system's own */
@@ -214,6 +214,7 @@ static void destroy(otr_inventory *inv)
 {
     otr_survey_free(inv->survey);
     otr_root_free(inv->allowed);
+    otr_root_free(inv->excluded);
     otr_free(inv->status_url);
     otr_free(inv);
 }
@@ -280,7 +281,8 @@ static void take_settings(otr_inventory *inv)
         inv->url_is_new = false;
     }
     if (inv->allowed_is_new &&
-        otr_survey_set_allowed(inv->survey, inv->allowed->allowed, NULL) == OTR_OK) {
+        otr_survey_set_allowed(inv->survey, inv->allowed->allowed, NULL) == OTR_OK &&
+        otr_survey_set_excluded(inv->survey, inv->excluded->allowed, NULL) == OTR_OK) {
         inv->allowed_is_new = false;
     }
     otr_survey_set_strangers(inv->survey, inv->strangers);
@@ -325,13 +327,18 @@ otr_code otr_inventory_configure(otr_inventory *inv, const otr_inventory_setting
     if (rc != OTR_OK) {
         return rc;
     }
-    char *url = otr_strdup(settings->status_url);
+    otr_root patterns = { .path = "", .allowed = settings->excluded }, *excluded = NULL;
+    rc = otr_root_copy(&patterns, &excluded, err);
+    char *url = rc == OTR_OK ? otr_strdup(settings->status_url) : NULL;
     if (url == NULL) {
         otr_root_free(allowed);
+        otr_root_free(excluded);
         return otr_fail_nomem(err);
     }
     otr_root_free(inv->allowed);
+    otr_root_free(inv->excluded);
     inv->allowed = allowed;
+    inv->excluded = excluded;
     inv->allowed_is_new = true;
     inv->url_is_new = true;
     otr_free(inv->status_url);

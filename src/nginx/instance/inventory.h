@@ -32,8 +32,9 @@ typedef enum otr_inventory_event {
 
 typedef struct otr_inventory_settings { /* copied */
     uint64_t rescan_ms;
-    const char *status_url;     /* takes the place of what configurations say; "" : they decide */
-    const char *const *allowed; /* folders that files of NGINX are read in: as in root.h */
+    const char *status_url;      /* takes the place of what configurations say; "" : they decide */
+    const char *const *excluded; /* as otr_nginx_config_spec.exclude */
+    const char *const *allowed;  /* folders that files of NGINX are read in: as in root.h */
     otr_strangers strangers;
 } otr_inventory_settings;
 

@@ -58,6 +58,7 @@ static otr_code read_files(const otr_survey *s, const group *g, record *r, otr_e
         .prefix = g->prefix,
         .error_log = m->error_log_arg[0] != '\0' ? m->error_log_arg : g->binary->error_log,
         .access_log = g->binary->access_log,
+        .exclude = (const char *const *)s->excluded,
     };
     return otr_nginx_config_read(&spec, &r->config, err);
 }

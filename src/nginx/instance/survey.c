@@ -38,7 +38,7 @@ otr_code otr_survey_new(const char *proc_root, otr_survey **ret, otr_err *err)
     return OTR_OK;
 }
 
-static void free_folders(char **folders)
+static void free_list(char **folders)
 {
     for (char **f = folders; f != NULL && *f != NULL; f++) {
         otr_free(*f);
@@ -68,7 +68,8 @@ void otr_survey_free(otr_survey *s)
     otr_binary_deinit(&s->unknown);
     otr_presumed_deinit(&s->presumed);
     otr_discovery_free(s->discovery);
-    free_folders(s->allowed);
+    free_list(s->allowed);
+    free_list(s->excluded);
     otr_free(s->status_url);
     otr_free(s->proc_root);
     otr_free(s);
@@ -111,7 +112,7 @@ otr_code otr_survey_set_status_url(otr_survey *s, const char *url, otr_err *err)
     return OTR_OK;
 }
 
-static bool same_folders(char *const *a, const char *const *b)
+static bool same_list(char *const *a, const char *const *b)
 {
     if (a == NULL || b == NULL) {
         return a == NULL && b == NULL;
@@ -123,30 +124,41 @@ static bool same_folders(char *const *a, const char *const *b)
     return *a == NULL && *b == NULL;
 }
 
-otr_code otr_survey_set_allowed(otr_survey *s, const char *const *folders, otr_err *err)
+/* A list of settings, copied; another one than before makes every configuration be read anew. */
+static otr_code set_list(otr_survey *s, char ***slot, const char *const *from, otr_err *err)
 {
-    if (same_folders(s->allowed, folders)) {
+    if (same_list(*slot, from)) {
         return OTR_OK;
     }
     size_t n = 0;
-    while (folders != NULL && folders[n] != NULL) {
+    while (from != NULL && from[n] != NULL) {
         n++;
     }
-    char **copy = folders != NULL ? otr_calloc(n + 1, sizeof(*copy)) : NULL;
-    if (copy == NULL && folders != NULL) {
+    char **copy = from != NULL ? otr_calloc(n + 1, sizeof(*copy)) : NULL;
+    if (copy == NULL && from != NULL) {
         return otr_fail_nomem(err);
     }
     for (size_t i = 0; i < n; i++) {
-        copy[i] = otr_strdup(folders[i]);
+        copy[i] = otr_strdup(from[i]);
         if (copy[i] == NULL) {
-            free_folders(copy);
+            free_list(copy);
             return otr_fail_nomem(err);
         }
     }
-    free_folders(s->allowed);
-    s->allowed = copy;
+    free_list(*slot);
+    *slot = copy;
     s->reread = true;
     return OTR_OK;
+}
+
+otr_code otr_survey_set_allowed(otr_survey *s, const char *const *folders, otr_err *err)
+{
+    return set_list(s, &s->allowed, folders, err);
+}
+
+otr_code otr_survey_set_excluded(otr_survey *s, const char *const *patterns, otr_err *err)
+{
+    return set_list(s, &s->excluded, patterns, err);
 }
 
 /* ---- records ---- */
@@ -200,9 +212,10 @@ static otr_code say_closed(const otr_survey *s, const otr_master *m, const recor
     return otr_nginx_instance_remark(
         r->instance, err, "What the kernel tells of process %d is not open to the agent: %s.%s%s",
         (int)m->pid, why,
-        m->exe_known
-            ? ""
-            : " The paths of its executable and configuration are guesses, its version is unknown.",
+        m->exe_known ? ""
+        : r->ours    ? " The path of its executable is a guess, its version is unknown."
+                     : " The paths of its executable and configuration are guesses, its version is "
+                       "unknown.",
         m->root_known || r->ours ? "" : " Which files it sees is unknown: none are read.");
 }
 

@@ -50,6 +50,9 @@ otr_code otr_survey_set_status_url(otr_survey *s, const char *url, otr_err *err)
 /* The folders that files of NGINX are read in (root.h), copied; NULL: everywhere. */
 otr_code otr_survey_set_allowed(otr_survey *s, const char *const *folders, otr_err *err)
     OTR_MUST_CHECK;
+/* Patterns of access logs that are not read (otr_nginx_config_spec.exclude), copied. */
+otr_code otr_survey_set_excluded(otr_survey *s, const char *const *patterns, otr_err *err)
+    OTR_MUST_CHECK;
 /* The next run reads every configuration anew. */
 void otr_survey_reread(otr_survey *s);
 

@@ -149,6 +149,23 @@ T(what_cannot_be_followed_is_named_where_nothing_else_counts)
     check("server { access_log /a nobody; }", "/a=-", "log_format of /a is not in what could be");
 }
 
+T(excluded_logs_stand_for_nothing)
+{
+    static const char *const patterns[] = { "[", "^/all$", "never", NULL };
+    otr_nginx_config_spec spec = {
+        .root = &host_root, .config = "nginx.conf", .prefix = "/p", .exclude = patterns
+    };
+    const char *text = "http { server { access_log /all; access_log /a; } "
+                       "server { access_log /all; } server { access_log /all; access_log /b; } }";
+    OTR_CLEANUP(config_freep) otr_nginx_config *c = NULL;
+    otr_err err;
+    REQUIRE_OK(otr_nginx_config_text(&spec, otr_bytes_of(text), &c, &err), err);
+    char got[256];
+    shape(c, got, sizeof(got));
+    CHECK_STR(got, "/all=-combined /a=+combined /b=+combined");
+    CHECK_INT(c->remarks.n, 0);
+}
+
 T(variables_that_only_begin_like_the_status_are_none)
 {
     CONFIG(c, "http { log_format x '$status_text $upstream_status'; log_format y '${status}x'; "

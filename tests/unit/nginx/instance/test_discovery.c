@@ -12,7 +12,7 @@ static char nginx_exe[192], other_exe[192];
 
 static bool host_init(tree *t)
 {
-    if (!tree_init(t)) {
+    if (!fake_tree_init(t)) {
         return false;
     }
     fake_self(t);

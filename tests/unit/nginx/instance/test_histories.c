@@ -254,6 +254,10 @@ static void upgrade(world *w, process *old)
         return;
     }
     p->angie = roll(w, 4) == 0;
+    if (!p->closed && roll(w, 5) == 0) { /* started into another place: no upgrade */
+        p->ns = p->ns == 5 ? 6 : 5;
+        give_life(w, p);
+    }
     show_with_parent(w, p);
     if (roll(w, 3) != 0) {
         add_worker(w, p);
@@ -513,10 +517,7 @@ static void world_deinit(world *w)
 static bool world_init(world *w)
 {
     memset(w, 0, sizeof(*w));
-    if (getenv("TMPDIR") == NULL && access("/dev/shm", W_OK) == 0) {
-        setenv("TMPDIR", "/dev/shm", 0); /* hundreds of thousands of small files */
-    }
-    if (!tree_init(&w->t)) {
+    if (!fake_tree_init(&w->t)) {
         return false;
     }
     fake_self(&w->t);
