@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "nginx/files.h"
 
 enum {
     SCAN_BYTES = 16 << 20,
@@ -75,8 +77,45 @@ const otr_binary *otr_executables_binary(const executables *list, const otr_file
     return e != NULL ? e->binary : NULL;
 }
 
+/* The number behind "mnt_id:" of an open descriptor; 0: unknown. */
+static unsigned long mount_of(int fd)
+{
+    char path[64], line[256];
+    unsigned long id = 0;
+    (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+    FILE *f = fopen(path, "re");
+    while (f != NULL && id == 0 && fgets(line, sizeof(line), f) != NULL) {
+        id = strncmp(line, "mnt_id:", 7) == 0 ? strtoul(line + 7, &(char *){ NULL }, 10) : 0;
+    }
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    return id;
+}
+
+/* Is the executable on a file system that a user serves (FUSE)? A read of it may never end. `exe`
+ * is
+ * "<proc>/<pid>/exe": the mounts are those of the process. */
+static bool may_hang(const char *exe, int fd)
+{
+    char path[OTR_NGINX_PATH_BYTES], line[OTR_NGINX_PATH_BYTES];
+    unsigned long id = mount_of(fd);
+    const char *slash = strrchr(exe, '/');
+    bool fuse = false;
+    (void)snprintf(path, sizeof(path), "%.*smountinfo", (int)(slash + 1 - exe), exe);
+    FILE *f = id != 0 ? fopen(path, "re") : NULL;
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+        const char *type = strtoul(line, &(char *){ NULL }, 10) == id ? strstr(line, " - ") : NULL;
+        fuse |= type != NULL && strncmp(type + 3, "fuse", 4) == 0;
+    }
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    return fuse;
+}
+
 /* Opens what is a regular file and the expected one; -1: it is not, or may not be read. */
-static int open_file(const char *path, const otr_file_key *key)
+static int open_file(const char *path, const otr_file_key *key, otr_look how)
 {
     char again[64];
     otr_file_key is;
@@ -86,7 +125,8 @@ static int open_file(const char *path, const otr_file_key *key)
         return -1;
     }
     int fd = -1;
-    if (otr_file_key_of(place, &is, &regular) && regular && otr_file_key_eq(&is, key)) {
+    if (otr_file_key_of(place, &is, &regular) && regular && otr_file_key_eq(&is, key) &&
+        (how == OTR_LOOK_NOW || !may_hang(path, place))) {
         (void)snprintf(again, sizeof(again), "/proc/self/fd/%d", place);
         fd = open(again, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     }
@@ -94,10 +134,10 @@ static int open_file(const char *path, const otr_file_key *key)
     return fd;
 }
 
-static otr_code look_into(executable *e, const char *path, otr_err *err)
+static otr_code look_into(executable *e, const char *path, otr_look how, otr_err *err)
 {
     e->program = OTR_PROGRAM_UNKNOWN;
-    int fd = open_file(path, &e->key);
+    int fd = open_file(path, &e->key, how);
     if (fd < 0) {
         return OTR_OK;
     }
@@ -149,7 +189,7 @@ otr_code otr_executables_look(executables *list, const char *path, const otr_fil
         return OTR_OK;
     }
     executable fresh = { .key = *key, .used = list->scan };
-    otr_code rc = look_into(&fresh, path, err);
+    otr_code rc = look_into(&fresh, path, how, err);
     if (rc == OTR_OK && fresh.program != OTR_PROGRAM_UNKNOWN) {
         rc = add(list, &fresh, err);
     }

@@ -39,7 +39,8 @@ typedef struct executables {
 /* How a file may be looked into. */
 typedef enum otr_look {
     OTR_LOOK_NOW,    /* at once: a process of root or ours that says it is an NGINX */
-    OTR_LOOK_BUDGET, /* while this scan has bytes left */
+    OTR_LOOK_BUDGET, /* while this scan has bytes left, and not where a user serves the file (FUSE)
+                      */
 } otr_look;
 
 void otr_executables_begin(executables *list); /* of a scan */

@@ -218,6 +218,33 @@ T(program_that_runs_for_another_user_counts_as_that_users)
     CHECK_INT(m->groups[1], 27);
 }
 
+T(executable_that_a_user_serves_is_not_read)
+{
+    FAKE(t, d);
+    fake_process p = master(10, 1, "");
+    p.uid = 65534;
+    fake_add(&t, &p);
+    char line[256], path[64], mounts[4096] = "";
+    FILE *exe = fopen(nginx_exe, "r");
+    REQUIRE(exe != NULL);
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fileno(exe));
+    FILE *info = fopen(path, "r");
+    while (info != NULL && fgets(line, sizeof(line), info) != NULL) {
+        unsigned id;
+        if (sscanf(line, "mnt_id: %u", &id) == 1) {
+            snprintf(mounts, sizeof(mounts), "%u 1 0:1 / /home rw - fuse.slow slow rw\n", id);
+        }
+    }
+    fclose(exe);
+    REQUIRE(info != NULL);
+    fclose(info);
+    CHECK(tree_write(&t, "10/mountinfo", mounts));
+    const otr_master *m;
+    REQUIRE(scan(d, &m) == 1); /* by its names, and nothing is known of it */
+    CHECK(!m->exe_known);
+    CHECK(otr_discovery_binary(d, m) == NULL);
+}
+
 T(master_that_execs_or_changes_its_user_is_looked_at_anew)
 {
     FAKE(t, d);
