@@ -205,6 +205,23 @@ T(a_failed_message_is_counted_and_the_next_one_comes)
     CHECK_INT(errors, 2);
 }
 
+static void count_drop(void *payload)
+{
+    ++*(unsigned *)payload;
+}
+
+T(a_published_payload_is_dropped_once_with_its_message)
+{
+    static const otr_topic counted = { .name = "test.counted", .version = 1, .drop = count_drop };
+    SETUP;
+    REQUIRE_OK(otr_plugin_host_start(f.host, f.cfg, &err), err);
+    unsigned drops = 0;
+    otr_plugin_publish(otr_plugin_find(f.host, "a"), &counted, &drops, NULL);
+    CHECK_INT(drops, otr_alloc_failed() > 0); /* a message that could not be made takes it along */
+    otr_loop_step(f.loop, 0);
+    CHECK_INT(drops, 1);
+}
+
 T(a_reload_asks_the_module_or_builds_it_again)
 {
     SETUP;

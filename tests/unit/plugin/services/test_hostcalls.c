@@ -225,6 +225,12 @@ T(kv_keeps_json_values_by_key)
     CHECK(ask(&f, "kv.get", key, answer, sizeof(answer), &err) == OTR_EQUOTA);
     key[OTR_LIMIT_KV_KEY_BYTES] = '\0';
     CHECK(ask(&f, "kv.get", key, answer, sizeof(answer), &err) == OTR_ENOTFOUND);
+    CHECK(ask(&f, "kv.get", "a\xff", answer, sizeof(answer), &err) == OTR_EINVAL);
+    otr_buf none;
+    otr_buf_init(&none, 64);
+    otr_bytes nul = { (const uint8_t *)"a\0b", 3 };
+    CHECK_INT(otr_hostcalls_ops.call(&f.hc, "kv.get", nul, &none, &err), OTR_EINVAL);
+    otr_buf_deinit(&none);
     close_store(&f, path);
 }
 
@@ -346,6 +352,7 @@ T(a_secret_is_read_at_load_from_a_file_that_is_closed_to_others)
     char second[] = "second", empty[] = "/tmp/otr-secret-XXXXXX";
     fd = mkstemp(empty);
     REQUIRE(fd >= 0 && fchmod(fd, 0600) == 0);
+    CHECK_INT(write(fd, "\r\n", 2), 2);
     close(fd);
     secrets[2] = second;
     secrets[3] = empty;

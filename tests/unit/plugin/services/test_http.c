@@ -451,6 +451,31 @@ T_NO_OOM(a_head_request_does_not_wait_for_a_body)
     CHECK_STR(body_of(&f), "");
 }
 
+T_NO_OOM(only_a_post_becomes_a_get_and_not_after_every_redirect)
+{
+    static const struct {
+        const char *status, *method, *then;
+    } all[] = { { "302 Found", "PUT", "PUT /b HTTP/1.1" },
+                { "301 Moved", "POST", "GET /b HTTP/1.1" },
+                { "307 Temporary", "POST", "POST /b HTTP/1.1" },
+                { "303 See", "PUT", "GET /b HTTP/1.1" } };
+    for (size_t i = 0; i < OTR_COUNT(all); i++) {
+        char away[128], json[128];
+        (void)snprintf(
+            away, sizeof(away),
+            "HTTP/1.1 %s\r\nLocation: /b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            all[i].status);
+        OTR_CLEANUP(teardown) fixture f = { .server = { .answers = { away, HELLO }, .n = 2 } };
+        otr_err err = { 0 };
+        REQUIRE(server_start(&f.server));
+        setup(&f, "127.0.0.1");
+        (void)snprintf(json, sizeof(json), "{\"url\":\"http://127.0.0.1:%%u/\",\"method\":\"%s\"}",
+                       all[i].method);
+        REQUIRE_OK(ask_port(&f, json, "the end!", &err), err);
+        CHECK_HAS(f.server.seen[1], all[i].then);
+    }
+}
+
 T_NO_OOM(a_post_becomes_a_get_after_a_redirect_and_credentials_stay_at_home)
 {
     OTR_CLEANUP(server_stop) server other = { .answers = { HELLO }, .n = 1 };
