@@ -86,7 +86,11 @@
 #define OTR_LIMIT_NGINX_V_BYTES       65536 /* output of `nginx -V` */
 #define OTR_LIMIT_NGINX_STATUS_BYTES  65536 /* body of stub_status */
 #define OTR_LIMIT_NGINX_LOG_LINE      65536
-#define OTR_LIMIT_NGINX_REMARKS       32 /* of one instance */
+#define OTR_LIMIT_NGINX_REMARKS       32      /* of one instance */
+#define OTR_LIMIT_NGINX_REGEX         1024    /* steps of a regular expression that is simulated */
+#define OTR_LIMIT_NGINX_STATUS_ITEMS  100000  /* servers, names, listens, locations: each */
+#define OTR_LIMIT_NGINX_STATUS_URLS   64      /* of one instance */
+#define OTR_LIMIT_HOSTS_BYTES         OTR_MIB /* /etc/hosts */
 
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048

@@ -3,8 +3,8 @@
  *
  * A client speaks to one place, one request at a time, and keeps its connection open between them,
  * so that polling costs one write and one read. A connection that the server closed in the
- * meantime is replaced without the caller noticing. No TLS, no redirects, no name service. Every
- * request has one deadline for all of it and a ceiling for its body.
+ * meantime is replaced without the caller noticing. No TLS, no redirects, no name service but
+ * /etc/hosts. Every request has one deadline for all of it and a ceiling for its body.
  *
  * Thread: loop.
  */
@@ -21,17 +21,20 @@ typedef struct otr_http_client otr_http_client;
 
 typedef struct otr_http_url {
     char *unix_path; /* NULL: TCP */
-    char *host;      /* IP address without brackets, or "localhost"; NULL: unix socket */
+    char *host;      /* IP address without brackets, or a name of /etc/hosts; NULL: unix socket */
     uint16_t port;
     char *path;          /* "/status?x", begins with '/' */
-    char *host_header;   /* what Host says */
+    char *host_header;   /* what Host says; "": there is none, the request is of HTTP/1.0 */
+    char *credentials;   /* "user:password", decoded; NULL: none */
     bool tls;            /* https: not for this client */
+    bool http2;          /* HTTP/2 without negotiation: not for this client */
     bool proxy_protocol; /* send a PROXY line first */
 } otr_http_url;
 
-/* "http://HOST[:PORT]/PATH" or "unix:SOCKET[:/PATH]", each with an optional fragment of what to do
- * beyond the request, joined by '&': "#host=NAME" (Host to send) and "#proxy_protocol".
- * OTR_EINVAL says what is wrong with it. */
+/* "http[s]://[USER:PASSWORD@]HOST[:PORT]/PATH" or "unix:SOCKET[:/PATH]", each with an optional
+ * fragment of what to do beyond the request, joined by '&': "#host=NAME" (Host to send; none when
+ * NAME is empty), "#proxy_protocol", "#http2" and, for a socket, "#tls". OTR_EINVAL says what is
+ * wrong with it. */
 otr_code otr_http_url_parse(const char *text, otr_http_url *ret, otr_err *err) OTR_MUST_CHECK;
 void otr_http_url_deinit(otr_http_url *url);
 
