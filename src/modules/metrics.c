@@ -7,12 +7,12 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "modules/metrics_status.h"
 #include "modules/modules.h"
 #include "modules/nginx_series.h"
 #include "modules/services.h"
 #include "modules/topics.h"
 #include "nginx/log/access.h"
-#include "nginx/status/stub_status.h"
 
 static const char interval_key[] = "outrider.metrics.interval";
 static const char timeout_key[] = "client.http.timeout";
@@ -24,7 +24,7 @@ typedef struct target { /* one instance; kept after its end for its totals */
     otr_plugin *plugin;
     char id[OTR_NGINX_ID_BYTES];
     otr_msg *msg; /* the instance as it was last told; NULL: it is gone */
-    otr_stub_poller *poller;
+    otr_instance_status status;
     otr_access_log **logs; /* as many as the instance has; NULL: excluded or not to be had */
     size_t n_logs;
     otr_nginx_series series;
@@ -32,9 +32,6 @@ typedef struct target { /* one instance; kept after its end for its totals */
     uint64_t sampled_ns;
 
     bool sampling, waits_for_status, waits_for_logs;
-    bool status_failed; /* logged */
-    bool status_ok;
-    otr_stub_status status;
 } target;
 
 typedef struct exclusions { /* logs that are not read */
@@ -74,19 +71,19 @@ static void add_logs(target *t, otr_metrics_event *event)
 
 static void add_status(target *t, otr_metrics_event *event)
 {
-    event->status_ok = t->status_ok;
-    if (!t->status_ok) {
+    otr_stub_status now;
+    event->status_ok = otr_instance_status_sum(&t->status, &now);
+    if (!event->status_ok) {
         return;
     }
-    const otr_stub_status *now = &t->status;
-    uint64_t delta = otr_nginx_series_count(&t->series, now);
-    event->active = now->active;
-    event->reading = now->reading;
-    event->writing = now->writing;
-    event->waiting = now->waiting;
-    event->accepted = now->accepted;
-    event->handled = now->handled;
-    event->requests = now->requests;
+    uint64_t delta = otr_nginx_series_count(&t->series, t->status.answers, t->status.n);
+    event->active = now.active;
+    event->reading = now.reading;
+    event->writing = now.writing;
+    event->waiting = now.waiting;
+    event->accepted = t->series.accepted.now;
+    event->handled = t->series.handled.now;
+    event->requests = t->series.requests.now;
     event->requests_delta = t->counted ? delta : 0;
     if (event->interval_ns > 0) {
         event->requests_per_second =
@@ -145,29 +142,10 @@ static void finish_sample(target *t)
     otr_plugin_publish(t->plugin, &otr_topic_metrics_sampled, event, NULL);
 }
 
-static void note_failure(target *t, const otr_err *err)
-{
-    if (!t->status_failed) {
-        otr_log_warn("NGINX status cannot be read, going on without", "instance", t->id, "err",
-                     err->msg);
-    }
-    t->status_failed = true;
-}
-
-static void on_status(void *arg, const otr_stub_status *status, const otr_err *err)
+static void on_status(void *arg)
 {
     target *t = arg;
     t->waits_for_status = false;
-    t->status_ok = status != NULL;
-    if (status != NULL) {
-        t->status = *status;
-        if (t->status_failed) {
-            otr_log_info("NGINX status can be read again", "instance", t->id);
-        }
-        t->status_failed = false;
-    } else {
-        note_failure(t, err);
-    }
     finish_sample(t);
 }
 
@@ -209,10 +187,8 @@ static void begin_sample(state *s, target *t)
     }
     t->sampling = true;
     t->waits_for_logs = has_logs(t);
-    t->status_ok = false;
-    otr_err err;
-    t->waits_for_status = t->poller != NULL && otr_stub_poller_ask(t->poller, s->timeout_ms,
-                                                                   on_status, t, &err) == OTR_OK;
+    t->waits_for_status =
+        otr_instance_status_ask(&t->status, s->timeout_ms, s->interval_ms, on_status, t);
     if (!t->waits_for_logs) {
         finish_sample(t);
     }
@@ -305,47 +281,21 @@ static otr_code set_logs(state *s, target *t, const otr_nginx_instance *now, otr
     return OTR_OK;
 }
 
-static bool same_urls(const otr_nginx_instance *a, const otr_nginx_instance *b)
+/* A question that is given up leaves its sample without an answer. */
+static otr_code set_status(target *t, const otr_nginx_instance *now, otr_err *err)
 {
-    if (a->n_status_urls != b->n_status_urls) {
-        return false;
-    }
-    for (size_t i = 0; i < a->n_status_urls; i++) {
-        if (strcmp(a->status_urls[i], b->status_urls[i]) != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static otr_code set_poller(target *t, const otr_nginx_instance *now, otr_err *err)
-{
-    if (t->poller != NULL && t->msg != NULL && same_urls(instance_of(t), now)) {
-        return OTR_OK;
-    }
-    otr_stub_poller *poller = NULL;
-    if (now->n_status_urls > 0) {
-        otr_code rc =
-            otr_stub_poller_new(otr_plugin_loop(t->plugin), (const char *const *)now->status_urls,
-                                now->n_status_urls, &poller, err);
-        if (rc != OTR_OK) {
-            return rc;
-        }
-    }
-    otr_stub_poller_free(t->poller); /* what it was asking is not answered */
-    t->poller = poller;
-    t->status_failed = false;
-    if (t->waits_for_status) {
+    otr_code rc = otr_instance_status_set(&t->status, otr_plugin_loop(t->plugin),
+                                          otr_plugin_services(t->plugin), now, err);
+    if (rc == OTR_OK && t->waits_for_status && !otr_instance_status_asking(&t->status)) {
         t->waits_for_status = t->sampling = false;
     }
-    return OTR_OK;
+    return rc;
 }
 
 static void end_target(target *t)
 {
-    otr_stub_poller_free(t->poller);
+    otr_instance_status_end(&t->status);
     close_logs(t->logs, t->n_logs);
-    t->poller = NULL;
     t->logs = NULL;
     t->n_logs = 0;
     otr_nginx_series_drop_status(&t->series);
@@ -353,7 +303,6 @@ static void end_target(target *t)
     otr_nginx_series_restart(&t->series);
     t->msg = otr_msg_unref(t->msg);
     t->sampling = t->waits_for_status = t->waits_for_logs = t->counted = false;
-    t->status_failed = false;
     t->sampled_ns = 0;
 }
 
@@ -422,9 +371,9 @@ static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
         return rc;
     }
     if (t->msg != NULL && instance_of(t)->pid != now->pid) {
-        otr_nginx_series_restart(&t->series); /* upgraded in place: it counts from 0 */
+        otr_lives_renew(&t->series.lives); /* upgraded in place */
     }
-    rc = set_poller(t, now, err);
+    rc = set_status(t, now, err);
     if (rc == OTR_OK) {
         rc = set_logs(s, t, now, err);
     }

@@ -58,7 +58,8 @@ typedef struct otr_health_event {
     char *description; /* "" when healthy */
 } otr_health_event;
 
-/* One sample of one instance. Counters are since NGINX started (they restart with it).
+/* One sample of one instance. Counters are since NGINX started (they restart with it); what several
+ * masters of an upgrade count is added up.
  * JSON:
  * {"id","interval_ms","status_ok","active","reading","writing","waiting","accepted","handled",
  * "requests","requests_delta","requests_per_second","responses":{"1xx",…,"5xx"},"log_lines"} */

@@ -136,6 +136,7 @@ otr_code otr_nginx_instance_copy(const otr_nginx_instance *from, otr_nginx_insta
     to->started_ticks = from->started_ticks;
     to->replaced = from->replaced;
     to->plus = from->plus;
+    to->status_given = from->status_given;
     if (!copy_texts(to, from) || !copy_workers(to, from) || !copy_logs(to, from) ||
         !copy_urls(to, from) || !copy_remarks(to, from)) {
         otr_nginx_instance_free(to);
@@ -219,5 +220,6 @@ static bool same_texts(const otr_nginx_instance *a, const otr_nginx_instance *b)
 bool otr_nginx_instance_eq(const otr_nginx_instance *a, const otr_nginx_instance *b)
 {
     return strcmp(a->id, b->id) == 0 && a->pid == b->pid && a->started_ticks == b->started_ticks &&
-           a->replaced == b->replaced && a->plus == b->plus && same_texts(a, b) && same_lists(a, b);
+           a->replaced == b->replaced && a->plus == b->plus && a->status_given == b->status_given &&
+           same_texts(a, b) && same_lists(a, b);
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "nginx/instance/groups.h"
+#include "nginx/status/poller.h"
 
 enum {
     REREAD_BROKEN = 12, /* runs after which a broken configuration is read again */
@@ -193,13 +194,18 @@ static otr_code make_instance(const otr_survey *s, const group *g, const pid_t *
         .stub_status = n_urls > 0 ? urls[0] : none,
         .status_urls = urls,
         .n_status_urls = n_urls,
+        .status_given = given,
         .access_logs = c->access_logs,
         .n_access_logs = c->n_access_logs,
         .root = g->leader->root,
         .config_error = c->error,
     };
     memcpy(view.id, g->id, sizeof(view.id));
-    return otr_nginx_instance_copy(&view, &r->instance, err);
+    otr_code rc = otr_nginx_instance_copy(&view, &r->instance, err);
+    if (rc == OTR_OK && given) {
+        otr_status_url_hide(r->instance->stub_status);
+    }
+    return rc;
 }
 
 static otr_code make_record(const otr_survey *s, const group *g, record *r, otr_err *err)

@@ -140,7 +140,7 @@ static bool connect_to(world *w, const char *scheme, const char *rest)
     if (otr_http_url_parse(text, &url, &err) != OTR_OK) {
         return false;
     }
-    otr_code rc = otr_http_client_new(w->loop, &url, &w->client, &err);
+    otr_code rc = otr_http_client_new(w->loop, &url, NULL, &w->client, &err);
     otr_http_url_deinit(&url);
     return rc == OTR_OK;
 }
@@ -273,7 +273,7 @@ static void check_no_client(const char *text, otr_code code)
     otr_http_url url;
     otr_err err;
     REQUIRE_OK(otr_http_url_parse(text, &url, &err), err);
-    CHECK_INT(otr_http_client_new(w.loop, &url, &w.client, &err), code);
+    CHECK_INT(otr_http_client_new(w.loop, &url, NULL, &w.client, &err), code);
     otr_http_url_deinit(&url);
 }
 
