@@ -6,7 +6,7 @@ import signal
 import socket
 
 import pytest
-from lab import get, raw, sh, until
+from lab import NOBODY, get, raw, sh, until
 
 S = "location = /s { stub_status; access_log off; }"
 OTHER = "server { listen 8101 default_server; server_name d.example; return 404; }"
@@ -264,6 +264,23 @@ def test_a_namespace_that_cannot_be_entered_is_not_asked(lab):
     until(lambda: "its network namespace cannot be entered" in problems(agent), lambda: problems(agent))
     assert not any(e["data"]["status_ok"] for e in agent.events("nginx.metrics.sampled")
                    if e["data"]["id"] == agent.instance(there.pid)["id"])
+
+
+def test_an_agent_without_rights_asks_and_says_nothing_wrong(lab):
+    """It cannot see who holds a socket, but whose network namespace is whose."""
+    http = f"access_log off; server {{ listen 127.0.0.1:8101; location / {{ return 200 x; }} {S} }}"
+    here = lab.nginx(http, name="here")
+    there = lab.nginx(http, name="there", prefix=lab.netns("one"))
+    lab.dir.chmod(0o755)
+    agent = lab.agent(interval="200ms", user=NOBODY)
+    before = page("127.0.0.1:8101/s")["requests"]
+    agent.wait_instance(here.pid)
+    agent.wait_instance(there.pid)
+    seen = counted(agent, here.pid, lambda i: i["metrics"]["requests"] > before)["metrics"]["requests"]
+    assert before < seen < page("127.0.0.1:8101/s")["requests"]
+    until(lambda: "another network namespace, which cannot be opened" in problems(agent), lambda: problems(agent))
+    answered = [e["data"]["id"] for e in agent.events("nginx.metrics.sampled") if e["data"]["status_ok"]]
+    assert set(answered) == {agent.instance(here.pid)["id"]}
 
 
 def totals(agent):
