@@ -31,6 +31,9 @@ static void drop_poller(otr_instance_status *s)
 void otr_instance_status_end(otr_instance_status *s)
 {
     drop_poller(s);
+    if (s->services != NULL) {
+        otr_problems_forget(s->services->problems, s->id); /* those of an instance that is gone */
+    }
     s->failures = 0;
     s->skip = 0;
 }

@@ -161,8 +161,9 @@ def test_what_came_back_is_told_where_it_cannot_be_reached(lab):
         agent.wait_instance(server.pid)
         until(lambda s=said, a=agent: s in problems(a), lambda n=name, a=agent: f"{n}: {problems(a)}", seconds=8)
         assert agent.cli("status")[0] != 0
-        agent.stop()
         server.stop()
+        until(lambda s=said, a=agent: s not in problems(a), "it is over with its NGINX")
+        agent.stop()
 
 
 def test_a_configuration_without_it_is_no_failure(lab):
