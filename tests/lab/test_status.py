@@ -33,6 +33,8 @@ REACHED = {
               "127.0.0.1:8101/s"),
     "error_page": ("server { listen 8101; location = /s { error_page 404 = @st; } location @st { stub_status; } }",
                    "127.0.0.1:8101/s"),
+    "internal": ("server { listen 8101; location = /x { try_files /none /s; }"
+                 " location = /s { internal; stub_status; } }", "127.0.0.1:8101/x"),
     "nested": ("server { listen 8101; location /a/ { location /a/b/ { location = /a/b/s { stub_status; } } } }",
                "127.0.0.1:8101/a/b/s"),
     "name with _": (f"{OTHER} server {{ listen 8101; server_name nginx_status; {S} }}",

@@ -191,6 +191,8 @@ static otr_code set_options(otr_https *h, const otr_https_spec *spec, otr_err *e
         { CURLOPT_USERAGENT, "outrider/" OTR_VERSION },
         { CURLOPT_CONNECT_TO, h->connect_to },
         { CURLOPT_UNIX_SOCKET_PATH, url->unix_path },
+        /* What is not checked may be of any age. */
+        { CURLOPT_SSL_CIPHER_LIST, check != 0 ? NULL : "DEFAULT:@SECLEVEL=0" },
         { CURLOPT_HTTPHEADER, h->headers },
         { CURLOPT_OPENSOCKETDATA, h },
         { CURLOPT_SOCKOPTDATA, h },

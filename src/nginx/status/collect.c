@@ -183,16 +183,17 @@ static otr_code add_location(otr_status_collect *c, const otr_directive *d, otr_
     return OTR_OK;
 }
 
-/* A directive whose last argument may be a named location. */
+/* A directive whose last argument may be a named location, or a URI inside. */
 static otr_code on_fallback(otr_status_collect *c, const otr_directive *d, otr_err *err)
 {
     otr_servers *s = &c->servers;
-    if (d->n_args < 2 || d->args[d->n_args - 1][0] != '@') {
+    const char *to = d->n_args > 1 ? d->args[d->n_args - 1] : "";
+    if ((to[0] != '@' && to[0] != '/') || strchr(to, '$') != NULL) {
         return OTR_OK;
     }
     otr_code rc =
         otr_scan_room(&s->fallbacks, s->n_fallbacks, &s->cap_fallbacks, sizeof(*s->fallbacks), err);
-    char *name = rc == OTR_OK ? otr_strdup(d->args[d->n_args - 1]) : NULL;
+    char *name = rc == OTR_OK ? otr_strdup(to) : NULL;
     if (name == NULL) {
         return rc == OTR_OK ? otr_fail_nomem(err) : rc;
     }

@@ -68,9 +68,9 @@ typedef struct otr_location {
     bool stub, restricted, quiet, internal;
 } otr_location;
 
-typedef struct otr_fallback { /* try_files or error_page leads to a named location */
-    char *name;
-    int server, location; /* where it stands; OTR_NO_INDEX: the server itself */
+typedef struct otr_fallback { /* try_files or error_page leads to another location */
+    char *name;               /* "@name" or a URI */
+    int server, location;     /* where it stands; OTR_NO_INDEX: the server itself */
 } otr_fallback;
 
 typedef struct otr_servers {

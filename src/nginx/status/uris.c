@@ -104,13 +104,20 @@ static void offer_server(const finding *f)
     }
 }
 
+static bool leads_here(const finding *f, const char *name)
+{
+    otr_sure sure;
+    return name[0] == '@' ? strcmp(name, f->servers->locations[f->location].text) == 0
+                          : otr_servers_locate(f->servers, f->server, otr_bytes_of(name), &sure) ==
+                                f->location;
+}
+
 static void offer_fallbacks(const finding *f)
 {
     const otr_servers *s = f->servers;
-    const char *name = s->locations[f->location].text;
     for (size_t i = 0; i < s->n_fallbacks; i++) {
         const otr_fallback *from = &s->fallbacks[i];
-        if (from->server != f->server || strcmp(from->name, name) != 0) {
+        if (from->server != f->server || !leads_here(f, from->name)) {
             continue;
         }
         finding there = *f;
@@ -135,8 +142,10 @@ void otr_status_uris(const otr_servers *s, int server, int location, otr_uri_lis
         return;
     }
     const otr_location *l = &s->locations[location];
-    if (l->kind == OTR_LOCATION_NAMED) {
+    if (l->kind == OTR_LOCATION_NAMED || l->internal) {
         offer_fallbacks(&f);
+    }
+    if (l->kind == OTR_LOCATION_NAMED || ret->n > 0) {
         return;
     }
     offer_location(&f);
