@@ -9,12 +9,12 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "modules/metrics_logs.h"
+#include "modules/metrics_status.h"
 #include "modules/modules.h"
 #include "modules/nginx_series.h"
 #include "modules/services.h"
 #include "modules/topics.h"
 #include "nginx/log/access.h"
-#include "nginx/status/stub_status.h"
 
 static const char interval_key[] = "outrider.metrics.interval";
 static const char timeout_key[] = "client.http.timeout";
@@ -25,17 +25,13 @@ typedef struct target { /* one instance; kept after its end for its totals */
     otr_plugin *plugin;
     char id[OTR_NGINX_ID_BYTES];
     otr_msg *msg; /* the instance as it was last told; NULL: it is gone */
-    otr_stub_poller *poller;
+    otr_instance_status status;
     otr_instance_logs logs;
     otr_nginx_series series;
     bool counted; /* a sample of this life was taken */
     uint64_t sampled_ns;
 
     bool sampling, waits_for_status, waits_for_logs;
-    bool status_failed; /* logged */
-    bool status_ok, status_unknown;
-    char status_error[OTR_STATUS_ERROR_BYTES]; /* of the last question; "" when it was answered */
-    otr_stub_status status;
 } target;
 
 typedef struct state {
@@ -56,23 +52,30 @@ static const otr_nginx_instance *instance_of(const target *t)
 
 /* ---- one sample ---- */
 
+/* A lack of the agent's own says nothing about NGINX. */
+static bool is_own_lack(const otr_err *err)
+{
+    return err->code == OTR_ENOMEM || err->sys == EMFILE || err->sys == ENFILE ||
+           err->sys == ENOMEM || err->sys == ENOBUFS;
+}
+
 static void add_status(target *t, otr_metrics_event *event)
 {
-    event->status_ok = t->status_ok;
-    if (!t->status_ok) {
-        event->status_unknown = t->status_unknown;
-        memcpy(event->status_error, t->status_error, sizeof(event->status_error));
+    otr_stub_status now;
+    event->status_ok = otr_instance_status_sum(&t->status, &now);
+    if (!event->status_ok) {
+        event->status_unknown = is_own_lack(&t->status.err);
+        (void)snprintf(event->status_error, sizeof(event->status_error), "%s", t->status.err.msg);
         return;
     }
-    const otr_stub_status *now = &t->status;
-    uint64_t delta = otr_nginx_series_count(&t->series, now);
-    event->active = now->active;
-    event->reading = now->reading;
-    event->writing = now->writing;
-    event->waiting = now->waiting;
-    event->accepted = now->accepted;
-    event->handled = now->handled;
-    event->requests = now->requests;
+    uint64_t delta = otr_nginx_series_count(&t->series, t->status.answers, t->status.n);
+    event->active = now.active;
+    event->reading = now.reading;
+    event->writing = now.writing;
+    event->waiting = now.waiting;
+    event->accepted = t->series.accepted.now;
+    event->handled = t->series.handled.now;
+    event->requests = t->series.requests.now;
     event->requests_delta = t->counted ? delta : 0;
     if (event->interval_ns > 0) {
         event->requests_per_second =
@@ -125,40 +128,10 @@ static void finish_sample(target *t)
     otr_plugin_publish(t->plugin, &otr_topic_metrics_sampled, event, NULL);
 }
 
-/* A lack of the agent's own says nothing about NGINX. */
-static bool is_own_lack(const otr_err *err)
-{
-    return err->code == OTR_ENOMEM || err->sys == EMFILE || err->sys == ENFILE ||
-           err->sys == ENOMEM || err->sys == ENOBUFS;
-}
-
-static void note_failure(target *t, const otr_err *err)
-{
-    t->status_unknown = is_own_lack(err);
-    (void)snprintf(t->status_error, sizeof(t->status_error), "%s", err->msg);
-    if (!t->status_failed) {
-        otr_log_warn("NGINX status cannot be read, going on without", "instance", t->id, "err",
-                     err->msg);
-    }
-    t->status_failed = true;
-}
-
-static void on_status(void *arg, const otr_stub_status *status, const otr_err *err)
+static void on_status(void *arg)
 {
     target *t = arg;
     t->waits_for_status = false;
-    t->status_ok = status != NULL;
-    if (status != NULL) {
-        t->status = *status;
-        if (t->status_failed) {
-            otr_log_info("NGINX status can be read again", "instance", t->id);
-        }
-        t->status_failed = false;
-        t->status_unknown = false;
-        t->status_error[0] = '\0';
-    } else {
-        note_failure(t, err);
-    }
     finish_sample(t);
 }
 
@@ -202,13 +175,8 @@ static void begin_sample(state *s, target *t)
     }
     t->sampling = true;
     t->waits_for_logs = otr_instance_logs_any(&t->logs);
-    t->status_ok = false;
-    otr_err err;
-    t->waits_for_status = t->poller != NULL && otr_stub_poller_ask(t->poller, s->timeout_ms,
-                                                                   on_status, t, &err) == OTR_OK;
-    if (t->poller != NULL && !t->waits_for_status) {
-        note_failure(t, &err);
-    }
+    t->waits_for_status =
+        otr_instance_status_ask(&t->status, s->timeout_ms, s->interval_ms, on_status, t);
     if (!t->waits_for_logs) {
         finish_sample(t);
     }
@@ -244,55 +212,26 @@ static otr_code set_logs(const state *s, target *t, const otr_nginx_instance *no
     return rc;
 }
 
-static bool same_urls(const otr_nginx_instance *a, const otr_nginx_instance *b)
+/* A question that is given up leaves its sample without an answer. */
+static otr_code set_status(target *t, const otr_nginx_instance *now, otr_err *err)
 {
-    if (a->n_status_urls != b->n_status_urls) {
-        return false;
-    }
-    for (size_t i = 0; i < a->n_status_urls; i++) {
-        if (strcmp(a->status_urls[i], b->status_urls[i]) != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static otr_code set_poller(target *t, const otr_nginx_instance *now, otr_err *err)
-{
-    if (t->poller != NULL && t->msg != NULL && same_urls(instance_of(t), now)) {
-        return OTR_OK;
-    }
-    otr_stub_poller *poller = NULL;
-    if (now->n_status_urls > 0) {
-        otr_code rc =
-            otr_stub_poller_new(otr_plugin_loop(t->plugin), (const char *const *)now->status_urls,
-                                now->n_status_urls, &poller, err);
-        if (rc != OTR_OK) {
-            return rc;
-        }
-    }
-    otr_stub_poller_free(t->poller); /* what it was asking is not answered */
-    t->poller = poller;
-    t->status_failed = false;
-    t->status_error[0] = '\0';
-    if (t->waits_for_status) {
+    otr_code rc = otr_instance_status_set(&t->status, otr_plugin_loop(t->plugin),
+                                          otr_plugin_services(t->plugin), now, err);
+    if (rc == OTR_OK && t->waits_for_status && !otr_instance_status_asking(&t->status)) {
         t->waits_for_status = t->sampling = false;
     }
-    return OTR_OK;
+    return rc;
 }
 
 static void end_target(target *t)
 {
-    otr_stub_poller_free(t->poller);
+    otr_instance_status_end(&t->status);
     otr_instance_logs_close(&t->logs);
-    t->poller = NULL;
     otr_nginx_series_drop_status(&t->series);
     otr_nginx_series_drop_responses(&t->series);
     otr_nginx_series_restart(&t->series);
     t->msg = otr_msg_unref(t->msg);
     t->sampling = t->waits_for_status = t->waits_for_logs = t->counted = false;
-    t->status_failed = t->status_unknown = false;
-    t->status_error[0] = '\0';
     t->sampled_ns = 0;
 }
 
@@ -361,9 +300,9 @@ static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
         return rc;
     }
     if (t->msg != NULL && instance_of(t)->pid != now->pid) {
-        otr_nginx_series_restart(&t->series); /* upgraded in place: it counts from 0 */
+        otr_lives_renew(&t->series.lives); /* upgraded in place */
     }
-    rc = set_poller(t, now, err);
+    rc = set_status(t, now, err);
     if (rc == OTR_OK) {
         rc = set_logs(s, t, now, err);
     }

@@ -72,17 +72,18 @@ void otr_nginx_series_restart(otr_nginx_series *s)
     end_life(&s->accepted);
     end_life(&s->handled);
     end_life(&s->requests);
+    s->lives = (otr_lives){ 0 };
 }
 
-uint64_t otr_nginx_series_count(otr_nginx_series *s, const otr_stub_status *status)
+uint64_t otr_nginx_series_count(otr_nginx_series *s, const otr_stub_answer *answers, size_t n)
 {
-    if (status->requests < s->requests.now || status->accepted < s->accepted.now) {
-        otr_nginx_series_restart(s);
+    uint64_t delta = 0;
+    for (size_t i = 0; i < n; i++) {
+        delta += otr_lives_count(&s->lives, &answers[i]);
     }
-    uint64_t delta = status->requests - s->requests.now;
-    s->accepted.now = status->accepted;
-    s->handled.now = status->handled;
-    s->requests.now = status->requests;
+    s->accepted.now = s->lives.total.accepted;
+    s->handled.now = s->lives.total.handled;
+    s->requests.now = s->lives.total.requests;
     return delta;
 }
 

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "modules/topics.h"
+#include "nginx/status/lives.h"
 #include "nginx/status/stub_status.h"
 #include "telemetry/registry.h"
 
@@ -22,6 +23,7 @@ typedef struct otr_nginx_total { /* a counter that outlives resets */
 enum { OTR_NGINX_STATUS_SERIES = 8, OTR_NGINX_LOG_SERIES = 5 };
 
 typedef struct otr_nginx_series { /* zeroed at start */
+    otr_lives lives;              /* since NGINX was started */
     otr_nginx_total accepted, handled, requests;
     otr_series *status[OTR_NGINX_STATUS_SERIES];
     uint64_t
@@ -32,8 +34,9 @@ typedef struct otr_nginx_series { /* zeroed at start */
 /* A new life: NGINX was started anew and counts from 0. */
 void otr_nginx_series_restart(otr_nginx_series *s);
 
-/* Requests since the last call: a counter that went back counts from 0. */
-uint64_t otr_nginx_series_count(otr_nginx_series *s, const otr_stub_status *status);
+/* Takes in the answers of all masters. Requests since the last call, 0 for the first: see lives.h.
+ */
+uint64_t otr_nginx_series_count(otr_nginx_series *s, const otr_stub_answer *answers, size_t n);
 
 /* Adds the responses of one sample to the totals, which never go back: whoever looks less often
  * than samples are taken misses none. */

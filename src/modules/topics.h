@@ -62,7 +62,8 @@ typedef struct otr_health_event {
 
 #define OTR_STATUS_ERROR_BYTES OTR_ERR_MSG_BYTES
 
-/* One sample of one instance. Counters are since NGINX started (they restart with it).
+/* One sample of one instance. Counters are since NGINX started (they restart with it); what several
+ * masters of an upgrade count is added up.
  * JSON:
  * {"id","interval_ms","status_ok","status_error","active","reading","writing","waiting","accepted",
  * "handled","requests","requests_delta","requests_per_second","logs_ok",

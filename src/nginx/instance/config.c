@@ -4,7 +4,7 @@
 #include "base/limits.h"
 #include "nginx/instance/access_logs.h"
 #include "nginx/instance/config_logs.h"
-#include "nginx/status/urls.h"
+#include "nginx/status/collect.h"
 
 typedef enum context {
     IN_MAIN,
@@ -17,14 +17,8 @@ typedef enum context {
 
 typedef struct block {
     context in;
-    char *uri; /* of a location a client can name; NULL: regular expression, named … */
-    bool exact;
-    bool restricted;
-    bool quiet;
-    bool stub;
-    bool unseen;    /* an include in it cannot be read */
-    size_t level;   /* of its own access logs */
-    size_t listens; /* of a server: how many there were before it */
+    bool unseen;  /* an include in it cannot be read */
+    size_t level; /* of its own access logs */
 } block;
 
 typedef struct scan {
@@ -32,7 +26,7 @@ typedef struct scan {
     otr_nginx_config *config;
     block blocks[OTR_LIMIT_NGINX_BLOCK_DEPTH + 1]; /* [0] is the main context */
     size_t depth;
-    scan_servers servers;
+    otr_status_collect *status;
     log_scan logs;
     size_t http_level;
     bool main_log;    /* an error_log stands in the main context */
@@ -40,7 +34,6 @@ typedef struct scan {
     bool http, http_unseen;
     bool needs_outer; /* a server has no access_log of its own */
     bool may_need;    /* one has none that was seen */
-    bool oom;         /* in a callback that cannot fail */
 } scan;
 
 static block *top(scan *s)
@@ -61,18 +54,6 @@ static otr_code take_error_log(scan *s, const char *path, otr_err *err)
     return s->config->error_log == NULL && otr_log_is_file(path)
                ? otr_log_path(s->spec, path, &s->config->error_log, err)
                : OTR_OK;
-}
-
-static otr_code on_access_log(scan *s, const otr_directive *d, otr_err *err)
-{
-    block *b = top(s);
-    bool off = strcmp(d->args[0], "off") == 0;
-    if (b->in == IN_SERVER) {
-        s->servers.items[s->servers.n - 1].own_log = true;
-        s->servers.items[s->servers.n - 1].quiet |= off;
-    }
-    b->quiet |= off;
-    return otr_log_scan_use(&s->logs, d, &b->level, err);
 }
 
 /* A block ends: are its own logs used, or those around it? */
@@ -110,143 +91,43 @@ static context context_of(const scan *s, const char *name)
     return IN_HTTP_OTHER;
 }
 
-/* The URI that a location surely serves, its prefix or exact name. NULL: none that can be told (a
- * regular expression, a named location). */
-static const char *location_uri(const otr_directive *d, bool *ret_exact)
+static void push(scan *s, const otr_directive *d)
 {
-    if (d->n_args == 1) {
-        return d->args[0][0] == '/' ? d->args[0] : NULL;
-    }
-    if (d->n_args == 2 && (strcmp(d->args[0], "=") == 0 || strcmp(d->args[0], "^~") == 0)) {
-        *ret_exact = d->args[0][0] == '=';
-        return d->args[1][0] == '/' ? d->args[1] : NULL;
-    }
-    return NULL;
-}
-
-static otr_code push(scan *s, const otr_directive *d, otr_err *err)
-{
-    block b = { .in = context_of(s, d->name), .listens = s->servers.n_listens };
-    const block *outer = top(s);
-    if (b.in == IN_LOCATION) {
-        const char *uri = location_uri(d, &b.exact);
-        b.restricted = outer->restricted;
-        b.quiet = outer->quiet;
-        if (uri != NULL && (b.uri = otr_strdup(uri)) == NULL) {
-            return otr_fail_nomem(err);
-        }
-    } else if (b.in == IN_SERVER) {
-        otr_code rc = otr_scan_server(&s->servers, err);
-        if (rc != OTR_OK) {
-            return rc;
-        }
-    }
+    block b = { .in = context_of(s, d->name) };
     s->http |= b.in == IN_HTTP;
     s->blocks[++s->depth] = b;
-    return OTR_OK;
 }
 
 static void leave(void *arg)
 {
     scan *s = arg;
-    block *b = top(s);
-    leave_logs(s, b);
-    if (b->in == IN_SERVER && s->servers.n_listens == b->listens) {
-        s->oom |= otr_scan_listen_default(&s->servers, NULL) != OTR_OK;
-    }
-    if (b->stub && b->uri != NULL) {
-        scan_stub stub = {
-            .uri = b->uri, .exact = b->exact, .restricted = b->restricted, .quiet = b->quiet
-        };
-        s->oom |= otr_scan_stub(&s->servers, &stub, NULL) != OTR_OK;
-    }
-    otr_free(b->uri);
+    leave_logs(s, top(s));
     s->depth--;
+    otr_status_collect_leave(s->status);
 }
 
 /* ---- directives ---- */
 
-static otr_code on_server_name(scan *s, const otr_directive *d, otr_err *err)
-{
-    scan_server *server = &s->servers.items[s->servers.n - 1];
-    for (size_t i = 0; i < d->n_args && server->name == NULL; i++) {
-        const char *name = d->args[i];
-        if (name[0] != '\0' && strpbrk(name, "*~$_ \r\n#&") == NULL && name[0] != '.') {
-            server->name = otr_strdup(name);
-            if (server->name == NULL) {
-                return otr_fail_nomem(err);
-            }
-        }
-    }
-    return OTR_OK;
-}
-
-static otr_code on_server_directive(scan *s, const otr_directive *d, otr_err *err)
-{
-    if (strcmp(d->name, "listen") == 0) {
-        return otr_scan_listen(&s->servers, d, err);
-    }
-    if (strcmp(d->name, "server_name") == 0) {
-        return on_server_name(s, d, err);
-    }
-    if (strcmp(d->name, "ssl") == 0 && d->n_args == 1 && strcmp(d->args[0], "on") == 0) {
-        s->servers.items[s->servers.n - 1].ssl = true;
-    }
-    return OTR_OK;
-}
-
-static bool restricts(const char *name)
-{
-    static const char *const names[] = {
-        "allow",    "deny",     "auth_basic", "auth_request",
-        "auth_jwt", "internal", "return",     "access_by_lua_block"
-    };
-    for (size_t i = 0; i < OTR_COUNT(names); i++) {
-        if (strcmp(name, names[i]) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* stub_status of the server itself answers every URI. */
-static otr_code on_stub_status(scan *s, otr_err *err)
-{
-    block *b = top(s);
-    if (b->in == IN_LOCATION) {
-        b->stub = true;
-        return OTR_OK;
-    }
-    char root_uri[] = "/";
-    scan_stub stub = { .uri = root_uri, .restricted = b->restricted, .quiet = b->quiet };
-    return b->in == IN_SERVER ? otr_scan_stub(&s->servers, &stub, err) : OTR_OK;
-}
-
 static otr_code on_http_directive(scan *s, const otr_directive *d, otr_err *err)
 {
     if (strcmp(d->name, "access_log") == 0 && d->n_args > 0) {
-        return on_access_log(s, d, err);
+        return otr_log_scan_use(&s->logs, d, &top(s)->level, err);
     }
     if (strcmp(d->name, "log_format") == 0) {
         return otr_log_scan_format(&s->logs, d, err);
     }
-    if (strcmp(d->name, "stub_status") == 0) {
-        return on_stub_status(s, err);
-    }
-    if (restricts(d->name)) {
-        top(s)->restricted = true;
-        if (top(s)->in == IN_SERVER) {
-            s->servers.items[s->servers.n - 1].restricted = true;
-        }
-    }
-    return top(s)->in == IN_SERVER ? on_server_directive(s, d, err) : OTR_OK;
+    return OTR_OK;
 }
 
 static otr_code enter(void *arg, const otr_directive *d, otr_err *err)
 {
     scan *s = arg;
-    if (d->block) {
-        return push(s, d, err);
+    otr_code rc = otr_status_collect_enter(s->status, d, err);
+    if (rc != OTR_OK || d->block) {
+        if (rc == OTR_OK) {
+            push(s, d);
+        }
+        return rc;
     }
     if (strcmp(d->name, "error_log") == 0 && d->n_args > 0) {
         s->main_log |= top(s)->in == IN_MAIN;
@@ -331,14 +212,13 @@ static otr_code set_texts(scan *s, const char *error, otr_err *err)
 
 static otr_code finish(scan *s, const char *error, otr_err *err)
 {
-    otr_code rc = s->oom ? otr_fail_nomem(err) : set_texts(s, error, err);
+    otr_code rc = set_texts(s, error, err);
     if (rc == OTR_OK) {
         rc = finish_logs(s, err);
     }
-    return rc == OTR_OK
-               ? otr_scan_status_urls(&s->servers, s->spec->root->path, &s->config->status_urls,
-                                      &s->config->n_status_urls, err)
-               : rc;
+    return rc == OTR_OK ? otr_status_collect_urls(s->status, &s->config->status_urls,
+                                                  &s->config->n_status_urls, err)
+                        : rc;
 }
 
 static otr_code read_config(const otr_nginx_config_spec *spec, const otr_bytes *text,
@@ -354,12 +234,15 @@ static otr_code read_config(const otr_nginx_config_spec *spec, const otr_bytes *
         .enter = enter, .leave = leave, .unseen = unseen, .visit = visit, .arg = &s
     };
     otr_err why = { 0 };
-    otr_code rc = text != NULL
-                      ? otr_nginx_walk_text(*text, spec->config, &visitor, &why)
-                      : otr_nginx_walk(spec->root, spec->config, &visitor, &config->stats, &why);
+    otr_code rc = otr_status_collect_new(spec->root, &s.status, &why);
+    if (rc == OTR_OK) {
+        rc = text != NULL
+                 ? otr_nginx_walk_text(*text, spec->config, &visitor, &why)
+                 : otr_nginx_walk(spec->root, spec->config, &visitor, &config->stats, &why);
+    }
     rc = rc == OTR_ENOMEM ? otr_fail_nomem(err) : finish(&s, rc == OTR_OK ? "" : why.msg, err);
     otr_log_scan_deinit(&s.logs);
-    otr_scan_servers_deinit(&s.servers);
+    otr_status_collect_free(s.status);
     if (rc != OTR_OK) {
         otr_nginx_config_free(config);
         return rc;

@@ -91,8 +91,7 @@ otr_code otr_log_scan_format(log_scan *s, const otr_directive *d, otr_err *err)
     if (d->n_args < 2 || s->n_formats >= FORMATS_MOST) {
         return OTR_OK;
     }
-    otr_code rc =
-        otr_scan_room(&s->formats, s->n_formats, &s->cap_formats, sizeof(*s->formats), err);
+    otr_code rc = otr_grow(&s->formats, s->n_formats, &s->cap_formats, sizeof(*s->formats), err);
     if (rc != OTR_OK) {
         return rc;
     }
@@ -175,9 +174,9 @@ static otr_code get_log(log_scan *s, const char *path, size_t *ret, otr_err *err
         return OTR_OK;
     }
     size_t n = c->n_access_logs;
-    rc = otr_scan_room(&c->access_logs, n, &s->cap_logs, sizeof(*c->access_logs), err);
+    rc = otr_grow(&c->access_logs, n, &s->cap_logs, sizeof(*c->access_logs), err);
     if (rc == OTR_OK) {
-        rc = otr_scan_room(&s->states, n, &s->cap_states, sizeof(*s->states), err);
+        rc = otr_grow(&s->states, n, &s->cap_states, sizeof(*s->states), err);
     }
     if (rc != OTR_OK) {
         otr_free(full);
@@ -195,7 +194,7 @@ static otr_code get_level(log_scan *s, const otr_directive *d, size_t *level, ot
     if (*level != LOG_LEVEL_NONE) {
         return OTR_OK;
     }
-    otr_code rc = otr_scan_room(&s->levels, s->n_levels, &s->cap_levels, sizeof(*s->levels), err);
+    otr_code rc = otr_grow(&s->levels, s->n_levels, &s->cap_levels, sizeof(*s->levels), err);
     if (rc != OTR_OK) {
         return rc;
     }
@@ -248,7 +247,7 @@ static options options_of(const otr_directive *d)
 static otr_code add_use(log_scan *s, const otr_directive *d, const options *o, log_use use,
                         otr_err *err)
 {
-    otr_code rc = otr_scan_room(&s->uses, s->n_uses, &s->cap_uses, sizeof(*s->uses), err);
+    otr_code rc = otr_grow(&s->uses, s->n_uses, &s->cap_uses, sizeof(*s->uses), err);
     if (rc != OTR_OK) {
         return rc;
     }
@@ -328,7 +327,7 @@ static otr_code get_pair(log_scan *s, log_use *u, otr_err *err)
     }
     u->pair = s->n_pairs;
     *link = s->n_pairs + 1; /* before the list moves */
-    otr_code rc = otr_scan_room(&s->pairs, s->n_pairs, &s->cap_pairs, sizeof(*s->pairs), err);
+    otr_code rc = otr_grow(&s->pairs, s->n_pairs, &s->cap_pairs, sizeof(*s->pairs), err);
     if (rc == OTR_OK) {
         s->pairs[s->n_pairs++] = (log_pair){ .log = u->log, .text = text };
     }

@@ -131,6 +131,7 @@ otr_code otr_nginx_instance_copy(const otr_nginx_instance *from, otr_nginx_insta
     to->started_ticks = from->started_ticks;
     to->replaced = from->replaced;
     to->plus = from->plus;
+    to->status_given = from->status_given;
     to->config_changed = from->config_changed;
     to->uid = from->uid;
     to->gid = from->gid;
@@ -222,6 +223,7 @@ bool otr_nginx_instance_eq(const otr_nginx_instance *a, const otr_nginx_instance
     return strcmp(a->id, b->id) == 0 && a->pid == b->pid && a->started_ticks == b->started_ticks &&
            a->uid == b->uid && a->gid == b->gid && a->stranger == b->stranger &&
            a->net_ns == b->net_ns && a->own_net == b->own_net && a->replaced == b->replaced &&
-           a->plus == b->plus && a->config_changed == b->config_changed &&
-           same_reach(a->reach, b->reach) && same_texts(a, b) && same_lists(a, b);
+           a->plus == b->plus && a->status_given == b->status_given &&
+           a->config_changed == b->config_changed && same_reach(a->reach, b->reach) &&
+           same_texts(a, b) && same_lists(a, b);
 }

@@ -64,6 +64,7 @@ typedef struct otr_nginx_instance {
                            "#host=NAME" (Host to send), "#proxy_protocol" (PROXY line first) */
     char **status_urls; /* every candidate, best first; stub_status is the first */
     size_t n_status_urls;
+    bool status_given; /* by the agent's configuration: asked where it says, whoever answers */
     otr_nginx_log *access_logs;
     size_t n_access_logs;
     char *root;          /* "" or "/proc/<pid>/root": other files than ours, where the

@@ -7,6 +7,7 @@
 #include "nginx/instance/groups.h"
 #include "nginx/instance/reading.h"
 #include "nginx/instance/rights.h"
+#include "nginx/status/poller.h"
 
 enum {
     REREAD_BROKEN = 12, /* runs after which a broken configuration is read again */
@@ -286,8 +287,12 @@ static otr_code copy_view(const otr_survey *s, const group *g, const otr_nginx_i
     view.status_urls = urls;
     view.n_status_urls = list_urls(s, g, c, urls);
     view.stub_status = view.n_status_urls > 0 ? urls[0] : none;
+    view.status_given = s->status_url[0] != '\0';
     otr_code rc = otr_nginx_instance_copy(&view, &r->instance, err);
     otr_free(urls);
+    if (rc == OTR_OK && view.status_given) {
+        otr_status_url_hide(r->instance->stub_status);
+    }
     return rc == OTR_OK ? add_remarks(s, g, r, err) : rc;
 }
 

@@ -198,6 +198,7 @@ static void tell(rig *r, const otr_topic *topic, pid_t pid, size_t with_log)
                              .stub_status = r->url,
                              .status_urls = urls,
                              .n_status_urls = 1,
+                             .status_given = true, /* our loop both asks and answers */
                              .access_logs = logs,
                              .n_access_logs = with_log,
                              .root = empty,
@@ -482,10 +483,15 @@ T(sample_holds_what_changed_since_the_one_before)
     REQUIRE(reach(&r, &r.samples, before + 1));
     CHECK_INT(r.sample.requests_delta, 5);
     CHECK(r.sample.interval_ns > 0 && r.sample.requests_per_second > 0);
-    r.requests = 4; /* NGINX counts from 0 again */
+    r.requests = 4; /* somebody else's, or begun anew: what is not known is not counted */
     before = r.samples;
     REQUIRE(reach(&r, &r.samples, before + 1));
-    CHECK_INT(r.sample.requests_delta, 4);
+    CHECK_INT(r.sample.requests_delta, 0);
+    r.requests = 6;
+    before = r.samples;
+    REQUIRE(reach(&r, &r.samples, before + 1));
+    CHECK_INT(r.sample.requests_delta, 2);
+    CHECK_INT(r.sample.requests, 17);
 }
 
 T(series_have_the_names_of_nginx_agent)
