@@ -27,7 +27,8 @@ typedef struct record { /* one instance and the master that stands for it */
     otr_nginx_config *config;
     member members[MEMBERS_MOST]; /* the first one stands for it */
     size_t n_members;
-    bool lent; /* its config went on into the next run's record */
+    pid_t session; /* that one of its masters began; 0: none did */
+    bool lent;     /* its config went on into the next run's record */
     unsigned age;
 } record;
 

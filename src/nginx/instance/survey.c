@@ -314,8 +314,12 @@ static otr_code make_record(const otr_survey *s, const group *g, record *r, otr_
     bool read = was == NULL || must_read(s, was, g, workers, n);
     *r = (record){ .age = read ? 0 : was->age + 1 };
     r->members[r->n_members++] = member_of(g->leader);
+    r->session = was != NULL && g->leader->session == was->session ? was->session : 0;
+    r->session = g->leader->session == g->leader->pid ? g->leader->pid : r->session;
     for (size_t i = 0; i < g->n_others; i++) {
-        r->members[r->n_members++] = member_of(g->others[i]);
+        const otr_master *m = g->others[i];
+        r->members[r->n_members++] = member_of(m);
+        r->session = m->session == m->pid && r->session == 0 ? m->pid : r->session;
     }
     if (read) {
         otr_code rc = read_config(g, r, err);
