@@ -30,7 +30,7 @@ typedef struct otr_child_entry {
 } otr_child_entry;
 
 typedef struct otr_master { /* strings are never NULL, "" means not given */
-    pid_t pid, ppid;
+    pid_t pid, ppid, session;
     uint64_t started_ticks;
     uid_t uid; /* see otr_proc_owner: a set-user-ID program's is the caller */
     gid_t gid;

@@ -28,19 +28,31 @@ static bool is_of(const record *r, const otr_master *m)
     return false;
 }
 
+static bool differ(uint64_t a, uint64_t b)
+{
+    return a != 0 && b != 0 && a != b;
+}
+
+/* Only what descends from a process is in the session that it began: a master in that of an earlier
+ * one is its upgrade, also when the two were never seen as parent and child. */
+static bool descends(const record *r, const otr_master *m)
+{
+    const member *was = &r->members[0];
+    return r->session != 0 && m->session == r->session && m->pid != m->session &&
+           m->uid == was->uid && m->started_ticks > was->ticks &&
+           !differ(m->net_ns, r->instance->net_ns) && !m->untitled;
+}
+
 static const record *record_of(const otr_survey *s, const otr_master *m)
 {
+    const record *ancestor = NULL;
     for (size_t i = 0; i < s->n; i++) {
         if (is_of(&s->records[i], m)) {
             return &s->records[i];
         }
+        ancestor = descends(&s->records[i], m) ? &s->records[i] : ancestor;
     }
-    return NULL;
-}
-
-static bool differ(uint64_t a, uint64_t b)
-{
-    return a != 0 && b != 0 && a != b;
+    return ancestor;
 }
 
 /* May the two be of one instance, as far as is known? */

@@ -29,8 +29,9 @@ typedef struct record { /* one instance and the master that stands for it */
     otr_nginx_config *config;
     member members[MEMBERS_MOST]; /* the first one stands for it */
     size_t n_members;
-    bool lent; /* its config went on into the next run's record */
-    bool ours; /* its root folder is not open to us, but proven to be our own */
+    pid_t session; /* that one of its masters began; 0: none did */
+    bool lent;     /* its config went on into the next run's record */
+    bool ours;     /* its root folder is not open to us, but proven to be our own */
     otr_loaded loaded;
     unsigned age;
 } record;

@@ -370,6 +370,7 @@ otr_code otr_scan_look(otr_discovery *d, scan_process *process, otr_master *ret,
     }
     otr_master m = { .pid = process->pid,
                      .ppid = c.stat.ppid,
+                     .session = c.stat.session,
                      .started_ticks = c.stat.started_ticks,
                      .exe = c.exe,
                      .untitled = c.title != OTR_TITLE_MASTER };

@@ -77,7 +77,7 @@ static size_t stat_fields(const char *proc_root, pid_t pid, char *ret_state, uin
 
 bool otr_proc_stat_read(const char *proc_root, pid_t pid, otr_proc_stat *ret)
 {
-    enum { PARENT = 0, START = 18, FIELDS };
+    enum { PARENT = 0, SESSION = 2, START = 18, FIELDS };
     uint64_t fields[FIELDS];
     char state;
     if (stat_fields(proc_root, pid, &state, fields, FIELDS) != FIELDS) {
@@ -85,6 +85,7 @@ bool otr_proc_stat_read(const char *proc_root, pid_t pid, otr_proc_stat *ret)
     }
     *ret = (otr_proc_stat){ .state = state,
                             .ppid = (pid_t)fields[PARENT],
+                            .session = (pid_t)fields[SESSION],
                             .started_ticks = fields[START] };
     return true;
 }

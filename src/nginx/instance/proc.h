@@ -19,6 +19,7 @@
 typedef struct otr_proc_stat {
     char state; /* 'R', 'S', 'Z' … */
     pid_t ppid;
+    pid_t session;          /* the pid of the process that began it */
     uint64_t started_ticks; /* since boot: with the pid it names one process */
 } otr_proc_stat;
 

@@ -362,8 +362,12 @@ static otr_code make_record(otr_survey *s, const group *g, record *r, otr_err *e
     read |= load == OTR_LOAD_NEW;
     *r = (record){ .age = read ? 0 : was->age + 1 };
     r->members[r->n_members++] = member_of(g->leader);
+    r->session = was != NULL && g->leader->session == was->session ? was->session : 0;
+    r->session = g->leader->session == g->leader->pid ? g->leader->pid : r->session;
     for (size_t i = 0; i < g->n_others; i++) {
-        r->members[r->n_members++] = member_of(g->others[i]);
+        const otr_master *m = g->others[i];
+        r->members[r->n_members++] = member_of(m);
+        r->session = m->session == m->pid && r->session == 0 ? m->pid : r->session;
     }
     otr_code rc =
         read ? otr_reading_read(s, g, &now, r, err) : otr_reading_keep(s, g, &now, load, r, err);

@@ -17,6 +17,7 @@ typedef struct fake_process {
     char state;               /* 0: 'S' */
     const char *children;     /* "12 13 "; NULL: this kernel has no such file */
     unsigned uid;
+    int session;      /* 0: that of process 1 */
     const char *root; /* NULL: "/"; "": the link cannot be read */
     unsigned ns;      /* 0: ours; else the inode of its network, mount and pid namespace */
     bool no_ns;       /* its namespaces cannot be read */
@@ -82,8 +83,9 @@ static inline void fake_add(tree *t, const fake_process *p)
 {
     char rel[96], text[512];
     snprintf(text, sizeof(text),
-             "%d (%s) %c %d 1 1 0 -1 4194560 100 0 0 0 0 0 0 0 20 0 1 0 %u 1000 100 0\n", p->pid,
-             p->comm, p->state != 0 ? p->state : 'S', p->ppid, p->ticks);
+             "%d (%s) %c %d 1 %d 0 -1 4194560 100 0 0 0 0 0 0 0 20 0 1 0 %u 1000 100 0\n", p->pid,
+             p->comm, p->state != 0 ? p->state : 'S', p->ppid, p->session != 0 ? p->session : 1,
+             p->ticks);
     snprintf(rel, sizeof(rel), "%d/stat", p->pid);
     CHECK(tree_write(t, rel, text));
     snprintf(text, sizeof(text), "%s\n", p->comm);

@@ -188,6 +188,46 @@ T(child_of_another_user_is_no_upgrade)
     CHECK_INT(f[0].instance->pid, 10);
 }
 
+T(upgrade_whose_old_master_went_unseen_goes_on_by_its_session)
+{
+    HOST(h, program);
+    char title[512];
+    snprintf(title, sizeof(title), "nginx: master process nginx %s", with_conf(&h));
+    fake_process p = like_root(&h, 10, 1, title, "11 ");
+    p.session = 10;
+    fake_add(&h.t, &p);
+    add_worker(&h, 11, 10);
+    const otr_found *f;
+    REQUIRE(run(&h, &f) == 1);
+    char id[OTR_NGINX_ID_BYTES];
+    memcpy(id, f->instance->id, sizeof(id));
+    p = like_root(&h, 20, 2, title, "21 ");
+    p.session = 10; /* left to init meanwhile */
+    fake_add(&h.t, &p);
+    add_worker(&h, 21, 20);
+    REQUIRE(run(&h, &f) == 1); /* the old one may still be there */
+    CHECK_INT(f->instance->pid, 20);
+    fake_remove(&h.t, 10);
+    REQUIRE(run(&h, &f) == 1);
+    CHECK(f->same_life);
+    CHECK_STR(f->instance->id, id);
+    p = like_root(&h, 30, 3, title, "31 ");
+    p.session = 10; /* and the next one, just as quick */
+    fake_remove(&h.t, 20);
+    fake_add(&h.t, &p);
+    add_worker(&h, 31, 30);
+    REQUIRE(run(&h, &f) == 1);
+    CHECK(f->same_life);
+    CHECK_STR(f->instance->id, id);
+    fake_remove(&h.t, 30);
+    p = like_root(&h, 40, 4, title, "41 "); /* a session of its own: a restart */
+    p.session = 40;
+    fake_add(&h.t, &p);
+    add_worker(&h, 41, 40);
+    REQUIRE(run(&h, &f) == 1);
+    CHECK(!f->same_life);
+}
+
 T(one_command_given_twice_is_two_instances)
 {
     HOST(h, program);
