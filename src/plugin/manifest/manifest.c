@@ -14,7 +14,8 @@
 
 enum { NAME_BYTES = 64 };
 
-bool otr_plugin_name_ok(const char *name)
+/* 1 to 64 of [a-z0-9-], beginning with a letter. */
+static bool is_good_name(const char *name)
 {
     size_t n = strlen(name);
     if (n == 0 || n > NAME_BYTES || !islower((unsigned char)name[0])) {
@@ -193,7 +194,7 @@ static otr_code check_name(const otr_node *entry, const otr_manifest *m, otr_err
     if (m->name == NULL || m->source == NULL) {
         return otr_manifest_bad(entry, OTR_EINVAL, "a plugin needs `name` and `source`", err);
     }
-    if (!otr_plugin_name_ok(m->name)) {
+    if (!is_good_name(m->name)) {
         return otr_manifest_bad(
             otr_node_get(entry, "name"), OTR_EINVAL,
             "name: expected 1 to 64 of a-z, 0-9 and '-', beginning with a letter", err);
