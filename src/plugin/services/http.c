@@ -353,30 +353,22 @@ static CURLcode set_body(const request *r)
 static CURLcode set_options(request *r, long ms)
 {
     const otr_curl *c = r->curl;
-    CURL *e = r->easy;
-    CURLcode bad = CURLE_OK;
-#define SET(option, value) bad = bad == CURLE_OK ? c->easy_setopt(e, option, value) : bad
-    c->easy_reset(e);
+    const otr_curl_setup setup = { .schemes = "http,https",
+                                   .timeout_ms = ms,
+                                   .headers = r->headers,
+                                   .ca = r->ca,
+                                   .write = take_body,
+                                   .arg = r };
+    c->easy_reset(r->easy);
+    CURLcode bad = otr_curl_set(c, r->easy, &setup);
+#define SET(option, value) bad = bad == CURLE_OK ? c->easy_setopt(r->easy, option, value) : bad
     SET(CURLOPT_CURLU, r->url);
-    SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_PROXY, ""); /* the environment's proxy would hide the address */
     SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_TIMEOUT_MS, ms);
-    SET(CURLOPT_USERAGENT, "outrider/" OTR_VERSION);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, r);
-    SET(CURLOPT_WRITEFUNCTION, take_body);
-    SET(CURLOPT_WRITEDATA, r);
     SET(CURLOPT_HEADERFUNCTION, take_header);
     SET(CURLOPT_HEADERDATA, r);
-    SET(CURLOPT_HTTPHEADER, r->headers);
-    SET(CURLOPT_SSL_VERIFYPEER, 1L);
-    SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    if (r->ca != NULL) {
-        SET(CURLOPT_CAINFO, r->ca);
-        SET(CURLOPT_CAPATH, NULL); /* the system's roots are no fallback */
-    }
 #undef SET
     return bad == CURLE_OK ? set_body(r) : bad;
 }
