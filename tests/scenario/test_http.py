@@ -63,6 +63,18 @@ def test_other_roots_do_not_do(folder, nginx, agents, server):
     assert server.seen == [] and agent.events("test.body") == []
 
 
+def test_a_certificate_for_another_name_does_not_do(folder, nginx, agents):
+    other = tls.Authority(folder / "tls", "misnamed", names="DNS:other.example")
+    server = tls.Server(other)
+    server.files["/a"] = b'{"hello":true}'
+    try:
+        agent = agents(plugins=[plugin(folder, server, grant={"ca": str(other.ca)})])
+        wait_for(lambda: (agent.plugin("asker") or {}).get("errors", 0) > 1, "it fails")
+        assert server.seen == [] and agent.events("test.body") == []
+    finally:
+        server.stop()
+
+
 def test_the_systems_roots_do_not_know_a_private_authority(folder, nginx, agents, server):
     agent = agents(plugins=[plugin(folder, server)])
     wait_for(lambda: (agent.plugin("asker") or {}).get("errors", 0) > 1, "it fails")
