@@ -33,7 +33,8 @@ static void leave(void *arg)
 static bool collect(const char *root, const char *text, result *r)
 {
     otr_err err = { 0 };
-    otr_code rc = otr_status_collect_new(root, &r->collect, &err);
+    otr_root at = { .path = root };
+    otr_code rc = otr_status_collect_new(&at, &r->collect, &err);
     if (rc == OTR_OK) {
         otr_visitor v = { .enter = enter, .leave = leave, .arg = r->collect };
         rc = otr_nginx_walk_text(otr_bytes_of(text), "t", &v, &err);
