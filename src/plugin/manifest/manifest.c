@@ -7,8 +7,8 @@
 #include "base/texts.h"
 #include "plugin/manifest/read.h"
 #include "plugin/manifest/url.h"
+#include "wasm/abi/abi.h"
 #include "wasm/engine/engine.h"
-#include "wasm/guest.h"
 
 #define SIGNATURE_SUFFIX ".minisig"
 
@@ -179,8 +179,9 @@ static otr_code check_engine(const otr_node *entry, otr_manifest *m, otr_err *er
                         m->engine, otr_engine_names());
     }
     if (m->abi != NULL && otr_abi_find(m->abi) == NULL) {
-        return otr_fail(err, OTR_EUNSUP, "%s: abi: \"%s\" is not built in; there are: extism, wapc",
-                        otr_node_where(otr_node_get(entry, "abi"), where, sizeof(where)), m->abi);
+        return otr_fail(err, OTR_EUNSUP, "%s: abi: \"%s\" is not built in; there are: %s",
+                        otr_node_where(otr_node_get(entry, "abi"), where, sizeof(where)), m->abi,
+                        otr_abi_names());
     }
     if (m->sha256 != NULL && !otr_manifest_sha256_ok(m->sha256)) {
         return otr_manifest_bad(otr_node_get(entry, "sha256"), OTR_EINVAL,
