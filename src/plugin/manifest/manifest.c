@@ -9,7 +9,6 @@
 #include "plugin/manifest/url.h"
 #include "wasm/abi/abi.h"
 #include "wasm/engine/engine.h"
-#include "wasm/guest.h"
 
 #define SIGNATURE_SUFFIX ".minisig"
 
