@@ -49,8 +49,6 @@ typedef enum otr_tone {
 
 /* Prints foreign text without what a terminal would obey; coloured on a terminal only. */
 void otr_view_print(otr_tone tone, const char *text);
-/* Columns of the terminal, or of $COLUMNS; 0: no limit. */
-size_t otr_view_width(void);
 /* Prints foreign text in lines of the terminal's width, from column `indent` on, where the cursor
  * is already and where each further line begins. Ends the last line. */
 void otr_view_wrap(size_t indent, otr_tone tone, const char *text);

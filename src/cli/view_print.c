@@ -16,7 +16,8 @@ static bool coloured(void)
            strcmp(term, "dumb") != 0;
 }
 
-size_t otr_view_width(void)
+/* Columns of the terminal, or of $COLUMNS; 0: no limit. */
+static size_t view_width(void)
 {
     const char *text = getenv("COLUMNS");
     struct winsize size;
@@ -84,7 +85,7 @@ static void pad(size_t n)
 void otr_view_wrap(size_t indent, otr_tone tone, const char *text)
 {
     static const char blanks[] = " \n\t";
-    size_t width = otr_view_width(), column = indent;
+    size_t width = view_width(), column = indent;
     bool colour = begin_tone(tone);
     text += strspn(text, blanks);
     while (*text != '\0') {
@@ -226,7 +227,7 @@ static void print_stacked(const otr_table *t, const char *row)
 
 void otr_table_print(otr_table *t)
 {
-    size_t widths[OTR_TABLE_COLUMNS] = { 0 }, width = otr_view_width();
+    size_t widths[OTR_TABLE_COLUMNS] = { 0 }, width = view_width();
     bool narrow = measure(t, widths) > width && width > 0;
     const char *cell = otr_buf_text(&t->text);
     for (size_t i = 0; i < t->cells; i++, cell = next_cell(cell)) {

@@ -77,14 +77,6 @@ otr_code otr_admin_get_metrics(void *admin, const otr_http_request *req, otr_htt
                                otr_err *err);
 
 /* admin_reasons.c: why the state is not "ok". */
-typedef struct otr_admin_reason {
-    const char *kind;  /* "nginx_health", "stub_status", "plugin": few, and the same for its like */
-    const char *who;   /* an instance's id; "": the agent */
-    const char *text;  /* a sentence for people */
-    uint64_t since_ns; /* monotonic; 0: not known */
-} otr_admin_reason;
-typedef void otr_admin_reason_fn(void *arg, const otr_admin_reason *reason);
-void otr_admin_each_reason(const otr_admin *a, otr_admin_reason_fn *fn, void *arg);
 /* The members "reasons", "reasons_more", "problems" and "state". */
 void otr_admin_write_reasons(otr_jw *w, const otr_admin *a);
 /* The series that count them. */

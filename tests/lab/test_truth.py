@@ -112,7 +112,7 @@ def test_a_poll_that_stops_working_is_a_reason(lab):
     answering(agent, server)
     server.write(SITE.format(log=lab.dir / "a.log").replace("/status", "/elsewhere"))
     server.reload()
-    text = wait_reason(agent, "stub_status", "http://127.0.0.1:8101/status", "not the text of stub_status")
+    text = wait_reason(agent, "stub_status", "http://127.0.0.1:8101/status", "not a stub_status page")
     assert str(server.conf) in text
     until(lambda: one(agent, "nginx_up") == 0)
     assert agent.cli("status")[0] == 1

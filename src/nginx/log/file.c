@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/fds.h"
 
 int otr_log_stat_path(const otr_root *root, const char *path, struct stat *ret)
 {
@@ -124,6 +125,10 @@ otr_code otr_log_file_open(otr_log_file *file, const otr_root *root, otr_log_rea
     if (!otr_log_file_is(file, &st)) {
         close(fd);
         return otr_fail(err, OTR_ESTATE, "is another file now");
+    }
+    if (otr_fds_claim(fd, OTR_FDS_MANY) < 0) {
+        reader->exhausted = true;
+        return otr_fail_sys(err, EMFILE, "no descriptor is left for it");
     }
     file->fd = fd;
     reader->open++;
