@@ -95,10 +95,10 @@
 #define OTR_LIMIT_NGINX_LOG_OPEN        4096 /* descriptors of all logs together … */
 #define OTR_LIMIT_NGINX_LOG_RESERVE     256  /* … and half of what RLIMIT_NOFILE has beyond these */
 #define OTR_LIMIT_NGINX_REMARKS         32   /* of one instance */
-#define OTR_LIMIT_NGINX_REGEX         1024    /* steps of a regular expression that is simulated */
-#define OTR_LIMIT_NGINX_STATUS_ITEMS  100000  /* servers, names, listens, locations: each */
-#define OTR_LIMIT_NGINX_STATUS_URLS   64      /* of one instance */
-#define OTR_LIMIT_HOSTS_BYTES         OTR_MIB /* /etc/hosts */
+#define OTR_LIMIT_NGINX_REGEX           1024 /* steps of a regular expression that is simulated */
+#define OTR_LIMIT_NGINX_STATUS_ITEMS    100000  /* servers, names, listens, locations: each */
+#define OTR_LIMIT_NGINX_STATUS_URLS     64      /* of one instance */
+#define OTR_LIMIT_HOSTS_BYTES           OTR_MIB /* /etc/hosts */
 
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048

@@ -9,27 +9,27 @@
 #include "base/alloc.h"
 #include "modules/admin.h"
 
-typedef struct reason {
+typedef struct why_not {
     const char *kind;  /* "nginx_health", "stub_status", "plugin": few, and the same for its like */
     const char *who;   /* an instance's id; "": the agent */
     const char *text;  /* a sentence for people */
     uint64_t since_ns; /* monotonic; 0: not known */
-} reason;
-typedef void reason_fn(void *arg, const reason *reason);
+} why_not;
+typedef void why_not_fn(void *arg, const why_not *reason);
 
 enum { REASON_BYTES = 1024, KIND_BYTES = 32, KINDS_MOST = 64 };
 
 typedef struct walk {
     const otr_admin *a;
-    reason_fn *fn;
+    why_not_fn *fn;
     void *arg;
 } walk;
 
-static void add(const walk *to, const reason *what, const char *format, ...) OTR_PRINTF(3, 4);
-static void add(const walk *to, const reason *what, const char *format, ...)
+static void add(const walk *to, const why_not *what, const char *format, ...) OTR_PRINTF(3, 4);
+static void add(const walk *to, const why_not *what, const char *format, ...)
 {
     char text[REASON_BYTES];
-    reason reason = *what;
+    why_not reason = *what;
     va_list args;
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
@@ -43,7 +43,7 @@ static void add(const walk *to, const reason *what, const char *format, ...)
 static void add_instance(const walk *to, const otr_admin_instance *i)
 {
     const otr_nginx_instance *nginx = ((const otr_instance_event *)i->instance->payload)->instance;
-    reason what = { .kind = "nginx_config", .who = i->id };
+    why_not what = { .kind = "nginx_config", .who = i->id };
     if (nginx->config_error[0] != '\0') {
         add(to, &what, "NGINX of %s: its configuration cannot be read: %s", nginx->config,
             nginx->config_error);
@@ -59,7 +59,7 @@ static void add_instance(const walk *to, const otr_admin_instance *i)
     const otr_health_event *health = i->health != NULL ? i->health->payload : NULL;
     if (health != NULL && health->status != OTR_HEALTH_HEALTHY) {
         bool why = health->description[0] != '\0';
-        what = (reason){ .kind = "nginx_health", .who = i->id, .since_ns = i->health->created_ns };
+        what = (why_not){ .kind = "nginx_health", .who = i->id, .since_ns = i->health->created_ns };
         add(to, &what, "%s %s is %s%s%s",
             health->status == OTR_HEALTH_UNKNOWN ? "the health of NGINX of" : "NGINX of",
             nginx->config, otr_health_name(health->status), why ? ": " : "", health->description);
@@ -100,9 +100,9 @@ static const char *unsaid(const otr_problem *problem)
 static void add_problem(const walk *to, const otr_problem *problem)
 {
     char kind[KIND_BYTES];
-    const reason what = { .kind = kind_of(problem->name, kind),
-                          .who = problem->who,
-                          .since_ns = problem->since_ns };
+    const why_not what = { .kind = kind_of(problem->name, kind),
+                           .who = problem->who,
+                           .since_ns = problem->since_ns };
     const char *name = problem->who[0] != '\0' ? unsaid(problem) : "";
     const char *colon = name[0] != '\0' ? ": " : "";
     if (problem->who[0] == '\0') {
@@ -122,7 +122,7 @@ static void add_problems(const walk *to)
         add_problem(to, &list[i]);
     }
     if (otr_problems_missing(problems) > 0) {
-        const reason what = { .kind = "more", .who = "" };
+        const why_not what = { .kind = "more", .who = "" };
         add(to, &what, "%" PRIu64 " more problems found no room in this list",
             otr_problems_missing(problems));
     }
@@ -133,7 +133,7 @@ static void add_problems(const walk *to)
 static bool add_plugin(void *arg, const otr_plugin_view *v)
 {
     const walk *to = arg;
-    const reason what = { .kind = "plugin", .who = "", .since_ns = v->state_since_ns };
+    const why_not what = { .kind = "plugin", .who = "", .since_ns = v->state_since_ns };
     if (v->state == OTR_PLUGIN_BACKOFF || v->state == OTR_PLUGIN_DISABLED) {
         add(to, &what, "plugin %s is %s%s%s", v->name,
             v->state == OTR_PLUGIN_DISABLED ? "disabled" : "waiting to restart",
@@ -147,11 +147,11 @@ static bool add_plugin(void *arg, const otr_plugin_view *v)
 
 /* ---- all ---- */
 
-static void each_reason(const otr_admin *a, reason_fn *fn, void *arg)
+static void each_reason(const otr_admin *a, why_not_fn *fn, void *arg)
 {
     walk to = { .a = a, .fn = fn, .arg = arg };
     if (a->n_instances == 0) {
-        const reason what = { .kind = "no_nginx", .who = "" };
+        const why_not what = { .kind = "no_nginx", .who = "" };
         add(&to, &what, "no running NGINX was found");
     }
     for (size_t i = 0; i < a->n_instances; i++) {
@@ -166,7 +166,7 @@ typedef struct list {
     size_t n;
 } list;
 
-static void write_text(void *arg, const reason *reason)
+static void write_text(void *arg, const why_not *reason)
 {
     list *l = arg;
     if (l->n++ < OTR_LIMIT_REASONS) {
@@ -174,7 +174,7 @@ static void write_text(void *arg, const reason *reason)
     }
 }
 
-static void write_whole(void *arg, const reason *reason)
+static void write_whole(void *arg, const why_not *reason)
 {
     list *l = arg;
     if (l->n++ >= OTR_LIMIT_REASONS) {
@@ -257,7 +257,7 @@ static otr_admin_kind *get_kind(otr_admin *a, const char *name)
     return &a->kinds[a->n_kinds++];
 }
 
-static void count_reason(void *arg, const reason *reason)
+static void count_reason(void *arg, const why_not *reason)
 {
     count *c = arg;
     otr_admin_kind *kind = get_kind(c->a, reason->kind);
