@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/path.h"
 #include "config/scalar.h"
 #include "config/settings.h"
 
@@ -18,25 +19,6 @@ static bool is_good_folder(const char *path)
         }
     }
     return path[0] == '/' && strstr(path, "..") == NULL;
-}
-
-/* Drops empty and "." parts and the last '/', in place. */
-static void clean_path(char *path)
-{
-    char *to = path;
-    for (const char *from = path; *from != '\0';) {
-        size_t n = strcspn(from + 1, "/");
-        bool nothing = n == 0 || (n == 1 && from[1] == '.');
-        if (!nothing) {
-            memmove(to, from, n + 1);
-            to += n + 1;
-        }
-        from += n + 1;
-    }
-    if (to == path) {
-        *to++ = '/';
-    }
-    *to = '\0';
 }
 
 static bool has(const char *const *list, size_t n, const char *text)
@@ -73,7 +55,7 @@ static otr_code clean_folders(otr_config *cfg, otr_setting *s, otr_err *err)
         }
         bool ok = is_good_folder(path);
         if (ok) {
-            clean_path(path);
+            (void)otr_path_clean(path);
         }
         if (!ok || strcmp(path, "/") == 0) {
             char show[OTR_SCALAR_SHOW_BYTES];

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/path.h"
 
 enum { GLOB_WORDS = 64 };
 
@@ -182,21 +183,10 @@ otr_code otr_root_glob(const otr_root *root, const otr_glob *glob, otr_paths *ou
 
 otr_code otr_path_join(const char *dir, const char *path, otr_buf *out, otr_err *err)
 {
-    const char *const parts[] = { path[0] == '/' ? "" : dir, path };
-    for (size_t i = 0; i < OTR_COUNT(parts); i++) {
-        for (const char *at = parts[i]; *at != '\0';) {
-            size_t n = strcspn(at, "/");
-            if (n > 0 && !(n == 1 && at[0] == '.')) {
-                otr_code rc = otr_buf_addc(out, '/', err);
-                if (rc == OTR_OK) {
-                    rc = otr_buf_add(out, (otr_bytes){ (const uint8_t *)at, n }, err);
-                }
-                if (rc != OTR_OK) {
-                    return rc;
-                }
-            }
-            at += n + (at[n] == '/');
-        }
+    otr_code rc = path[0] == '/' ? OTR_OK : otr_buf_addf(out, err, "/%s/", dir);
+    rc = rc == OTR_OK ? otr_buf_adds(out, path, err) : rc;
+    if (rc == OTR_OK) {
+        otr_buf_cut(out, otr_path_clean((char *)out->p));
     }
-    return out->n > 0 ? OTR_OK : otr_buf_addc(out, '/', err);
+    return rc;
 }
