@@ -80,27 +80,10 @@ static otr_code new_node(reader *r, otr_node_type kind, yaml_mark_t mark, otr_no
     return OTR_OK;
 }
 
-/* Makes room for one more item of an array that otr_realloc() owns. */
-static bool make_room(void *slot, size_t n, size_t *cap, size_t size)
-{
-    if (n < *cap) {
-        return true;
-    }
-    void *old;
-    memcpy(&old, slot, sizeof(old));
-    size_t want = *cap > 0 ? *cap * 2 : 16;
-    void *grown = otr_realloc(old, want * size);
-    if (grown == NULL) {
-        return false;
-    }
-    memcpy(slot, &grown, sizeof(grown));
-    *cap = want;
-    return true;
-}
-
 static otr_code push_member(reader *r, otr_member member)
 {
-    if (!make_room(&r->members, r->members_n, &r->members_cap, sizeof(*r->members))) {
+    if (otr_grow(&r->members, r->members_n, &r->members_cap, sizeof(*r->members), r->err) !=
+        OTR_OK) {
         return otr_fail_nomem(r->err);
     }
     r->members[r->members_n++] = member;
@@ -142,8 +125,8 @@ static otr_code add_anchor(reader *r, const yaml_char_t *name, const otr_node *n
                         mark.line + 1, mark.column + 1, OTR_LIMIT_CONFIG_ANCHORS);
     }
     const char *copy = otr_arena_strdup(r->arena, (const char *)name);
-    if (copy == NULL ||
-        !make_room(&r->anchors, r->anchors_n, &r->anchors_cap, sizeof(*r->anchors))) {
+    if (copy == NULL || otr_grow(&r->anchors, r->anchors_n, &r->anchors_cap, sizeof(*r->anchors),
+                                 r->err) != OTR_OK) {
         return otr_fail_nomem(r->err);
     }
     bool open = node->kind != OTR_NODE_SCALAR;

@@ -143,14 +143,9 @@ static patient *find(state *s, const char *id)
 
 static otr_code add(state *s, const otr_msg *msg, patient **ret, otr_err *err)
 {
-    if (s->n == s->cap) {
-        size_t cap = s->cap > 0 ? 2 * s->cap : 4;
-        patient *patients = otr_realloc(s->patients, cap * sizeof(*patients));
-        if (patients == NULL) {
-            return otr_fail_nomem(err);
-        }
-        s->patients = patients;
-        s->cap = cap;
+    otr_code grew = otr_grow(&s->patients, s->n, &s->cap, sizeof(*s->patients), err);
+    if (grew != OTR_OK) {
+        return grew;
     }
     *ret = &s->patients[s->n++];
     **ret = (patient){ .msg = otr_msg_ref(msg), .up = OTR_NGINX_UP_UNKNOWN };

@@ -262,14 +262,9 @@ static otr_code make_series(otr_registry *reg, tracked *t, otr_err *err)
 
 static otr_code make_room(prometheus *m, otr_err *err)
 {
-    if (m->n_plugins == m->cap_plugins) {
-        size_t cap = m->cap_plugins > 0 ? m->cap_plugins * 2 : 16;
-        tracked **grown = otr_realloc(m->plugins, cap * sizeof(tracked *));
-        if (grown == NULL) {
-            return otr_fail_nomem(err);
-        }
-        m->plugins = grown;
-        m->cap_plugins = cap;
+    otr_code grew = otr_grow(&m->plugins, m->n_plugins, &m->cap_plugins, sizeof(tracked *), err);
+    if (grew != OTR_OK) {
+        return grew;
     }
     return OTR_OK;
 }

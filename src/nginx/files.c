@@ -40,14 +40,9 @@ otr_code otr_paths_add(otr_paths *paths, const char *path, size_t max, otr_err *
     if (paths->n >= max) {
         return otr_fail(err, OTR_EQUOTA, "more than %zu files", max);
     }
-    if (paths->n == paths->cap) {
-        size_t cap = paths->cap > 0 ? 2 * paths->cap : 8;
-        char **items = otr_realloc(paths->items, cap * sizeof(*items));
-        if (items == NULL) {
-            return otr_fail_nomem(err);
-        }
-        paths->items = items;
-        paths->cap = cap;
+    otr_code grew = otr_grow(&paths->items, paths->n, &paths->cap, sizeof(char *), err);
+    if (grew != OTR_OK) {
+        return grew;
     }
     char *copy = otr_strdup(path);
     if (copy == NULL) {

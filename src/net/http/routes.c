@@ -32,14 +32,10 @@ static otr_code make_room(otr_http_routes *routes, otr_err *err)
         return otr_fail(err, OTR_EQUOTA, "there are %d HTTP routes already, the most there may be",
                         OTR_LIMIT_HTTP_ROUTES);
     }
-    if (routes->n == routes->cap) {
-        size_t cap = routes->cap > 0 ? routes->cap * 2 : 16;
-        otr_http_route_entry *grown = otr_realloc(routes->entries, cap * sizeof(*grown));
-        if (grown == NULL) {
-            return otr_fail_nomem(err);
-        }
-        routes->entries = grown;
-        routes->cap = cap;
+    otr_code grew =
+        otr_grow(&routes->entries, routes->n, &routes->cap, sizeof(*routes->entries), err);
+    if (grew != OTR_OK) {
+        return grew;
     }
     return OTR_OK;
 }

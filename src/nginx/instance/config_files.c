@@ -36,14 +36,9 @@ static void add_to_digest(otr_config_files *files, const char *path, otr_bytes t
 otr_code otr_config_files_add(otr_config_files *files, const char *path, const struct stat *st,
                               const otr_bytes *text, otr_err *err)
 {
-    if (files->n == files->cap) {
-        size_t cap = files->cap > 0 ? 2 * files->cap : 8;
-        otr_config_stamp *items = otr_realloc(files->items, cap * sizeof(*items));
-        if (items == NULL) {
-            return otr_fail_nomem(err);
-        }
-        files->items = items;
-        files->cap = cap;
+    otr_code grew = otr_grow(&files->items, files->n, &files->cap, sizeof(*files->items), err);
+    if (grew != OTR_OK) {
+        return grew;
     }
     otr_config_stamp stamp = stamp_of(st);
     stamp.folder = text == NULL;

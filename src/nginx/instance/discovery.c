@@ -102,14 +102,9 @@ static bool has_room(const otr_discovery *d, bool stranger)
 
 static otr_code add_master(otr_discovery *d, const otr_master *m, otr_err *err)
 {
-    if (d->n_masters == d->cap_masters) {
-        size_t cap = d->cap_masters > 0 ? 2 * d->cap_masters : 4;
-        otr_master *masters = otr_realloc(d->masters, cap * sizeof(*masters));
-        if (masters == NULL) {
-            return otr_fail_nomem(err);
-        }
-        d->masters = masters;
-        d->cap_masters = cap;
+    otr_code grew = otr_grow(&d->masters, d->n_masters, &d->cap_masters, sizeof(*d->masters), err);
+    if (grew != OTR_OK) {
+        return grew;
     }
     size_t at = d->n_masters++;
     for (; at > 0 && d->masters[at - 1].started_ticks > m->started_ticks; at--) {
@@ -124,14 +119,10 @@ static otr_code add_master(otr_discovery *d, const otr_master *m, otr_err *err)
 
 static otr_code add_process(otr_discovery *d, pid_t pid, otr_err *err)
 {
-    if (d->n_processes == d->cap_processes) {
-        size_t cap = d->cap_processes > 0 ? 2 * d->cap_processes : 256;
-        scan_process *processes = otr_realloc(d->processes, cap * sizeof(*processes));
-        if (processes == NULL) {
-            return otr_fail_nomem(err);
-        }
-        d->processes = processes;
-        d->cap_processes = cap;
+    otr_code grew =
+        otr_grow(&d->processes, d->n_processes, &d->cap_processes, sizeof(*d->processes), err);
+    if (grew != OTR_OK) {
+        return grew;
     }
     d->processes[d->n_processes++] = (scan_process){ .pid = pid };
     return OTR_OK;

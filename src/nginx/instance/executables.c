@@ -161,14 +161,9 @@ static otr_code look_into(executable *e, const char *path, otr_look how, otr_err
 
 static otr_code add(executables *list, const executable *e, otr_err *err)
 {
-    if (list->items == NULL || list->n == list->cap) {
-        size_t cap = list->cap > 0 ? 2 * list->cap : 16;
-        executable *items = otr_realloc(list->items, cap * sizeof(*items));
-        if (items == NULL) {
-            return otr_fail_nomem(err);
-        }
-        list->items = items;
-        list->cap = cap;
+    otr_code grew = otr_grow(&list->items, list->n, &list->cap, sizeof(*list->items), err);
+    if (grew != OTR_OK) {
+        return grew;
     }
     list->items[list->n++] = *e;
     return OTR_OK;

@@ -43,14 +43,9 @@ otr_code otr_automaton_add(otr_automaton *a, const otr_byte_set *set, unsigned f
         return otr_fail(err, OTR_EQUOTA, "a log format of more than %d bytes",
                         OTR_AUTOMATON_POSITIONS);
     }
-    if (a->n == a->cap) {
-        size_t cap = a->cap > 0 ? 2 * a->cap : 64;
-        position *p = otr_realloc(a->positions, cap * sizeof(*p));
-        if (p == NULL) {
-            return otr_fail_nomem(err);
-        }
-        a->positions = p;
-        a->cap = cap;
+    otr_code grew = otr_grow(&a->positions, a->n, &a->cap, sizeof(*a->positions), err);
+    if (grew != OTR_OK) {
+        return grew;
     }
     a->positions[a->n++] = (position){ .set = *set, .flags = flags };
     return OTR_OK;

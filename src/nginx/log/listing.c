@@ -56,14 +56,8 @@ static bool add(otr_log_listing *l, const struct dirent *e)
     if (l->n == OTR_LIMIT_NGINX_LOG_FOLDER) {
         return false;
     }
-    if (l->n == l->cap) {
-        size_t cap = l->cap > 0 ? 2 * l->cap : 64;
-        entry *entries = otr_realloc(l->entries, cap * sizeof(*entries));
-        if (entries == NULL) {
-            return false;
-        }
-        l->entries = entries;
-        l->cap = cap;
+    if (otr_grow(&l->entries, l->n, &l->cap, sizeof(*l->entries), NULL) != OTR_OK) {
+        return false;
     }
     size_t at = l->names.n;
     otr_bytes name = { (const uint8_t *)e->d_name, strlen(e->d_name) + 1 };

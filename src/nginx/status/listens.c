@@ -11,22 +11,9 @@ enum { RANGE_MOST = 8, HOST_BYTES = 256, MAIN_PORT = 80, OTHER_PORT = 8000 };
 
 otr_code otr_scan_room(void *slot, size_t n, size_t *cap, size_t size, otr_err *err)
 {
-    if (n < *cap) {
-        return OTR_OK;
-    }
-    if (n >= OTR_LIMIT_NGINX_STATUS_ITEMS) {
-        return otr_fail(err, OTR_EQUOTA, "the configuration has too many servers");
-    }
-    void *items;
-    memcpy(&items, slot, sizeof(items));
-    size_t more = *cap > 0 ? 2 * *cap : 8;
-    items = otr_realloc(items, more * size);
-    if (items == NULL) {
-        return otr_fail_nomem(err);
-    }
-    memcpy(slot, &items, sizeof(items));
-    *cap = more;
-    return OTR_OK;
+    return n < OTR_LIMIT_NGINX_STATUS_ITEMS
+               ? otr_grow(slot, n, cap, size, err)
+               : otr_fail(err, OTR_EQUOTA, "the configuration has too many servers");
 }
 
 static otr_code add(otr_servers *s, const otr_listen *listen, otr_err *err)
