@@ -359,7 +359,9 @@ T(operations_are_asked_in_json_and_answered_in_protobuf)
           "false,"
           "\"binary\":\"\",\"replaced\":false,\"config\":\"\",\"config_error\":\"\",\"prefix\":"
           "\"\","
-          "\"error_log\":\"\",\"stub_status\":\"\"}]}" },
+          "\"error_log\":\"\",\"stub_status\":\"\",\"uid\":0,\"stranger\":false,\"net_ns\":0,\"own_"
+          "net\":false,"
+          "\"maker\":\"\",\"config_changed\":false}]}" },
         { { "random.bytes", NULL, "4", NULL }, "\xff\x01\x02\x03", "4", "\xff\x01\x02\x03" },
         { { "env.get", NULL, "HOME", NULL }, "/root", "HOME", "/root" },
     };
