@@ -7,7 +7,7 @@
 #define OTR_NGINX_INSTANCE_GROUPS_H
 
 #include "base/limits.h"
-#include "nginx/instance/config.h"
+#include "nginx/config/config.h"
 #include "nginx/instance/discovery.h"
 #include "nginx/instance/loaded.h"
 #include "nginx/instance/presumed.h"

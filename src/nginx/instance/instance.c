@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
-#include "nginx/instance/access_logs.h"
+#include "nginx/config/access_logs.h"
 
 enum { REMARK_BYTES = 512 };
 

@@ -11,32 +11,10 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "nginx/config/access_logs.h"
 #include "nginx/root.h"
 
 #define OTR_NGINX_ID_BYTES 37 /* a UUID and a NUL */
-
-/* One kind of lines in an access log. */
-typedef struct otr_nginx_log_format {
-    char *text; /* as in log/format.h; NULL: "combined"; "": not known, only lines can be counted */
-    bool spare; /* its statuses do not count: other lines stand for the same requests, or none do */
-    unsigned repeats; /* lines that one request makes; 0 as 1 */
-} otr_nginx_log_format;
-
-/* An access log that is named as a file.
- *
- * NGINX writes a request to every access_log of the level (http, server, location) that applies to
- * it. Of each level one pair of file and format is chosen that stands for its requests: all of them
- * (no `if=`) where there is such a one, with $status, and so that no request has lines in two
- * chosen pairs. All others are spare: they are followed and their lines counted. */
-typedef struct otr_nginx_log {
-    char *path;
-    char *format;                  /* text of the first of `formats`; NULL: "combined" */
-    otr_nginx_log_format *formats; /* that its lines may have, those that count first */
-    size_t n_formats;              /* 0: as if only `format` were there, and not spare */
-    bool conditional;              /* it stands for requests of which `if=` leaves out some */
-    char *refused; /* why it is no file that can be followed, a sentence (a remark says so already);
-                      NULL: it may be one */
-} otr_nginx_log;
 
 typedef struct otr_nginx_instance {
     char id[OTR_NGINX_ID_BYTES]; /* as NGINX Agent makes it: MD5 UUID of hex sha256 of

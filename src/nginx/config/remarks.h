@@ -3,8 +3,8 @@
  *
  * Thread: any.
  */
-#ifndef OTR_NGINX_INSTANCE_REMARKS_H
-#define OTR_NGINX_INSTANCE_REMARKS_H
+#ifndef OTR_NGINX_CONFIG_REMARKS_H
+#define OTR_NGINX_CONFIG_REMARKS_H
 
 #include "base/base.h"
 #include "base/err.h"

@@ -7,14 +7,14 @@
  *
  * Thread: any; calls block.
  */
-#ifndef OTR_NGINX_INSTANCE_CONFIG_H
-#define OTR_NGINX_INSTANCE_CONFIG_H
+#ifndef OTR_NGINX_CONFIG_CONFIG_H
+#define OTR_NGINX_CONFIG_CONFIG_H
 
 #include "base/base.h"
 #include "base/err.h"
-#include "nginx/instance/config_files.h"
-#include "nginx/instance/instance.h"
-#include "nginx/instance/remarks.h"
+#include "nginx/config/access_logs.h"
+#include "nginx/config/files.h"
+#include "nginx/config/remarks.h"
 #include "nginx/language/walk.h"
 
 typedef struct otr_nginx_config {

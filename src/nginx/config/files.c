@@ -1,4 +1,4 @@
-#include "nginx/instance/config_files.h"
+#include "nginx/config/files.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
-#include "nginx/instance/config.h"
+#include "nginx/config/config.h"
 
 #include "base/alloc.h"
 #include "base/limits.h"
-#include "nginx/instance/access_logs.h"
-#include "nginx/instance/config_logs.h"
+#include "nginx/config/access_logs.h"
+#include "nginx/config/logs.h"
 #include "nginx/status/collect.h"
 
 typedef enum context {

@@ -9,14 +9,14 @@
  *
  * Thread: one at a time.
  */
-#ifndef OTR_NGINX_INSTANCE_CONFIG_LOGS_H
-#define OTR_NGINX_INSTANCE_CONFIG_LOGS_H
+#ifndef OTR_NGINX_CONFIG_LOGS_H
+#define OTR_NGINX_CONFIG_LOGS_H
 
 #include <stdbool.h>
 
 #include "base/base.h"
 #include "base/err.h"
-#include "nginx/instance/config.h"
+#include "nginx/config/config.h"
 #include "nginx/language/walk.h"
 
 enum { LOG_LEVEL_NONE = 0 }; /* no access_log of its own; others count from 1 */

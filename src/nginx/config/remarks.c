@@ -1,4 +1,4 @@
-#include "nginx/instance/remarks.h"
+#include "nginx/config/remarks.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "nginx/instance/config.h"
+#include "nginx/config/config.h"
 #include "unit/nginx/tree.h"
 
 static const otr_root host_root = { .path = "" };

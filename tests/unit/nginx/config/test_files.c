@@ -1,5 +1,5 @@
-#include "nginx/instance/config.h"
-#include "nginx/instance/config_files.h"
+#include "nginx/config/config.h"
+#include "nginx/config/files.h"
 #include "unit/nginx/tree.h"
 
 static const otr_root host = { .path = "" };

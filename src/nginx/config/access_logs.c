@@ -1,4 +1,4 @@
-#include "nginx/instance/access_logs.h"
+#include "nginx/config/access_logs.h"
 
 #include "base/alloc.h"
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
-#include "nginx/instance/config_logs.h"
+#include "nginx/config/logs.h"
 
 enum { REMARKS_MOST = 8 }; /* of levels; the rest is counted */
 

@@ -7,8 +7,8 @@
  *
  * Thread: one at a time; calls block.
  */
-#ifndef OTR_NGINX_INSTANCE_CONFIG_FILES_H
-#define OTR_NGINX_INSTANCE_CONFIG_FILES_H
+#ifndef OTR_NGINX_CONFIG_FILES_H
+#define OTR_NGINX_CONFIG_FILES_H
 
 #include <stdbool.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "nginx/instance/config_logs.h"
+#include "nginx/config/logs.h"
 
 #include <ctype.h>
 #include <errno.h>
