@@ -205,7 +205,7 @@ static size_t measure(const otr_table *t, size_t widths[OTR_TABLE_COLUMNS])
 /* One row as lines: what it is, then "HEAD cell" for each further column. */
 static void print_stacked(const otr_table *t, const char *row)
 {
-    const char *head = otr_buf_text(&t->text), *cell = row;
+    const char *head = (const char *)t->text.p, *cell = row;
     size_t widest = 0;
     for (size_t i = 1; i < t->columns; i++) {
         head = next_cell(head);
@@ -214,7 +214,7 @@ static void print_stacked(const otr_table *t, const char *row)
     }
     pad(GAP);
     otr_view_wrap(GAP, (otr_tone)cell[0], cell + 1);
-    head = otr_buf_text(&t->text);
+    head = (const char *)t->text.p;
     for (size_t i = 1; i < t->columns; i++) {
         head = next_cell(head);
         cell = next_cell(cell);
@@ -229,7 +229,7 @@ void otr_table_print(otr_table *t)
 {
     size_t widths[OTR_TABLE_COLUMNS] = { 0 }, width = view_width();
     bool narrow = measure(t, widths) > width && width > 0;
-    const char *cell = otr_buf_text(&t->text);
+    const char *cell = (const char *)t->text.p; /* NULL: no cell */
     for (size_t i = 0; i < t->cells; i++, cell = next_cell(cell)) {
         if (narrow) {
             if (i > 0 && i % t->columns == 0 && i + t->columns <= t->cells) {
