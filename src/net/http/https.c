@@ -174,6 +174,8 @@ static otr_code set_options(otr_https *h, const otr_https_spec *spec, otr_err *e
     } numbers[] = {
         { CURLOPT_NOSIGNAL, 1 },
         { CURLOPT_FOLLOWLOCATION, 0 },
+        /* libcurl 7.88 fails on a used connection of HTTP/2 with prior knowledge. */
+        { CURLOPT_FORBID_REUSE, url->http2 },
         { CURLOPT_SSL_VERIFYPEER, check },
         { CURLOPT_SSL_VERIFYHOST, 2 * check },
         { CURLOPT_HTTP_VERSION, url->http2 ? (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE : version },
