@@ -374,7 +374,7 @@ fn give(cx: &LiftContext<'_>, at: u32, n: u32) -> Result<Given> {
 }
 
 // Layout and type are those of WasmList<u8>, the functions read two 32-bit words as its own do. Hidden API: checked
-// with the pinned version, by tests/unit/wasm/test_abi_wit.c.
+// with the pinned version, by tests/unit/wasm/abi/test_wit.c.
 unsafe impl ComponentType for Given {
     type Lower = [ValRaw; 2];
     const ABI: CanonicalAbiInfo = CanonicalAbiInfo::POINTER_PAIR;

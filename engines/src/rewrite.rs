@@ -1,7 +1,7 @@
 //! Extism guests reach Extism memory through imported functions, a call for each 8 bytes. This
 //! rewrites such calls into loads and stores on the kernel's memory, imported as a second memory.
 //!
-//! What must hold, because src/wasm/extism_kernel.wat is the other half:
+//! What must hold, because src/wasm/abi/extism_kernel.wat is the other half:
 //! - the kernel exports "memory" and the i64 global "outrider:limit" (bytes of memory - 519);
 //! - its root block has the words INPUT_OFFSET to INPUT_LIMIT below;
 //! - an offset is inside if `offset - 512 < limit` (8 bytes) or `< limit + 7` (1 byte), unsigned.

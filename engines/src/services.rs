@@ -1,5 +1,5 @@
 //! The typed host services of outrider:plugin 1.1: each becomes a host operation whose input and output are bytes.
-//! Lists go as fields (length as u32 little-endian, bytes), which src/wasm/abi_wit_services.c reads and writes.
+//! Lists go as fields (length as u32 little-endian, bytes), which src/wasm/abi/wit_services.c reads and writes.
 use crate::component::{answer, ask, def, name, text, Bytes, State, NOT_FOUND, OK};
 use wasmtime_c_api::wasmtime::component::{ComponentType, Linker, Lower, WasmList, WasmStr};
 use wasmtime_c_api::wasmtime::{bail, Result};

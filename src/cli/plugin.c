@@ -17,7 +17,7 @@
 #include "cli/plugin_bench.h"
 #include "cli/plugin_host.h"
 #include "plugin/encoding/encoding.h"
-#include "wasm/engine.h"
+#include "wasm/engine/engine.h"
 #include "wasm/guest_file.h"
 
 enum {

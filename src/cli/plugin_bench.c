@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
-#include "wasm/engine.h"
+#include "wasm/engine/engine.h"
 #include "wasm/guest.h"
 
 enum {

@@ -10,7 +10,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "cli/cli.h"
-#include "wasm/engine.h"
+#include "wasm/engine/engine.h"
 #include "wasm/guest.h"
 
 enum { EXIT_REFUSED = 1, EXIT_HOST = 2, NICE = 10 };

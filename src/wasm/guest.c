@@ -49,8 +49,8 @@ static void fill_spec(otr_guest *g, const otr_guest_spec *spec)
     if (g->spec.max_output_bytes == 0) {
         g->spec.max_output_bytes = OTR_LIMIT_PLUGIN_OUTPUT_BYTES;
     }
-    if (g->code->manifest != NULL) {
-        tighten(g, g->code->manifest);
+    if (g->manifest != NULL) {
+        tighten(g, g->manifest);
     }
     if (spec->wasi != NULL) {
         g->wasi = *spec->wasi;
@@ -109,6 +109,8 @@ otr_code otr_guest_new(otr_guest_code *code, const otr_guest_spec *spec, otr_gue
     }
     g->abi = code->abi;
     g->code = code;
+    g->info = otr_module_info_of(code->module);
+    g->manifest = code->manifest;
     fill_spec(g, spec);
     g->state = otr_zalloc(g->abi->state_size > 0 ? g->abi->state_size : 1);
     g->running = true; /* start functions are calls, too */

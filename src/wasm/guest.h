@@ -3,47 +3,26 @@
  *
  * otr_guest_code is the compiled and validated file (shared); otr_guest is one running sandbox of
  * it behind its ABI adapter. This is the whole interface that src/plugin and the command line use;
- * it needs neither the daemon nor the loop nor the bus. What an embedder gives to guests beside
- * that (functions of its own, operations of its own) is in guest_user.h.
+ * it needs neither the daemon nor the loop nor the bus. abi/spec.h says how a guest is run,
+ * abi/user.h what an embedder can give to guests: functions of its own, operations of its own.
  *
  * Thread: code, any; a guest, one thread at a time, except otr_guest_cancel() (any).
  */
 #ifndef OTR_WASM_GUEST_H
 #define OTR_WASM_GUEST_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/err.h"
-#include "wasm/engine.h"
+#include "wasm/abi/spec.h"
+#include "wasm/engine/engine.h"
 
 typedef struct otr_guest_code otr_guest_code;
-typedef struct otr_guest otr_guest;
 
-/* What a guest may ask of us; the owner checks grants there. Called on the guest's thread, inside a
- * call. `host` is otr_guest_spec.host. A failure is told to the guest in its ABI's own way. */
-typedef struct otr_host_ops {
-    otr_code (*publish)(void *host, const char *topic, otr_bytes payload, otr_err *err);
-    /* Appends the value; OTR_ENOTFOUND when there is no such key. */
-    otr_code (*config)(void *host, const char *key, otr_buf *out, otr_err *err);
-    /* Any other operation: "<namespace>.<operation>", for example "kv.get". */
-    otr_code (*call)(void *host, const char *op, otr_bytes in, otr_buf *out, otr_err *err);
-    void (*log)(void *host, int level, otr_bytes text); /* level: otr_log_level, or -1 for trace */
-    /* Optional. waPC's question to bus.publish as it is, topic and data in one: for encodings that
-     * only the owner knows. NULL: it is JSON, and `publish` is called. */
-    otr_code (*publish_message)(void *host, otr_bytes message, otr_err *err);
-} otr_host_ops;
-
-/* Which ABI a module speaks, from its imports and exports. */
-typedef struct otr_abi_ops otr_abi_ops;
-const otr_abi_ops *otr_abi_find(const char *name); /* "extism", "wapc", "wit"; NULL: no such ABI */
-const char *otr_abi_name(const otr_abi_ops *abi);
-
-typedef struct otr_user_function otr_user_function;   /* guest_user.h */
-typedef struct otr_user_operation otr_user_operation; /* guest_user.h */
+typedef struct otr_user_function otr_user_function; /* wasm/abi/user.h */
 
 typedef struct otr_load_module { /* one that others import from by its name */
     const char *name;
@@ -88,32 +67,6 @@ bool otr_guest_code_has(const otr_guest_code *code, const char *operation);
 otr_code otr_guest_inspect(otr_engine *engine, const otr_load_spec *spec, otr_buf *out,
                            otr_err *err) OTR_MUST_CHECK;
 
-/* What a call may find of the call before it in the memory between host and guest (Extism). */
-typedef enum otr_zeroing {
-    OTR_ZERO_USED,  /* nothing: what the call before had allocated is zeroed, as libextism does */
-    OTR_ZERO_NEVER, /* anything: fastest; only the same instance's own old bytes can be seen */
-} otr_zeroing;
-
-typedef struct otr_guest_spec {
-    const char *name; /* for errors and logs; borrowed for the guest's life */
-    const otr_host_ops *ops;
-    void *host;
-    const otr_wasi *wasi; /* NULL: WASI without files, network, environment when it is imported */
-    uint64_t max_memory_bytes; /* here and below: 0 is the default of base/limits.h */
-    uint64_t max_vars_bytes;
-    uint64_t max_http_bytes; /* Extism: body of one answer to http_request */
-    size_t max_output_bytes;
-    uint64_t init_ms; /* deadline of start functions */
-    otr_zeroing zeroing;
-    /* waPC: host operations of the embedder's, asked in this order; borrowed for the guest's life.
-     */
-    const otr_user_operation *operations;
-    size_t n_operations;
-    /* Optional. Set by any thread: what runs ends as by otr_guest_cancel(), start functions, too.
-     * Outlives the guest. */
-    const _Atomic bool *cancel;
-} otr_guest_spec;
-
 /* A fresh sandbox; runs the module's start functions. */
 otr_code otr_guest_new(otr_guest_code *code, const otr_guest_spec *spec, otr_guest **ret,
                        otr_err *err) OTR_MUST_CHECK;
@@ -125,13 +78,6 @@ void otr_guest_free(otr_guest *g); /* NULL is fine */
  * otr_guest_dead(). */
 otr_code otr_guest_call(otr_guest *g, const char *op, otr_bytes in, uint64_t deadline_ns,
                         otr_buf *out, otr_err *err) OTR_MUST_CHECK;
-
-typedef struct otr_guest_ask { /* a call with all that can be said about it */
-    const char *op;
-    otr_bytes in;
-    uint64_t deadline_ns; /* monotonic; 0: none */
-    void *context;        /* what functions and operations of the embedder see as context */
-} otr_guest_ask;
 
 /* As otr_guest_call(). */
 otr_code otr_guest_call_with(otr_guest *g, const otr_guest_ask *ask, otr_buf *out, otr_err *err)

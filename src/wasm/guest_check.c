@@ -1,58 +1,9 @@
 #include <stdio.h>
 
 #include "wasm/guest_code.h"
+#include "wasm/wasi/wasi.h"
 
 enum { NAME_BYTES = 64, LIST_NAMES = 12, TYPE_BYTES = 200 };
-
-/* What Wasmtime's WASI preview 1 offers; types are compared when the guest is linked. */
-static const char *const wasi_names[] = {
-    "args_get",
-    "args_sizes_get",
-    "clock_res_get",
-    "clock_time_get",
-    "environ_get",
-    "environ_sizes_get",
-    "fd_advise",
-    "fd_allocate",
-    "fd_close",
-    "fd_datasync",
-    "fd_fdstat_get",
-    "fd_fdstat_set_flags",
-    "fd_fdstat_set_rights",
-    "fd_filestat_get",
-    "fd_filestat_set_size",
-    "fd_filestat_set_times",
-    "fd_pread",
-    "fd_prestat_dir_name",
-    "fd_prestat_get",
-    "fd_pwrite",
-    "fd_read",
-    "fd_readdir",
-    "fd_renumber",
-    "fd_seek",
-    "fd_sync",
-    "fd_tell",
-    "fd_write",
-    "path_create_directory",
-    "path_filestat_get",
-    "path_filestat_set_times",
-    "path_link",
-    "path_open",
-    "path_readlink",
-    "path_remove_directory",
-    "path_rename",
-    "path_symlink",
-    "path_unlink_file",
-    "poll_oneoff",
-    "proc_exit",
-    "proc_raise",
-    "random_get",
-    "sched_yield",
-    "sock_accept",
-    "sock_recv",
-    "sock_send",
-    "sock_shutdown",
-};
 
 /* Edit distance of two names, each cut at NAME_BYTES. */
 static unsigned distance(const char *a, const char *b)
@@ -130,20 +81,10 @@ static const otr_extern_info *linked_offer(const otr_guest_code *code,
     return found;
 }
 
-bool otr_guest_wasi_has(const char *name)
-{
-    for (size_t i = 0; i < OTR_COUNT(wasi_names); i++) {
-        if (strcmp(wasi_names[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool wasi_offers(const otr_extern_info *wanted)
 {
     return strcmp(wanted->module, "wasi_snapshot_preview1") == 0 &&
-           wanted->kind == OTR_EXTERN_FUNC && otr_guest_wasi_has(wanted->name);
+           wanted->kind == OTR_EXTERN_FUNC && otr_wasi_has(wanted->name);
 }
 
 static void consider_exports(nearest *n, const otr_module_info *info)

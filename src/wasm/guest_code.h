@@ -7,9 +7,10 @@
 #ifndef OTR_WASM_GUEST_CODE_H
 #define OTR_WASM_GUEST_CODE_H
 
-#include "wasm/abi.h"
-#include "wasm/extism_manifest.h"
-#include "wasm/guest_user.h"
+#include "wasm/abi/abi.h"
+#include "wasm/abi/extism_manifest.h"
+#include "wasm/abi/user.h"
+#include "wasm/guest.h"
 
 enum { OTR_GUEST_MODULES = 7, OTR_GUEST_FUNCTIONS = 1000 }; /* of one guest, at most */
 
@@ -34,14 +35,9 @@ struct otr_guest_code {
     _Atomic unsigned more_owners; /* beside the first */
 };
 
-/* The ABI that `info` speaks by its imports and exports, or NULL. */
-const otr_abi_ops *otr_abi_detect(const otr_module_info *info);
-const char *otr_abi_names(void); /* for error texts */
-/* Where the engine keeps the kernel of `abi`. */
-size_t otr_abi_index(const otr_abi_ops *abi);
-const otr_module_info *otr_module_info_of(const otr_module *m); /* NULL gives NULL */
+void otr_guest_code_deinit(otr_guest_code *code); /* half-built is fine */
 
-/* guest_code.c: loading in its steps, for guest_inspect.c. Compiles the guest and the modules
+/* guest_load.c: loading in its steps, for guest_inspect.c. Compiles the guest and the modules
  * linked to it; which ABI they speak; then all that the ABI brings. */
 otr_code otr_guest_compile_all(otr_engine *engine, const otr_load_spec *spec, otr_guest_code *code,
                                otr_err *err) OTR_MUST_CHECK;
@@ -49,11 +45,18 @@ otr_code otr_guest_pick_abi(const otr_guest_code *code, const char *name, const 
                             otr_err *err) OTR_MUST_CHECK;
 otr_code otr_guest_complete(const otr_load_spec *spec, otr_guest_code *code, otr_err *err)
     OTR_MUST_CHECK;
+
+/* guest_compile.c */
+bool otr_is_component(otr_bytes wasm);
+/* What runs this file: `engine`, or what runs components beside it. */
+otr_code otr_guest_engine_for(otr_engine *engine, otr_bytes wasm, otr_engine **ret, otr_err *err)
+    OTR_MUST_CHECK;
+/* The engine's copy of the ABI's kernel; NULL: the ABI has none. */
+otr_code otr_guest_kernel(otr_engine *engine, const otr_abi_ops *abi, otr_module **ret,
+                          otr_err *err) OTR_MUST_CHECK;
 /* One core module, rewritten when `spec` says so. */
 otr_code otr_guest_compile_one(otr_engine *engine, const otr_load_spec *spec, otr_bytes wasm,
                                otr_module **ret, otr_err *err) OTR_MUST_CHECK;
-bool otr_is_component(otr_bytes wasm);
-void otr_guest_code_deinit(otr_guest_code *code); /* half-built is fine */
 
 /* guest.c: around every call. `ask->deadline_ns` may become an earlier one. */
 otr_code otr_guest_enter(otr_guest *g, otr_guest_ask *ask, otr_err *err) OTR_MUST_CHECK;
@@ -79,8 +82,6 @@ otr_code otr_guest_check(const otr_guest_code *code, const char *const *operatio
 /* As far as imports of `info` go. */
 otr_code otr_guest_check_imports(const otr_guest_code *code, const otr_module_info *info,
                                  otr_buf *missing, otr_err *err) OTR_MUST_CHECK;
-/* Whether WASI preview 1 has a function of this name. */
-bool otr_guest_wasi_has(const char *name);
 /* Appends the names of functions that `info` exports, or of modules that it imports from, with
  * commas and cut at some length. */
 otr_code otr_guest_list_exports(const otr_module_info *info, otr_buf *out, otr_err *err)

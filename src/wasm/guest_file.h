@@ -6,7 +6,7 @@
 #ifndef OTR_WASM_GUEST_FILE_H
 #define OTR_WASM_GUEST_FILE_H
 
-#include "wasm/extism_manifest.h"
+#include "wasm/abi/extism_manifest.h"
 #include "wasm/guest.h"
 
 /* As otr_guest_load() and otr_guest_inspect(), of a file `spec->wasm` that may be a manifest: then

@@ -5,12 +5,11 @@
 
 static otr_code find(const otr_guest *g, const char *name, const otr_sig **ret, otr_err *err)
 {
-    const otr_module_info *info = otr_module_info_of(g->code->module);
     if (g->abi->begin == NULL) {
         return otr_fail(err, OTR_EUNSUP, "guests of %s have no functions of plain values",
                         g->abi->name);
     }
-    const otr_extern_info *x = otr_module_export(info, name);
+    const otr_extern_info *x = otr_module_export(g->info, name);
     if (x == NULL || x->kind != OTR_EXTERN_FUNC) {
         return otr_fail(err, OTR_ENOTFOUND, "the guest exports no function %s", name);
     }

@@ -11,7 +11,8 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "wasm/abi.h"
+#include "wasm/abi/abi.h"
+#include "wasm/guest.h"
 
 #define ENV_  "extism:host/env"
 #define USER_ "extism:host/user"

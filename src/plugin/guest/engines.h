@@ -9,7 +9,7 @@
 
 #include "plugin/manifest/manifest.h"
 #include "plugin/source/compiler.h"
-#include "wasm/engine.h"
+#include "wasm/engine/engine.h"
 
 enum { OTR_GUEST_ENGINES = 2 };
 

@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "plugin/manifest/read.h"
 #include "plugin/manifest/url.h"
-#include "wasm/engine.h"
+#include "wasm/engine/engine.h"
 #include "wasm/guest.h"
 
 #define SIGNATURE_SUFFIX ".minisig"

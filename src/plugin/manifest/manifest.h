@@ -31,7 +31,7 @@
 #include "config/config.h"
 #include "plugin/encoding/encoding.h"
 #include "plugin/manifest/http_grant.h"
-#include "wasm/engine.h"
+#include "wasm/engine/engine.h"
 #include "wasm/guest.h"
 
 typedef enum otr_on_failure {

@@ -16,7 +16,7 @@
 #include "base/limits.h"
 #include "plugin/services/services.h"
 #include "plugin/source/curl.h"
-#include "wasm/extism_manifest.h"
+#include "wasm/abi/extism_manifest.h"
 
 enum { MAX_REDIRECTS = 5, METHOD_BYTES = 16, ADDRESS_BYTES = 64, FRAME_BYTES = 4, PORT_BASE = 10 };
 

@@ -13,7 +13,7 @@
 
 #include "base/base.h"
 #include "base/err.h"
-#include "wasm/engine.h"
+#include "wasm/engine/engine.h"
 
 typedef struct otr_plugin_compiler otr_plugin_compiler;
 

@@ -10,7 +10,7 @@
 #include "plugin/manifest/url.h"
 #include "plugin/source/fetch.h"
 #include "plugin/source/trust.h"
-#include "wasm/codecache.h"
+#include "wasm/engine/codecache.h"
 
 enum { LENGTH_BYTES = 4 };
 

@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 #include "support/test.h"
-#include "wasm/engine.h"
+#include "wasm/engine/engine.h"
 
 #ifndef CHECK_TRACE /* on_wasmi.h: an engine whose traps name no functions */
 #define CHECK_TRACE(text, trace) CHECK_HAS(text, trace)

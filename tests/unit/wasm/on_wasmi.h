@@ -7,7 +7,7 @@
 #define OTR_TESTS_UNIT_WASM_ON_WASMI_H
 
 #include "support/test.h"
-#include "wasm/engine_wasmi.h"
+#include "wasm/engine/wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
 static inline const otr_engine_ops *find_on_wasmi(const char *name)

@@ -1,4 +1,4 @@
-/* A guest from text with a host that records: what tests of guest_user.h and of linked modules
+/* A guest from text with a host that records: what tests of wasm/abi/user.h and of linked modules
  * need. */
 #ifndef OTR_TESTS_UNIT_WASM_OWN_GUEST_H
 #define OTR_TESTS_UNIT_WASM_OWN_GUEST_H
@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "support/test.h"
+#include "wasm/abi/user.h"
 #include "wasm/guest_file.h"
-#include "wasm/guest_user.h"
 
 typedef struct own {
     otr_engine *engine;

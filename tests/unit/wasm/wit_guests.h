@@ -1,4 +1,4 @@
-/* Components in text for test_abi_wit.c. */
+/* Components in text for test_wit.c. */
 #ifndef OTR_TESTS_UNIT_WASM_WIT_GUESTS_H
 #define OTR_TESTS_UNIT_WASM_WIT_GUESTS_H
 

@@ -1,5 +1,5 @@
-#include "unit/nginx/instance/fake_proc.h"
 #include "nginx/instance/discovery.h"
+#include "unit/nginx/instance/fake_proc.h"
 
 static void discovery_freep(otr_discovery **slot)
 {

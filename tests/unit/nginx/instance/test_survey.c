@@ -1,7 +1,7 @@
 #include "base/clock.h"
-#include "unit/nginx/instance/fake_proc.h"
 #include "nginx/instance/binary.h"
 #include "nginx/instance/survey.h"
+#include "unit/nginx/instance/fake_proc.h"
 
 /* A host with its own /proc and one executable that is no program but holds the texts. */
 typedef struct host {

@@ -11,7 +11,7 @@
 #include "plugin/guest/guests.h"
 #include "plugin/host.h"
 #include "support/test.h"
-#include "wasm/engine.h"
+#include "wasm/engine/engine.h"
 
 static const otr_key *const tables[] = { otr_agent_keys, NULL };
 

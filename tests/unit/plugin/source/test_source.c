@@ -11,7 +11,7 @@
 #include "plugin/source/fetch.h"
 #include "plugin/source/source.h"
 #include "support/test.h"
-#include "wasm/codecache.h"
+#include "wasm/engine/codecache.h"
 
 /* Nobody listens there. */
 #define URL "https://127.0.0.1:1/p.wasm"

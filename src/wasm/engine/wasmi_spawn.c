@@ -1,0 +1,234 @@
+#include "wasm/engine/wasmi.h"
+
+#ifdef OTR_HAVE_WASMI
+
+#include <stdio.h>
+
+#include "base/clock.h"
+
+enum { MAX_LINKS = 8 };
+
+static const char wasi_module[] = "wasi_snapshot_preview1";
+
+void otr_wasmi_engine_instance_free(otr_instance *base)
+{
+    wi_instance *i = (wi_instance *)base;
+    if (i == NULL) {
+        return;
+    }
+    while (i->funcs != NULL) {
+        otr_func *f = i->funcs;
+        i->funcs = f->next;
+        otr_wasmi_func_free(f->func);
+        otr_free(f);
+    }
+    if (i->store != NULL) {
+        otr_wasmi_store_free(i->store);
+    }
+    otr_wasmi_wasi_close(i);
+    otr_free(i);
+}
+
+static otr_code new_instance(wi_module *m, const otr_spawn *spec, wi_instance **ret, otr_err *err)
+{
+    wi_engine *e = (wi_engine *)m->base.engine;
+    wi_instance *i = otr_zalloc(sizeof(*i));
+    if (i == NULL) {
+        return otr_fail_nomem(err);
+    }
+    i->base = (otr_instance){ .ops = m->base.ops, .module = &m->base, .user = spec->user };
+    i->deadline_ns = spec->start_deadline_ns != 0 ? spec->start_deadline_ns : UINT64_MAX;
+    i->exit_code = -1;
+    i->cancel = spec->cancel;
+    i->max_memory_bytes = spec->max_memory_bytes;
+    i->born_ns = otr_now_ns();
+    const otr_wasmi_host host = {
+        .user = i,
+        .call = otr_wasmi_host_call,
+        .overdue = otr_wasmi_overdue,
+        .max_memory_bytes = spec->max_memory_bytes,
+        .max_table_elements = OTR_LIMIT_WASM_TABLE_ELEMENTS,
+        .max_parts = spec->n_links + 1,
+    };
+    i->store = otr_wasmi_store_new(e->engine, &host);
+    *ret = i;
+    return OTR_OK;
+}
+
+/* ---- imports ---- */
+
+static const otr_import *find_import(const otr_spawn *spec, const otr_extern_info *wanted)
+{
+    for (size_t n = 0; n < spec->n_imports; n++) {
+        const otr_import *x = &spec->imports[n];
+        if (strcmp(x->module, wanted->module) == 0 && strcmp(x->name, wanted->name) == 0) {
+            return x;
+        }
+    }
+    bool wasi = spec->wasi != NULL && strcmp(wanted->module, wasi_module) == 0;
+    return wasi ? otr_wasmi_wasi_find(spec->wasi, wanted->name) : NULL;
+}
+
+/* The export of an earlier part that `wanted` names, and that part in `*ret_part`. */
+static const otr_extern_info *find_linked(const otr_spawn *spec, size_t n_parts,
+                                          const otr_extern_info *wanted, int32_t *ret_part)
+{
+    for (size_t l = 0; l < spec->n_links && l < n_parts; l++) {
+        const otr_link *link = &spec->links[l];
+        for (size_t a = 0; a < OTR_COUNT(link->as) && link->as[a] != NULL; a++) {
+            const otr_extern_info *x =
+                strcmp(link->as[a], wanted->module) != 0
+                    ? NULL
+                    : otr_module_export(&((const wi_module *)link->module)->info, wanted->name);
+            if (x != NULL) {
+                *ret_part = (int32_t)l;
+                return x;
+            }
+        }
+    }
+    return NULL;
+}
+
+static const char *kind_text(otr_extern_kind kind, const otr_sig *sig, char *out, size_t cap)
+{
+    static const char *const names[] = { "function", "memory", "table", "global", "tag" };
+    char types[160] = "";
+    if (kind == OTR_EXTERN_FUNC) {
+        (void)otr_sig_text(sig, types, sizeof(types));
+    }
+    (void)snprintf(out, cap, "%s%s%s", names[kind], types[0] != '\0' ? " " : "", types);
+    return out;
+}
+
+/* Fills in what satisfies `x`, or adds a clause to `problems`. */
+static void resolve(const wi_instance *i, const otr_spawn *spec, const otr_extern_info *x,
+                    otr_wasmi_item *item, otr_buf *problems)
+{
+    char want[200], have[200];
+    const char *sep = problems->n > 0 ? "; " : "";
+    otr_code rc = OTR_OK;
+    *item = (otr_wasmi_item){ .part = -1, .name = { (const uint8_t *)x->name, strlen(x->name) } };
+    const otr_extern_info *linked = find_linked(spec, i->n_parts, x, &item->part);
+    const otr_import *import = linked == NULL ? find_import(spec, x) : NULL;
+    item->data = import;
+    if (linked == NULL && import == NULL) {
+        rc = otr_buf_addf(problems, NULL, "%simport %s.%s %s is not offered", sep, x->module,
+                          x->name, kind_text(x->kind, &x->sig, want, sizeof(want)));
+    } else {
+        otr_extern_kind kind = linked != NULL ? linked->kind : OTR_EXTERN_FUNC;
+        const otr_sig *sig = linked != NULL ? &linked->sig : &import->sig;
+        if (kind != x->kind || (kind == OTR_EXTERN_FUNC && !otr_sig_eq(sig, &x->sig))) {
+            rc = otr_buf_addf(problems, NULL, "%simport %s.%s wants %s, offered is %s", sep,
+                              x->module, x->name, kind_text(x->kind, &x->sig, want, sizeof(want)),
+                              kind_text(kind, sig, have, sizeof(have)));
+        }
+    }
+    (void)rc; /* a full buffer has named enough of them */
+}
+
+static otr_code resolve_all(const wi_instance *i, const wi_module *m, const otr_spawn *spec,
+                            otr_wasmi_item *items, otr_err *err)
+{
+    otr_buf problems;
+    otr_buf_init(&problems, OTR_ERR_MSG_BYTES);
+    for (size_t n = 0; n < m->info.n_imports; n++) {
+        resolve(i, spec, &m->info.imports[n], &items[n], &problems);
+    }
+    otr_code rc =
+        problems.n > 0 ? otr_fail(err, OTR_EINVAL, "%s", otr_buf_text(&problems)) : OTR_OK;
+    otr_buf_deinit(&problems);
+    return rc;
+}
+
+/* ---- instances ---- */
+
+static otr_code refused(wi_instance *i, const wi_module *m, const char *text, otr_err *err)
+{
+    if (m->info.memory_min_bytes > i->max_memory_bytes) {
+        return otr_fail(err, OTR_EQUOTA,
+                        "the module starts with %llu KiB of memory; its limit is %llu KiB",
+                        (unsigned long long)(m->info.memory_min_bytes / 1024),
+                        (unsigned long long)(i->max_memory_bytes / 1024));
+    }
+    bool limit = strstr(text, "limit") != NULL || strstr(text, "too many") != NULL;
+    return otr_fail(err, limit ? OTR_EQUOTA : OTR_EGUEST, "%s", text);
+}
+
+static otr_code instantiate(wi_instance *i, const wi_module *m, const otr_spawn *spec, otr_err *err)
+{
+    otr_wasmi_item *items = otr_calloc(m->info.n_imports + 1, sizeof(*items));
+    if (items == NULL) {
+        return otr_fail_nomem(err);
+    }
+    otr_code rc = resolve_all(i, m, spec, items, err);
+    if (rc != OTR_OK) {
+        otr_free(items);
+        return rc;
+    }
+    otr_buf text;
+    otr_buf_init(&text, OTR_ERR_MSG_BYTES);
+    i->modules[i->n_parts++] = m; /* before its start function asks the host for something */
+    int32_t status =
+        otr_wasmi_instantiate(i->store, m->module, items, m->info.n_imports, otr_wasmi_text, &text);
+    if (status == OTR_WASMI_LIMIT) {
+        rc = refused(i, m, otr_buf_text(&text), err);
+    } else if (status != OTR_WASMI_OK) {
+        rc = otr_wasmi_failed(i, status, otr_buf_text(&text), err);
+    }
+    otr_buf_deinit(&text);
+    otr_free(items);
+    return rc;
+}
+
+static otr_code instantiate_all(wi_instance *i, const wi_module *m, const otr_spawn *spec,
+                                otr_err *err)
+{
+    otr_code rc = OTR_OK;
+    for (size_t l = 0; rc == OTR_OK && l < spec->n_links; l++) {
+        rc = instantiate(i, (const wi_module *)spec->links[l].module, spec, err);
+    }
+    return rc == OTR_OK ? instantiate(i, m, spec, err) : rc;
+}
+
+static bool wants_wasi(const wi_module *m, const otr_spawn *spec)
+{
+    bool wants = false;
+    for (size_t l = 0; l <= spec->n_links; l++) {
+        const otr_module_info *info =
+            l < spec->n_links ? &((const wi_module *)spec->links[l].module)->info : &m->info;
+        for (size_t n = 0; n < info->n_imports; n++) {
+            wants = wants || strcmp(info->imports[n].module, wasi_module) == 0;
+        }
+    }
+    return wants && spec->wasi != NULL;
+}
+
+otr_code otr_wasmi_engine_spawn(otr_module *base, const otr_spawn *spec, otr_instance **ret,
+                                otr_err *err)
+{
+    wi_module *m = (wi_module *)base;
+    wi_instance *i = NULL;
+    if (spec->n_links > MAX_LINKS) {
+        return otr_fail(err, OTR_EQUOTA, "%zu linked modules; the limit is %d", spec->n_links,
+                        MAX_LINKS);
+    }
+    otr_code rc = new_instance(m, spec, &i, err);
+    if (rc == OTR_OK && wants_wasi(m, spec)) {
+        rc = otr_wasmi_wasi_open(i, spec->wasi, err);
+    }
+    if (rc == OTR_OK) {
+        i->depth++;
+        rc = instantiate_all(i, m, spec, err);
+        i->depth--;
+        otr_wasmi_flush_lines(i);
+        i->deadline_ns = UINT64_MAX;
+    }
+    if (rc != OTR_OK) {
+        otr_wasmi_engine_instance_free(i != NULL ? &i->base : NULL);
+        return rc;
+    }
+    *ret = &i->base;
+    return OTR_OK;
+}
+
+#endif

@@ -1,5 +1,0 @@
-#include "unit/wasm/on_wasmi.h"
-
-#ifdef OTR_HAVE_WASMI
-#include "unit/wasm/test_wasi_files.c"
-#endif
