@@ -1,7 +1,7 @@
 /*
  * Bytes a second through the status scanner of access logs, on one core.
  *
- *     bench_accesslog [combined|json|ltsv [MEGABYTES]]
+ *     bench_accesslog [combined|json|ltsv|blanks [MEGABYTES]]
  *
  * Lines as NGINX writes them, with requests and agents of varied length, lie in memory. The whole
  * text is scanned in pieces as large as those the follower reads, and the best of several runs is
@@ -12,8 +12,8 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "nginx/log/file.h"
 #include "nginx/log/format.h"
-#include "nginx/log/tail.h"
 
 enum { RUNS = 7, DEFAULT_MB = 64 };
 
@@ -34,6 +34,10 @@ static const shape shapes[] = {
       "\"ua\":\"%s\"}\n" },
     { "ltsv", "host:$remote_addr\treq:$request\tstatus:$status\tsize:$body_bytes_sent\tua:$ua",
       "host:203.0.113.%u\treq:GET /%.*s HTTP/1.1\tstatus:%u\tsize:%u\tua:%s\n" },
+    { "blanks", /* nothing marks where values end: the automaton */
+      "$remote_addr - $remote_user [$time_local] $request $status $body_bytes_sent $http_referer "
+      "$http_user_agent",
+      "203.0.113.%u - - [23/Nov/2026:20:00:00 +0000] GET /%.*s HTTP/1.1 %u %u - %s\n" },
 };
 
 static const char path[] =
@@ -61,12 +65,12 @@ static uint64_t fill(const shape *s, char *text, size_t cap, size_t *ret_n)
     return lines;
 }
 
-static uint64_t scan(const otr_log_format *f, const char *text, size_t n, otr_log_counts *c)
+static uint64_t scan(const otr_log_formats *f, const char *text, size_t n, otr_log_counts *c)
 {
     uint64_t begin = otr_now_ns();
     for (size_t at = 0; at < n;) {
-        size_t piece = n - at < OTR_LOG_TAIL_BYTES ? n - at : OTR_LOG_TAIL_BYTES;
-        at += otr_log_format_scan(f, (otr_bytes){ (const uint8_t *)text + at, piece }, c);
+        size_t piece = n - at < OTR_LOG_BUFFER_BYTES ? n - at : OTR_LOG_BUFFER_BYTES;
+        at += otr_log_formats_scan(f, (otr_bytes){ (const uint8_t *)text + at, piece }, c);
     }
     return otr_now_ns() - begin;
 }
@@ -75,9 +79,9 @@ static void run(const shape *s, char *text, size_t cap)
 {
     size_t n;
     uint64_t lines = fill(s, text, cap, &n), best = UINT64_MAX;
-    otr_log_format *f;
+    otr_log_formats *f;
     otr_err err;
-    if (otr_log_format_new(s->format, &f, &err) != OTR_OK) {
+    if (otr_log_formats_new(&(otr_log_format){ .text = s->format }, 1, &f, &err) != OTR_OK) {
         (void)fprintf(stderr, "bench_accesslog: %s\n", err.msg);
         exit(2);
     }
@@ -90,7 +94,7 @@ static void run(const shape *s, char *text, size_t cap)
         }
         best = took < best ? took : best;
     }
-    otr_log_format_free(f);
+    otr_log_formats_unref(f);
     printf("%-8s %6.2f GB/s %7.2f M lines/s %6.1f ns/line, %.0f bytes/line\n", s->name,
            (double)n / (double)best, (double)lines * 1e3 / (double)best,
            (double)best / (double)lines, (double)n / (double)lines);
@@ -102,7 +106,7 @@ int main(int argc, char **argv)
     char *end = NULL;
     unsigned long mb = argc > 2 ? strtoul(argv[2], &end, 10) : DEFAULT_MB;
     if ((end != NULL && *end != '\0') || mb < 1 || mb > 4096) {
-        (void)fprintf(stderr, "usage: bench_accesslog [combined|json|ltsv [MEGABYTES]]\n");
+        (void)fprintf(stderr, "usage: bench_accesslog [combined|json|ltsv|blanks [MEGABYTES]]\n");
         return 2;
     }
     size_t cap = (size_t)mb << 20;

@@ -1,5 +1,6 @@
 /*
- * The two operations that every plugin answers with constants, and the answer to a hook.
+ * The two operations that every plugin answers with constants, the answer to a hook, and questions
+ * to the host that are JSON.
  *
  * Included by outrider_extism.h and outrider_wapc.h; not for direct use.
  */
@@ -81,5 +82,27 @@ OG_SHARED int og_answer_subscriptions_(const char *const *patterns, size_t n)
         static const char *const patterns[] = { __VA_ARGS__ };                           \
         return og_answer_subscriptions_(patterns, sizeof patterns / sizeof patterns[0]); \
     }
+
+/* A page of the plugin's own keys in the agent's store: those that begin with `prefix` and stand
+ * after the key `after`, `limit` at most (0: 1,000). Either text may be absent. Answers
+ * {"keys":[…],"more":…}, absent on failure; the last key is the next page's `after`. */
+OG_SHARED og_str og_kv_page(og_str prefix, og_str after, unsigned limit)
+{
+    size_t cap = (prefix.len + after.len) * 6 + 64;
+    char *text = og_new(cap);
+    if (text == NULL) {
+        og_.error = OG_STR("no memory for the question");
+        return (og_str){ NULL, 0 };
+    }
+    og_writer w = og_json_object(text, cap);
+    if (prefix.at != NULL) {
+        og_put_str(&w, "prefix", prefix);
+    }
+    og_put_str(&w, "after", after.at != NULL ? after : OG_STR(""));
+    if (limit > 0) {
+        og_put_u64(&w, "limit", limit);
+    }
+    return og_call("kv.list", og_json_end(&w));
+}
 
 #endif

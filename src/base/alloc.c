@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+enum { FIRST_ITEMS = 8 };
+
 #ifdef OTR_TESTING
 #include <stdatomic.h>
 
@@ -119,6 +121,23 @@ char *otr_strndup(const char *s, size_t n)
         copy[n] = '\0';
     }
     return copy;
+}
+
+otr_code otr_grow(void *slot, size_t n, size_t *cap, size_t size, otr_err *err)
+{
+    if (n < *cap) {
+        return OTR_OK;
+    }
+    size_t want = *cap > 0 ? *cap : FIRST_ITEMS / 2;
+    void *items;
+    memcpy(&items, slot, sizeof(items));
+    items = want <= SIZE_MAX / 2 / size ? otr_realloc(items, 2 * want * size) : NULL;
+    if (items == NULL) {
+        return otr_fail_nomem(err);
+    }
+    memcpy(slot, &items, sizeof(items));
+    *cap = 2 * want;
+    return OTR_OK;
 }
 
 void otr_free(void *p)

@@ -111,7 +111,7 @@ otr_code otr_buf_addc(otr_buf *buf, char c, otr_err *err)
     return otr_buf_add(buf, (otr_bytes){ (const uint8_t *)&c, 1 }, err);
 }
 
-otr_code otr_buf_addv(otr_buf *buf, otr_err *err, const char *format, va_list args)
+static otr_code add_args(otr_buf *buf, otr_err *err, const char *format, va_list args)
 {
     va_list again;
     va_copy(again, args);
@@ -138,7 +138,7 @@ otr_code otr_buf_addf(otr_buf *buf, otr_err *err, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    otr_code rc = otr_buf_addv(buf, err, format, args);
+    otr_code rc = add_args(buf, err, format, args);
     va_end(args);
     return rc;
 }

@@ -2,11 +2,27 @@
 
 #include <sodium.h>
 
+static void sha256(otr_bytes data, unsigned char sum[crypto_hash_sha256_BYTES])
+{
+    crypto_hash_sha256(sum, data.n > 0 ? data.p : (const uint8_t *)"", data.n);
+}
+
 const char *otr_sha256_hex(otr_bytes data, char out[OTR_SHA256_HEX_BYTES])
 {
     unsigned char sum[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256(sum, data.n > 0 ? data.p : (const uint8_t *)"", data.n);
+    sha256(data, sum);
     return sodium_bin2hex(out, OTR_SHA256_HEX_BYTES, sum, sizeof(sum));
+}
+
+const char *otr_sha256_base64(otr_bytes data, char out[OTR_SHA256_BASE64_BYTES])
+{
+    unsigned char sum[crypto_hash_sha256_BYTES];
+    _Static_assert(sodium_base64_ENCODED_LEN(sizeof(sum), sodium_base64_VARIANT_ORIGINAL) ==
+                       OTR_SHA256_BASE64_BYTES,
+                   "its digits, the padding and a NUL");
+    sha256(data, sum);
+    return sodium_bin2base64(out, OTR_SHA256_BASE64_BYTES, sum, sizeof(sum),
+                             sodium_base64_VARIANT_ORIGINAL);
 }
 
 const char *otr_blake2b_hex(otr_bytes data, char out[OTR_SHA256_HEX_BYTES])

@@ -1,5 +1,5 @@
 /*
- * SHA-256 (FIPS 180-4) and BLAKE2b-256 (RFC 7693), by libsodium.
+ * SHA-256 (FIPS 180-4) and BLAKE2b-256 (RFC 7693), by libsodium, as hex or base64 (RFC 4648).
  *
  * Thread: any.
  */
@@ -12,7 +12,10 @@
 
 /* The digest as hex into `out`; returns `out`. */
 const char *otr_sha256_hex(otr_bytes data, char out[OTR_SHA256_HEX_BYTES]);
-/* The same of BLAKE2b: as strong and several times faster, for digests that stay among ourselves.
+/* SHA-256 as a Content-Security-Policy writes it: base64 with its '='. */
+#define OTR_SHA256_BASE64_BYTES 45
+const char *otr_sha256_base64(otr_bytes data, char out[OTR_SHA256_BASE64_BYTES]);
+/* Hex of BLAKE2b: as strong and several times faster, for digests that stay among ourselves.
  */
 const char *otr_blake2b_hex(otr_bytes data, char out[OTR_SHA256_HEX_BYTES]);
 

@@ -43,9 +43,6 @@ void otr_jw_i64(otr_jw *w, const char *key, int64_t value);
 void otr_jw_f64(otr_jw *w, const char *key, double value); /* NaN and infinity: null */
 void otr_jw_bool(otr_jw *w, const char *key, bool value);
 void otr_jw_null(otr_jw *w, const char *key);
-/* The shortest of 15 to 17 digits that reads back as the same number, into `out`. */
-#define OTR_F64_BYTES 32
-const char *otr_f64_text(char out[OTR_F64_BYTES], double value);
 /* `json` is valid JSON already. */
 void otr_jw_raw(otr_jw *w, const char *key, otr_bytes json);
 

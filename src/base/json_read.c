@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/number.h"
 
 /* An otr_json is a json_t under another name: jansson stays in this file. */
 static const json_t *in(const otr_json *v)

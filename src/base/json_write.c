@@ -2,9 +2,9 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/json.h"
+#include "base/number.h"
 #include "base/utf8.h"
 
 enum { MAX_DEPTH = 64 }; /* bits of otr_jw.has_items */
@@ -154,19 +154,6 @@ void otr_jw_i64(otr_jw *w, const char *key, int64_t value)
     int n = snprintf(text, sizeof(text), "%" PRId64, value);
     before(w, key);
     put(w, text, (size_t)n);
-}
-
-const char *otr_f64_text(char out[OTR_F64_BYTES], double value)
-{
-    /* 15 digits always survive decimal → double → decimal and 17 the other way round: the first
-     * that reads back as the same number is the shortest for a person. */
-    for (int digits = 15; digits <= 17; digits++) {
-        (void)snprintf(out, OTR_F64_BYTES, "%.*g", digits, value);
-        if (strtod(out, NULL) == value) {
-            break;
-        }
-    }
-    return out;
 }
 
 void otr_jw_f64(otr_jw *w, const char *key, double value)

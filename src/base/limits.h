@@ -25,7 +25,7 @@
 /* bus */
 #define OTR_LIMIT_BUS_TOPICS        4096 /* distinct topic names, compiled in and made by guests */
 #define OTR_LIMIT_BUS_TOPIC_BYTES   128
-#define OTR_LIMIT_BUS_FACTS         256 /* messages kept for later subscribers */
+#define OTR_LIMIT_BUS_FACTS         1024 /* messages kept for later subscribers */
 #define OTR_LIMIT_BUS_SUBSCRIBERS   1024
 #define OTR_LIMIT_BUS_PATTERNS      256   /* of one subscriber */
 #define OTR_LIMIT_BUS_QUEUE         65536 /* messages; the largest `queue` a plugin may ask for */
@@ -78,15 +78,27 @@
 #define OTR_LIMIT_KV_BYTES     OTR_MIB /* default of `grants.kv_bytes` once kv is granted */
 
 /* NGINX */
-#define OTR_LIMIT_NGINX_CONFIG_BYTES  (64U * OTR_MIB) /* one configuration file */
-#define OTR_LIMIT_NGINX_CONFIG_FILES  10000
-#define OTR_LIMIT_NGINX_INCLUDE_DEPTH 32
-#define OTR_LIMIT_NGINX_BLOCK_DEPTH   64
-#define OTR_LIMIT_NGINX_INSTANCES     64
-#define OTR_LIMIT_NGINX_V_BYTES       65536 /* output of `nginx -V` */
-#define OTR_LIMIT_NGINX_STATUS_BYTES  65536 /* body of stub_status */
-#define OTR_LIMIT_NGINX_LOG_LINE      65536
-#define OTR_LIMIT_NGINX_REMARKS       32 /* of one instance */
+#define OTR_LIMIT_NGINX_CONFIG_BYTES    (64U * OTR_MIB) /* one configuration file */
+#define OTR_LIMIT_NGINX_CONFIG_FILES    10000
+#define OTR_LIMIT_NGINX_INCLUDE_DEPTH   32
+#define OTR_LIMIT_NGINX_BLOCK_DEPTH     64
+#define OTR_LIMIT_NGINX_INSTANCES       256
+#define OTR_LIMIT_NGINX_STRANGERS       128  /* of these: of users who are neither root nor ours */
+#define OTR_LIMIT_NGINX_EXECUTABLES     4096 /* remembered: NGINX or not */
+#define OTR_LIMIT_NGINX_BINARY_BYTES    (64U * OTR_MIB) /* of one executable, its constant parts */
+#define OTR_LIMIT_NGINX_CONFIGURE_BYTES 65536           /* configure arguments in an executable */
+#define OTR_LIMIT_NGINX_STATUS_BYTES    65536           /* body of stub_status */
+#define OTR_LIMIT_NGINX_LOG_FORMATS     16              /* of one access log */
+#define OTR_LIMIT_NGINX_LOG_OLD         8      /* renamed files of one access log, still followed */
+#define OTR_LIMIT_NGINX_LOG_FOLDER      200000 /* names in a folder that are looked at */
+#define OTR_LIMIT_NGINX_LOG_SHARE       64   /* logs whose formats are compared with a new one's */
+#define OTR_LIMIT_NGINX_LOG_OPEN        4096 /* descriptors of all logs together … */
+#define OTR_LIMIT_NGINX_LOG_RESERVE     256  /* … and half of what RLIMIT_NOFILE has beyond these */
+#define OTR_LIMIT_NGINX_REMARKS         32   /* of one instance */
+#define OTR_LIMIT_NGINX_REGEX           1024 /* steps of a regular expression that is simulated */
+#define OTR_LIMIT_NGINX_STATUS_ITEMS    100000  /* servers, names, listens, locations: each */
+#define OTR_LIMIT_NGINX_STATUS_URLS     64      /* of one instance */
+#define OTR_LIMIT_HOSTS_BYTES           OTR_MIB /* /etc/hosts */
 
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048
@@ -97,17 +109,31 @@
 #define OTR_LIMIT_METRIC_NAME_BYTES   256
 #define OTR_LIMIT_METRIC_OUTPUT_BYTES (32U * OTR_MIB)
 
+/* the process */
+#define OTR_LIMIT_LOG_BYTES (256U * 1024U) /* lines that wait for one output of the log */
+#define OTR_LIMIT_FDS       524288 /* the soft limit of descriptors is raised to the hard one or this */
+
 /* HTTP server and admin API */
-#define OTR_LIMIT_HTTP_CONNECTIONS  256
+#define OTR_LIMIT_HTTP_CONNECTIONS  256 /* of one listener */
 #define OTR_LIMIT_HTTP_BODY_BYTES   OTR_MIB
 #define OTR_LIMIT_HTTP_REPLY_BYTES  (32U * OTR_MIB)
 #define OTR_LIMIT_HTTP_ROUTES       256
-#define OTR_LIMIT_HTTP_STREAMS      64             /* live event streams of one listener */
-#define OTR_LIMIT_HTTP_STREAM_BYTES (256U * 1024U) /* what may wait for one slow reader */
-#define OTR_LIMIT_HTTP_IDLE_S       15             /* a silent connection is closed */
+#define OTR_LIMIT_HTTP_STREAMS      64              /* live event streams of one listener */
+#define OTR_LIMIT_HTTP_STREAM_BYTES (256U * 1024U)  /* what may wait for one slow reader */
+#define OTR_LIMIT_HTTP_UNREAD_BYTES (64U * OTR_MIB) /* all answers that wait for their readers */
+#define OTR_LIMIT_HTTP_IDLE_MS      15000 /* a kept connection without a new request is closed */
+#define OTR_LIMIT_HTTP_REQUEST_MS   10000 /* for header and body of one request, all together */
+#define OTR_LIMIT_HTTP_TAKE_MS      30000 /* for the peer to take one answer */
 #define OTR_LIMIT_EVENTS_KEPT       256
 #define OTR_LIMIT_EVENT_BYTES       (16U * 1024U) /* a larger event is kept without its data */
+#define OTR_LIMIT_REASONS           500           /* of one status answer; more are counted */
+#define OTR_LIMIT_PROBLEMS_MISSED   16384         /* that are counted when there is no room */
 #define OTR_LIMIT_PROBLEMS          256           /* that status shows at a time */
 #define OTR_LIMIT_INSTANCE_SAMPLES  120           /* history that the status page draws */
+
+/* What an event about an instance lists at most, so that it stays below OTR_LIMIT_EVENT_BYTES */
+#define OTR_LIMIT_INSTANCE_WORKERS       256
+#define OTR_LIMIT_INSTANCE_LOGS_BYTES    6144
+#define OTR_LIMIT_INSTANCE_REMARKS_BYTES 4096
 
 #endif

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -24,11 +23,18 @@ typedef struct line {
     bool cut;
 } line;
 
+/* What a reader of the log gets at the end, at most: a stopped one must not keep us. */
+enum { LAST_WORDS_MS = 250 };
+
+static char rings[2][OTR_LIMIT_LOG_BYTES];
+
 static struct {
-    pthread_mutex_t lock;
-    int fd;
+    otr_log_writer screen, file;
+    _Atomic bool threads;
     _Atomic int level;
-} sink = { .lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1, .level = OTR_LOG_INFO };
+} sink = { .screen = OTR_LOG_WRITER(STDERR_FILENO, rings[0]),
+           .file = OTR_LOG_WRITER(-1, rings[1]),
+           .level = OTR_LOG_INFO };
 
 static const char *const level_names[] = { "DEBUG", "INFO", "WARN", "ERROR" };
 
@@ -57,14 +63,12 @@ otr_log_level otr_log_get_level(void)
     return (otr_log_level)atomic_load_explicit(&sink.level, memory_order_relaxed);
 }
 
-static void replace_fd(int fd)
+void otr_log_start(void)
 {
-    pthread_mutex_lock(&sink.lock);
-    int old = sink.fd;
-    sink.fd = fd;
-    pthread_mutex_unlock(&sink.lock);
-    if (old >= 0) {
-        close(old);
+    atomic_store(&sink.threads, true);
+    otr_log_writer_start(&sink.screen);
+    if (otr_log_writer_has_file(&sink.file)) {
+        otr_log_writer_start(&sink.file);
     }
 }
 
@@ -83,18 +87,42 @@ otr_code otr_log_open(const char *path, otr_err *err)
         if (len < 0 || (size_t)len >= sizeof(file)) {
             return otr_fail(err, OTR_EINVAL, "log path is longer than %zu bytes", sizeof(file));
         }
-        fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+        /* Not to wait for the reader of a FIFO; a regular file does not mind. */
+        fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
         if (fd < 0) {
             return otr_fail_sys(err, errno, "cannot open log file %s", file);
         }
     }
-    replace_fd(fd);
+    otr_log_writer_use(&sink.file, fd);
+    if (fd >= 0 && atomic_load(&sink.threads)) {
+        otr_log_writer_start(&sink.file);
+    }
     return OTR_OK;
 }
 
 void otr_log_close(void)
 {
-    replace_fd(-1);
+    otr_log_writer_stop(&sink.file, LAST_WORDS_MS);
+    otr_log_writer_stop(&sink.screen, LAST_WORDS_MS);
+    atomic_store(&sink.threads, false);
+    otr_log_writer_use(&sink.file, -1);
+}
+
+void otr_log_health_read(otr_log_health *ret_screen, otr_log_health *ret_file)
+{
+    otr_log_writer_health(&sink.screen, ret_screen);
+    otr_log_writer_health(&sink.file, ret_file);
+}
+
+bool otr_log_goes_to(uint64_t dev, uint64_t ino)
+{
+    struct stat st;
+    otr_log_writer *w = &sink.file;
+    pthread_mutex_lock(&w->lock);
+    int fd = w->changed ? w->next_fd : w->fd;
+    bool is = fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+    pthread_mutex_unlock(&w->lock);
+    return is;
 }
 
 /* All of it or, once the line is full, nothing. */
@@ -196,21 +224,6 @@ static void put_value(line *l, const char *value)
     }
 }
 
-static void write_all(int fd, const char *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, p, n);
-        if (done < 0 && errno == EINTR) {
-            continue;
-        }
-        if (done <= 0) {
-            return; /* a full disk or a closed terminal must not stop the agent */
-        }
-        p += done;
-        n -= (size_t)done;
-    }
-}
-
 void otr_log(otr_log_level level, const char *msg, ...)
 {
     if (level < otr_log_get_level()) {
@@ -237,12 +250,8 @@ void otr_log(otr_log_level level, const char *msg, ...)
     }
     va_end(args);
     put_kept(&l, l.cut ? " truncated=true\n" : "\n");
-    pthread_mutex_lock(&sink.lock);
-    write_all(STDERR_FILENO, l.text, l.n);
-    if (sink.fd >= 0) {
-        write_all(sink.fd, l.text, l.n);
-    }
-    pthread_mutex_unlock(&sink.lock);
+    otr_log_writer_put(&sink.screen, l.text, l.n);
+    otr_log_writer_put(&sink.file, l.text, l.n);
     errno = saved_errno;
 }
 

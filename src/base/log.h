@@ -12,8 +12,11 @@
 #ifndef OTR_BASE_LOG_H
 #define OTR_BASE_LOG_H
 
+#include <stdbool.h>
+
 #include "base/base.h"
 #include "base/err.h"
+#include "base/log_writer.h"
 
 typedef enum otr_log_level {
     OTR_LOG_DEBUG,
@@ -33,7 +36,14 @@ otr_log_level otr_log_get_level(void);
  * directory or a trailing '/' means `<path>/agent.log`). Call again to reopen after a rotation.
  * On error the old sink stays. */
 otr_code otr_log_open(const char *path, otr_err *err) OTR_MUST_CHECK;
+/* The end of the program: what waits is written, for half a second at most. */
 void otr_log_close(void);
+/* Is it the log file that is open now? */
+bool otr_log_goes_to(uint64_t dev, uint64_t ino);
+/* From now on threads of their own write, so that nobody who logs waits for who reads. */
+void otr_log_start(void);
+/* How standard error and the file fare. */
+void otr_log_health_read(otr_log_health *ret_screen, otr_log_health *ret_file);
 
 /* Key and value strings, ended by NULL. A NULL value prints as "". */
 void otr_log(otr_log_level level, const char *msg, ...) OTR_SENTINEL;

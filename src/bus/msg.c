@@ -176,6 +176,29 @@ otr_code otr_msg_json(const otr_msg *msg, otr_bytes *ret, otr_err *err)
     return rc;
 }
 
+otr_code otr_msg_json_most(const otr_msg *msg, size_t most, otr_buf *out, otr_err *err)
+{
+    otr_bytes json;
+    otr_code rc = otr_msg_json(msg, &json, err);
+    if (rc != OTR_OK || json.n <= most) {
+        return rc == OTR_OK ? otr_buf_add(out, json, err) : rc;
+    }
+    char when[OTR_TIME_BYTES];
+    otr_jw w;
+    otr_jw_begin(&w, out, err);
+    otr_jw_obj(&w, NULL);
+    otr_jw_u64(&w, "id", msg->id);
+    otr_jw_str(&w, "topic", msg->topic->name);
+    otr_jw_u64(&w, "version", msg->topic->version);
+    otr_jw_str(&w, "time", otr_time_text(otr_wall_of(msg->created_ns), when));
+    otr_jw_str(&w, "source", msg->source);
+    otr_jw_u64(&w, "cause", msg->cause);
+    otr_jw_null(&w, "data");
+    otr_jw_u64(&w, "omitted_bytes", json.n);
+    otr_jw_obj_end(&w);
+    return otr_jw_end(&w);
+}
+
 otr_code otr_msg_data(const otr_msg *msg, otr_bytes *ret, otr_err *err)
 {
     const otr_bus_json *json = msg->payload;

@@ -4,7 +4,7 @@
 #include "base/limits.h"
 #include "bus/private.h"
 
-enum { FIRST_ENTRIES = 32, FIRST_ROUTES = 4 };
+enum { SLOTS_PER_ENTRY = 2 };
 
 /* ---- names and patterns ---- */
 
@@ -123,17 +123,7 @@ otr_code otr_topic_make(const char *name, otr_topic **ret, otr_err *err)
 
 otr_code otr_routes_reserve(otr_routes *routes, otr_err *err)
 {
-    if (routes->n < routes->cap) {
-        return OTR_OK;
-    }
-    size_t cap = routes->cap > 0 ? routes->cap * 2 : FIRST_ROUTES;
-    otr_route *items = otr_realloc(routes->items, cap * sizeof(*items));
-    if (items == NULL) {
-        return otr_fail_nomem(err);
-    }
-    routes->items = items;
-    routes->cap = cap;
-    return OTR_OK;
+    return otr_grow(&routes->items, routes->n, &routes->cap, sizeof(*routes->items), err);
 }
 
 void otr_routes_append(otr_routes *routes, otr_sub *sub)
@@ -252,13 +242,13 @@ static void index_entry(otr_topics *topics, size_t i)
 
 static otr_code grow(otr_topics *topics, otr_err *err)
 {
-    size_t cap = topics->cap > 0 ? topics->cap * 2 : FIRST_ENTRIES;
-    size_t slots = cap * 2;
-    otr_topic_entry **entries = otr_realloc(topics->entries, cap * sizeof(entries[0]));
-    if (entries == NULL) {
-        return otr_fail_nomem(err);
+    size_t cap = topics->cap;
+    otr_code rc = otr_grow(&topics->entries, topics->n, &cap, sizeof(otr_topic_entry *), err);
+    if (rc != OTR_OK) {
+        return rc;
     }
-    topics->entries = entries; /* larger than cap says, if what follows fails */
+    /* The entries are more than topics->cap says, if what follows fails. */
+    size_t slots = cap * SLOTS_PER_ENTRY;
     uint32_t *by_address = otr_calloc(slots, sizeof(by_address[0]));
     uint32_t *by_name = otr_calloc(slots, sizeof(by_name[0]));
     if (by_address == NULL || by_name == NULL) {

@@ -18,8 +18,8 @@ typedef struct otr_view {
     const char *command; /* "status": for messages */
     const char *usage;   /* printed by --help and after a wrong option */
     bool events;         /* takes --follow, --topic and --last */
-    bool asks;           /* takes --input and --deadline */
-    bool json, follow;
+    bool asks;           /* takes --input, --deadline and --allow-none */
+    bool json, follow, allow_none;
     /* as given, or NULL */
     const char *socket, *config_file, *topic, *last, *input, *deadline;
     otr_buf socket_path; /* what is asked */
@@ -49,6 +49,9 @@ typedef enum otr_tone {
 
 /* Prints foreign text without what a terminal would obey; coloured on a terminal only. */
 void otr_view_print(otr_tone tone, const char *text);
+/* Prints foreign text in lines of the terminal's width, from column `indent` on, where the cursor
+ * is already and where each further line begins. Ends the last line. */
+void otr_view_wrap(size_t indent, otr_tone tone, const char *text);
 const char *otr_view_bytes(uint64_t bytes, char out[24]); /* "12.3 MiB"; "-" for none */
 const char *otr_view_span(double seconds, char out[32]);  /* "2 h 3 min" */
 
@@ -63,7 +66,8 @@ typedef struct otr_table {
 
 void otr_table_init(otr_table *t, size_t columns, unsigned right);
 void otr_table_cell(otr_table *t, otr_tone tone, const char *format, ...) OTR_PRINTF(3, 4);
-/* Prints the rows, indented by two, the last column unpadded. Releases the table. */
+/* Prints the rows, indented by two, the last column unpadded. The first row has the heads: where
+ * the terminal is too narrow each other row becomes lines of "HEAD cell". Releases the table. */
 void otr_table_print(otr_table *t);
 
 #endif

@@ -42,6 +42,10 @@ static bool take_flag(otr_view *v, const char *arg)
         v->follow = true;
         return true;
     }
+    if (v->asks && strcmp(arg, "--allow-none") == 0) {
+        v->allow_none = true;
+        return true;
+    }
     return false;
 }
 

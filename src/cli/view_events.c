@@ -1,11 +1,19 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/limits.h"
 #include "cli/cli.h"
 #include "cli/view.h"
 #include "net/http/unix.h"
 
-enum { TARGET_BYTES = 1024, SILENCE_MS = 60000, HTTP_OK = 200, TIME_FROM = 11, TIME_CHARS = 12 };
+enum {
+    LAST_DIGITS = 3,
+    TARGET_BYTES = 1024,
+    SILENCE_MS = 60000,
+    HTTP_OK = 200,
+    TIME_FROM = 11,
+    TIME_CHARS = 12
+};
 
 static const char usage[] =
     "Usage: outrider events [--follow] [--topic PATTERN] [--last N] [--json] [--socket PATH]\n"
@@ -23,9 +31,24 @@ static otr_code add_query(otr_buf *out, const char *name, const char *value, otr
     return rc;
 }
 
+static otr_code check_last(const char *text, otr_err *err)
+{
+    char *end = NULL;
+    size_t n = strlen(text);
+    bool ok = n > 0 && n <= LAST_DIGITS && strspn(text, "0123456789") == n &&
+              strtoul(text, &end, 10) <= OTR_LIMIT_EVENTS_KEPT && *end == '\0';
+    return ok ? OTR_OK
+              : otr_fail(err, OTR_EINVAL, "--last takes a number up to %d, as many are kept",
+                         OTR_LIMIT_EVENTS_KEPT);
+}
+
 static otr_code make_target(const otr_view *v, otr_buf *out, otr_err *err)
 {
     const char *last = v->last != NULL ? v->last : "20";
+    otr_code checked = check_last(last, err);
+    if (checked != OTR_OK) {
+        return checked;
+    }
     otr_code rc = otr_buf_adds(out, v->follow ? "/api/v1/events/stream?" : "/api/v1/events?", err);
     rc = rc == OTR_OK ? add_query(out, "last", last, err) : rc;
     return rc == OTR_OK && v->topic != NULL ? add_query(out, "topic", v->topic, err) : rc;

@@ -14,10 +14,11 @@
 enum { TARGET_BYTES = 256, ANSWER_BYTES = 4 << 20, SLACK_MS = 10000, HTTP_OK = 200 };
 
 static const char usage[] =
-    "Usage: outrider plugin ask TOPIC [--input JSON|@FILE|-] [--deadline 2s] [--json]\n"
-    "                       [--socket PATH] [--config FILE]\n\n"
-    "Asks every plugin with a hook for TOPIC, for example nginx.config.validate.\n"
-    "Exit: 0 all allow, 1 one denies, 2 the question could not be asked.\n";
+    "Usage: outrider plugin ask TOPIC [--input JSON|@FILE|-] [--deadline 2s] [--allow-none]\n"
+    "                       [--json] [--socket PATH] [--config FILE]\n\n"
+    "Asks every plugin with a hook for TOPIC, for example nginx.config.validate. That no plugin\n"
+    "has one is a failure, unless --allow-none says that it is fine.\n"
+    "Exit: 0 all allow, 1 one denies, 2 the question could not be asked, or nobody has the hook.\n";
 
 static void print_answers(const otr_json *answers)
 {
@@ -54,9 +55,18 @@ static int print_result(const otr_view *v, const otr_buf *body)
     const char *reason = otr_json_str(otr_json_get(root, "reason"), "");
     const otr_json *answers = otr_json_get(root, "answers");
     bool allow = strcmp(verdict, "allow") == 0;
+    bool nobody = otr_json_size(answers) == 0 && !v->allow_none;
+    if (nobody) {
+        /* A misspelt topic, a plugin that is not loaded: no reason to believe that it was checked.
+         */
+        (void)fprintf(stderr,
+                      "outrider plugin ask: no plugin has a hook for %s: nobody was asked; "
+                      "--allow-none if that is fine\n",
+                      otr_json_str(otr_json_get(root, "topic"), "this topic"));
+    }
     if (v->json) {
         (void)puts(otr_buf_text(body));
-    } else {
+    } else if (!nobody) {
         otr_view_print(allow ? OTR_TONE_GOOD : OTR_TONE_BAD, verdict);
         (void)fputs(reason[0] != '\0' ? ": " : "", stdout);
         otr_view_print(OTR_TONE_PLAIN, reason);
@@ -65,7 +75,7 @@ static int print_result(const otr_view *v, const otr_buf *body)
             print_answers(answers);
         }
     }
-    return allow ? OTR_VIEW_FINE : OTR_VIEW_NOT_FINE;
+    return nobody ? OTR_VIEW_FAILED : allow ? OTR_VIEW_FINE : OTR_VIEW_NOT_FINE;
 }
 
 static otr_code read_question(const otr_view *v, otr_buf *input, uint64_t *ret_ms, otr_err *err)

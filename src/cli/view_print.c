@@ -1,12 +1,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/limits.h"
 #include "cli/view.h"
 
-enum { GAP = 2, CELL_BYTES = 512 };
+enum { GAP = 2, CELL_BYTES = 512, LEAST_WIDTH = 20, MOST_WIDTH = 10000 };
 
 static bool coloured(void)
 {
@@ -15,12 +16,25 @@ static bool coloured(void)
            strcmp(term, "dumb") != 0;
 }
 
-/* C0, DEL and C1 controls would let a plugin's text drive the terminal. */
-static void put_clean(const char *text)
+/* Columns of the terminal, or of $COLUMNS; 0: no limit. */
+static size_t view_width(void)
 {
-    const unsigned char *p = (const unsigned char *)text;
-    for (; *p != '\0'; p++) {
-        bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f;
+    const char *text = getenv("COLUMNS");
+    struct winsize size;
+    char *end = NULL;
+    long n = text != NULL ? strtol(text, &end, 10) : 0;
+    if (n < LEAST_WIDTH || n > MOST_WIDTH || end == NULL || *end != '\0') {
+        n = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+    }
+    return n >= LEAST_WIDTH ? (size_t)n : 0;
+}
+
+/* C0, DEL and C1 controls would let a plugin's text drive the terminal. */
+static void put_clean(const char *text, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)text, *end = p + n;
+    for (; p < end; p++) {
+        bool c1 = p + 1 < end && p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f;
         if (*p < 0x20 || *p == 0x7f || c1) {
             (void)putchar(*p == '\n' || *p == '\t' ? ' ' : '?');
             p += c1 ? 1 : 0;
@@ -30,7 +44,7 @@ static void put_clean(const char *text)
     }
 }
 
-void otr_view_print(otr_tone tone, const char *text)
+static bool begin_tone(otr_tone tone)
 {
     static const char *const codes[] = { [OTR_TONE_PLAIN] = "",
                                          [OTR_TONE_GOOD] = "\x1b[32m",
@@ -41,10 +55,55 @@ void otr_view_print(otr_tone tone, const char *text)
     if (colour) {
         (void)fputs(codes[tone], stdout);
     }
-    put_clean(text);
+    return colour;
+}
+
+void otr_view_print(otr_tone tone, const char *text)
+{
+    bool colour = begin_tone(tone);
+    put_clean(text, strlen(text));
     if (colour) {
         (void)fputs("\x1b[0m", stdout);
     }
+}
+
+/* Columns of the first `n` bytes: characters, as nearly as a terminal tells them. */
+static size_t width_of(const char *text, size_t n)
+{
+    size_t columns = 0;
+    for (size_t i = 0; i < n; i++) {
+        columns += ((unsigned char)text[i] & 0xc0U) != 0x80U;
+    }
+    return columns;
+}
+
+static void pad(size_t n)
+{
+    (void)printf("%*s", (int)n, "");
+}
+
+void otr_view_wrap(size_t indent, otr_tone tone, const char *text)
+{
+    static const char blanks[] = " \n\t";
+    size_t width = view_width(), column = indent;
+    bool colour = begin_tone(tone);
+    text += strspn(text, blanks);
+    while (*text != '\0') {
+        size_t n = strcspn(text, blanks), columns = width_of(text, n);
+        if (column > indent && width > 0 && column + 1 + columns > width) {
+            (void)putchar('\n');
+            pad(indent);
+            column = indent;
+        } else if (column > indent) {
+            (void)putchar(' ');
+            column++;
+        }
+        put_clean(text, n);
+        column += columns;
+        text += n;
+        text += strspn(text, blanks);
+    }
+    (void)fputs(colour ? "\x1b[0m\n" : "\n", stdout);
 }
 
 const char *otr_view_bytes(uint64_t bytes, char out[24])
@@ -107,23 +166,9 @@ void otr_table_cell(otr_table *t, otr_tone tone, const char *format, ...)
     }
 }
 
-static size_t width_of(const char *text)
-{
-    size_t n = 0;
-    for (; *text != '\0'; text++) {
-        n += ((unsigned char)*text & 0xc0U) != 0x80U;
-    }
-    return n;
-}
-
-static void pad(size_t n)
-{
-    (void)printf("%*s", (int)n, "");
-}
-
 static void print_cell(const otr_table *t, size_t column, const char *cell, size_t width)
 {
-    size_t fill = width - width_of(cell + 1);
+    size_t fill = width - width_of(cell + 1, strlen(cell + 1));
     bool right = (t->right >> column & 1U) != 0;
     if (right) {
         pad(fill);
@@ -136,22 +181,66 @@ static void print_cell(const otr_table *t, size_t column, const char *cell, size
     }
 }
 
+static const char *next_cell(const char *cell)
+{
+    return cell + strlen(cell + 1) + 2;
+}
+
+/* What each column takes. Returns what the longest row does. */
+static size_t measure(const otr_table *t, size_t widths[OTR_TABLE_COLUMNS])
+{
+    const char *cell = (const char *)t->text.p; /* NULL: no cell */
+    size_t longest = 0;                         /* of the last column, which is not padded */
+    for (size_t i = 0; i < t->cells; i++, cell = next_cell(cell)) {
+        size_t n = width_of(cell + 1, strlen(cell + 1)), *width = &widths[i % t->columns];
+        *width = n > *width ? n : *width;
+        longest = i % t->columns + 1 == t->columns && n > longest ? n : longest;
+    }
+    for (size_t i = 0; i + 1 < t->columns; i++) {
+        longest += widths[i] + GAP;
+    }
+    return longest + GAP;
+}
+
+/* One row as lines: what it is, then "HEAD cell" for each further column. */
+static void print_stacked(const otr_table *t, const char *row)
+{
+    const char *head = otr_buf_text(&t->text), *cell = row;
+    size_t widest = 0;
+    for (size_t i = 1; i < t->columns; i++) {
+        head = next_cell(head);
+        size_t n = width_of(head + 1, strlen(head + 1));
+        widest = n > widest ? n : widest;
+    }
+    pad(GAP);
+    otr_view_wrap(GAP, (otr_tone)cell[0], cell + 1);
+    head = otr_buf_text(&t->text);
+    for (size_t i = 1; i < t->columns; i++) {
+        head = next_cell(head);
+        cell = next_cell(cell);
+        pad(2 * (size_t)GAP);
+        otr_view_print(OTR_TONE_DIM, head + 1);
+        pad(widest - width_of(head + 1, strlen(head + 1)) + GAP);
+        otr_view_wrap(3 * (size_t)GAP + widest, (otr_tone)cell[0], cell + 1);
+    }
+}
+
 void otr_table_print(otr_table *t)
 {
-    size_t widths[OTR_TABLE_COLUMNS] = { 0 };
+    size_t widths[OTR_TABLE_COLUMNS] = { 0 }, width = view_width();
+    bool narrow = measure(t, widths) > width && width > 0;
     const char *cell = otr_buf_text(&t->text);
-    for (size_t i = 0; i < t->cells; i++) {
-        size_t n = width_of(cell + 1), *width = &widths[i % t->columns];
-        *width = n > *width ? n : *width;
-        cell += strlen(cell + 1) + 2;
-    }
-    cell = otr_buf_text(&t->text);
-    for (size_t i = 0; i < t->cells; i++) {
+    for (size_t i = 0; i < t->cells; i++, cell = next_cell(cell)) {
+        if (narrow) {
+            if (i > 0 && i % t->columns == 0 && i + t->columns <= t->cells) {
+                print_stacked(t, cell);
+            }
+            continue;
+        }
         if (i % t->columns == 0) {
             pad(GAP);
         }
         print_cell(t, i % t->columns, cell, widths[i % t->columns]);
-        cell += strlen(cell + 1) + 2;
     }
     if (t->rc != OTR_OK) {
         (void)fputs("  … (out of memory)\n", stderr);

@@ -42,6 +42,7 @@ enum {                        /* otr_key.flags */
        OTR_KEY_FOLDERS = 32,  /* OTR_KEY_STRINGS: cleaned absolute folders, /etc/nginx-agent first;
                                * others are left out with a warning */
        OTR_KEY_PRESENCE = 64, /* OTR_KEY_BOOL: a map in YAML ("debug: {}") means true */
+       OTR_KEY_RESTART = 128, /* another value takes effect after a restart only; no tree */
 };
 
 typedef struct otr_key {
@@ -49,7 +50,8 @@ typedef struct otr_key {
     otr_key_type type;
     const char *def;  /* as it would stand in the environment; NULL: empty */
     const char *help; /* one line, no full stop */
-    int64_t min, max; /* OTR_KEY_INT; both 0: no bounds */
+    int64_t min, max; /* OTR_KEY_INT; both 0: no bounds. OTR_KEY_DURATION: `min` is a floor in
+                       * milliseconds; what is below gives a warning and the floor */
     unsigned flags;
     /* OTR_KEY_STRING: "a|b|c", any case; another value gives a warning and the default. */
     const char *choices;
@@ -93,6 +95,10 @@ const otr_node *otr_config_tree(const otr_config *cfg, const char *path); /* NUL
 otr_origin otr_config_origin(const otr_config *cfg, const char *path);
 const char *otr_config_file(const otr_config *cfg); /* the file that was read, or "" */
 bool otr_config_feature(const otr_config *cfg, const char *name); /* is it in `features`? */
+
+/* Appends the keys that `fresh` changes and that wait for a restart, as "a.b, c.d". */
+otr_code otr_config_waiting(const otr_config *in_force, const otr_config *fresh, otr_buf *out,
+                            otr_err *err) OTR_MUST_CHECK;
 
 /* What was accepted but should be looked at (unknown variables, values that were left out):
  * sentences, NULL-terminated, for the caller to log. */

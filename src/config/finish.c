@@ -1,3 +1,6 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
 #include "config/scalar.h"
@@ -149,6 +152,30 @@ static otr_code check_choice(otr_config *cfg, otr_setting *s, otr_err *err)
     return rc;
 }
 
+/* An interval of nothing would keep the agent busy with nothing else. */
+static otr_code keep_floor(otr_config *cfg, otr_setting *s, otr_err *err)
+{
+    uint64_t floor_ns = (uint64_t)s->key->min * 1000000;
+    if (s->ns >= floor_ns) {
+        return OTR_OK;
+    }
+    char show[OTR_SCALAR_SHOW_BYTES];
+    char used[32];
+    (void)snprintf(used, sizeof(used), "%" PRId64 "ms", s->key->min);
+    otr_code rc =
+        otr_settings_warn(cfg, err, "%s: %s: %s is less than the least there may be; using %s",
+                          name_of_place(s), s->key->path, otr_scalar_show(s->text, show), used);
+    char *text = otr_arena_strdup(&cfg->arena, used);
+    if (rc == OTR_OK && text == NULL) {
+        rc = otr_fail_nomem(err);
+    }
+    if (rc == OTR_OK) {
+        s->ns = floor_ns;
+        s->text = text;
+    }
+    return rc;
+}
+
 otr_code otr_settings_finish(otr_config *cfg, otr_err *err)
 {
     otr_code rc = OTR_OK;
@@ -158,6 +185,8 @@ otr_code otr_settings_finish(otr_config *cfg, otr_err *err)
             rc = clean_folders(cfg, s, err);
         } else if (s->key->type == OTR_KEY_LABELS) {
             rc = clean_labels(cfg, s, err);
+        } else if (s->key->type == OTR_KEY_DURATION) {
+            rc = keep_floor(cfg, s, err);
         } else if (s->key->choices != NULL) {
             rc = check_choice(cfg, s, err);
         }

@@ -1,9 +1,6 @@
 #include "daemon/daemon.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -11,12 +8,13 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "bus/bus.h"
+#include "daemon/limits.h"
+#include "daemon/listeners.h"
 #include "loop/loop.h"
 #include "loop/worker.h"
 #include "modules/modules.h"
 #include "modules/services.h"
 #include "modules/topics.h"
-#include "net/http/server.h"
 #include "plugin/guest/guests.h"
 #include "plugin/hooks.h"
 #include "plugin/host.h"
@@ -28,11 +26,14 @@ enum { QUESTION_BYTES = 1 << 20 };
 typedef struct otr_daemon {
     const otr_config_source *source;
     otr_config *cfg;
+    otr_config *first; /* that the process was started with */
     otr_loop *loop;
     otr_bus *bus;
     otr_pool *pool;
     otr_plugin_host *host;
-    otr_http_server *admin, *status;
+    otr_fds fds;
+    otr_listeners listeners;
+    otr_limits limits;
     otr_signal *signals[5];
     otr_services services;
     struct {             /* the reload under way */
@@ -108,13 +109,9 @@ static void ready(void *arg)
 {
     otr_daemon *d = arg;
     uint64_t ms = (otr_now_ns() - d->services.started_ns) / OTR_NS_PER_MS;
-    char url[64] = "off";
-    if (d->services.status_port != 0) {
-        (void)snprintf(url, sizeof(url), "http://%s:%u/",
-                       otr_config_str(d->cfg, "outrider.status.host"),
-                       (unsigned)d->services.status_port);
-    }
-    otr_log_info("ready", "after_ms", OTR_U64(ms), "status_page", url, "admin_socket",
+    char url[96];
+    otr_log_info("ready", "after_ms", OTR_U64(ms), "status_page",
+                 otr_listeners_url(&d->listeners, url, sizeof(url)), "admin_socket",
                  otr_config_str(d->cfg, "outrider.admin.socket"));
 }
 
@@ -127,23 +124,74 @@ static void log_warnings(const otr_config *cfg)
     }
 }
 
+static void open_log(const otr_config *cfg)
+{
+    otr_err err = { 0 };
+    if (otr_log_open(otr_config_str(cfg, "log.path"), &err) != OTR_OK) {
+        otr_log_warn("cannot open the log, keeping the old file", "err", err.msg);
+    }
+}
+
+/* Compared with what this process was started with: a value that is set back waits no more. */
+static void name_waiting(otr_daemon *d, const otr_config *fresh)
+{
+    OTR_CLEANUP(otr_buf_deinit) otr_buf keys;
+    otr_err err = { 0 };
+    otr_buf_init(&keys, sizeof(d->services.waiting) - 1);
+    if (otr_config_waiting(d->first, fresh, &keys, &err) != OTR_OK) {
+        otr_log_warn("cannot tell what waits for a restart", "err", err.msg);
+        return;
+    }
+    memcpy(d->services.waiting, otr_buf_text(&keys), keys.n + 1);
+    if (keys.n > 0) {
+        otr_problem_set(d->services.problems, "", "restart", "takes effect after a restart: %s",
+                        d->services.waiting);
+    } else {
+        otr_problem_clear(d->services.problems, "", "restart");
+    }
+}
+
 /* Puts the new configuration in force, or none of it. Owns `fresh` on success. */
 static otr_code take_config(otr_daemon *d, otr_config *fresh, otr_err *err)
 {
-    otr_code rc = otr_plugin_host_reload(d->host, fresh, err);
+    otr_code rc = otr_listeners_prepare(&d->listeners, fresh, err);
+    if (rc == OTR_OK) {
+        /* Also when it is the same path: the file may have been renamed. */
+        rc = otr_log_open(otr_config_str(fresh, "log.path"), err);
+        rc = rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "log.path");
+    }
+    if (rc == OTR_OK) {
+        rc = otr_plugin_host_reload(d->host, fresh, err);
+        if (rc != OTR_OK) {
+            open_log(d->cfg);
+        }
+    }
     if (rc != OTR_OK) {
+        otr_listeners_drop(&d->listeners);
         return rc;
     }
     otr_log_set_level(otr_log_level_of(otr_config_str(fresh, "log.level")));
     log_warnings(fresh);
+    name_waiting(d, fresh);
+    otr_listeners_take(&d->listeners, fresh);
     otr_config_unref(d->cfg);
     d->cfg = fresh;
     d->services.config = fresh;
     d->services.config_generation++;
+    otr_problem_clear(d->services.problems, "", "configuration");
     otr_log_info("config reloaded", "file", otr_config_file(fresh), "generation",
                  OTR_U64(d->services.config_generation));
     publish_reloaded(d);
     return OTR_OK;
+}
+
+/* Said until a reload works: what is on disk is not what the agent does. */
+static void refuse_reload(otr_daemon *d, const otr_err *err)
+{
+    otr_log_error("config reload failed, keeping old config", "err", err->msg);
+    otr_problem_set(d->services.problems, "", "configuration",
+                    "the new configuration was refused and the one before is in force: %s",
+                    err->msg);
 }
 
 static void on_hangup(void *arg);
@@ -164,7 +212,7 @@ static void on_verdict(void *arg, const otr_hook_result *result)
     }
     if (rc != OTR_OK) {
         otr_config_unref(fresh);
-        otr_log_error("config reload failed, keeping old config", "err", err.msg);
+        refuse_reload(d, &err);
     }
     otr_reload_done_fn *done = d->fresh.done;
     d->fresh.done = NULL;
@@ -235,8 +283,7 @@ static otr_code reload(void *arg, otr_reload_done_fn *done, void *done_arg, otr_
     rc = rc == OTR_OK ? ask_plugins(d, fresh, err) : rc;
     if (rc != OTR_OK) {
         otr_config_unref(fresh);
-        otr_log_error("config reload failed, keeping old config", "err",
-                      err != NULL ? err->msg : "");
+        refuse_reload(d, err);
         return rc;
     }
     d->fresh.cfg = fresh;
@@ -259,10 +306,7 @@ static void on_hangup(void *arg)
 static void on_reopen(void *arg)
 {
     const otr_daemon *d = arg;
-    otr_err err = { 0 };
-    if (otr_log_open(otr_config_str(d->cfg, "log.path"), &err) != OTR_OK) {
-        otr_log_warn("cannot reopen the log, keeping the old file", "err", err.msg);
-    }
+    open_log(d->cfg);
 }
 
 /* ---- stop ---- */
@@ -310,6 +354,9 @@ static otr_code make_parts(otr_daemon *d, otr_err *err)
     unsigned workers = (unsigned)otr_config_int(d->cfg, "outrider.workers");
     unsigned most = (unsigned)otr_config_int(d->cfg, "outrider.workers_max");
     otr_code rc = otr_loop_new(&d->loop, err);
+    if (rc == OTR_OK) {
+        otr_loop_child_files(d->loop, d->fds.limit_before);
+    }
     rc = rc == OTR_OK ? otr_bus_new(d->loop, &d->bus, err) : rc;
     rc = rc == OTR_OK ? otr_pool_new(d->loop, workers, &d->pool, err) : rc;
     rc = rc == OTR_OK ? otr_pool_grow(d->pool, most, err) : rc;
@@ -346,74 +393,34 @@ static otr_code make_parts(otr_daemon *d, otr_err *err)
     return rc;
 }
 
-/* The socket's folder, one level, as packages make it: private to us is the socket itself. */
-static void make_parent(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    if (slash != NULL && slash != path) {
-        char *folder = otr_strndup(path, (size_t)(slash - path));
-        if (folder != NULL && mkdir(folder, 0755) != 0 && errno != EEXIST) {
-            otr_log_debug("cannot make the socket's folder", "path", folder);
-        }
-        otr_free(folder);
-    }
-}
-
-static otr_code listen_all(otr_daemon *d, otr_err *err)
-{
-    const char *socket = otr_config_str(d->cfg, "outrider.admin.socket");
-    if (socket[0] != '\0') {
-        make_parent(socket);
-        otr_http_listen at = { .unix_path = socket };
-        otr_code rc = otr_http_server_new(d->loop, d->services.admin_routes, &at, &d->admin, err);
-        if (rc != OTR_OK) {
-            return otr_wrap(err, rc, "outrider.admin.socket");
-        }
-    }
-    int64_t port = otr_config_int(d->cfg, "outrider.status.port");
-    if (port < 0) {
-        return OTR_OK;
-    }
-    otr_http_listen at = {
-        .host = otr_config_str(d->cfg, "outrider.status.host"),
-        .port = (uint16_t)port,
-        .check_host = true,
-    };
-    otr_err why = { 0 };
-    if (otr_http_server_new(d->loop, d->services.status_routes, &at, &d->status, &why) != OTR_OK) {
-        /* A page less is no reason to leave NGINX without its agent. */
-        otr_log_error("no status page and no /metrics: set outrider.status.port to a free port",
-                      "err", why.msg);
-        return OTR_OK;
-    }
-    d->services.status_port = otr_http_server_port(d->status);
-    return OTR_OK;
-}
-
 static otr_code start(otr_daemon *d, otr_err *err)
 {
     otr_code rc = otr_config_load(d->source, &d->cfg, err);
     if (rc != OTR_OK) {
         return rc;
     }
+    d->first = otr_config_ref(d->cfg);
     otr_log_set_level(otr_log_level_of(otr_config_str(d->cfg, "log.level")));
     rc = otr_log_open(otr_config_str(d->cfg, "log.path"), err);
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "log.path");
     }
+    otr_log_start();
     otr_log_info("outrider starting", "version", OTR_VERSION, "pid", OTR_I64(getpid()), "config",
                  otr_config_file(d->cfg));
     log_warnings(d->cfg);
     rc = make_parts(d, err);
     rc = rc == OTR_OK ? add_signals(d, err) : rc;
-    rc = rc == OTR_OK ? listen_all(d, err) : rc;
+    rc = rc == OTR_OK ? otr_limits_init(&d->limits, d->loop, &d->services, &d->fds, err) : rc;
+    rc = rc == OTR_OK ? otr_listeners_init(&d->listeners, d->loop, &d->services, &d->fds, err) : rc;
+    rc = rc == OTR_OK ? otr_listeners_start(&d->listeners, d->cfg, err) : rc;
     return rc == OTR_OK ? otr_plugin_host_start(d->host, d->cfg, err) : rc;
 }
 
 static void take_down(otr_daemon *d)
 {
-    otr_http_server_free(d->status);
-    otr_http_server_free(d->admin);
+    otr_listeners_deinit(&d->listeners);
+    otr_limits_deinit(&d->limits);
     for (size_t i = 0; i < OTR_COUNT(d->signals); i++) {
         otr_signal_free(d->signals[i]);
     }
@@ -433,6 +440,8 @@ static void take_down(otr_daemon *d)
     otr_loop_free(d->loop);
     otr_config_unref(d->fresh.cfg);
     otr_config_unref(d->cfg);
+    otr_config_unref(d->first);
+    otr_fds_deinit(&d->fds);
 }
 
 /* Plugins that did start may be at work on another thread: they are stopped as at any other end. */
@@ -450,6 +459,7 @@ int otr_daemon_run(const otr_config_source *source, uint64_t started_ns)
     d.services.started_ns = started_ns;
     otr_err err = { 0 };
     (void)signal(SIGPIPE, SIG_IGN);
+    otr_fds_init(&d.fds);
     otr_code rc = start(&d, &err);
     if (rc == OTR_OK) {
         otr_loop_run(d.loop);

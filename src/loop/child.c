@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -159,6 +160,23 @@ static otr_code open_output(otr_child *child, uv_loop_t *uv, int *ret_write_fd, 
     return OTR_OK;
 }
 
+void otr_loop_child_files(otr_loop *loop, uint64_t limit)
+{
+    loop->child_files = limit;
+}
+
+/* Many a program walks all numbers up to its limit; ours was raised for us alone. libuv has no step
+ * before the exec, so this comes right after it. */
+static void set_files(const otr_loop *loop, const otr_child *child)
+{
+    struct rlimit limit;
+    if (loop->child_files > 0 && prlimit(child->process.pid, RLIMIT_NOFILE, NULL, &limit) == 0 &&
+        loop->child_files < limit.rlim_cur) {
+        limit.rlim_cur = loop->child_files;
+        (void)prlimit(child->process.pid, RLIMIT_NOFILE, &limit, NULL); /* else it keeps ours */
+    }
+}
+
 static otr_code spawn(otr_child *child, uv_loop_t *uv, const otr_child_spec *spec, int write_fd,
                       otr_err *err)
 {
@@ -218,6 +236,7 @@ otr_code otr_child_start(otr_loop *loop, const otr_child_spec *spec, otr_child *
         otr_child_free(child);
         return rc;
     }
+    set_files(loop, child);
     (void)uv_poll_start(&child->output, UV_READABLE, on_output);
     uv_update_time(&loop->uv);
     (void)uv_timer_start(&child->deadline, on_deadline, spec->timeout_ms, 0);

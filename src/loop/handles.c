@@ -179,6 +179,20 @@ otr_code otr_watch_new(otr_loop *loop, int fd, int events, otr_watch_fn *fn, voi
     return OTR_OK;
 }
 
+void otr_watch_stop(otr_watch *watch)
+{
+    if (watch != NULL) {
+        (void)uv_poll_stop(&watch->uv);
+    }
+}
+
+void otr_watch_start(otr_watch *watch)
+{
+    if (watch != NULL) {
+        (void)start_poll(watch);
+    }
+}
+
 void otr_watch_free(otr_watch *watch)
 {
     if (watch != NULL) {

@@ -74,6 +74,9 @@ typedef void otr_watch_fn(void *arg, int events);
  * the caller's and is closed after the free. */
 otr_code otr_watch_new(otr_loop *loop, int fd, int events, otr_watch_fn *fn, void *arg,
                        otr_watch **ret, otr_err *err) OTR_MUST_CHECK;
+/* Stops the calls until otr_watch_start(). */
+void otr_watch_stop(otr_watch *watch);
+void otr_watch_start(otr_watch *watch);
 void otr_watch_free(otr_watch *watch);
 
 /* A name in the folder appeared, went or was written to. NULL: some name did. The text is borrowed
@@ -110,5 +113,7 @@ typedef struct otr_child_spec {
 otr_code otr_child_start(otr_loop *loop, const otr_child_spec *spec, otr_child **ret, otr_err *err)
     OTR_MUST_CHECK;
 void otr_child_free(otr_child *child);
+/* The soft limit of descriptors that children get; 0: that of this process. */
+void otr_loop_child_files(otr_loop *loop, uint64_t limit);
 
 #endif

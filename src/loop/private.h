@@ -24,6 +24,7 @@ struct otr_loop {
     _Atomic(otr_post *) posts; /* newest first; whoever makes it non-empty sends `wake` */
     otr_defer defers;          /* head of a ring */
     _Atomic(pthread_t) owner;
+    uint64_t child_files; /* soft limit of descriptors for children; 0: ours */
     bool running;
     bool stopping;
 };

@@ -4,6 +4,10 @@
 #include "base/clock.h"
 #include "modules/modules.h"
 
+enum { FIRST_SAMPLES = 15 };
+
+static const char instances_problem[] = "instances shown";
+
 /* ---- instances ---- */
 
 static otr_admin_instance *find_instance(const otr_admin *a, const char *id)
@@ -23,6 +27,9 @@ static otr_code need_instance(otr_admin *a, const char *id, otr_admin_instance *
         return OTR_OK;
     }
     if (a->n_instances == OTR_LIMIT_NGINX_INSTANCES) {
+        otr_problem_set(a->services->problems, "", instances_problem,
+                        "there are more than %d NGINX instances: the others are not shown",
+                        OTR_LIMIT_NGINX_INSTANCES);
         return otr_fail(err, OTR_EQUOTA, "there are %d instances already, %s is not shown",
                         OTR_LIMIT_NGINX_INSTANCES, id);
     }
@@ -42,6 +49,7 @@ static void free_instance(otr_admin_instance *i)
     otr_msg_unref(i->instance);
     otr_msg_unref(i->health);
     otr_msg_unref(i->metrics);
+    otr_free(i->samples);
     otr_free(i);
 }
 
@@ -50,6 +58,7 @@ static void forget_instance(otr_admin *a, const char *id)
     for (size_t i = 0; i < a->n_instances; i++) {
         if (strcmp(a->instances[i]->id, id) == 0) {
             free_instance(a->instances[i]);
+            otr_problem_clear(a->services->problems, "", instances_problem);
             a->n_instances--;
             memmove(a->instances + i, a->instances + i + 1,
                     (a->n_instances - i) * sizeof(otr_admin_instance *));
@@ -64,18 +73,43 @@ static void replace(otr_msg **slot, const otr_msg *msg)
     *slot = otr_msg_ref(msg);
 }
 
+/* The ring has the size that its samples need, up to its most: there may be many instances. */
+static bool grow_samples(otr_admin_instance *i)
+{
+    size_t cap = i->cap_samples > 0 ? i->cap_samples * 2 : FIRST_SAMPLES;
+    cap = cap < OTR_LIMIT_INSTANCE_SAMPLES ? cap : OTR_LIMIT_INSTANCE_SAMPLES;
+    otr_admin_sample *grown = otr_realloc(i->samples, cap * sizeof(*grown));
+    if (grown == NULL) {
+        return false;
+    }
+    i->samples = grown; /* first_sample is 0 until it is full at its most */
+    i->cap_samples = cap;
+    return true;
+}
+
+static uint32_t at_most_u32(uint64_t n)
+{
+    return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
 static void add_sample(otr_admin_instance *i, const otr_metrics_event *m, uint64_t at_ns)
 {
-    size_t at = (i->first_sample + i->n_samples) % OTR_LIMIT_INSTANCE_SAMPLES;
-    if (i->n_samples == OTR_LIMIT_INSTANCE_SAMPLES) {
-        i->first_sample = (i->first_sample + 1) % OTR_LIMIT_INSTANCE_SAMPLES;
+    if (i->n_samples == i->cap_samples && i->cap_samples < OTR_LIMIT_INSTANCE_SAMPLES &&
+        !grow_samples(i)) {
+        return; /* a gap in a chart */
+    }
+    size_t at = (i->first_sample + i->n_samples) % i->cap_samples;
+    if (i->n_samples == i->cap_samples) {
+        i->first_sample = (i->first_sample + 1) % i->cap_samples;
     } else {
         i->n_samples++;
     }
     i->samples[at] = (otr_admin_sample){ .at_ns = at_ns,
-                                         .requests_per_second = m->requests_per_second,
-                                         .active = m->active };
-    memcpy(i->samples[at].responses, m->responses, sizeof(m->responses));
+                                         .requests_per_second = (float)m->requests_per_second,
+                                         .active = at_most_u32(m->active) };
+    for (size_t k = 0; k < OTR_COUNT(m->responses); k++) {
+        i->samples[at].responses[k] = at_most_u32(m->responses[k]);
+    }
 }
 
 static otr_code learn(otr_admin *a, const otr_msg *msg, otr_err *err)
@@ -135,7 +169,7 @@ static otr_code init(otr_plugin *p, const otr_config *cfg, otr_err *err)
     a->plugin = p;
     a->services = otr_plugin_services(p);
     otr_admin_page_init(a);
-    otr_code rc = OTR_OK;
+    otr_code rc = otr_admin_reasons_init(a, err);
     for (size_t i = 0; rc == OTR_OK && i < OTR_COUNT(routes); i++) {
         rc = otr_http_route(a->services->admin_routes, routes[i].method, routes[i].path,
                             routes[i].fn, a, err);
@@ -181,6 +215,7 @@ static void fini(otr_plugin *p)
     otr_http_unroute(a->services->status_routes, a);
     otr_admin_end_streams(a);
     otr_admin_drop_events(a);
+    otr_admin_reasons_fini(a);
     for (size_t i = 0; i < a->n_instances; i++) {
         free_instance(a->instances[i]);
     }

@@ -1,5 +1,5 @@
 /*
- * The module "admin": what its three files share.
+ * The module "admin": what its files share.
  *
  * It keeps the last message about each NGINX instance, a ring of the latest messages of the bus and
  * the open event streams, and answers with them. Nothing is polled: it knows what the bus told it.
@@ -16,17 +16,17 @@
 
 typedef struct otr_admin_sample { /* what the charts show of one metrics message */
     uint64_t at_ns;
-    double requests_per_second;
-    uint64_t active;
-    uint64_t responses[5];
+    float requests_per_second;
+    uint32_t active;
+    uint32_t responses[5]; /* each at most UINT32_MAX */
 } otr_admin_sample;
 
 typedef struct otr_admin_instance {
     char id[OTR_NGINX_ID_BYTES];
-    otr_msg *instance, *health, *metrics;                 /* the last of each; NULL: none yet */
-    uint64_t since_ns;                                    /* monotonic: first heard of */
-    otr_admin_sample samples[OTR_LIMIT_INSTANCE_SAMPLES]; /* a ring */
-    size_t first_sample, n_samples;
+    otr_msg *instance, *health, *metrics; /* the last of each; NULL: none yet */
+    uint64_t since_ns;                    /* monotonic: first heard of */
+    otr_admin_sample *samples;            /* a ring of at most OTR_LIMIT_INSTANCE_SAMPLES */
+    size_t first_sample, n_samples, cap_samples;
 } otr_admin_instance;
 
 typedef struct otr_admin_event {
@@ -36,6 +36,7 @@ typedef struct otr_admin_event {
 } otr_admin_event;
 
 typedef struct otr_admin_stream otr_admin_stream;
+typedef struct otr_admin_kind otr_admin_kind; /* the series of one kind of reasons */
 
 typedef struct otr_admin {
     otr_plugin *plugin;
@@ -48,7 +49,10 @@ typedef struct otr_admin {
     otr_admin_stream *streams;
     size_t n_streams;
     uint64_t reloaded_ns; /* monotonic; 0: never */
-    char csp[512];        /* Content-Security-Policy of the status page */
+    otr_series *problems; /* how many reasons there are */
+    otr_admin_kind *kinds;
+    size_t n_kinds;
+    char csp[512]; /* Content-Security-Policy of the status page */
 } otr_admin;
 
 /* admin_events.c */
@@ -71,6 +75,16 @@ otr_code otr_admin_get_plugin(void *admin, const otr_http_request *req, otr_http
                               otr_err *err);
 otr_code otr_admin_get_metrics(void *admin, const otr_http_request *req, otr_http_reply *reply,
                                otr_err *err);
+
+/* admin_reasons.c: why the state is not "ok". */
+/* The members "reasons", "reasons_more", "problems" and "state". */
+void otr_admin_write_reasons(otr_jw *w, const otr_admin *a);
+/* The series that count them. */
+otr_code otr_admin_reasons_init(otr_admin *a, otr_err *err) OTR_MUST_CHECK;
+void otr_admin_reasons_fini(otr_admin *a);
+
+/* admin_json.c */
+void otr_admin_write_time(otr_jw *w, const char *key, uint64_t mono_ns); /* 0: null */
 
 /* The member "config". */
 void otr_admin_write_config(otr_jw *w, const otr_admin *a);

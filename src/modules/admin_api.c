@@ -9,38 +9,24 @@
 
 enum { DATA_BYTES = OTR_MIB, REASON_BYTES = 768 };
 
-static void write_time(otr_jw *w, const char *key, uint64_t mono_ns)
-{
-    char text[OTR_TIME_BYTES];
-    if (mono_ns == 0) {
-        otr_jw_null(w, key);
-    } else {
-        otr_jw_str(w, key, otr_time_text(otr_wall_of(mono_ns), text));
-    }
-}
-
 /* ---- instances ---- */
 
-static const char *health_name(otr_health status)
-{
-    static const char *const names[] = { [OTR_HEALTH_HEALTHY] = "healthy",
-                                         [OTR_HEALTH_UNHEALTHY] = "unhealthy",
-                                         [OTR_HEALTH_DEGRADED] = "degraded",
-                                         [OTR_HEALTH_UNKNOWN] = "unknown" };
-    return names[status];
-}
-
-/* The payload as the bus shows it. */
+/* The payload as the bus shows it; null for one that is too large, which fails no other item. */
 static void write_data(otr_jw *w, const char *key, const otr_msg *msg)
 {
     otr_buf data;
+    otr_err err = { 0 };
     otr_buf_init(&data, DATA_BYTES);
-    if (msg == NULL) {
-        otr_jw_null(w, key);
-    } else if (msg->topic->encode(msg->payload, &data, w->err) == OTR_OK) {
+    otr_code rc = msg != NULL ? msg->topic->encode(msg->payload, &data, &err) : OTR_EQUOTA;
+    if (rc == OTR_OK) {
         otr_jw_raw(w, key, otr_buf_bytes(&data));
+    } else if (rc == OTR_EQUOTA) {
+        otr_jw_null(w, key);
     } else if (w->rc == OTR_OK) {
-        w->rc = w->err != NULL ? w->err->code : OTR_ENOMEM;
+        w->rc = otr_wrap(&err, rc, "%s", key);
+        if (w->err != NULL) {
+            *w->err = err;
+        }
     }
     otr_buf_deinit(&data);
 }
@@ -48,7 +34,7 @@ static void write_data(otr_jw *w, const char *key, const otr_msg *msg)
 static void write_instance(otr_jw *w, const otr_admin_instance *i)
 {
     otr_jw_str(w, "id", i->id);
-    write_time(w, "since", i->since_ns);
+    otr_admin_write_time(w, "since", i->since_ns);
     write_data(w, "instance", i->instance);
     write_data(w, "health", i->health);
     write_data(w, "metrics", i->metrics);
@@ -56,7 +42,7 @@ static void write_instance(otr_jw *w, const otr_admin_instance *i)
 
 static const otr_admin_sample *sample_at(const otr_admin_instance *i, size_t n)
 {
-    return &i->samples[(i->first_sample + n) % OTR_LIMIT_INSTANCE_SAMPLES];
+    return &i->samples[(i->first_sample + n) % i->cap_samples];
 }
 
 static void write_history(otr_jw *w, const otr_admin_instance *i)
@@ -66,7 +52,7 @@ static void write_history(otr_jw *w, const otr_admin_instance *i)
         const otr_admin_sample *s = sample_at(i, n);
         otr_jw_obj(w, NULL);
         otr_jw_u64(w, "time_ms", otr_wall_of(s->at_ns) / OTR_NS_PER_MS);
-        otr_jw_f64(w, "requests_per_second", round(s->requests_per_second * 1000) / 1000);
+        otr_jw_f64(w, "requests_per_second", round((double)s->requests_per_second * 1000) / 1000);
         otr_jw_u64(w, "active", s->active);
         otr_jw_arr(w, "responses");
         for (size_t k = 0; k < OTR_COUNT(s->responses); k++) {
@@ -163,7 +149,7 @@ static void write_plugin(otr_jw *w, const otr_plugin_view *v)
     otr_jw_str(w, "sha256", v->sha256);
     otr_jw_str(w, "state", otr_plugin_state_name(v->state));
     otr_jw_str(w, "reason", v->reason);
-    write_time(w, "since", v->state_since_ns);
+    otr_admin_write_time(w, "since", v->state_since_ns);
     otr_jw_bool(w, "quarantined", v->quarantined);
     otr_jw_u64(w, "instances", v->instances);
     otr_jw_u64(w, "instances_running", v->running);
@@ -256,106 +242,14 @@ otr_code otr_admin_get_plugin(void *admin, const otr_http_request *req, otr_http
 
 /* ---- the whole picture ---- */
 
-typedef struct reasons { /* why the state is not "ok" */
-    otr_jw *w;
-    size_t n;
-} reasons;
-
-static void add_reason(reasons *r, const char *format, ...) OTR_PRINTF(2, 3);
-static void add_reason(reasons *r, const char *format, ...)
-{
-    char text[REASON_BYTES];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    otr_jw_str(r->w, NULL, text);
-    r->n++;
-}
-
-static void add_instance_reasons(reasons *r, const otr_admin_instance *i)
-{
-    const otr_nginx_instance *nginx = ((const otr_instance_event *)i->instance->payload)->instance;
-    if (nginx->config_error[0] != '\0') {
-        add_reason(r, "NGINX of %s: its configuration cannot be read: %s", nginx->config,
-                   nginx->config_error);
-    }
-    for (size_t n = 0; n < nginx->n_remarks; n++) {
-        add_reason(r, "NGINX of %s: %s", nginx->config, nginx->remarks[n]);
-    }
-    const otr_health_event *health = i->health != NULL ? i->health->payload : NULL;
-    if (health != NULL &&
-        (health->status == OTR_HEALTH_UNHEALTHY || health->status == OTR_HEALTH_DEGRADED)) {
-        add_reason(r, "NGINX of %s is %s%s%s", nginx->config, health_name(health->status),
-                   health->description[0] != '\0' ? ": " : "", health->description);
-    }
-}
-
-/* How people tell the instance with this id: by its configuration. */
-static const char *config_of(const otr_admin *a, const char *id)
-{
-    for (size_t i = 0; i < a->n_instances; i++) {
-        if (strcmp(a->instances[i]->id, id) == 0) {
-            return ((const otr_instance_event *)a->instances[i]->instance->payload)
-                ->instance->config;
-        }
-    }
-    return id;
-}
-
-static void add_problems(reasons *r, const otr_admin *a)
-{
-    size_t n;
-    const otr_problem *list = otr_problems_list(a->services->problems, &n);
-    for (size_t i = 0; i < n; i++) {
-        if (list[i].who[0] == '\0') {
-            add_reason(r, "%s", list[i].text);
-        } else {
-            add_reason(r, "NGINX of %s: %s", config_of(a, list[i].who), list[i].text);
-        }
-    }
-    if (otr_problems_missing(a->services->problems) > 0) {
-        add_reason(r, "%" PRIu64 " more problems found no room in this list",
-                   otr_problems_missing(a->services->problems));
-    }
-}
-
-static bool add_plugin_reason(void *arg, const otr_plugin_view *v)
-{
-    if (v->state == OTR_PLUGIN_BACKOFF || v->state == OTR_PLUGIN_DISABLED) {
-        add_reason(arg, "plugin %s is %s%s%s", v->name,
-                   v->state == OTR_PLUGIN_DISABLED ? "disabled" : "waiting to restart",
-                   v->reason[0] != '\0' ? ": " : "", v->reason);
-    } else if (v->state == OTR_PLUGIN_RUNNING && v->running < v->instances) {
-        add_reason(arg, "plugin %s runs %zu of its %zu instances", v->name, v->running,
-                   v->instances);
-    }
-    return true;
-}
-
-static void write_state(otr_jw *w, const otr_admin *a)
-{
-    reasons r = { .w = w };
-    otr_jw_arr(w, "reasons");
-    if (a->n_instances == 0) {
-        add_reason(&r, "no running NGINX was found");
-    }
-    for (size_t i = 0; i < a->n_instances; i++) {
-        add_instance_reasons(&r, a->instances[i]);
-    }
-    add_problems(&r, a);
-    otr_plugin_host_each(a->services->plugins, add_plugin_reason, &r);
-    otr_jw_arr_end(w);
-    otr_jw_str(w, "state", r.n == 0 ? "ok" : "degraded");
-}
-
 void otr_admin_write_config(otr_jw *w, const otr_admin *a)
 {
     const otr_services *s = a->services;
     otr_jw_obj(w, "config");
     otr_jw_str(w, "file", s->config != NULL ? otr_config_file(s->config) : "");
     otr_jw_u64(w, "generation", s->config_generation);
-    write_time(w, "reloaded", a->reloaded_ns);
+    otr_admin_write_time(w, "reloaded", a->reloaded_ns);
+    otr_jw_str(w, "waits_for_restart", s->waiting);
     otr_jw_obj_end(w);
 }
 
@@ -397,10 +291,10 @@ otr_code otr_admin_get_status(void *admin, const otr_http_request *req, otr_http
     otr_jw_str(&w, "name", "outrider");
     otr_jw_str(&w, "version", OTR_VERSION);
     otr_jw_i64(&w, "pid", getpid());
-    write_time(&w, "time", now);
+    otr_admin_write_time(&w, "time", now);
     uint64_t up_ms = (now - a->services->started_ns) / OTR_NS_PER_MS;
     otr_jw_f64(&w, "uptime_seconds", (double)up_ms / 1e3);
-    write_state(&w, a);
+    otr_admin_write_reasons(&w, a);
     otr_admin_write_config(&w, a);
     write_process(&w);
     write_bus(&w, a);

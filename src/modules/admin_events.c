@@ -1,7 +1,6 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "modules/admin.h"
 
 enum { FRAME_BYTES = OTR_LIMIT_EVENT_BYTES + 256, STUB_BYTES = 1024 };
@@ -25,25 +24,6 @@ void otr_admin_drop_events(otr_admin *a)
     a->n_events = 0;
 }
 
-/* The envelope of a message whose data is too large to keep. */
-static otr_code write_stub(const otr_msg *msg, size_t bytes, otr_buf *out, otr_err *err)
-{
-    char time[OTR_TIME_BYTES];
-    otr_jw w;
-    otr_jw_begin(&w, out, err);
-    otr_jw_obj(&w, NULL);
-    otr_jw_u64(&w, "id", msg->id);
-    otr_jw_str(&w, "topic", msg->topic->name);
-    otr_jw_u64(&w, "version", msg->topic->version);
-    otr_jw_str(&w, "time", otr_time_text(otr_wall_of(msg->created_ns), time));
-    otr_jw_str(&w, "source", msg->source);
-    otr_jw_u64(&w, "cause", msg->cause);
-    otr_jw_null(&w, "data");
-    otr_jw_u64(&w, "omitted_bytes", bytes);
-    otr_jw_obj_end(&w);
-    return otr_jw_end(&w);
-}
-
 /* A guest's JSON may have line ends between its tokens; inside strings they are escaped. */
 static void put_on_one_line(char *json, size_t n)
 {
@@ -56,14 +36,9 @@ static void put_on_one_line(char *json, size_t n)
 
 static otr_code encode_event(const otr_msg *msg, otr_admin_event *ret, otr_err *err)
 {
-    otr_bytes json;
     otr_buf text;
     otr_buf_init(&text, OTR_LIMIT_EVENT_BYTES + STUB_BYTES);
-    otr_code rc = otr_msg_json(msg, &json, err);
-    if (rc == OTR_OK) {
-        rc = json.n <= OTR_LIMIT_EVENT_BYTES ? otr_buf_add(&text, json, err)
-                                             : write_stub(msg, json.n, &text, err);
-    }
+    otr_code rc = otr_msg_json_most(msg, OTR_LIMIT_EVENT_BYTES, &text, err);
     if (rc != OTR_OK) {
         otr_buf_deinit(&text);
         return rc;

@@ -8,52 +8,23 @@
 #include "modules/admin.h"
 #include "modules/web.h"
 
-enum { SHA256_BYTES = 32, BASE64_BYTES = 48 };
-
-static unsigned hex_digit(char c)
-{
-    return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'a') + 10;
-}
-
-static const char *base64(const char hex[OTR_SHA256_HEX_BYTES], char out[BASE64_BYTES])
-{
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    uint8_t bytes[SHA256_BYTES + 1] = { 0 };
-    for (size_t i = 0; i < SHA256_BYTES; i++) {
-        bytes[i] = (uint8_t)(hex_digit(hex[2 * i]) << 4 | hex_digit(hex[2 * i + 1]));
-    }
-    char *at = out;
-    for (size_t i = 0; i < SHA256_BYTES + 1; i += 3) {
-        uint32_t group = (uint32_t)bytes[i] << 16 | (uint32_t)bytes[i + 1] << 8 | bytes[i + 2];
-        for (int shift = 18; shift >= 0; shift -= 6) {
-            *at++ = alphabet[group >> shift & 63];
-        }
-    }
-    at[-1] = '='; /* 32 bytes are one short of a group */
-    *at = '\0';
-    return out;
-}
-
 /* The digest of what stands between the only `open` and the only `close` of the page. */
-static const char *digest_of(const char *open, const char *close, char out[BASE64_BYTES])
+static const char *digest_of(const char *open, const char *close, char out[OTR_SHA256_BASE64_BYTES])
 {
     const char *page = (const char *)otr_web_status_page;
     const char *from = strstr(page, open);
     const char *to = from != NULL ? strstr(from, close) : NULL;
-    char hex[OTR_SHA256_HEX_BYTES];
     if (to == NULL) {
         out[0] = '\0';
         return out;
     }
     from += strlen(open);
-    (void)otr_sha256_hex((otr_bytes){ (const uint8_t *)from, (size_t)(to - from) }, hex);
-    return base64(hex, out);
+    return otr_sha256_base64((otr_bytes){ (const uint8_t *)from, (size_t)(to - from) }, out);
 }
 
 void otr_admin_page_init(otr_admin *a)
 {
-    char script[BASE64_BYTES], style[BASE64_BYTES];
+    char script[OTR_SHA256_BASE64_BYTES], style[OTR_SHA256_BASE64_BYTES];
     (void)snprintf(a->csp, sizeof(a->csp),
                    "default-src 'none'; script-src 'sha256-%s'; style-src 'sha256-%s'; "
                    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "

@@ -4,18 +4,27 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "modules/modules.h"
 #include "modules/services.h"
 #include "modules/topics.h"
 #include "net/http/client.h"
 #include "nginx/instance/inventory.h"
+#include "nginx/instance/rights.h"
 
 enum { URL_BYTES = 8192 };
 
 static const char rescan_key[] = "watchers.instance_watcher.monitoring_frequency";
+static const char exclude_key[] = "data_plane_config.nginx.exclude_logs";
+static const char allowed_key[] = "allowed_directories";
 static const char url_key[] = "data_plane_config.nginx.api.url";
 static const char socket_key[] = "data_plane_config.nginx.api.socket";
+static const char strangers_key[] = "outrider.nginx.strangers";
+
+static const char proc_root[] = "/proc";
+static const char hidden_problem[] = "processes";
+static const char missing_problem[] = "instances";
 
 typedef struct state {
     otr_inventory *inventory;
@@ -34,8 +43,9 @@ static void publish(otr_plugin *p, const otr_topic *topic, const otr_nginx_insta
 
 static void log_event(const char *what, const otr_nginx_instance *i)
 {
-    otr_log_info(what, "instance", i->id, "pid", OTR_I64(i->pid), "version", i->version, "config",
-                 i->config, "stub_status", i->stub_status);
+    otr_log_info(what, "instance", i->id, "pid", OTR_I64(i->pid), "maker", i->maker, "version",
+                 i->version, "user", OTR_I64(i->uid), "config", i->config, "stub_status",
+                 i->stub_status);
     if (i->config_error[0] != '\0') {
         otr_log_warn("NGINX configuration is not fully understood", "instance", i->id, "err",
                      i->config_error);
@@ -60,6 +70,30 @@ static void on_event(void *arg, otr_inventory_event event, const otr_nginx_insta
                      OTR_I64(instance->pid));
         publish(p, &otr_topic_instance_stopped, instance);
         break;
+    }
+}
+
+/* What stands in the way of seeing every NGINX. */
+static void on_surveyed(void *arg)
+{
+    otr_plugin *p = arg;
+    const state *s = otr_plugin_state(p);
+    const otr_services *services = otr_plugin_services(p);
+    otr_problems *problems = services->problems;
+    otr_survey_lack lack = otr_inventory_get_lack(s->inventory);
+    if (lack.missing > 0) {
+        otr_problem_set(problems, "", missing_problem,
+                        "%zu more NGINX masters run than the %d (%d of users other than root) that "
+                        "are watched: they are not shown",
+                        lack.missing, OTR_LIMIT_NGINX_INSTANCES, OTR_LIMIT_NGINX_STRANGERS);
+    } else {
+        otr_problem_clear(problems, "", missing_problem);
+    }
+    char why[OTR_RIGHTS_BYTES];
+    if (otr_rights_hidden(proc_root, why)) {
+        otr_problem_set(problems, "", hidden_problem, "%s", why);
+    } else {
+        otr_problem_clear(problems, "", hidden_problem);
     }
 }
 
@@ -97,6 +131,13 @@ static otr_code read_settings(const otr_config *cfg, otr_buf *url, otr_inventory
     if (rc == OTR_OK) {
         ret->rescan_ms = otr_config_duration_ns(cfg, rescan_key) / OTR_NS_PER_MS;
         ret->status_url = otr_buf_text(url);
+        ret->excluded = otr_config_strings(cfg, exclude_key);
+        ret->allowed = otr_config_origin(cfg, allowed_key) != OTR_FROM_DEFAULT
+                           ? otr_config_strings(cfg, allowed_key)
+                           : NULL;
+        ret->strangers = strcmp(otr_config_str(cfg, strangers_key), "ignore") == 0
+                             ? OTR_STRANGERS_IGNORE
+                             : OTR_STRANGERS_SHOW;
     }
     return rc;
 }
@@ -129,8 +170,9 @@ static otr_code init(otr_plugin *p, const otr_config *cfg, otr_err *err)
     if (rc == OTR_OK) {
         otr_inventory_spec spec = { .loop = otr_plugin_loop(p),
                                     .pool = services->pool,
-                                    .proc_root = "/proc",
+                                    .proc_root = proc_root,
                                     .event = on_event,
+                                    .surveyed = on_surveyed,
                                     .arg = p };
         rc = otr_inventory_new(&spec, &settings, &s->inventory, err);
     }

@@ -1,52 +1,45 @@
 /*
  * Module "metrics": samples each NGINX instance, publishes the samples and exports the series.
  */
-#include <regex.h>
+#include <errno.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "modules/metrics_logs.h"
+#include "modules/metrics_status.h"
 #include "modules/modules.h"
 #include "modules/nginx_series.h"
 #include "modules/services.h"
 #include "modules/topics.h"
 #include "nginx/log/access.h"
-#include "nginx/status/stub_status.h"
 
 static const char interval_key[] = "outrider.metrics.interval";
 static const char timeout_key[] = "client.http.timeout";
-static const char exclude_key[] = "data_plane_config.nginx.exclude_logs";
 
-enum { PATTERNS_MOST = 64, TARGETS_MOST = 2 * OTR_LIMIT_NGINX_INSTANCES };
+enum { TARGETS_MOST = 2 * OTR_LIMIT_NGINX_INSTANCES };
 
 typedef struct target { /* one instance; kept after its end for its totals */
     otr_plugin *plugin;
     char id[OTR_NGINX_ID_BYTES];
     otr_msg *msg; /* the instance as it was last told; NULL: it is gone */
-    otr_stub_poller *poller;
-    otr_access_log **logs; /* as many as the instance has; NULL: excluded or not to be had */
-    size_t n_logs;
+    otr_instance_status status;
+    otr_instance_logs logs;
     otr_nginx_series series;
     bool counted; /* a sample of this life was taken */
     uint64_t sampled_ns;
 
     bool sampling, waits_for_status, waits_for_logs;
-    bool status_failed; /* logged */
-    bool status_ok;
-    otr_stub_status status;
 } target;
-
-typedef struct exclusions { /* logs that are not read */
-    size_t n;
-    regex_t patterns[PATTERNS_MOST];
-} exclusions;
 
 typedef struct state {
     otr_access_logs *logs;
     otr_timer *timer;
     uint64_t interval_ms, timeout_ms;
-    exclusions *excluded;
+    otr_log_exclusions *excluded;
+    bool off; /* the feature is switched off: nothing is asked, nothing read */
     target *targets[TARGETS_MOST];
     size_t n;
     bool reading, read_again;
@@ -59,50 +52,36 @@ static const otr_nginx_instance *instance_of(const target *t)
 
 /* ---- one sample ---- */
 
-static void add_logs(target *t, otr_metrics_event *event)
+/* A lack of the agent's own says nothing about NGINX. */
+static bool is_own_lack(const otr_err *err)
 {
-    for (size_t i = 0; i < t->n_logs; i++) {
-        if (t->logs[i] != NULL) {
-            otr_log_counts c = otr_access_log_take(t->logs[i]);
-            event->log_lines += c.lines;
-            for (size_t j = 0; j < OTR_COUNT(event->responses); j++) {
-                event->responses[j] += c.responses[j];
-            }
-        }
-    }
+    return err->code == OTR_ENOMEM || err->sys == EMFILE || err->sys == ENFILE ||
+           err->sys == ENOMEM || err->sys == ENOBUFS;
 }
 
 static void add_status(target *t, otr_metrics_event *event)
 {
-    event->status_ok = t->status_ok;
-    if (!t->status_ok) {
+    otr_stub_status now;
+    event->status_ok = otr_instance_status_sum(&t->status, &now);
+    if (!event->status_ok) {
+        event->status_unknown = is_own_lack(&t->status.err);
+        (void)snprintf(event->status_error, sizeof(event->status_error), "%s", t->status.err.msg);
         return;
     }
-    const otr_stub_status *now = &t->status;
-    uint64_t delta = otr_nginx_series_count(&t->series, now);
-    event->active = now->active;
-    event->reading = now->reading;
-    event->writing = now->writing;
-    event->waiting = now->waiting;
-    event->accepted = now->accepted;
-    event->handled = now->handled;
-    event->requests = now->requests;
+    uint64_t delta = otr_nginx_series_count(&t->series, t->status.answers, t->status.n);
+    event->active = now.active;
+    event->reading = now.reading;
+    event->writing = now.writing;
+    event->waiting = now.waiting;
+    event->accepted = t->series.accepted.now;
+    event->handled = t->series.handled.now;
+    event->requests = t->series.requests.now;
     event->requests_delta = t->counted ? delta : 0;
     if (event->interval_ns > 0) {
         event->requests_per_second =
             (double)event->requests_delta * (double)OTR_NS_PER_S / (double)event->interval_ns;
     }
     t->counted = true;
-}
-
-static bool has_logs(const target *t)
-{
-    for (size_t i = 0; i < t->n_logs; i++) {
-        if (t->logs[i] != NULL) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static void export_series(target *t, const otr_metrics_event *event)
@@ -116,8 +95,10 @@ static void export_series(target *t, const otr_metrics_event *event)
     } else {
         otr_nginx_series_drop_status(&t->series);
     }
-    if (rc == OTR_OK && has_logs(t)) {
+    if (rc == OTR_OK && event->logs_ok) {
         rc = otr_nginx_series_set_responses(&t->series, services->metrics, event, type, &err);
+    } else if (!event->logs_ok) {
+        otr_nginx_series_drop_responses(&t->series);
     }
     if (rc != OTR_OK) {
         otr_log_warn("NGINX metrics not exported", "instance", t->id, "err", err.msg);
@@ -139,35 +120,18 @@ static void finish_sample(target *t)
     memcpy(event->id, t->id, sizeof(event->id));
     event->interval_ns = t->sampled_ns > 0 ? now - t->sampled_ns : 0;
     t->sampled_ns = now;
-    add_logs(t, event);
+    event->logs_ok = otr_instance_logs_count(&t->logs);
+    otr_instance_logs_take(&t->logs, instance_of(t), event);
     add_status(t, event);
+    otr_nginx_series_count_responses(&t->series, event);
     export_series(t, event);
     otr_plugin_publish(t->plugin, &otr_topic_metrics_sampled, event, NULL);
 }
 
-static void note_failure(target *t, const otr_err *err)
-{
-    if (!t->status_failed) {
-        otr_log_warn("NGINX status cannot be read, going on without", "instance", t->id, "err",
-                     err->msg);
-    }
-    t->status_failed = true;
-}
-
-static void on_status(void *arg, const otr_stub_status *status, const otr_err *err)
+static void on_status(void *arg)
 {
     target *t = arg;
     t->waits_for_status = false;
-    t->status_ok = status != NULL;
-    if (status != NULL) {
-        t->status = *status;
-        if (t->status_failed) {
-            otr_log_info("NGINX status can be read again", "instance", t->id);
-        }
-        t->status_failed = false;
-    } else {
-        note_failure(t, err);
-    }
     finish_sample(t);
 }
 
@@ -184,6 +148,8 @@ static void on_logs(void *arg)
         read_logs(p);
         return;
     }
+    const otr_services *services = otr_plugin_services(p);
+    otr_log_descriptors_tell(s->logs, services->problems);
     for (size_t i = 0; i < s->n; i++) {
         s->targets[i]->waits_for_logs = false;
         finish_sample(s->targets[i]);
@@ -204,15 +170,13 @@ static void read_logs(otr_plugin *p)
 /* read_logs() follows, once for all that are sampled now. */
 static void begin_sample(state *s, target *t)
 {
-    if (t->msg == NULL || t->sampling) {
+    if (s->off || t->msg == NULL || t->sampling) {
         return;
     }
     t->sampling = true;
-    t->waits_for_logs = has_logs(t);
-    t->status_ok = false;
-    otr_err err;
-    t->waits_for_status = t->poller != NULL && otr_stub_poller_ask(t->poller, s->timeout_ms,
-                                                                   on_status, t, &err) == OTR_OK;
+    t->waits_for_logs = otr_instance_logs_any(&t->logs);
+    t->waits_for_status =
+        otr_instance_status_ask(&t->status, s->timeout_ms, s->interval_ms, on_status, t);
     if (!t->waits_for_logs) {
         finish_sample(t);
     }
@@ -234,126 +198,40 @@ static void on_timer(void *arg)
 
 /* ---- targets ---- */
 
-static bool is_excluded(const state *s, const char *path)
+static otr_code set_logs(const state *s, target *t, const otr_nginx_instance *now, otr_err *err)
 {
-    for (size_t i = 0; i < s->excluded->n; i++) {
-        if (regexec(&s->excluded->patterns[i], path, 0, NULL, 0) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool same(const char *a, const char *b)
-{
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-/* The log that is followed already, which keeps its place in the file; it leaves the old list. */
-static otr_access_log *take_same(otr_access_log **logs, const otr_nginx_instance *was,
-                                 const otr_nginx_instance *now, const otr_nginx_log *log)
-{
-    if (was == NULL || !same(was->root, now->root)) {
-        return NULL;
-    }
-    for (size_t i = 0; i < was->n_access_logs; i++) {
-        if (logs[i] != NULL && strcmp(was->access_logs[i].path, log->path) == 0 &&
-            same(was->access_logs[i].format, log->format)) {
-            otr_access_log *kept = logs[i];
-            logs[i] = NULL;
-            return kept;
-        }
-    }
-    return NULL;
-}
-
-static void close_logs(otr_access_log **logs, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        otr_access_log_close(logs[i]);
-    }
-    otr_free(logs);
-}
-
-static otr_code set_logs(state *s, target *t, const otr_nginx_instance *now, otr_err *err)
-{
-    otr_access_log **logs = otr_calloc(now->n_access_logs + 1, sizeof(*logs));
-    if (logs == NULL) {
-        return otr_fail_nomem(err);
-    }
-    const otr_nginx_instance *was = t->logs != NULL && t->msg != NULL ? instance_of(t) : NULL;
-    for (size_t i = 0; i < now->n_access_logs; i++) {
-        const otr_nginx_log *log = &now->access_logs[i];
-        otr_err why;
-        if (is_excluded(s, log->path)) {
-            continue;
-        }
-        logs[i] = take_same(t->logs, was, now, log);
-        if (logs[i] == NULL &&
-            otr_access_log_open(s->logs, now->root != NULL ? now->root : "", log->path, log->format,
-                                &logs[i], &why) != OTR_OK) {
-            otr_log_warn("access log not followed", "instance", t->id, "file", log->path, "err",
-                         why.msg);
-        }
-    }
-    close_logs(t->logs, t->n_logs);
-    t->logs = logs;
-    t->n_logs = now->n_access_logs;
-    if (!has_logs(t)) {
+    const otr_services *services = otr_plugin_services(t->plugin);
+    const otr_instance_logs_spec spec = { .all = s->logs,
+                                          .excluded = s->off ? NULL : s->excluded,
+                                          .problems = services->problems };
+    const otr_nginx_instance *was = t->msg != NULL ? instance_of(t) : NULL;
+    otr_code rc = otr_instance_logs_set(&t->logs, &spec, was, now, err);
+    if (rc == OTR_OK && !otr_instance_logs_any(&t->logs)) {
         otr_nginx_series_drop_responses(&t->series);
     }
-    return OTR_OK;
+    return rc;
 }
 
-static bool same_urls(const otr_nginx_instance *a, const otr_nginx_instance *b)
+/* A question that is given up leaves its sample without an answer. */
+static otr_code set_status(target *t, const otr_nginx_instance *now, otr_err *err)
 {
-    if (a->n_status_urls != b->n_status_urls) {
-        return false;
-    }
-    for (size_t i = 0; i < a->n_status_urls; i++) {
-        if (strcmp(a->status_urls[i], b->status_urls[i]) != 0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static otr_code set_poller(target *t, const otr_nginx_instance *now, otr_err *err)
-{
-    if (t->poller != NULL && t->msg != NULL && same_urls(instance_of(t), now)) {
-        return OTR_OK;
-    }
-    otr_stub_poller *poller = NULL;
-    if (now->n_status_urls > 0) {
-        otr_code rc =
-            otr_stub_poller_new(otr_plugin_loop(t->plugin), (const char *const *)now->status_urls,
-                                now->n_status_urls, &poller, err);
-        if (rc != OTR_OK) {
-            return rc;
-        }
-    }
-    otr_stub_poller_free(t->poller); /* what it was asking is not answered */
-    t->poller = poller;
-    t->status_failed = false;
-    if (t->waits_for_status) {
+    otr_code rc = otr_instance_status_set(&t->status, otr_plugin_loop(t->plugin),
+                                          otr_plugin_services(t->plugin), now, err);
+    if (rc == OTR_OK && t->waits_for_status && !otr_instance_status_asking(&t->status)) {
         t->waits_for_status = t->sampling = false;
     }
-    return OTR_OK;
+    return rc;
 }
 
 static void end_target(target *t)
 {
-    otr_stub_poller_free(t->poller);
-    close_logs(t->logs, t->n_logs);
-    t->poller = NULL;
-    t->logs = NULL;
-    t->n_logs = 0;
+    otr_instance_status_end(&t->status);
+    otr_instance_logs_close(&t->logs);
     otr_nginx_series_drop_status(&t->series);
     otr_nginx_series_drop_responses(&t->series);
     otr_nginx_series_restart(&t->series);
     t->msg = otr_msg_unref(t->msg);
     t->sampling = t->waits_for_status = t->waits_for_logs = t->counted = false;
-    t->status_failed = false;
     t->sampled_ns = 0;
 }
 
@@ -422,9 +300,9 @@ static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
         return rc;
     }
     if (t->msg != NULL && instance_of(t)->pid != now->pid) {
-        otr_nginx_series_restart(&t->series); /* upgraded in place: it counts from 0 */
+        otr_lives_renew(&t->series.lives); /* upgraded in place */
     }
-    rc = set_poller(t, now, err);
+    rc = set_status(t, now, err);
     if (rc == OTR_OK) {
         rc = set_logs(s, t, now, err);
     }
@@ -437,7 +315,7 @@ static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
     if (first) {
         begin_sample(s, t);
     }
-    if (has_logs(t)) {
+    if (otr_instance_logs_any(&t->logs)) {
         read_logs(p); /* new logs are opened at their end now, not at the next sample */
     }
     return OTR_OK;
@@ -445,46 +323,16 @@ static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
 
 /* ---- life ---- */
 
-static void free_exclusions(exclusions *e)
-{
-    for (size_t i = 0; e != NULL && i < e->n; i++) {
-        regfree(&e->patterns[i]);
-    }
-    otr_free(e);
-}
-
-static otr_code compile(const char *const *texts, exclusions *e, otr_err *err)
-{
-    for (; texts[e->n] != NULL; e->n++) {
-        if (e->n == PATTERNS_MOST) {
-            return otr_fail(err, OTR_EQUOTA, "%s: more than %d patterns", exclude_key,
-                            PATTERNS_MOST);
-        }
-        regex_t *pattern = &e->patterns[e->n];
-        int rc = regcomp(pattern, texts[e->n], REG_EXTENDED | REG_NOSUB);
-        if (rc != 0) {
-            char why[120];
-            (void)regerror(rc, pattern, why, sizeof(why));
-            return otr_fail(err, OTR_EINVAL, "%s: \"%s\" is no regular expression: %s", exclude_key,
-                            texts[e->n], why);
-        }
-    }
-    return OTR_OK;
-}
-
 static otr_code read_settings(state *s, const otr_config *cfg, otr_err *err)
 {
-    exclusions *e = otr_zalloc(sizeof(*e));
-    if (e == NULL) {
-        return otr_fail_nomem(err);
-    }
-    otr_code rc = compile(otr_config_strings(cfg, exclude_key), e, err);
+    otr_log_exclusions *e = NULL;
+    otr_code rc = otr_log_exclusions_new(cfg, &e, err);
     if (rc != OTR_OK) {
-        free_exclusions(e);
         return rc;
     }
-    free_exclusions(s->excluded);
+    otr_log_exclusions_free(s->excluded);
     s->excluded = e;
+    s->off = !otr_config_feature(cfg, "metrics");
     uint64_t interval = otr_config_duration_ns(cfg, interval_key) / OTR_NS_PER_MS;
     uint64_t timeout = otr_config_duration_ns(cfg, timeout_key) / OTR_NS_PER_MS;
     s->interval_ms = interval > 0 ? interval : 1;
@@ -524,6 +372,9 @@ static otr_code reload(otr_plugin *p, const otr_config *cfg, otr_err *err)
         if (t->msg != NULL && set_logs(s, t, instance_of(t), NULL) != OTR_OK) {
             otr_log_warn("access logs stay as they were", "instance", t->id);
         }
+        if (s->off) {
+            otr_nginx_series_drop_status(&t->series);
+        }
     }
     read_logs(p);
     if (s->interval_ms != before) {
@@ -541,7 +392,7 @@ static void fini(otr_plugin *p)
     }
     otr_access_logs_free(s->logs);
     otr_timer_free(s->timer);
-    free_exclusions(s->excluded);
+    otr_log_exclusions_free(s->excluded);
 }
 
 static const char *const subscribed[] = { "nginx.instance.*", NULL };

@@ -41,6 +41,13 @@ static const otr_family response_count = {
     .kind = OTR_METRIC_GAUGE,
     .labels = range_labels,
 };
+static const otr_family responses_total = {
+    .name = "nginx.http.responses",
+    .unit = "responses",
+    .help = "The total number of responses that access logs tell of, by status range.",
+    .kind = OTR_METRIC_COUNTER,
+    .labels = range_labels,
+};
 
 /* In the order of otr_nginx_series.status. */
 static const struct {
@@ -65,17 +72,18 @@ void otr_nginx_series_restart(otr_nginx_series *s)
     end_life(&s->accepted);
     end_life(&s->handled);
     end_life(&s->requests);
+    s->lives = (otr_lives){ 0 };
 }
 
-uint64_t otr_nginx_series_count(otr_nginx_series *s, const otr_stub_status *status)
+uint64_t otr_nginx_series_count(otr_nginx_series *s, const otr_stub_answer *answers, size_t n)
 {
-    if (status->requests < s->requests.now || status->accepted < s->accepted.now) {
-        otr_nginx_series_restart(s);
+    uint64_t delta = 0;
+    for (size_t i = 0; i < n; i++) {
+        delta += otr_lives_count(&s->lives, &answers[i]);
     }
-    uint64_t delta = status->requests - s->requests.now;
-    s->accepted.now = status->accepted;
-    s->handled.now = status->handled;
-    s->requests.now = status->requests;
+    s->accepted.now = s->lives.total.accepted;
+    s->handled.now = s->lives.total.handled;
+    s->requests.now = s->lives.total.requests;
     return delta;
 }
 
@@ -111,17 +119,27 @@ otr_code otr_nginx_series_set_status(otr_nginx_series *s, otr_registry *reg,
     return OTR_OK;
 }
 
+void otr_nginx_series_count_responses(otr_nginx_series *s, const otr_metrics_event *event)
+{
+    for (size_t i = 0; i < OTR_NGINX_LOG_SERIES; i++) {
+        s->total_responses[i] += event->responses[i];
+    }
+}
+
 otr_code otr_nginx_series_set_responses(otr_nginx_series *s, otr_registry *reg,
                                         const otr_metrics_event *event, const char *type,
                                         otr_err *err)
 {
     for (size_t i = 0; i < OTR_NGINX_LOG_SERIES; i++) {
         const char *const labels[] = { ranges[i], event->id, type, NULL };
-        otr_code rc = make(reg, &response_count, labels, &s->responses[i], err);
+        otr_series **last = &s->responses[i], **total = &s->responses[OTR_NGINX_LOG_SERIES + i];
+        otr_code rc = make(reg, &response_count, labels, last, err);
+        rc = rc == OTR_OK ? make(reg, &responses_total, labels, total, err) : rc;
         if (rc != OTR_OK) {
             return rc;
         }
-        otr_series_set(s->responses[i], (double)event->responses[i]);
+        otr_series_set(*last, (double)event->responses[i]);
+        otr_series_set(*total, (double)s->total_responses[i]);
     }
     return OTR_OK;
 }
@@ -141,5 +159,5 @@ void otr_nginx_series_drop_status(otr_nginx_series *s)
 
 void otr_nginx_series_drop_responses(otr_nginx_series *s)
 {
-    drop(s->responses, OTR_NGINX_LOG_SERIES);
+    drop(s->responses, OTR_COUNT(s->responses));
 }

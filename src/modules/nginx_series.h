@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "modules/topics.h"
+#include "nginx/status/lives.h"
 #include "nginx/status/stub_status.h"
 #include "telemetry/registry.h"
 
@@ -22,16 +23,24 @@ typedef struct otr_nginx_total { /* a counter that outlives resets */
 enum { OTR_NGINX_STATUS_SERIES = 8, OTR_NGINX_LOG_SERIES = 5 };
 
 typedef struct otr_nginx_series { /* zeroed at start */
+    otr_lives lives;              /* since NGINX was started */
     otr_nginx_total accepted, handled, requests;
     otr_series *status[OTR_NGINX_STATUS_SERIES];
-    otr_series *responses[OTR_NGINX_LOG_SERIES];
+    uint64_t
+        total_responses[OTR_NGINX_LOG_SERIES]; /* by class of status, as far as logs were read */
+    otr_series *responses[2 * OTR_NGINX_LOG_SERIES]; /* the last sample, then the totals */
 } otr_nginx_series;
 
 /* A new life: NGINX was started anew and counts from 0. */
 void otr_nginx_series_restart(otr_nginx_series *s);
 
-/* Requests since the last call: a counter that went back counts from 0. */
-uint64_t otr_nginx_series_count(otr_nginx_series *s, const otr_stub_status *status);
+/* Takes in the answers of all masters. Requests since the last call, 0 for the first: see lives.h.
+ */
+uint64_t otr_nginx_series_count(otr_nginx_series *s, const otr_stub_answer *answers, size_t n);
+
+/* Adds the responses of one sample to the totals, which never go back: whoever looks less often
+ * than samples are taken misses none. */
+void otr_nginx_series_count_responses(otr_nginx_series *s, const otr_metrics_event *event);
 
 /* Publishes the status of `event`'s instance; `type` is "nginx" or "nginxplus". */
 otr_code otr_nginx_series_set_status(otr_nginx_series *s, otr_registry *reg,

@@ -10,10 +10,16 @@
 
 enum { TEXT_BYTES = 768 };
 
+/* One that found no room: who and what, as far as a digest tells. */
+typedef struct missed {
+    uint64_t who, name;
+} missed;
+
 struct otr_problems {
     otr_problem items[OTR_LIMIT_PROBLEMS];
     size_t n;
-    uint64_t missing;
+    missed *missed; /* in order */
+    size_t n_missed, cap_missed;
 };
 
 otr_code otr_problems_new(otr_problems **ret, otr_err *err)
@@ -34,8 +40,95 @@ void otr_problems_free(otr_problems *problems)
     for (size_t i = 0; problems != NULL && i < problems->n; i++) {
         deinit(&problems->items[i]);
     }
+    if (problems != NULL) {
+        otr_free(problems->missed);
+    }
     otr_free(problems);
 }
+
+/* ---- what found no room ---- */
+
+static uint64_t hash(const char *text)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+    for (; *text != '\0'; text++) {
+        h = (h ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
+    }
+    return h;
+}
+
+static missed digest(const char *who, const char *name)
+{
+    return (missed){ hash(who), hash(name) };
+}
+
+/* Where `what` is or would be; by name first, so that those of one instance spread. */
+static size_t position(const otr_problems *problems, missed what, bool *ret_there)
+{
+    size_t low = 0, high = problems->n_missed;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        missed at = problems->missed[mid];
+        if (at.name < what.name || (at.name == what.name && at.who < what.who)) {
+            low = mid + 1;
+        } else {
+            high = mid;
+        }
+    }
+    *ret_there = low < problems->n_missed && problems->missed[low].who == what.who &&
+                 problems->missed[low].name == what.name;
+    return low;
+}
+
+/* True when it is new. Without memory, or past OTR_LIMIT_PROBLEMS_MISSED, it is not remembered. */
+static bool miss(otr_problems *problems, const char *who, const char *name)
+{
+    bool there = false;
+    missed what = digest(who, name);
+    size_t at = position(problems, what, &there);
+    if (there || problems->n_missed == OTR_LIMIT_PROBLEMS_MISSED) {
+        return false;
+    }
+    if (problems->n_missed == problems->cap_missed) {
+        size_t cap = problems->cap_missed > 0 ? 2 * problems->cap_missed : 16;
+        missed *grown = otr_realloc(problems->missed, cap * sizeof(*grown));
+        if (grown == NULL) {
+            return false;
+        }
+        problems->missed = grown;
+        problems->cap_missed = cap;
+    }
+    memmove(&problems->missed[at + 1], &problems->missed[at],
+            (problems->n_missed - at) * sizeof(what));
+    problems->missed[at] = what;
+    problems->n_missed++;
+    return true;
+}
+
+static void unmiss(otr_problems *problems, const char *who, const char *name)
+{
+    bool there = false;
+    size_t at = position(problems, digest(who, name), &there);
+    if (there) {
+        problems->n_missed--;
+        memmove(&problems->missed[at], &problems->missed[at + 1],
+                (problems->n_missed - at) * sizeof(missed));
+    }
+}
+
+static void unmiss_all(otr_problems *problems, const char *who)
+{
+    size_t kept = 0;
+    uint64_t of = hash(who);
+    for (size_t i = 0; i < problems->n_missed; i++) {
+        if (problems->missed[i].who != of) {
+            problems->missed[kept++] = problems->missed[i];
+        }
+    }
+    problems->n_missed = kept;
+}
+
+/* ---- the list ---- */
 
 static otr_problem *find(otr_problems *problems, const char *who, const char *name)
 {
@@ -82,9 +175,11 @@ void otr_problem_set(otr_problems *problems, const char *who, const char *name, 
     otr_problem *at = find(problems, who, name);
     if (at == NULL) {
         if (add(problems, who, name, text)) {
+            unmiss(problems, who, name);
             log_change("problem", &problems->items[problems->n - 1], OTR_LOG_WARN);
-        } else {
-            problems->missing++;
+        } else if (miss(problems, who, name)) {
+            otr_log_warn("problem, and the list of them is full", "instance",
+                         who[0] != '\0' ? who : "-", "what", name, "text", text);
         }
     } else if (strcmp(at->text, text) != 0) {
         char *copy = otr_strdup(text);
@@ -108,6 +203,8 @@ void otr_problem_clear(otr_problems *problems, const char *who, const char *name
     if (at != NULL) {
         log_change("problem is over", at, OTR_LOG_INFO);
         drop(problems, at);
+    } else {
+        unmiss(problems, who, name);
     }
 }
 
@@ -118,6 +215,7 @@ void otr_problems_forget(otr_problems *problems, const char *who)
             drop(problems, &problems->items[i]);
         }
     }
+    unmiss_all(problems, who);
 }
 
 const otr_problem *otr_problems_list(const otr_problems *problems, size_t *ret_n)
@@ -128,5 +226,5 @@ const otr_problem *otr_problems_list(const otr_problems *problems, size_t *ret_n
 
 uint64_t otr_problems_missing(const otr_problems *problems)
 {
-    return problems->missing;
+    return problems->n_missed;
 }

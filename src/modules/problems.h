@@ -29,7 +29,8 @@ typedef struct otr_problem {
 otr_code otr_problems_new(otr_problems **ret, otr_err *err) OTR_MUST_CHECK;
 void otr_problems_free(otr_problems *problems); /* NULL is fine */
 
-/* `format` makes the text. Without memory, or past OTR_LIMIT_PROBLEMS, it is counted as missing. */
+/* `format` makes the text. Without memory, or past OTR_LIMIT_PROBLEMS, it is counted as missing
+ * until it is over; set again, it is listed once there is room. */
 void otr_problem_set(otr_problems *problems, const char *who, const char *name, const char *format,
                      ...) OTR_PRINTF(4, 5);
 /* It is over; none of this name is fine. */
@@ -39,7 +40,7 @@ void otr_problems_forget(otr_problems *problems, const char *who);
 
 /* In the order in which they came up; valid until the next change. */
 const otr_problem *otr_problems_list(const otr_problems *problems, size_t *ret_n);
-/* Problems that found no room since the start. */
+/* Problems that last and found no room; at most OTR_LIMIT_PROBLEMS_MISSED are known. */
 uint64_t otr_problems_missing(const otr_problems *problems);
 
 #endif

@@ -30,6 +30,7 @@ typedef struct otr_services {
     const otr_config *config;   /* in force; replaced at a reload */
     uint64_t config_generation; /* successful reloads so far */
     uint16_t status_port;       /* of the status page; 0: off */
+    char waiting[512];          /* keys that wait for a restart, "a.b, c.d"; "": none */
     /* Reads the configuration again, as SIGHUP does, and asks the plugins about it. On error the
      * old one stays in force. `done(arg, …)` follows on the loop when this returned OTR_OK, never
      * from inside; OTR_ESTATE: another reload is under way. */

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
+#include "base/limits.h"
 
 /* ---- instances ---- */
 
@@ -12,6 +13,69 @@ static void drop_instance(void *payload)
     otr_free(event);
 }
 
+/* A list that is cut at an item once its texts have taken so much. JSON may write six bytes for
+ * one. */
+typedef struct budget {
+    size_t left;
+    size_t more; /* items that found no room */
+} budget;
+
+static bool spend(budget *b, const char *text)
+{
+    size_t n = strlen(text) + 3; /* quotes and comma */
+    if (b->more > 0 || n > b->left) {
+        b->more++;
+        return false;
+    }
+    b->left -= n;
+    return true;
+}
+
+static size_t write_workers(otr_jw *w, const otr_nginx_instance *i)
+{
+    size_t n =
+        i->n_workers < OTR_LIMIT_INSTANCE_WORKERS ? i->n_workers : OTR_LIMIT_INSTANCE_WORKERS;
+    otr_jw_arr(w, "workers");
+    for (size_t j = 0; j < n; j++) {
+        otr_jw_i64(w, NULL, i->workers[j]);
+    }
+    otr_jw_arr_end(w);
+    return i->n_workers - n;
+}
+
+static size_t write_access_logs(otr_jw *w, const otr_nginx_instance *i)
+{
+    budget room = { .left = OTR_LIMIT_INSTANCE_LOGS_BYTES };
+    otr_jw_arr(w, "access_logs");
+    for (size_t j = 0; j < i->n_access_logs; j++) {
+        if (spend(&room, i->access_logs[j].path)) {
+            otr_jw_bytes(w, NULL, otr_bytes_of(i->access_logs[j].path));
+        }
+    }
+    otr_jw_arr_end(w);
+    return room.more;
+}
+
+static size_t write_remarks(otr_jw *w, const otr_nginx_instance *i)
+{
+    budget room = { .left = OTR_LIMIT_INSTANCE_REMARKS_BYTES };
+    otr_jw_arr(w, "remarks");
+    for (size_t j = 0; j < i->n_remarks; j++) {
+        if (spend(&room, i->remarks[j])) {
+            otr_jw_bytes(w, NULL, otr_bytes_of(i->remarks[j]));
+        }
+    }
+    otr_jw_arr_end(w);
+    return room.more;
+}
+
+static void write_more(otr_jw *w, const char *key, size_t more)
+{
+    if (more > 0) {
+        otr_jw_u64(w, key, more);
+    }
+}
+
 static otr_code encode_instance(const void *payload, otr_buf *out, otr_err *err)
 {
     const otr_nginx_instance *i = ((const otr_instance_event *)payload)->instance;
@@ -20,30 +84,29 @@ static otr_code encode_instance(const void *payload, otr_buf *out, otr_err *err)
     otr_jw_obj(&w, NULL);
     otr_jw_str(&w, "id", i->id);
     otr_jw_i64(&w, "pid", i->pid);
-    otr_jw_arr(&w, "workers");
-    for (size_t j = 0; j < i->n_workers; j++) {
-        otr_jw_i64(&w, NULL, i->workers[j]);
-    }
-    otr_jw_arr_end(&w);
+    otr_jw_u64(&w, "uid", i->uid);
+    otr_jw_bool(&w, "stranger", i->stranger);
+    otr_jw_u64(&w, "net_ns", i->net_ns);
+    otr_jw_bool(&w, "own_net", i->own_net);
+    size_t more_workers = write_workers(&w, i);
+    otr_jw_bytes(&w, "maker", otr_bytes_of(i->maker));
     otr_jw_bytes(&w, "version", otr_bytes_of(i->version));
     otr_jw_bool(&w, "plus", i->plus);
     otr_jw_bytes(&w, "binary", otr_bytes_of(i->binary));
     otr_jw_bool(&w, "replaced", i->replaced);
     otr_jw_bytes(&w, "config", otr_bytes_of(i->config));
     otr_jw_bytes(&w, "config_error", otr_bytes_of(i->config_error));
+    otr_jw_bool(&w, "config_changed", i->config_changed);
     otr_jw_bytes(&w, "prefix", otr_bytes_of(i->prefix));
     otr_jw_bytes(&w, "error_log", otr_bytes_of(i->error_log));
     otr_jw_bytes(&w, "stub_status", otr_bytes_of(i->stub_status));
-    otr_jw_arr(&w, "access_logs");
-    for (size_t j = 0; j < i->n_access_logs; j++) {
-        otr_jw_bytes(&w, NULL, otr_bytes_of(i->access_logs[j].path));
-    }
-    otr_jw_arr_end(&w);
-    otr_jw_arr(&w, "remarks");
-    for (size_t j = 0; j < i->n_remarks; j++) {
-        otr_jw_bytes(&w, NULL, otr_bytes_of(i->remarks[j]));
-    }
-    otr_jw_arr_end(&w);
+    size_t more_logs = write_access_logs(&w, i);
+    size_t more_remarks = write_remarks(&w, i);
+    otr_jw_obj(&w, "truncated");
+    write_more(&w, "workers", more_workers);
+    write_more(&w, "access_logs", more_logs);
+    write_more(&w, "remarks", more_remarks);
+    otr_jw_obj_end(&w);
     otr_jw_obj_end(&w);
     return otr_jw_end(&w);
 }
@@ -126,6 +189,7 @@ static otr_code encode_metrics(const void *payload, otr_buf *out, otr_err *err)
     otr_jw_str(&w, "id", event->id);
     otr_jw_u64(&w, "interval_ms", event->interval_ns / 1000000);
     otr_jw_bool(&w, "status_ok", event->status_ok);
+    otr_jw_bytes(&w, "status_error", otr_bytes_of(event->status_error));
     otr_jw_u64(&w, "active", event->active);
     otr_jw_u64(&w, "reading", event->reading);
     otr_jw_u64(&w, "writing", event->writing);
@@ -135,8 +199,10 @@ static otr_code encode_metrics(const void *payload, otr_buf *out, otr_err *err)
     otr_jw_u64(&w, "requests", event->requests);
     otr_jw_u64(&w, "requests_delta", event->requests_delta);
     otr_jw_f64(&w, "requests_per_second", event->requests_per_second);
+    otr_jw_bool(&w, "logs_ok", event->logs_ok);
     write_responses(&w, event);
     otr_jw_u64(&w, "log_lines", event->log_lines);
+    otr_jw_u64(&w, "log_unparsed", event->log_unparsed);
     otr_jw_obj_end(&w);
     return otr_jw_end(&w);
 }

@@ -10,7 +10,7 @@
  * nginx.instance.changed   otr_instance_event    instances  health, metrics, admin, guests
  * nginx.instance.stopped   otr_instance_event    instances  health, metrics, admin, guests
  * nginx.health.changed     otr_health_event      health     admin, guests
- * nginx.metrics.sampled    otr_metrics_event     metrics    prometheus, admin, guests
+ * nginx.metrics.sampled    otr_metrics_event     metrics    health, admin, guests
  * agent.config.reloaded    otr_reload_event      daemon     admin, guests
  * agent.plugin.changed     otr_plugin_event      daemon     admin, guests
  *
@@ -35,9 +35,11 @@
 #include "bus/msg.h"
 #include "nginx/instance/instance.h"
 
-/* One NGINX master and what is known of it. JSON: {"id","pid","workers":[pid…],"version","plus",
- * "binary","replaced","config","config_error","prefix","error_log","stub_status",
- * "access_logs":["/path"…],"remarks":["sentence"…]} */
+/* One NGINX master and what is known of it. JSON: {"id","pid","uid","stranger","net_ns","own_net",
+ * "workers":[pid…],"maker","version","plus","binary","replaced","config","config_error",
+ * "config_changed","prefix","error_log","stub_status","access_logs":["/path"…],
+ * "remarks":["sentence"…],"truncated":{"access_logs":n…}}. Lists are cut at an item
+ * (OTR_LIMIT_INSTANCE_*); "truncated" says of those that were how many items are missing. */
 typedef struct otr_instance_event {
     otr_nginx_instance *instance; /* a deep copy, owned */
 } otr_instance_event;
@@ -58,20 +60,29 @@ typedef struct otr_health_event {
     char *description; /* "" when healthy */
 } otr_health_event;
 
-/* One sample of one instance. Counters are since NGINX started (they restart with it).
+#define OTR_STATUS_ERROR_BYTES OTR_ERR_MSG_BYTES
+
+/* One sample of one instance. Counters are since NGINX started (they restart with it); what several
+ * masters of an upgrade count is added up.
  * JSON:
- * {"id","interval_ms","status_ok","active","reading","writing","waiting","accepted","handled",
- * "requests","requests_delta","requests_per_second","responses":{"1xx",…,"5xx"},"log_lines"} */
+ * {"id","interval_ms","status_ok","status_error","active","reading","writing","waiting","accepted",
+ * "handled","requests","requests_delta","requests_per_second","logs_ok",
+ * "responses":{"1xx",…,"5xx"},"log_lines","log_unparsed"} */
 typedef struct otr_metrics_event {
     char id[OTR_NGINX_ID_BYTES];
     uint64_t interval_ns; /* since the previous sample; 0 for the first */
-    bool status_ok;       /* stub_status answered; the next eight are 0 otherwise */
+    bool status_ok;       /* stub_status answered; the counts and gauges of it are 0 otherwise */
+    bool status_unknown;  /* it could not be asked, for a lack of the agent's own */
+    char
+        status_error[OTR_STATUS_ERROR_BYTES]; /* what came back instead; "" when nobody was asked */
     uint64_t active, reading, writing, waiting; /* connections now */
     uint64_t accepted, handled, requests;       /* counters */
     uint64_t requests_delta;                    /* since the previous sample */
     double requests_per_second;
+    bool logs_ok;          /* an access log is read; the next three are 0 otherwise */
     uint64_t responses[5]; /* access-log lines 1xx … 5xx since the previous sample */
     uint64_t log_lines;    /* access-log lines since the previous sample, also unparsable ones */
+    uint64_t log_unparsed; /* of log_lines: their status is not beyond doubt */
 } otr_metrics_event;
 
 /* JSON: {"file","generation"} */

@@ -4,10 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -15,52 +12,17 @@
 
 enum { GLOB_WORDS = 64 };
 
-static int open_in_root(const char *root, const char *path, int flags)
+otr_code otr_root_read(const otr_root *root, const char *path, otr_buf *out, struct stat *ret_stat,
+                       otr_err *err)
 {
-    int dir = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0) {
-        return -1;
-    }
-    struct open_how how = { .flags = (uint64_t)(unsigned)flags, .resolve = RESOLVE_IN_ROOT };
-    long fd = syscall(SYS_openat2, dir, path, &how, sizeof(how));
-    int sys = errno;
-    close(dir);
-    errno = sys;
-    return (int)fd;
-}
-
-otr_code otr_root_open(const char *root, const char *path, int flags, int *ret_fd, otr_err *err)
-{
-    int fd = root[0] == '\0' ? open(path, flags | O_CLOEXEC)
-                             : open_in_root(root, path, flags | O_CLOEXEC);
-    if (fd < 0) {
-        return otr_fail_sys(err, errno, "cannot open %s%s", root, path);
-    }
-    *ret_fd = fd;
-    return OTR_OK;
-}
-
-otr_code otr_root_read(const char *root, const char *path, otr_buf *out, otr_err *err)
-{
-    int fd = -1;
-    /* Non-blocking, so that a FIFO in the place of a file cannot hold us up. */
-    otr_code rc = otr_root_open(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, &fd, err);
+    int fd;
+    otr_code rc = otr_root_open_file(root, path, &fd, ret_stat, err);
     if (rc != OTR_OK) {
         return rc;
     }
-    struct stat st;
-    if (fstat(fd, &st) != 0) {
-        rc = otr_fail_sys(err, errno, "cannot read %s%s", root, path);
-    } else if (!S_ISREG(st.st_mode)) {
-        rc = otr_fail(err, OTR_EINVAL, "%s%s is not a regular file", root, path);
-    } else {
-        rc = otr_buf_read_fd(out, fd, err);
-        if (rc != OTR_OK) {
-            rc = otr_wrap(err, rc, "cannot read %s%s", root, path);
-        }
-    }
+    rc = otr_buf_read_fd(out, fd, err);
     close(fd);
-    return rc;
+    return rc == OTR_OK ? rc : otr_wrap(err, rc, "cannot read %s%s", root->path, path);
 }
 
 void otr_paths_deinit(otr_paths *paths)
@@ -100,8 +62,8 @@ bool otr_is_glob(const char *pattern)
 }
 
 typedef struct glob_job {
-    const char *root;
-    size_t max;
+    const otr_root *root;
+    const otr_glob *glob;
     otr_paths *out;
     size_t looked_at; /* directory entries: bounds the whole search */
 } glob_job;
@@ -125,20 +87,37 @@ static otr_code glob_into(glob_job *job, otr_buf *path, otr_bytes name, const ch
     return rc;
 }
 
+/* What is not there does not match, as in glob(3); the rest may match, and nobody knows. */
+static otr_code no_match(const glob_job *job, const otr_err *why, otr_err *err)
+{
+    bool absent = why->sys == ENOENT || why->sys == ENOTDIR || why->sys == ENAMETOOLONG;
+    return absent || job->glob->unseen == NULL ? OTR_OK
+                                               : job->glob->unseen(job->glob->arg, why, err);
+}
+
+static otr_code tell_looked(const glob_job *job, const char *path, int fd, otr_err *err)
+{
+    struct stat st;
+    return job->glob->looked != NULL && fstat(fd, &st) == 0
+               ? job->glob->looked(job->glob->arg, path, &st, err)
+               : OTR_OK;
+}
+
 static otr_code glob_list(glob_job *job, otr_buf *path, const char *word, const char *rest,
                           unsigned depth, otr_err *err)
 {
     int fd;
+    otr_err why;
     if (otr_root_open(job->root, path->n > 0 ? otr_buf_text(path) : "/", O_RDONLY | O_DIRECTORY,
-                      &fd, NULL) != OTR_OK) {
-        return OTR_OK; /* not there, not a directory, not ours to read: no match, as in glob(3) */
+                      &fd, &why) != OTR_OK) {
+        return no_match(job, &why, err);
     }
-    DIR *dir = fdopendir(fd);
+    otr_code rc = tell_looked(job, path->n > 0 ? otr_buf_text(path) : "/", fd, err);
+    DIR *dir = rc == OTR_OK ? fdopendir(fd) : NULL;
     if (dir == NULL) {
         close(fd);
-        return otr_fail_nomem(err);
+        return rc != OTR_OK ? rc : otr_fail_nomem(err);
     }
-    otr_code rc = OTR_OK;
     for (const struct dirent *e; rc == OTR_OK && (e = readdir(dir)) != NULL;) {
         if (++job->looked_at > (size_t)64 * OTR_LIMIT_NGINX_CONFIG_FILES) {
             rc = otr_fail(err, OTR_EQUOTA, "a pattern looks at too many files in %s/",
@@ -159,11 +138,12 @@ static otr_code glob_word(glob_job *job, otr_buf *path, const char *rest, unsign
     }
     if (*rest == '\0') {
         int fd;
-        if (otr_root_open(job->root, otr_buf_text(path), O_PATH, &fd, NULL) != OTR_OK) {
-            return OTR_OK;
+        otr_err why;
+        if (otr_root_open(job->root, otr_buf_text(path), O_PATH, &fd, &why) != OTR_OK) {
+            return no_match(job, &why, err);
         }
         close(fd);
-        return otr_paths_add(job->out, otr_buf_text(path), job->max, err);
+        return otr_paths_add(job->out, otr_buf_text(path), job->glob->max, err);
     }
     if (depth >= GLOB_WORDS) {
         return otr_fail(err, OTR_EQUOTA, "a pattern has more than %d parts", GLOB_WORDS);
@@ -186,14 +166,13 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-otr_code otr_root_glob(const char *root, const char *pattern, size_t max, otr_paths *out,
-                       otr_err *err)
+otr_code otr_root_glob(const otr_root *root, const otr_glob *glob, otr_paths *out, otr_err *err)
 {
-    glob_job job = { .root = root, .max = max, .out = out };
+    glob_job job = { .root = root, .glob = glob, .out = out };
     size_t first = out->n;
     otr_buf path;
     otr_buf_init(&path, OTR_NGINX_PATH_BYTES);
-    otr_code rc = glob_word(&job, &path, pattern, 0, err);
+    otr_code rc = glob_word(&job, &path, glob->pattern, 0, err);
     otr_buf_deinit(&path);
     if (rc == OTR_OK && out->n > first) {
         qsort(out->items + first, out->n - first, sizeof(*out->items), by_name);

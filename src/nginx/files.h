@@ -1,9 +1,5 @@
 /*
- * Files as one NGINX sees them: opened and matched below its root.
- *
- * `root` is "" for a process that shares our root directory, else a directory such as
- * "/proc/17/root". Below a foreign root the kernel keeps every path, absolute symbolic links
- * included, inside it (openat2, RESOLVE_IN_ROOT).
+ * Files as one NGINX sees them: read and matched below its root (root.h).
  *
  * Thread: any; calls block.
  */
@@ -15,16 +11,14 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "nginx/root.h"
 
 enum { OTR_NGINX_PATH_BYTES = 4096 };
 
-/* Opens absolute `path` for reading; `flags` as for open(2), O_CLOEXEC is added. */
-otr_code otr_root_open(const char *root, const char *path, int flags, int *ret_fd, otr_err *err)
-    OTR_MUST_CHECK;
-
-/* Appends the content of a regular file. Errors name the path. */
-otr_code otr_root_read(const char *root, const char *path, otr_buf *out, otr_err *err)
-    OTR_MUST_CHECK;
+/* Appends the content of a regular file; `ret_stat` may be NULL. Errors are those of
+ * otr_root_open_file(). */
+otr_code otr_root_read(const otr_root *root, const char *path, otr_buf *out, struct stat *ret_stat,
+                       otr_err *err) OTR_MUST_CHECK;
 
 typedef struct otr_paths {
     char **items;
@@ -37,10 +31,21 @@ otr_code otr_paths_add(otr_paths *paths, const char *path, size_t max, otr_err *
 /* Does `pattern` hold a wildcard, by NGINX's rule? */
 bool otr_is_glob(const char *pattern);
 
-/* Adds the paths that match the absolute `pattern`, sorted bytewise; names that begin with a dot
- * match only a pattern that does. No match is no error; OTR_EQUOTA past `max` paths. */
-otr_code otr_root_glob(const char *root, const char *pattern, size_t max, otr_paths *out,
-                       otr_err *err) OTR_MUST_CHECK;
+typedef struct otr_glob {
+    const char *pattern; /* absolute */
+    size_t max;          /* OTR_EQUOTA past so many paths */
+    /* A folder that the pattern leads to cannot be looked into: matches may be missing. Optional.
+     */
+    otr_code (*unseen)(void *arg, const otr_err *why, otr_err *err);
+    /* A folder that is looked through. Optional. */
+    otr_code (*looked)(void *arg, const char *path, const struct stat *st, otr_err *err);
+    void *arg;
+} otr_glob;
+
+/* Adds the paths that match, sorted bytewise; names that begin with a dot match only a pattern that
+ * does. No match is no error. */
+otr_code otr_root_glob(const otr_root *root, const otr_glob *glob, otr_paths *out, otr_err *err)
+    OTR_MUST_CHECK;
 
 /* Puts "<dir>/<path>", or `path` alone when it is absolute, into the empty `out`, with "//" and
  * "/./" taken out. */

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
+#include "base/texts.h"
 #include "bus/bus.h"
 
 enum { MAX_TOPICS = 64, MAX_VERSION = 64 };
@@ -76,18 +77,10 @@ otr_code otr_contract_read_info(otr_bytes answer, otr_contract_info *ret, otr_er
     return OTR_OK;
 }
 
-void otr_contract_free_list(char **list)
-{
-    for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
-        otr_free(list[i]);
-    }
-    otr_free(list);
-}
-
 void otr_contract_topics_deinit(otr_contract_topics *topics)
 {
-    otr_contract_free_list(topics->events);
-    otr_contract_free_list(topics->hooks);
+    otr_texts_free(topics->events);
+    otr_texts_free(topics->hooks);
     *topics = (otr_contract_topics){ NULL, NULL };
 }
 

@@ -63,6 +63,5 @@ typedef struct otr_contract_verdict {
 /* What a guest answered to a hook. OTR_EINVAL says what is wrong with it. */
 otr_code otr_contract_read_verdict(otr_bytes answer, otr_contract_verdict *ret, otr_err *err)
     OTR_MUST_CHECK;
-void otr_contract_free_list(char **list); /* NULL is fine */
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
+#include "base/texts.h"
 
 enum { NAME_BYTES = 64, VALUE_BYTES = 128 };
 
@@ -111,15 +112,6 @@ static otr_code read_metric(otr_guest_metric *one, const otr_json *root, otr_err
 
 /* ---- the table ---- */
 
-static bool same_texts(char *const *a, char *const *b)
-{
-    while (*a != NULL && *b != NULL && strcmp(*a, *b) == 0) {
-        a++;
-        b++;
-    }
-    return *a == NULL && *b == NULL;
-}
-
 /* The series like `one`; `*ret_fits` is false when its name is in use for something else. */
 static otr_guest_metric *find(const otr_guest_metrics *m, const otr_guest_metric *one,
                               bool *ret_fits)
@@ -130,11 +122,11 @@ static otr_guest_metric *find(const otr_guest_metrics *m, const otr_guest_metric
         if (strcmp(have->name, one->name) != 0) {
             continue;
         }
-        if (have->kind != one->kind || !same_texts(have->keys, one->keys)) {
+        if (have->kind != one->kind || !otr_texts_same(have->keys, one->keys)) {
             *ret_fits = false;
             return NULL;
         }
-        if (same_texts(have->values, one->values)) {
+        if (otr_texts_same(have->values, one->values)) {
             return have;
         }
     }

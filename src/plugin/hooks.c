@@ -31,14 +31,14 @@ struct otr_hook {
     otr_hook_answer *answers;
 };
 
-const char *otr_hook_how_name(otr_hook_how how)
+static const char *how_name(otr_hook_how how)
 {
     static const char *const names[] = { "answered", "timed out", "failed", "not running",
                                          "queue full" };
     return (size_t)how < OTR_COUNT(names) ? names[how] : "unknown";
 }
 
-const char *otr_verdict_name(otr_verdict verdict)
+static const char *verdict_name(otr_verdict verdict)
 {
     return verdict == OTR_VERDICT_DENY ? "deny" : "allow";
 }
@@ -156,8 +156,8 @@ static void record(otr_hook *h, size_t i, otr_hook_how how, const otr_contract_v
     p->stats.hooks_unanswered += how != OTR_HOOK_ANSWERED;
     if (how != OTR_HOOK_ANSWERED) {
         otr_log_warn("plugin gave no answer to a hook", "plugin", p->name, "hook",
-                     h->msg->topic->name, "how", otr_hook_how_name(how), "why", a->message,
-                     "counts_as", otr_verdict_name(a->verdict));
+                     h->msg->topic->name, "how", how_name(how), "why", a->message, "counts_as",
+                     verdict_name(a->verdict));
     }
 }
 
@@ -386,7 +386,7 @@ otr_code otr_hook_result_json(const otr_hook_result *result, const char *topic, 
     otr_jw_begin(&w, out, err);
     otr_jw_obj(&w, NULL);
     otr_jw_str(&w, "topic", topic);
-    otr_jw_str(&w, "verdict", otr_verdict_name(result->verdict));
+    otr_jw_str(&w, "verdict", verdict_name(result->verdict));
     otr_jw_bytes(&w, "reason", otr_bytes_of(result->reason));
     write_ms(&w, result->ns);
     otr_jw_arr(&w, "answers");
@@ -394,8 +394,8 @@ otr_code otr_hook_result_json(const otr_hook_result *result, const char *topic, 
         const otr_hook_answer *a = &result->answers[i];
         otr_jw_obj(&w, NULL);
         otr_jw_str(&w, "plugin", a->plugin);
-        otr_jw_str(&w, "verdict", otr_verdict_name(a->verdict));
-        otr_jw_str(&w, "how", otr_hook_how_name(a->how));
+        otr_jw_str(&w, "verdict", verdict_name(a->verdict));
+        otr_jw_str(&w, "how", how_name(a->how));
         otr_jw_bytes(&w, "message", otr_bytes_of(a->message));
         write_ms(&w, a->ns);
         otr_jw_obj_end(&w);

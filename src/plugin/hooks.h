@@ -29,9 +29,6 @@ typedef enum otr_hook_how {
     OTR_HOOK_QUEUE_FULL,  /* OTR_LIMIT_PLUGIN_HOOK_QUEUE questions wait for it */
 } otr_hook_how;
 
-const char *otr_hook_how_name(otr_hook_how how);   /* "answered", "timed out" … */
-const char *otr_verdict_name(otr_verdict verdict); /* "allow", "deny" */
-
 typedef struct otr_hook_answer {
     char plugin[OTR_PLUGIN_NAME_BYTES];
     otr_verdict verdict; /* what it counts as */

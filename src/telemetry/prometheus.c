@@ -2,11 +2,12 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "base/json.h"
+#include "base/number.h"
+#include "base/utf8.h"
 #include "telemetry/names.h"
 #include "telemetry/store.h"
 
-enum { NUMBER_BYTES = 40 };
+enum { NUMBER_BYTES = 40, TAIL_BYTES = 64 };
 
 /* The shortest text that reads back as the same number. */
 static const char *number(double value, char out[NUMBER_BYTES])
@@ -21,24 +22,7 @@ static const char *number(double value, char out[NUMBER_BYTES])
         (void)snprintf(out, NUMBER_BYTES, "%.0f", value);
         return out;
     }
-    for (int digits = 15; digits <= 17; digits++) {
-        double back = 0;
-        (void)snprintf(out, NUMBER_BYTES, "%.*g", digits, value);
-        if (sscanf(out, "%lf", &back) == 1 && back == value) {
-            break;
-        }
-    }
-    return out;
-}
-
-static size_t sequence(otr_bytes text)
-{
-    for (size_t n = 1; n <= 4 && n <= text.n; n++) {
-        if (otr_utf8_ok((otr_bytes){ text.p, n })) {
-            return n;
-        }
-    }
-    return 0;
+    return otr_f64_text(out, value);
 }
 
 /* Label values escape backslash, quote and line feed; help texts the first and the last. The
@@ -48,7 +32,7 @@ static otr_code add_escaped(otr_buf *out, const char *text, const char *special,
     otr_code rc = OTR_OK;
     otr_bytes rest = otr_bytes_of(text);
     while (rc == OTR_OK && rest.n > 0) {
-        size_t n = sequence(rest);
+        size_t n = otr_utf8_next(rest, NULL);
         char c = (char)rest.p[0];
         if (n == 0) {
             rc = otr_buf_adds(out, "\xef\xbf\xbd", err);
@@ -113,28 +97,57 @@ static otr_code add_histogram(otr_buf *out, const otr_series *s, otr_err *err)
     return rc != OTR_OK ? rc : add_sample(out, s, "_count", NULL, count, err);
 }
 
-static otr_code add_entry(otr_buf *out, const otr_metric_entry *entry, otr_err *err)
+static otr_code add_series(otr_buf *out, const otr_series *s, otr_err *err)
+{
+    char text[NUMBER_BYTES];
+    return s->counts != NULL ? add_histogram(out, s, err)
+                             : add_sample(out, s, "", NULL, number(s->value, text), err);
+}
+
+static otr_code add_head(otr_buf *out, const otr_metric_entry *entry, otr_err *err)
 {
     static const char *const kinds[] = { "counter", "gauge", "histogram" };
     otr_code rc = otr_buf_addf(out, err, "# HELP %s ", entry->prom_name);
     rc = rc != OTR_OK ? rc : add_escaped(out, entry->family->help, "\\", err);
-    rc = rc != OTR_OK ? rc
-                      : otr_buf_addf(out, err, "\n# TYPE %s %s\n", entry->prom_name,
-                                     kinds[entry->family->kind]);
-    for (const otr_series *s = entry->first; rc == OTR_OK && s != NULL; s = s->next) {
-        char text[NUMBER_BYTES];
-        rc = s->counts != NULL ? add_histogram(out, s, err)
-                               : add_sample(out, s, "", NULL, number(s->value, text), err);
+    return rc != OTR_OK ? rc
+                        : otr_buf_addf(out, err, "\n# TYPE %s %s\n", entry->prom_name,
+                                       kinds[entry->family->kind]);
+}
+
+/* Adds `entry` as far as there is room; what finds none is counted into `*more`, and so is all that
+ * comes after it. */
+static otr_code add_entry(otr_buf *out, const otr_metric_entry *entry, size_t *more, otr_err *err)
+{
+    size_t start = out->n;
+    otr_code rc = *more == 0 ? add_head(out, entry, err) : OTR_EQUOTA;
+    if (rc == OTR_EQUOTA) {
+        otr_buf_cut(out, start);
     }
-    return rc;
+    for (const otr_series *s = entry->first; s != NULL; s = s->next) {
+        size_t before = out->n;
+        rc = rc == OTR_OK ? add_series(out, s, err) : rc;
+        if (rc == OTR_EQUOTA) {
+            otr_buf_cut(out, before);
+            ++*more;
+        } else if (rc != OTR_OK) {
+            return rc;
+        }
+    }
+    return OTR_OK;
 }
 
 otr_code otr_registry_prometheus(otr_registry *reg, otr_buf *out, otr_err *err)
 {
     otr_registry_collect(reg);
     otr_code rc = OTR_OK;
+    size_t more = 0, max_bytes = out->max_bytes;
+    out->max_bytes -= max_bytes > TAIL_BYTES ? TAIL_BYTES : 0; /* for the line that says so */
     for (size_t i = 0; rc == OTR_OK && i < reg->n_entries; i++) {
-        rc = add_entry(out, reg->entries[i], err);
+        rc = add_entry(out, reg->entries[i], &more, err);
+    }
+    out->max_bytes = max_bytes;
+    if (rc == OTR_OK && more > 0) {
+        rc = otr_buf_addf(out, err, "# %zu more series found no room\n", more);
     }
     return rc;
 }

@@ -212,16 +212,8 @@ static otr_code make_room(otr_registry *reg, otr_err *err)
         return otr_fail(err, OTR_EQUOTA, "there are %d metrics already, the most there may be",
                         OTR_LIMIT_METRIC_FAMILIES);
     }
-    if (reg->n_entries == reg->cap_entries) {
-        size_t cap = reg->cap_entries > 0 ? reg->cap_entries * 2 : 16;
-        otr_metric_entry **grown = otr_realloc(reg->entries, cap * sizeof(otr_metric_entry *));
-        if (grown == NULL) {
-            return otr_fail_nomem(err);
-        }
-        reg->entries = grown;
-        reg->cap_entries = cap;
-    }
-    return OTR_OK;
+    return otr_grow(&reg->entries, reg->n_entries, &reg->cap_entries, sizeof(otr_metric_entry *),
+                    err);
 }
 
 static void free_entry(otr_metric_entry *entry)
@@ -428,17 +420,12 @@ double otr_series_value(const otr_series *s)
 
 otr_code otr_registry_on_collect(otr_registry *reg, void (*fn)(void *arg), void *arg, otr_err *err)
 {
-    if (reg->n_collectors == reg->cap_collectors) {
-        size_t cap = reg->cap_collectors > 0 ? reg->cap_collectors * 2 : 8;
-        otr_collector *grown = otr_realloc(reg->collectors, cap * sizeof(*grown));
-        if (grown == NULL) {
-            return otr_fail_nomem(err);
-        }
-        reg->collectors = grown;
-        reg->cap_collectors = cap;
+    otr_code rc = otr_grow(&reg->collectors, reg->n_collectors, &reg->cap_collectors,
+                           sizeof(*reg->collectors), err);
+    if (rc == OTR_OK) {
+        reg->collectors[reg->n_collectors++] = (otr_collector){ fn, arg };
     }
-    reg->collectors[reg->n_collectors++] = (otr_collector){ fn, arg };
-    return OTR_OK;
+    return rc;
 }
 
 void otr_registry_off_collect(otr_registry *reg, const void *arg)

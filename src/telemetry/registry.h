@@ -56,10 +56,12 @@ otr_code otr_registry_on_collect(otr_registry *reg, void (*fn)(void *arg), void 
     OTR_MUST_CHECK;
 void otr_registry_off_collect(otr_registry *reg, const void *arg);
 
-/* Prometheus text exposition format 0.0.4, families sorted by name. */
+/* Prometheus text exposition format 0.0.4, families sorted by name. Series that find no room in
+ * `out` are left out, from the first such on; a comment at the end says how many. */
 otr_code otr_registry_prometheus(otr_registry *reg, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 /* [{"name","kind","unit","labels":{…},"value"}…] for the status page and the command line; the
- * value of a histogram is {"buckets":[{"le","count"}…],"count","sum"}, the last "le" null. */
+ * value of a histogram is {"buckets":[{"le","count"}…],"count","sum"}, the last "le" null. When
+ * some found no room the last item is {"more":how many}. */
 otr_code otr_registry_json(otr_registry *reg, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 
 #endif

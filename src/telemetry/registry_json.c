@@ -1,6 +1,8 @@
 #include "base/json.h"
 #include "telemetry/store.h"
 
+enum { TAIL_BYTES = 64 };
+
 static void write_labels(otr_jw *w, const otr_series *s)
 {
     const char *value = s->values;
@@ -51,16 +53,38 @@ static void write_series(otr_jw *w, const otr_series *s)
     otr_jw_obj_end(w);
 }
 
+/* False when it did not fit: then nothing of it was written. */
+static bool write_if_room(otr_jw *w, const otr_series *s)
+{
+    const otr_jw before = *w;
+    size_t n = w->out->n;
+    write_series(w, s);
+    if (w->rc != OTR_EQUOTA) {
+        return true;
+    }
+    otr_buf_cut(w->out, n);
+    *w = before;
+    return false;
+}
+
 otr_code otr_registry_json(otr_registry *reg, otr_buf *out, otr_err *err)
 {
     otr_registry_collect(reg);
     otr_jw w;
+    size_t more = 0, max_bytes = out->max_bytes;
+    out->max_bytes -= max_bytes > TAIL_BYTES ? TAIL_BYTES : 0; /* for the item that says so */
     otr_jw_begin(&w, out, err);
     otr_jw_arr(&w, NULL);
     for (size_t i = 0; i < reg->n_entries; i++) {
         for (const otr_series *s = reg->entries[i]->first; s != NULL; s = s->next) {
-            write_series(&w, s);
+            more += more > 0 || !write_if_room(&w, s) ? 1 : 0;
         }
+    }
+    out->max_bytes = max_bytes;
+    if (more > 0) {
+        otr_jw_obj(&w, NULL);
+        otr_jw_u64(&w, "more", more);
+        otr_jw_obj_end(&w);
     }
     otr_jw_arr_end(&w);
     return otr_jw_end(&w);

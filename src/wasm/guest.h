@@ -4,7 +4,8 @@
  * otr_guest_code is the compiled and validated file (shared); otr_guest is one running sandbox of
  * it behind its ABI adapter. This is the whole interface that src/plugin and the command line use;
  * it needs neither the daemon nor the loop nor the bus. abi/spec.h says how a guest is run,
- * abi/user.h what an embedder can give to guests: functions of its own, operations of its own.
+ * abi/user.h what an embedder can give to guests: functions of its own, operations of its own. All
+ * of it is the embedder's; this agent does not use every function.
  *
  * Thread: code, any; a guest, one thread at a time, except otr_guest_cancel() (any).
  */

@@ -176,8 +176,8 @@ static otr_code hint_operation(const otr_module_info *info, const char *operatio
                : otr_buf_addf(missing, err, "the export nearest to %s is %s\n", operation, n.best);
 }
 
-otr_code otr_guest_check_imports(const otr_guest_code *code, const otr_module_info *info,
-                                 otr_buf *missing, otr_err *err)
+static otr_code check_imports(const otr_guest_code *code, const otr_module_info *info,
+                              otr_buf *missing, otr_err *err)
 {
     otr_code rc = OTR_OK;
     for (size_t i = 0; rc == OTR_OK && !info->component && i < info->n_imports; i++) {
@@ -196,11 +196,10 @@ otr_code otr_guest_check(const otr_guest_code *code, const char *const *operatio
             rc = hint_operation(info, operations[i], missing, err);
         }
     }
-    rc = rc == OTR_OK ? otr_guest_check_imports(code, info, missing, err) : rc;
+    rc = rc == OTR_OK ? check_imports(code, info, missing, err) : rc;
     for (size_t i = 0; rc == OTR_OK && i < code->n_linked; i++) {
         size_t before = missing->n;
-        rc =
-            otr_guest_check_imports(code, otr_module_info_of(code->linked[i].module), missing, err);
+        rc = check_imports(code, otr_module_info_of(code->linked[i].module), missing, err);
         if (rc == OTR_OK && missing->n > before) {
             rc = otr_buf_addf(missing, err, "the module %s needs that\n", code->linked[i].name);
         }

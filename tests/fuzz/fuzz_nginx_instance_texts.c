@@ -1,7 +1,10 @@
 /*
- * What foreign programs answer: stub_status, `nginx -V`, the title of a process, a status URL.
+ * What foreign programs answer or hold: stub_status, the texts of an executable and the executable
+ * itself, the title of a process, a status URL.
  */
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "net/http/client.h"
@@ -20,10 +23,26 @@ static void parse_title(const char *text)
     }
     otr_free(argv0);
     otr_master_deinit(&m);
+    (void)otr_title_kind(otr_title_inside(text));
+}
+
+static void read_executable(const uint8_t *data, size_t size)
+{
+    bool is_nginx;
+    otr_binary binary;
+    int fd = memfd_create("executable", MFD_CLOEXEC);
+    if (fd < 0 || write(fd, data, size) != (ssize_t)size) {
+        abort();
+    }
+    if (otr_binary_read(fd, size, &is_nginx, &binary, NULL) == OTR_OK && is_nginx) {
+        otr_binary_deinit(&binary);
+    }
+    close(fd);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    read_executable(data, size);
     otr_bytes bytes = { data, size };
     otr_stub_status status;
     (void)!otr_stub_status_parse(bytes, &status, NULL);

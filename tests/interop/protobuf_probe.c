@@ -55,13 +55,27 @@ static void show_instances(void)
     char empty[] = "", binary[] = "/usr/sbin/nginx", version[] = "1.22.1", bad[] = "/etc/\xff.conf";
     char path[] = "/var/log/a \"b\"\n.log";
     pid_t workers[] = { 11, 12, 2147483647 };
-    otr_nginx_log logs[] = { { .path = path }, { .path = empty } };
+    char remark[] = "its include cannot be read";
+    char *remarks[] = { remark, remark };
+    static char wide[9000]; /* makes the lists be cut */
+    memset(wide, 'w', sizeof(wide) - 1);
+    otr_nginx_log logs[] = {
+        { .path = path }, { .path = empty }, { .path = wide }, { .path = path }
+    };
     otr_nginx_instance full = { .pid = 10,
                                 .workers = workers,
                                 .n_workers = 3,
                                 .plus = true,
                                 .replaced = true,
                                 .binary = binary,
+                                .maker = path,
+                                .uid = 4294967294U,
+                                .stranger = true,
+                                .net_ns = 4026531840U,
+                                .own_net = true,
+                                .config_changed = true,
+                                .remarks = remarks,
+                                .n_remarks = 2,
                                 .version = version,
                                 .config = bad,
                                 .prefix = binary,
@@ -69,9 +83,10 @@ static void show_instances(void)
                                 .error_log = path,
                                 .stub_status = binary,
                                 .access_logs = logs,
-                                .n_access_logs = 2,
+                                .n_access_logs = 4,
                                 .config_error = version };
     otr_nginx_instance none = { .binary = empty,
+                                .maker = empty,
                                 .version = empty,
                                 .config = empty,
                                 .prefix = empty,
@@ -106,6 +121,9 @@ static void show_metrics(void)
     otr_metrics_event full = { .id = "x",
                                .interval_ns = UINT64_MAX,
                                .status_ok = true,
+                               .status_error = "http://127.0.0.1/status: refused, \xc3\xa9",
+                               .logs_ok = true,
+                               .log_unparsed = 3,
                                .active = UINT64_MAX,
                                .reading = 1,
                                .writing = 2,

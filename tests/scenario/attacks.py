@@ -82,7 +82,7 @@ def attackers(hostile, names, drip, copies=COPIES):
     return loaded
 
 
-def configure(agent, pace, attacks, interval="5ms"):
+def configure(agent, pace, attacks, interval="200ms"):
     agent.settings["outrider"]["metrics"]["interval"] = interval
     agent.settings["log"]["level"] = "info"
     agent.settings["plugins"]["store"] = str(agent.home / "plugins.db")

@@ -245,9 +245,9 @@ class Agent:
         )
 
 
-def cli(*args, stdin=None, timeout=60):
+def cli(*args, stdin=None, timeout=60, env=None):
     """Runs the command line; returns (exit code, stdout bytes, stderr text)."""
-    env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1"}
+    env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1", **(env or {})}
     done = subprocess.run([BINARY, *map(str, args)], input=stdin, capture_output=True, timeout=timeout, env=env)
     return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 

@@ -30,8 +30,12 @@ def ask(agent, *args, topic="nginx.config.validate", **options):
     return code, json.loads(out)
 
 
-def test_nobody_to_ask_allows(agents):
-    code, result = ask(agents())
+def test_nobody_to_ask_is_a_failure_unless_that_is_fine(agents):
+    agent = agents()
+    code, out, err = cli("plugin", "ask", "nginx.config.validtae", "--socket", agent.socket)
+    assert (code, out) == (2, b"")
+    assert "no plugin has a hook for nginx.config.validtae" in err and "--allow-none" in err
+    code, result = ask(agent, "--allow-none")
     assert code == 0 and result["verdict"] == "allow" and result["answers"] == []
 
 

@@ -1,6 +1,8 @@
 """The status page in a real browser: headless Chromium."""
 
+import os
 import pathlib
+import signal
 import tempfile
 
 import pytest
@@ -76,6 +78,26 @@ def test_foreign_text_stays_text(browser, agent):
     show(browser, agent, 1280, 900)
     wait_for(lambda: "<b>bold</b>" in browser.find_element(By.ID, "events").get_attribute("textContent"), "shown as text")
     assert browser.find_elements(By.CSS_SELECTOR, "#events img, #events b") == []
+    assert errors(browser) == []
+
+
+def test_it_says_what_does_not_work_and_where_figures_come_from(browser, agent, nginx):
+    show(browser, agent, 1280, 900)
+    wait_for(lambda: "healthy" in text_of(browser, "instances"), "the instance is healthy")
+    wait_for(lambda: f"stub_status: http://127.0.0.1:{nginx.status_port}/status" in text_of(browser, "instances"), "its source")
+    assert str(nginx.access_log) in text_of(browser, "instances")
+    workers = agent.instances()[0]["workers"]
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    try:
+        wait_for(lambda: "2 of 2 worker processes are stopped" in text_of(browser, "reasons"), "the reason is shown")
+        assert text_of(browser, "state") == "degraded"
+        wait_for(lambda: "unhealthy" in text_of(browser, "instances"), "the instance is unhealthy")
+        wait_for(lambda: "There are no rates to show: stub_status was asked at http" in text_of(browser, "instances"), "no rates")
+    finally:
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
+    wait_for(lambda: "are stopped" not in browser.find_element(By.ID, "reasons").get_attribute("textContent"), "it is over")
     assert errors(browser) == []
 
 

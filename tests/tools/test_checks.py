@@ -94,6 +94,35 @@ def test_a_listed_ring_passes_until_it_is_broken(tree):
     assert "src/RINGS:2: there is no such ring any more" in said
 
 
+def test_a_name_that_no_other_file_uses_is_static_or_listed(tree):
+    put(tree, "src/base/a.h", "int otr_a(void);\n")
+    put(tree, "src/base/a.c", "int otr_a(void)\n{\n    return 0;\n}\nint b(void)\n{\n    return otr_a();\n}\n")
+    status, said = check("check-layers", tree)
+    assert status == 1
+    assert "base/a.c: no other file uses otr_a" in said
+    put(tree, "src/EXPORTS", "otr_a  # tests\n")
+    assert check("check-layers", tree)[0] == 0
+    put(tree, "src/EXPORTS", "# none\notr_a otr_gone\n")
+    status, said = check("check-layers", tree)
+    assert status == 1
+    assert "src/EXPORTS:2: there is no otr_gone" in said
+
+
+@pytest.mark.parametrize("path, text", [
+    ("src/loop/b.c", "int b(void)\n{\n    return otr_a();\n}\n"),
+    ("src/main.c", "int main(void)\n{\n    return otr_a();\n}\n"),
+    ("src/base/b.h", "static inline int b(void)\n{\n    return otr_a();\n}\n"),
+    ("src/base/b.c", "#define B(name) { #name, otr_##name }\n"),
+    ("src/base/a.h", "/* What is here is the\n * embedder's. */\nint otr_a(void);\n"),
+])
+def test_a_name_with_a_use_or_a_mark_may_be_external(tree, path, text):
+    put(tree, "src/base/a.h", "int otr_a(void);\n")
+    put(tree, "src/base/a.c", "int otr_a(void)\n{\n    return 0;\n}\n")
+    put(tree, path, text)
+    status, said = check("check-layers", tree)
+    assert status == 0, said
+
+
 def test_a_name_of_a_forbidden_folder_is_found_without_an_include(tree):
     put(tree, "src/loop/loop.c", "int otr_loop_run(void)\n{\n    return 0;\n}\n")
     put(tree, "src/base/err.c", "extern int otr_loop_run(void);\nint otr_x(void)\n{\n    return otr_loop_run();\n}\n")

@@ -1,13 +1,10 @@
 #include "net/http/client.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <http_parser.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -17,23 +14,17 @@ enum { REQUEST_BYTES = 20000, READ_BYTES = 16384, WHERE_BYTES = 160 };
 
 typedef enum phase {
     CLOSED,
+    DIALING, /* by the dialer */
     CONNECTING,
     SENDING,
     READING,
     IDLE, /* connected, nothing under way */
 } phase;
 
-typedef union address {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-    struct sockaddr_un local;
-} address;
-
 struct otr_http_client {
     otr_loop *loop;
-    address addresses[2]; /* of "localhost" both, in turn */
-    socklen_t sizes[2];
+    otr_http_dialer *dialer;                        /* NULL: the client connects itself */
+    otr_http_address addresses[OTR_HTTP_ADDRESSES]; /* tried in turn */
     size_t n_addresses, next_address;
     char where[WHERE_BYTES]; /* for errors */
     otr_buf request;         /* as it goes out */
@@ -62,6 +53,9 @@ static otr_code connect_next(otr_http_client *c, otr_err *err);
 
 static void close_connection(otr_http_client *c)
 {
+    if (c->phase == DIALING) {
+        c->dialer->cancel(c->dialer->self);
+    }
     otr_watch_free(c->watch);
     c->watch = NULL;
     if (c->fd >= 0) {
@@ -118,17 +112,22 @@ static otr_code send_some(otr_http_client *c, otr_err *err)
     return watching ? OTR_OK : watch(c, OTR_WATCH_READ, err);
 }
 
-static otr_code open_socket(otr_http_client *c, const address *to, socklen_t size, otr_err *err)
+static otr_code open_socket(otr_http_client *c, const otr_http_address *to, otr_err *err)
 {
-    c->fd = socket(to->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const struct sockaddr *address = (const void *)to->bytes;
+    if (c->dialer != NULL) {
+        c->phase = DIALING;
+        return c->dialer->dial(c->dialer->self, address, to->size, c->get.timeout_ms, err);
+    }
+    c->fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->fd < 0) {
         return otr_fail_sys(err, errno, "cannot make a socket");
     }
-    if (to->any.sa_family != AF_UNIX) {
+    if (address->sa_family != AF_UNIX) {
         int on = 1;
-        (void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        (void)setsockopt(c->fd, SOL_TCP, TCP_NODELAY, &on, sizeof(on));
     }
-    if (connect(c->fd, &to->any, size) == 0) {
+    if (connect(c->fd, address, to->size) == 0) {
         c->sent = 0;
         c->phase = CONNECTING;
         return send_some(c, err);
@@ -147,10 +146,11 @@ static otr_code connect_next(otr_http_client *c, otr_err *err)
     while (c->next_address < c->n_addresses) {
         size_t i = c->next_address++;
         close_connection(c);
-        rc = open_socket(c, &c->addresses[i], c->sizes[i], err);
+        rc = open_socket(c, &c->addresses[i], err);
         if (rc == OTR_OK) {
             return OTR_OK;
         }
+        c->phase = c->phase == DIALING ? CLOSED : c->phase; /* nothing to cancel */
     }
     close_connection(c);
     return rc;
@@ -169,6 +169,24 @@ static otr_code connected(otr_http_client *c, otr_err *err)
     }
     c->sent = 0;
     return send_some(c, err);
+}
+
+static void on_dialed(void *arg, otr_code rc, int fd, const otr_err *err)
+{
+    otr_http_client *c = arg;
+    otr_err why = err != NULL ? *err : (otr_err){ 0 };
+    c->phase = CLOSED;
+    if (rc == OTR_OK) {
+        c->fd = fd;
+        c->sent = 0;
+        c->phase = CONNECTING;
+        rc = send_some(c, &why);
+    } else if (c->next_address < c->n_addresses) {
+        rc = connect_next(c, &why);
+    }
+    if (rc != OTR_OK) {
+        fail(c, rc, &why);
+    }
 }
 
 /* ---- response ---- */
@@ -289,6 +307,7 @@ static void on_event(void *arg, int events)
         return;
     case IDLE:
     case CLOSED:
+    case DIALING:
     default:
         close_connection(c); /* closed by the server, or bytes that nobody asked for */
         return;
@@ -309,51 +328,6 @@ static void on_deadline(void *arg)
 
 /* ---- life ---- */
 
-static bool add_address(otr_http_client *c, const char *host, uint16_t port)
-{
-    address *to = &c->addresses[c->n_addresses];
-    if (inet_pton(AF_INET, host, &to->v4.sin_addr) == 1) {
-        to->v4.sin_family = AF_INET;
-        to->v4.sin_port = htons(port);
-        c->sizes[c->n_addresses++] = sizeof(to->v4);
-        return true;
-    }
-    if (inet_pton(AF_INET6, host, &to->v6.sin6_addr) == 1) {
-        to->v6.sin6_family = AF_INET6;
-        to->v6.sin6_port = htons(port);
-        c->sizes[c->n_addresses++] = sizeof(to->v6);
-        return true;
-    }
-    return false;
-}
-
-static otr_code set_addresses(otr_http_client *c, const otr_http_url *url, otr_err *err)
-{
-    if (url->unix_path != NULL) {
-        struct sockaddr_un *to = &c->addresses[0].local;
-        size_t n = strlen(url->unix_path);
-        if (n >= sizeof(to->sun_path)) {
-            return otr_fail(err, OTR_EINVAL, "%s: the path of a socket has at most %zu bytes",
-                            url->unix_path, sizeof(to->sun_path) - 1);
-        }
-        to->sun_family = AF_UNIX;
-        memcpy(to->sun_path, url->unix_path, n + 1);
-        c->sizes[c->n_addresses++] = sizeof(*to);
-        (void)snprintf(c->where, sizeof(c->where), "unix:%s", url->unix_path);
-        return OTR_OK;
-    }
-    (void)snprintf(c->where, sizeof(c->where), "%s:%u", url->host, url->port);
-    if (strcmp(url->host, "localhost") == 0) {
-        return add_address(c, "127.0.0.1", url->port) && add_address(c, "::1", url->port)
-                   ? OTR_OK
-                   : otr_fail(err, OTR_EINVAL, "localhost has no address");
-    }
-    return add_address(c, url->host, url->port)
-               ? OTR_OK
-               : otr_fail(err, OTR_EINVAL, "\"%s\" is neither an IP address nor localhost",
-                          url->host);
-}
-
 static otr_code write_request(otr_http_client *c, const otr_http_url *url, otr_err *err)
 {
     otr_buf_init(&c->request, REQUEST_BYTES);
@@ -362,19 +336,35 @@ static otr_code write_request(otr_http_client *c, const otr_http_url *url, otr_e
         rc = otr_buf_adds(&c->request, "PROXY UNKNOWN\r\n", err);
         c->proxy_bytes = c->request.n;
     }
+    if (rc == OTR_OK) { /* HTTP/1.1 without Host is an error */
+        rc = url->host_header[0] != '\0'
+                 ? otr_buf_addf(&c->request, err, "GET %s HTTP/1.1\r\nHost: %s\r\n", url->path,
+                                url->host_header)
+                 : otr_buf_addf(&c->request, err, "GET %s HTTP/1.0\r\nConnection: keep-alive\r\n",
+                                url->path);
+    }
+    rc = rc == OTR_OK ? otr_http_url_authorize(url, &c->request, err) : rc;
     return rc == OTR_OK
-               ? otr_buf_addf(&c->request, err,
-                              "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: outrider/" OTR_VERSION
-                              "\r\nAccept: */*\r\n\r\n",
-                              url->path, url->host_header)
+               ? otr_buf_adds(&c->request,
+                              "User-Agent: outrider/" OTR_VERSION "\r\nAccept: */*\r\n\r\n", err)
                : rc;
 }
 
-otr_code otr_http_client_new(otr_loop *loop, const otr_http_url *url, otr_http_client **ret,
-                             otr_err *err)
+static void name_place(otr_http_client *c, const otr_http_url *url)
 {
-    if (url->tls) {
-        return otr_fail(err, OTR_EUNSUP, "https is not supported for status polling");
+    if (url->unix_path != NULL) {
+        (void)snprintf(c->where, sizeof(c->where), "unix:%s", url->unix_path);
+    } else {
+        bool v6 = strchr(url->host, ':') != NULL;
+        (void)snprintf(c->where, sizeof(c->where), v6 ? "[%s]:%u" : "%s:%u", url->host, url->port);
+    }
+}
+
+otr_code otr_http_client_new(otr_loop *loop, const otr_http_url *url, otr_http_dialer *dialer,
+                             otr_http_client **ret, otr_err *err)
+{
+    if (url->tls || url->http2) {
+        return otr_fail(err, OTR_EUNSUP, "this client speaks neither https nor HTTP/2");
     }
     otr_http_client *c = otr_zalloc(sizeof(*c));
     if (c == NULL) {
@@ -382,7 +372,13 @@ otr_code otr_http_client_new(otr_loop *loop, const otr_http_url *url, otr_http_c
     }
     c->loop = loop;
     c->fd = -1;
-    otr_code rc = set_addresses(c, url, err);
+    c->dialer = dialer;
+    if (dialer != NULL) {
+        dialer->done = on_dialed;
+        dialer->arg = c;
+    }
+    name_place(c, url);
+    otr_code rc = otr_http_url_resolve(url, c->addresses, &c->n_addresses, err);
     if (rc == OTR_OK) {
         rc = write_request(c, url, err);
     }

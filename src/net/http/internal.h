@@ -1,14 +1,16 @@
 /*
- * What the parts of the HTTP server share: routes, streams, and the exchange a handler runs in.
+ * What the parts of the HTTP server share: connections, routes, streams, late answers.
+ *
+ * conns.c accepts, counts and ends connections; server.c knows requests and answers; routes.c,
+ * stream.c and later.c are parts of it; mhd.c is the parser.
  *
  * Thread: loop.
  */
 #ifndef OTR_NET_HTTP_INTERNAL_H
 #define OTR_NET_HTTP_INTERNAL_H
 
-#include <microhttpd.h>
-
 #include "net/http/listen.h"
+#include "net/http/mhd.h"
 #include "net/http/server.h"
 
 typedef struct otr_http_route_entry {
@@ -24,33 +26,63 @@ struct otr_http_routes {
     size_t n, cap;
 };
 
+typedef enum otr_http_phase {
+    OTR_HTTP_WAITS,   /* for a request line */
+    OTR_HTTP_READS,   /* the rest of the header, and the body */
+    OTR_HTTP_ANSWERS, /* an answer is on its way to the peer */
+    OTR_HTTP_SLEEPS,  /* we have nothing to send yet: a late answer, a quiet stream */
+    OTR_HTTP_ENDS,    /* it was cut and goes at the next run */
+} otr_http_phase;
+
+typedef struct otr_http_conn otr_http_conn;
+
+struct otr_http_conn {
+    otr_http_conn *prev, *next;
+    otr_http_server *server;
+    otr_mhd_conn *mhd; /* NULL: handed over and not taken up yet */
+    int fd;            /* the parser's */
+    bool kept;         /* it had a request before */
+    otr_http_phase phase;
+    uint64_t since_ns;    /* of the phase */
+    uint64_t deadline_ns; /* 0: none */
+    const char *flaw;     /* what is wrong with the request line, or NULL */
+    otr_http_later *later;
+    otr_http_stream *stream;
+    otr_buf body;       /* of the request */
+    size_t received;    /* of it, with what was not kept */
+    size_t reply_bytes; /* of the answer on its way */
+};
+
 struct otr_http_server {
     otr_loop *loop;
     otr_http_routes *routes;
-    struct MHD_Daemon *daemon;
-    otr_http_socket socket; /* its fd is the daemon's once that runs */
+    otr_mhd *mhd;
+    otr_http_socket socket;
+    otr_http_bounds bounds;
+    otr_fds *fds; /* may be NULL */
+    otr_fds_share share;
     bool check_host;
-    otr_watch *watch;
-    otr_timer *timer;   /* the daemon's next timeout */
+    bool ending;
+    otr_watch *accepts; /* NULL: no more connections are taken */
+    otr_watch *watch;   /* the parser's descriptor */
+    otr_timer *timer;   /* the parser's next run */
+    otr_timer *sweep;   /* the next deadline of a connection */
+    otr_timer *again;   /* accepting failed: try anew */
     otr_timer *beat;    /* runs while there are streams */
     otr_defer wake;     /* a connection was resumed */
-    otr_loop_fn *drive; /* lets the daemon do what is due; its argument is the server */
+    uint64_t sweep_ns;  /* when `sweep` comes; 0: it does not */
+    otr_http_conn *conns;
+    size_t n_conns;
+    size_t reply_bytes; /* all answers on their way */
     otr_http_stream *streams;
     size_t n_streams;
     otr_http_later *laters;
-    bool ending;
 };
-
-/* One request while its handler runs: otr_http_request.connection. */
-typedef struct otr_http_exchange {
-    otr_http_server *server;
-    struct MHD_Connection *connection;
-} otr_http_exchange;
 
 struct otr_http_stream {
     otr_http_stream *prev, *next;
     otr_http_server *server;
-    struct MHD_Connection *connection;
+    otr_http_conn *conn; /* NULL: it is gone */
     otr_buf backlog;
     size_t sent; /* bytes of `backlog` that are gone already */
     bool suspended;
@@ -62,7 +94,7 @@ struct otr_http_stream {
 struct otr_http_later {
     otr_http_later *prev, *next;
     otr_http_server *server;
-    struct MHD_Connection *connection;
+    otr_http_conn *conn;
     otr_loop_fn *closed; /* NULL once the owner let go */
     void *arg;
     bool suspended;
@@ -72,15 +104,31 @@ struct otr_http_later {
     otr_err err;
 };
 
-/* The request on this connection that is to be answered later, or NULL. */
-otr_http_later *otr_http_later_of(const otr_http_server *server,
-                                  const struct MHD_Connection *connection);
+/* ---- conns.c ---- */
+
+/* Begins to accept and to drive the parser. */
+otr_code otr_http_conns_start(otr_http_server *server, otr_err *err) OTR_MUST_CHECK;
+void otr_http_conns_stop_accepting(otr_http_server *server);
+/* After the parser: frees the records of what it never took up. */
+void otr_http_conns_deinit(otr_http_server *server);
+/* Lets the parser do what is due. `arg` is an otr_http_server. */
+void otr_http_drive(void *arg);
+/* The parser has taken up `fd`: the connection's record, or NULL. */
+otr_http_conn *otr_http_conn_take_up(otr_http_server *server, otr_mhd_conn *mhd, int fd);
+void otr_http_conn_gone(otr_http_conn *conn);
+/* Enters a phase; its deadline starts now. */
+void otr_http_conn_enter(otr_http_conn *conn, otr_http_phase phase);
+
+/* ---- later.c ---- */
+
 /* The handler has returned: the connection sleeps until the answer is there. */
 void otr_http_later_sleep(otr_http_later *later);
 /* Takes it out of its server, tells an owner that still waits, and frees it. */
 void otr_http_later_discard(otr_http_later *later);
-/* Wakes all, so that the daemon can be stopped: they are told that the server ends. */
+/* Wakes all, so that the parser can be stopped: they are told that the server ends. */
 void otr_http_laters_release(const otr_http_server *server);
+
+/* ---- routes.c ---- */
 
 /* The route for a request, the longest one that fits; NULL: none. */
 const otr_http_route_entry *otr_http_routes_find(const otr_http_routes *routes, const char *method,
@@ -89,14 +137,15 @@ const otr_http_route_entry *otr_http_routes_find(const otr_http_routes *routes, 
 otr_code otr_http_routes_allow(const otr_http_routes *routes, const char *path, otr_buf *out,
                                otr_err *err) OTR_MUST_CHECK;
 
-/* The response that feeds from the stream; it owns the stream from then on. NULL: no memory, the
- * stream is still the caller's. */
-struct MHD_Response *otr_http_stream_response(otr_http_stream *stream);
+/* ---- stream.c ---- */
+
+/* For otr_mhd_answer: the next bytes, and the end of it. */
+ssize_t otr_http_stream_read(void *stream, char *to, size_t max);
 /* Takes it out of its server and tells its owner. */
-void otr_http_stream_discard(otr_http_stream *stream);
+void otr_http_stream_discard(void *stream);
 /* A comment line to each stream. */
 void otr_http_streams_beat(void *server);
-/* Lets every suspended connection go, so that the daemon can be stopped. */
+/* Lets every suspended connection go, so that the parser can be stopped. */
 void otr_http_streams_release(otr_http_server *server);
 
 #endif

@@ -5,13 +5,13 @@
 otr_code otr_http_later_open(const otr_http_request *req, otr_http_reply *reply,
                              otr_loop_fn *closed, void *arg, otr_http_later **ret, otr_err *err)
 {
-    const otr_http_exchange *exchange = req->connection;
+    otr_http_conn *conn = req->connection;
     otr_http_later *l = otr_zalloc(sizeof(*l));
     if (l == NULL) {
         return otr_fail_nomem(err);
     }
-    l->server = exchange->server;
-    l->connection = exchange->connection;
+    l->server = conn->server;
+    l->conn = conn;
     l->closed = closed;
     l->arg = arg;
     l->next = l->server->laters;
@@ -19,34 +19,26 @@ otr_code otr_http_later_open(const otr_http_request *req, otr_http_reply *reply,
         l->next->prev = l;
     }
     l->server->laters = l;
+    conn->later = l;
     reply->later = l;
     *ret = l;
     return OTR_OK;
 }
 
-otr_http_later *otr_http_later_of(const otr_http_server *server,
-                                  const struct MHD_Connection *connection)
-{
-    otr_http_later *l = server->laters;
-    while (l != NULL && l->connection != connection) {
-        l = l->next;
-    }
-    return l;
-}
-
 void otr_http_later_sleep(otr_http_later *l)
 {
     l->suspended = true;
-    MHD_suspend_connection(l->connection);
+    otr_http_conn_enter(l->conn, OTR_HTTP_SLEEPS);
+    otr_mhd_suspend(l->conn->mhd);
 }
 
 static void wake(otr_http_later *l)
 {
     if (l->suspended) {
         l->suspended = false;
-        MHD_resume_connection(l->connection);
-        /* Driven from outside, libmicrohttpd does not make its epoll descriptor ready for this. */
-        otr_loop_defer(l->server->loop, &l->server->wake, l->server->drive, l->server);
+        otr_http_conn_enter(l->conn, OTR_HTTP_ANSWERS);
+        otr_mhd_resume(l->conn->mhd);
+        otr_loop_defer(l->server->loop, &l->server->wake, otr_http_drive, l->server);
     }
 }
 
@@ -69,6 +61,7 @@ void otr_http_later_discard(otr_http_later *l)
     if (l->next != NULL) {
         l->next->prev = l->prev;
     }
+    l->conn->later = NULL;
     if (l->closed != NULL) {
         l->closed(l->arg);
     }

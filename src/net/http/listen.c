@@ -12,7 +12,7 @@
 
 #include "base/alloc.h"
 
-enum { BACKLOG = 128, HOST_BYTES = 64 };
+enum { BACKLOG = 511, HOST_BYTES = 64 };
 
 typedef union address {
     struct sockaddr any;
@@ -120,6 +120,9 @@ static otr_code open_unix(const char *path, otr_http_socket *s, otr_err *err)
 static bool parse_address(const char *host, uint16_t port, address *ret, socklen_t *ret_len)
 {
     *ret = (address){ .any = { .sa_family = AF_UNSPEC } };
+    if (strcasecmp(host, "localhost") == 0) {
+        host = "127.0.0.1"; /* by RFC 6761 nothing else, whatever a resolver says */
+    }
     if (inet_pton(AF_INET, host, &ret->v4.sin_addr) == 1) {
         ret->v4.sin_family = AF_INET;
         ret->v4.sin_port = htons(port);
@@ -168,9 +171,10 @@ static otr_code open_tcp(const otr_http_listen *l, otr_http_socket *s, otr_err *
     address at;
     socklen_t len = 0;
     if (l->host == NULL || !parse_address(l->host, l->port, &at, &len)) {
-        return otr_fail(err, OTR_EINVAL,
-                        "\"%s\" is not an IP address to listen on, as 127.0.0.1 is",
-                        l->host != NULL ? l->host : "");
+        return otr_fail(
+            err, OTR_EINVAL,
+            "\"%s\" is neither localhost nor an IP address to listen on, as 127.0.0.1 is",
+            l->host != NULL ? l->host : "");
     }
     if (!l->public && !is_loopback(&at)) {
         return otr_fail(

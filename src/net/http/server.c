@@ -1,6 +1,8 @@
 #include "net/http/server.h"
 
-#include <microhttpd.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/json.h"
@@ -9,10 +11,19 @@
 
 enum { CONNECTION_BYTES = 16384, ERROR_BYTES = 4096, DISCARD_BODIES = 4, LAST_TURNS = 4 };
 
-typedef struct upload { /* a request with a body, until it is complete */
-    otr_buf body;
-    size_t received;
-} upload;
+enum { /* the statuses that are used here */
+       OK = 200,
+       BAD_REQUEST = 400,
+       FORBIDDEN = 403,
+       NOT_FOUND = 404,
+       METHOD_NOT_ALLOWED = 405,
+       CONFLICT = 409,
+       CONTENT_TOO_LARGE = 413,
+       TOO_MANY_REQUESTS = 429,
+       INTERNAL_ERROR = 500,
+       UNAVAILABLE = 503,
+       GATEWAY_TIMEOUT = 504,
+};
 
 /* ---- replies ---- */
 
@@ -20,90 +31,60 @@ static unsigned status_of(otr_code rc)
 {
     switch (rc) {
     case OTR_EINVAL:
-        return MHD_HTTP_BAD_REQUEST;
+        return BAD_REQUEST;
     case OTR_ENOTFOUND:
-        return MHD_HTTP_NOT_FOUND;
+        return NOT_FOUND;
     case OTR_ESTATE:
-        return MHD_HTTP_CONFLICT;
+        return CONFLICT;
     case OTR_EDENIED:
-        return MHD_HTTP_FORBIDDEN;
+        return FORBIDDEN;
     case OTR_EQUOTA:
-        return MHD_HTTP_TOO_MANY_REQUESTS;
+        return TOO_MANY_REQUESTS;
     case OTR_ETIMEOUT:
-        return MHD_HTTP_GATEWAY_TIMEOUT;
+        return GATEWAY_TIMEOUT;
     default:
-        return MHD_HTTP_INTERNAL_SERVER_ERROR;
+        return INTERNAL_ERROR;
     }
 }
 
-static bool add_headers(struct MHD_Response *response, const otr_http_reply *reply)
+/* Consumes `reply`. `allow` may be NULL. */
+static otr_mhd_next send_reply(otr_http_conn *conn, otr_http_reply *reply, const char *allow)
 {
     const char *csp =
         reply->csp != NULL ? reply->csp : "default-src 'none'; frame-ancestors 'none'";
-    const char *const rows[][2] = {
-        { MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type },
-        { MHD_HTTP_HEADER_CACHE_CONTROL, "no-store" },
+    const char *const headers[][2] = {
+        { "Content-Type", reply->content_type },
+        { "Cache-Control", "no-store" },
         { "Content-Security-Policy", csp },
         { "X-Content-Type-Options", "nosniff" },
         { "Cross-Origin-Resource-Policy", "same-origin" },
         { "Referrer-Policy", "no-referrer" },
+        { "Allow", allow },
     };
-    bool ok = true;
-    for (size_t i = 0; i < OTR_COUNT(rows); i++) {
-        ok = ok && MHD_add_response_header(response, rows[i][0], rows[i][1]) == MHD_YES;
-    }
-    return ok;
-}
-
-/* Takes the body or the stream out of `reply` in every case. */
-static struct MHD_Response *make_response(otr_http_reply *reply)
-{
-    struct MHD_Response *response = NULL;
+    otr_mhd_answer answer = { .status = reply->status,
+                              .headers = headers,
+                              .headers_n = OTR_COUNT(headers),
+                              .body = &reply->body };
+    otr_http_conn_enter(conn, OTR_HTTP_ANSWERS);
     if (reply->stream != NULL) {
-        response = otr_http_stream_response(reply->stream);
-        if (response == NULL) {
-            otr_http_stream_discard(reply->stream);
-        }
-        reply->stream = NULL;
-    } else if (reply->body.n == 0) {
-        response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    } else {
-        response = MHD_create_response_from_buffer_with_free_callback(reply->body.n, reply->body.p,
-                                                                      otr_free);
-        if (response != NULL) {
-            otr_buf_init(&reply->body, 0);
-        }
+        otr_buf_deinit(&reply->body);
+        answer.read = otr_http_stream_read;
+        answer.gone = otr_http_stream_discard;
+        answer.arg = otr_steal(&reply->stream);
     }
-    otr_buf_deinit(&reply->body);
-    return response;
-}
-
-/* Consumes `reply`. MHD_NO lets the daemon close the connection. `allow` may be NULL. */
-static enum MHD_Result send_reply(struct MHD_Connection *connection, otr_http_reply *reply,
-                                  const char *allow)
-{
-    struct MHD_Response *response = make_response(reply);
-    if (response == NULL) {
-        return MHD_NO;
-    }
-    enum MHD_Result sent = MHD_NO;
-    if (add_headers(response, reply) &&
-        (allow == NULL ||
-         MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, allow) == MHD_YES)) {
-        sent = MHD_queue_response(connection, reply->status, response);
-    }
-    MHD_destroy_response(response);
-    return sent;
+    conn->reply_bytes += reply->body.n;
+    conn->server->reply_bytes += reply->body.n;
+    return otr_mhd_send(conn->mhd, &answer);
 }
 
 static void init_reply(otr_http_reply *reply)
 {
-    *reply = (otr_http_reply){ .status = MHD_HTTP_OK, .content_type = "application/json" };
+    *reply = (otr_http_reply){ .status = OK, .content_type = "application/json" };
     otr_buf_init(&reply->body, OTR_LIMIT_HTTP_REPLY_BYTES);
 }
 
-static enum MHD_Result send_error(struct MHD_Connection *connection, unsigned status,
-                                  const otr_err *why, const char *allow)
+static otr_mhd_next send_error(otr_http_conn *conn, unsigned status, const otr_err *why,
+                               const char *allow)
 {
     otr_http_reply reply;
     init_reply(&reply);
@@ -120,30 +101,28 @@ static enum MHD_Result send_error(struct MHD_Connection *connection, unsigned st
     if (otr_jw_end(&w) != OTR_OK) {
         otr_buf_clear(&reply.body); /* out of memory: the status alone has to do */
     }
-    return send_reply(connection, &reply, allow);
+    return send_reply(conn, &reply, allow);
 }
 
 /* ---- requests ---- */
 
-static enum MHD_Result refuse_method(const otr_http_server *server,
-                                     struct MHD_Connection *connection, const char *method,
-                                     const char *path)
+static otr_mhd_next refuse_method(otr_http_conn *conn, const char *method, const char *path)
 {
     otr_err why = { 0 };
     otr_buf allow;
     otr_buf_init(&allow, ERROR_BYTES);
-    if (otr_http_routes_allow(server->routes, path, &allow, &why) != OTR_OK) {
+    if (otr_http_routes_allow(conn->server->routes, path, &allow, &why) != OTR_OK) {
         otr_buf_deinit(&allow);
-        return send_error(connection, MHD_HTTP_INTERNAL_SERVER_ERROR, &why, NULL);
+        return send_error(conn, INTERNAL_ERROR, &why, NULL);
     }
-    enum MHD_Result sent;
+    otr_mhd_next sent;
     if (allow.n == 0) {
         (void)otr_fail(&why, OTR_ENOTFOUND, "there is nothing at %s", path);
-        sent = send_error(connection, MHD_HTTP_NOT_FOUND, &why, NULL);
+        sent = send_error(conn, NOT_FOUND, &why, NULL);
     } else {
         (void)otr_fail(&why, OTR_EUNSUP, "%s does not take %s, only %s", path, method,
                        otr_buf_text(&allow));
-        sent = send_error(connection, MHD_HTTP_METHOD_NOT_ALLOWED, &why, otr_buf_text(&allow));
+        sent = send_error(conn, METHOD_NOT_ALLOWED, &why, otr_buf_text(&allow));
     }
     otr_buf_deinit(&allow);
     return sent;
@@ -153,16 +132,16 @@ static const otr_http_route_entry *find_route(const otr_http_server *server, con
                                               const char *path)
 {
     const otr_http_route_entry *route = otr_http_routes_find(server->routes, method, path);
-    if (route == NULL && strcmp(method, MHD_HTTP_METHOD_HEAD) == 0) {
-        route = otr_http_routes_find(server->routes, MHD_HTTP_METHOD_GET, path);
+    if (route == NULL && strcmp(method, "HEAD") == 0) {
+        route = otr_http_routes_find(server->routes, "GET", path);
     }
     return route;
 }
 
 /* A request that is answered later: sends the answer, or waits for it. */
-static enum MHD_Result settle(otr_http_later *later)
+static otr_mhd_next settle(otr_http_later *later)
 {
-    enum MHD_Result sent = MHD_YES;
+    otr_mhd_next sent = OTR_MHD_GO_ON;
     if (!later->ready) {
         otr_http_later_sleep(later);
         return sent;
@@ -172,16 +151,16 @@ static enum MHD_Result settle(otr_http_later *later)
         init_reply(&reply);
         reply.body = later->body;
         later->body = (otr_buf){ .max_bytes = 0 };
-        sent = send_reply(later->connection, &reply, NULL);
+        sent = send_reply(later->conn, &reply, NULL);
     } else {
-        sent = send_error(later->connection, status_of(later->rc), &later->err, NULL);
+        sent = send_error(later->conn, status_of(later->rc), &later->err, NULL);
     }
     otr_http_later_discard(later);
     return sent;
 }
 
-/* libmicrohttpd asks anew for an answer once the connection was resumed. */
-static enum MHD_Result answer_late(const otr_http_server *server, otr_http_later *later)
+/* The parser asks anew for an answer once the connection was resumed. */
+static otr_mhd_next answer_late(const otr_http_server *server, otr_http_later *later)
 {
     if (!later->ready && server->ending) {
         (void)otr_fail(&later->err, OTR_ESTATE, "the agent is stopping");
@@ -196,26 +175,30 @@ static enum MHD_Result answer_late(const otr_http_server *server, otr_http_later
     return settle(later);
 }
 
-static enum MHD_Result answer(otr_http_server *server, struct MHD_Connection *connection,
-                              otr_http_request *req)
+static otr_mhd_next answer(otr_http_conn *conn, otr_http_request *req)
 {
-    const otr_http_route_entry *route = find_route(server, req->method, req->path);
+    const otr_http_route_entry *route = find_route(conn->server, req->method, req->path);
     if (route == NULL) {
-        return refuse_method(server, connection, req->method, req->path);
+        return refuse_method(conn, req->method, req->path);
     }
-    otr_http_exchange exchange = { server, connection };
-    otr_http_reply reply;
     otr_err err = { 0 };
+    if (conn->server->reply_bytes > conn->server->bounds.unread_bytes) {
+        (void)otr_fail(&err, OTR_EQUOTA, "%zu bytes of answers wait for peers to read them",
+                       conn->server->reply_bytes);
+        return send_error(conn, UNAVAILABLE, &err, NULL);
+    }
+    otr_http_reply reply;
     init_reply(&reply);
     req->tail = route->star ? req->path + route->path_bytes : "";
-    req->connection = &exchange;
+    req->connection = conn;
+    otr_http_conn_enter(conn, OTR_HTTP_ANSWERS);
     otr_code rc = route->fn(route->arg, req, &reply, &err);
     if (rc == OTR_OK && reply.later != NULL) {
         otr_buf_deinit(&reply.body);
         return settle(reply.later);
     }
     if (rc == OTR_OK) {
-        return send_reply(connection, &reply, NULL);
+        return send_reply(conn, &reply, NULL);
     }
     if (reply.later != NULL) {
         otr_http_later_discard(reply.later);
@@ -224,22 +207,21 @@ static enum MHD_Result answer(otr_http_server *server, struct MHD_Connection *co
         otr_http_stream_discard(reply.stream);
     }
     otr_buf_deinit(&reply.body);
-    return send_error(connection, status_of(rc), &err, NULL);
+    return send_error(conn, status_of(rc), &err, NULL);
 }
 
-static enum MHD_Result refuse_body(struct MHD_Connection *connection)
+static otr_mhd_next refuse_body(otr_http_conn *conn)
 {
     otr_err why = { 0 };
     (void)otr_fail(&why, OTR_EQUOTA, "the request body is larger than %u bytes",
                    OTR_LIMIT_HTTP_BODY_BYTES);
-    return send_error(connection, MHD_HTTP_CONTENT_TOO_LARGE, &why, NULL);
+    return send_error(conn, CONTENT_TOO_LARGE, &why, NULL);
 }
 
-/* Digits only, and not above the limit: any other text is for the daemon to judge. */
-static bool announces_too_much(struct MHD_Connection *connection)
+/* Digits only, and not above the limit: any other text is for the parser to judge. */
+static bool announces_too_much(const otr_http_conn *conn)
 {
-    const char *text =
-        MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    const char *text = otr_mhd_header(conn->mhd, "Content-Length");
     uint64_t n = 0;
     for (; text != NULL && *text >= '0' && *text <= '9'; text++) {
         n = n * 10 + (uint64_t)(*text - '0');
@@ -250,146 +232,183 @@ static bool announces_too_much(struct MHD_Connection *connection)
     return false;
 }
 
+/* ---- who is asked: Host, and a target with a host in it ---- */
+
+static const char scheme[] = "http://";
+
+/* RFC 9112, 3.2.2: a server takes the absolute form, too; its host wins over the header. `path` of
+ * "http://localhost:9180/metrics" is "/metrics"; `ret_host` has "localhost:9180", or "" when the
+ * target names none. */
+static const char *split_target(const char *path, char *ret_host, size_t cap)
+{
+    ret_host[0] = '\0';
+    if (strncasecmp(path, scheme, sizeof(scheme) - 1) != 0) {
+        return path;
+    }
+    const char *host = path + sizeof(scheme) - 1;
+    size_t n = strcspn(host, "/");
+    if (n == 0 || n >= cap) {
+        (void)snprintf(ret_host, cap, "?"); /* no name of this machine */
+    } else {
+        memcpy(ret_host, host, n);
+        ret_host[n] = '\0';
+    }
+    return host[n] != '\0' ? host + n : "/";
+}
+
+/* What is wrong with how the request names its host, or NULL. */
+static const char *host_flaw(const otr_http_conn *conn, const char *target_host)
+{
+    if (otr_mhd_header_count(conn->mhd, "Host") > 1) {
+        return "there is more than one Host header";
+    }
+    if (otr_mhd_header_count(conn->mhd, "Content-Length") > 0 &&
+        otr_mhd_header_count(conn->mhd, "Transfer-Encoding") > 0) {
+        return "Content-Length and Transfer-Encoding contradict each other";
+    }
+    if (strchr(target_host, '@') != NULL) {
+        return "the target has a user name in it";
+    }
+    return conn->flaw;
+}
+
+static bool host_is_ours(const otr_http_conn *conn, const char *target_host)
+{
+    const char *host = otr_mhd_header(conn->mhd, "Host");
+    return !conn->server->check_host ||
+           (host != NULL && otr_http_host_is_loopback(host) &&
+            (target_host[0] == '\0' || otr_http_host_is_loopback(target_host)));
+}
+
+enum { TARGET_HOST_BYTES = 256 };
+
 /* The header is complete: refuse early what will be refused anyway. */
-static enum MHD_Result begin_request(const otr_http_server *server,
-                                     struct MHD_Connection *connection, const char *method,
-                                     const char *path)
+static otr_mhd_next on_head(void *peer, const char *method, const char *target)
 {
-    if (server->check_host) {
-        const char *host =
-            MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
-        if (host == NULL || !otr_http_host_is_loopback(host)) {
-            otr_err why = { 0 };
-            (void)otr_fail(
-                &why, OTR_EDENIED,
-                "the Host header does not name this machine: use 127.0.0.1 or localhost");
-            return send_error(connection, MHD_HTTP_FORBIDDEN, &why, NULL);
-        }
+    otr_http_conn *conn = peer;
+    char host[TARGET_HOST_BYTES];
+    const char *path = split_target(target, host, sizeof(host));
+    const char *flaw = host_flaw(conn, host);
+    otr_err why = { 0 };
+    if (flaw != NULL) {
+        (void)otr_fail(&why, OTR_EINVAL, "%s", flaw);
+        return send_error(conn, BAD_REQUEST, &why, NULL);
     }
-    if (find_route(server, method, path) == NULL) {
-        return refuse_method(server, connection, method, path);
+    if (!host_is_ours(conn, host)) {
+        (void)otr_fail(&why, OTR_EDENIED,
+                       "the Host header does not name this machine: use 127.0.0.1 or localhost");
+        return send_error(conn, FORBIDDEN, &why, NULL);
     }
-    return announces_too_much(connection) ? refuse_body(connection) : MHD_YES;
+    if (find_route(conn->server, method, path) == NULL) {
+        return refuse_method(conn, method, path);
+    }
+    return announces_too_much(conn) ? refuse_body(conn) : OTR_MHD_GO_ON;
 }
 
-static enum MHD_Result receive(const otr_http_server *server, void **slot, const char *data,
-                               size_t *n)
+/* ---- what the parser tells ---- */
+
+static void *on_opened(void *arg, otr_mhd_conn *mhd, int fd)
 {
-    upload *up = *slot;
-    if (*slot == server) {
-        up = otr_zalloc(sizeof(*up));
-        if (up == NULL) {
-            return MHD_NO;
-        }
-        otr_buf_init(&up->body, OTR_LIMIT_HTTP_BODY_BYTES);
-        *slot = up;
-    }
-    up->received += *n;
-    if (up->received > (size_t)OTR_LIMIT_HTTP_BODY_BYTES * DISCARD_BODIES) {
-        return MHD_NO; /* it would be told "too large" at the end, and does not stop */
-    }
-    if (up->received > OTR_LIMIT_HTTP_BODY_BYTES) {
-        otr_buf_deinit(&up->body);
-    } else if (otr_buf_add(&up->body, (otr_bytes){ (const uint8_t *)data, *n }, NULL) != OTR_OK) {
-        return MHD_NO;
-    }
-    *n = 0;
-    return MHD_YES;
+    return otr_http_conn_take_up(arg, mhd, fd);
 }
 
-/* libmicrohttpd calls this with the header, with each part of the body, and at the end. `*slot` is
- * NULL, then the server itself for want of something better, then the upload if there is a body. */
-/* NOLINTNEXTLINE(readability-function-size): the library dictates the parameters. */
-static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *path,
-                                  const char *method, const char *version, const char *data,
-                                  size_t *n, void **slot)
+static void on_closed(void *peer)
 {
-    otr_http_server *server = cls;
-    (void)version;
-    if (*slot == NULL) {
-        *slot = server;
-        return begin_request(server, connection, method, path);
-    }
-    if (*n > 0) {
-        return receive(server, slot, data, n);
-    }
-    otr_http_later *later = otr_http_later_of(server, connection);
-    if (later != NULL) {
-        return answer_late(server, later);
-    }
-    otr_http_request req = { .method = method, .path = path };
-    if (*slot != server) {
-        const upload *up = *slot;
-        if (up->received > OTR_LIMIT_HTTP_BODY_BYTES) {
-            return refuse_body(connection);
-        }
-        req.body = otr_buf_bytes(&up->body);
-    }
-    return answer(server, connection, &req);
+    otr_http_conn_gone(peer);
 }
 
-static void on_completed(void *cls, struct MHD_Connection *connection, void **slot,
-                         enum MHD_RequestTerminationCode code)
+static void on_line(void *peer, const char *target)
 {
-    (void)code;
-    otr_http_later *later = otr_http_later_of(cls, connection);
-    if (later != NULL) {
-        otr_http_later_discard(later);
+    otr_http_conn *conn = peer;
+    conn->flaw = strstr(target, "%00") != NULL ? "the target has a NUL byte in it" : NULL;
+    if (conn->kept) { /* else its time runs since the connection was made */
+        otr_http_conn_enter(conn, OTR_HTTP_READS);
     }
-    upload *up = *slot;
-    if (*slot != NULL && *slot != cls) {
-        otr_buf_deinit(&up->body);
-        otr_free(up);
+    conn->phase = OTR_HTTP_READS;
+}
+
+static otr_mhd_next on_part(void *peer, otr_bytes part)
+{
+    otr_http_conn *conn = peer;
+    if (conn->received == 0) {
+        otr_buf_init(&conn->body, OTR_LIMIT_HTTP_BODY_BYTES);
     }
-    *slot = NULL;
+    conn->received += part.n;
+    if (conn->received > (size_t)OTR_LIMIT_HTTP_BODY_BYTES * DISCARD_BODIES) {
+        return OTR_MHD_CLOSE; /* it would be told "too large" at the end, and does not stop */
+    }
+    if (conn->received > OTR_LIMIT_HTTP_BODY_BYTES) {
+        otr_buf_deinit(&conn->body);
+        return OTR_MHD_GO_ON;
+    }
+    return otr_buf_add(&conn->body, part, NULL) == OTR_OK ? OTR_MHD_GO_ON : OTR_MHD_CLOSE;
+}
+
+static otr_mhd_next on_whole(void *peer, const char *method, const char *target)
+{
+    otr_http_conn *conn = peer;
+    if (conn->later != NULL) {
+        return answer_late(conn->server, conn->later);
+    }
+    if (conn->received > OTR_LIMIT_HTTP_BODY_BYTES) {
+        return refuse_body(conn);
+    }
+    char host[TARGET_HOST_BYTES];
+    otr_http_request req = { .method = method,
+                             .path = split_target(target, host, sizeof(host)),
+                             .body = otr_buf_bytes(&conn->body) };
+    return answer(conn, &req);
+}
+
+static void on_done(void *peer)
+{
+    otr_http_conn *conn = peer;
+    if (conn->later != NULL) {
+        otr_http_later_discard(conn->later);
+    }
+    otr_buf_deinit(&conn->body);
+    conn->received = 0;
+    conn->server->reply_bytes -= conn->reply_bytes;
+    conn->reply_bytes = 0;
+    conn->kept = true;
+    if (conn->phase != OTR_HTTP_ENDS) {
+        otr_http_conn_enter(conn, OTR_HTTP_WAITS);
+    }
 }
 
 const char *otr_http_query(const otr_http_request *req, const char *name)
 {
-    const otr_http_exchange *exchange = req->connection;
-    return MHD_lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
+    const otr_http_conn *conn = req->connection;
+    return otr_mhd_query(conn->mhd, name);
 }
 
-/* ---- the daemon on our loop ---- */
+/* ---- servers ---- */
 
-static void drive(void *arg)
+static void fill_bounds(otr_http_bounds *bounds)
 {
-    otr_http_server *server = arg;
-    (void)MHD_run(server->daemon);
-    MHD_UNSIGNED_LONG_LONG ms = 0;
-    if (MHD_get_timeout(server->daemon, &ms) == MHD_YES) {
-        otr_timer_start(server->timer, ms, 0);
-    } else {
-        otr_timer_stop(server->timer);
-    }
+    const otr_http_bounds usual = {
+        .connections = OTR_LIMIT_HTTP_CONNECTIONS,
+        .idle_ms = OTR_LIMIT_HTTP_IDLE_MS,
+        .request_ms = OTR_LIMIT_HTTP_REQUEST_MS,
+        .take_ms = OTR_LIMIT_HTTP_TAKE_MS,
+        .unread_bytes = OTR_LIMIT_HTTP_UNREAD_BYTES,
+    };
+    bounds->connections = bounds->connections > 0 ? bounds->connections : usual.connections;
+    bounds->idle_ms = bounds->idle_ms > 0 ? bounds->idle_ms : usual.idle_ms;
+    bounds->request_ms = bounds->request_ms > 0 ? bounds->request_ms : usual.request_ms;
+    bounds->take_ms = bounds->take_ms > 0 ? bounds->take_ms : usual.take_ms;
+    bounds->unread_bytes = bounds->unread_bytes > 0 ? bounds->unread_bytes : usual.unread_bytes;
 }
 
-static void on_ready(void *arg, int events)
+static otr_code start_parser(otr_http_server *server, otr_err *err)
 {
-    (void)events;
-    drive(arg);
-}
-
-static otr_code start_daemon(otr_http_server *server, otr_err *err)
-{
-    server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
-        MHD_OPTION_LISTEN_SOCKET, server->socket.fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-        server, MHD_OPTION_CONNECTION_LIMIT, (unsigned)OTR_LIMIT_HTTP_CONNECTIONS,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)OTR_LIMIT_HTTP_IDLE_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES, MHD_OPTION_STRICT_FOR_CLIENT,
-        1, MHD_OPTION_END);
-    if (server->daemon == NULL) {
-        return otr_fail(err, OTR_EIO, "libmicrohttpd cannot start");
-    }
-    server->socket.fd = -1; /* closed by MHD_stop_daemon() */
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    if (info == NULL || info->epoll_fd < 0) {
-        return otr_fail(err, OTR_EUNSUP, "this libmicrohttpd was built without epoll");
-    }
-    return otr_watch_new(server->loop, info->epoll_fd, OTR_WATCH_READ, on_ready, server,
-                         &server->watch, err);
+    static const otr_mhd_ops ops = { on_opened, on_closed, on_line, on_head,
+                                     on_part,   on_whole,  on_done };
+    otr_mhd_spec spec = { .ops = &ops,
+                          .arg = server,
+                          .most = (unsigned)server->bounds.connections,
+                          .memory_bytes = CONNECTION_BYTES };
+    return otr_mhd_new(&spec, &server->mhd, err);
 }
 
 otr_code otr_http_server_new(otr_loop *loop, otr_http_routes *routes, const otr_http_listen *listen,
@@ -399,14 +418,18 @@ otr_code otr_http_server_new(otr_loop *loop, otr_http_routes *routes, const otr_
     if (server == NULL) {
         return otr_fail_nomem(err);
     }
-    *server = (otr_http_server){
-        .loop = loop, .routes = routes, .check_host = listen->check_host, .drive = drive
-    };
+    *server = (otr_http_server){ .loop = loop,
+                                 .routes = routes,
+                                 .bounds = listen->bounds,
+                                 .fds = listen->fds,
+                                 .share = listen->share,
+                                 .check_host = listen->check_host };
+    fill_bounds(&server->bounds);
     server->socket.fd = -1;
     otr_code rc = otr_http_socket_open(listen, &server->socket, err);
-    rc = rc != OTR_OK ? rc : otr_timer_new(loop, drive, server, &server->timer, err);
     rc = rc != OTR_OK ? rc : otr_timer_new(loop, otr_http_streams_beat, server, &server->beat, err);
-    rc = rc != OTR_OK ? rc : start_daemon(server, err);
+    rc = rc != OTR_OK ? rc : start_parser(server, err);
+    rc = rc != OTR_OK ? rc : otr_http_conns_start(server, err);
     if (rc != OTR_OK) {
         otr_http_server_free(server);
         return rc;
@@ -420,25 +443,33 @@ uint16_t otr_http_server_port(const otr_http_server *server)
     return server->socket.port;
 }
 
+void otr_http_server_retire(otr_http_server *server)
+{
+    otr_http_conns_stop_accepting(server);
+    otr_http_streams_release(server);
+}
+
 void otr_http_server_free(otr_http_server *server)
 {
     if (server == NULL) {
         return;
     }
+    otr_http_conns_stop_accepting(server);
     otr_watch_free(server->watch);
-    if (server->daemon != NULL) {
+    if (server->mhd != NULL) {
         server->ending = true;
         otr_http_streams_release(server);
         otr_http_laters_release(server);
         /* Readers that keep up get the rest and the proper end of their stream. */
         for (int i = 0; i < LAST_TURNS && (server->n_streams > 0 || server->laters != NULL); i++) {
-            (void)MHD_run(server->daemon);
+            (void)otr_mhd_run(server->mhd);
         }
-        MHD_stop_daemon(server->daemon);
+        otr_mhd_free(server->mhd);
     }
+    otr_http_conns_deinit(server);
     otr_loop_defer_cancel(&server->wake);
     otr_timer_free(server->timer);
+    otr_timer_free(server->sweep);
     otr_timer_free(server->beat);
-    otr_http_socket_close(&server->socket);
     otr_free(server);
 }

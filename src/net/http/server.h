@@ -1,10 +1,12 @@
 /*
  * HTTP/1.1 server on loopback TCP and unix sockets: fixed routes, small answers, live streams.
  *
- * libmicrohttpd driven by our loop: no thread of its own. A route table is filled first and can be
+ * Driven by our loop: no thread of its own. A route table is filled first and can be
  * served by several listeners. Requests are answered inside the handler, or later by
  * otr_http_later_send(), or by opening a stream (text/event-stream) that otr_http_stream_send()
- * feeds from then on. Every limit is in base/limits.h.
+ * feeds from then on. Every limit is in base/limits.h. A request has to arrive, and an answer to be
+ * taken, within a time counted from its beginning: trickling does not stretch it. At the limit of
+ * connections a new one takes the place of the one that has waited longest without a request.
  *
  * Thread: loop.
  */
@@ -16,6 +18,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/fds.h"
 #include "loop/loop.h"
 
 typedef struct otr_http_routes otr_http_routes;
@@ -57,18 +60,32 @@ void otr_http_unroute(otr_http_routes *routes, const void *arg);
 
 const char *otr_http_query(const otr_http_request *req, const char *name); /* NULL: absent */
 
+typedef struct otr_http_bounds { /* 0: that of base/limits.h */
+    size_t connections;
+    uint64_t idle_ms;    /* of a kept connection, to its next request */
+    uint64_t request_ms; /* for a request to arrive */
+    uint64_t take_ms;    /* for an answer to be taken */
+    size_t unread_bytes; /* of answers that are not taken yet, all together */
+} otr_http_bounds;
+
 typedef struct otr_http_listen {
     const char *unix_path; /* created 0600, a stale socket is replaced; or NULL */
-    const char *host;      /* an IP address */
+    const char *host;      /* an IP address, or "localhost" for 127.0.0.1 */
     uint16_t port;         /* 0: any free one, see otr_http_server_port() */
     bool public;           /* `host` may be an address that others can reach */
     bool check_host;       /* answer 403 when Host is not a loopback name (DNS rebinding) */
+    otr_http_bounds bounds;
+    otr_fds *fds;        /* lends a descriptor when there is none; outlives the server; or NULL */
+    otr_fds_share share; /* of its connections, when `fds` is given */
 } otr_http_listen;
 
 /* Listens. An error names the address or the path and what to do. */
 otr_code otr_http_server_new(otr_loop *loop, otr_http_routes *routes, const otr_http_listen *listen,
                              otr_http_server **ret, otr_err *err) OTR_MUST_CHECK;
 uint16_t otr_http_server_port(const otr_http_server *server);
+/* Takes no more connections and gives up its address; what is under way goes on, streams end. For
+ * a server that is about to be freed but has answers to give. */
+void otr_http_server_retire(otr_http_server *server);
 /* Closes connections and streams, unlinks the socket. Not from inside a handler. */
 void otr_http_server_free(otr_http_server *server);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -58,10 +59,14 @@ static otr_code wait_for(const exchange *x, short events, otr_err *err)
 static otr_code fail_connect(const exchange *x, int sys, otr_err *err)
 {
     const char *path = x->spec->socket_path;
+    struct stat st;
     switch (sys) {
     case ENOENT:
         return otr_fail(err, OTR_ENOTFOUND, "there is no socket %s", path);
     case ECONNREFUSED:
+        if (stat(path, &st) == 0 && !S_ISSOCK(st.st_mode)) {
+            return otr_fail(err, OTR_EINVAL, "%s is not a socket", path);
+        }
         return otr_fail(err, OTR_ESTATE, "nobody listens on %s any more", path);
     case EACCES:
     case EPERM:

@@ -9,6 +9,7 @@ void otr_http_url_deinit(otr_http_url *url)
     otr_free(url->host);
     otr_free(url->path);
     otr_free(url->host_header);
+    otr_free(url->credentials);
     *url = (otr_http_url){ 0 };
 }
 
@@ -43,6 +44,39 @@ static otr_code parse_port(const char *p, const char *end, uint16_t *ret, otr_er
     }
     *ret = (uint16_t)port;
     return OTR_OK;
+}
+
+static int hex(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c != '\0' ? strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c) : NULL;
+    return at != NULL ? (int)(at - digits) : -1;
+}
+
+/* "user:password" in [p, end), percent-encoded. */
+static otr_code parse_credentials(const char *p, const char *end, otr_http_url *url, otr_err *err)
+{
+    char *out = copy(p, end);
+    if (out == NULL) {
+        return otr_fail_nomem(err);
+    }
+    url->credentials = out;
+    for (; p < end; p++) {
+        if (*p != '%') {
+            *out++ = *p;
+            continue;
+        }
+        int high = end - p > 2 ? hex(p[1]) : -1, low = high >= 0 ? hex(p[2]) : -1;
+        if (low < 0 || high + low == 0) {
+            return otr_fail(err, OTR_EINVAL, "the user or password is not percent-encoded");
+        }
+        *out++ = (char)(16 * high + low);
+        p += 2;
+    }
+    *out = '\0';
+    return strchr(url->credentials, ':') != NULL
+               ? OTR_OK
+               : otr_fail(err, OTR_EINVAL, "USER:PASSWORD@ has no colon");
 }
 
 /* "host", "host:port", "[v6]:port" in [p, end). */
@@ -97,13 +131,26 @@ static otr_code parse_unix(const char *p, const char *end, otr_http_url *url, co
     return url->unix_path != NULL && url->host_header != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
+static bool is_option(const char *p, size_t n, const char *name)
+{
+    return n == strlen(name) && memcmp(p, name, n) == 0;
+}
+
 static otr_code parse_option(const char *p, size_t n, otr_http_url *url, otr_err *err)
 {
-    if (n == 14 && memcmp(p, "proxy_protocol", n) == 0) {
+    if (is_option(p, n, "proxy_protocol")) {
         url->proxy_protocol = true;
         return OTR_OK;
     }
-    if (n > 5 && memcmp(p, "host=", 5) == 0) {
+    if (is_option(p, n, "http2")) {
+        url->http2 = true;
+        return OTR_OK;
+    }
+    if (is_option(p, n, "tls") && url->unix_path != NULL) {
+        url->tls = true;
+        return OTR_OK;
+    }
+    if (n >= 5 && memcmp(p, "host=", 5) == 0) {
         char *host = otr_strndup(p + 5, n - 5);
         if (host == NULL) {
             return otr_fail_nomem(err);
@@ -112,7 +159,8 @@ static otr_code parse_option(const char *p, size_t n, otr_http_url *url, otr_err
         url->host_header = host;
         return OTR_OK;
     }
-    return otr_fail(err, OTR_EINVAL, "\"%.*s\" is neither host=NAME nor proxy_protocol", (int)n, p);
+    return otr_fail(err, OTR_EINVAL, "\"%.*s\" is none of host=NAME, proxy_protocol, http2", (int)n,
+                    p);
 }
 
 static otr_code parse_rest(const char *path, const char *end, otr_http_url *url, otr_err *err)
@@ -140,6 +188,17 @@ static otr_code parse_remote(const char *text, otr_http_url *url, const char **r
     }
     const char *host = text + (url->tls ? 8 : 7);
     *ret_path = host + strcspn(host, "/#");
+    const char *at = *ret_path;
+    while (at > host && at[-1] != '@') {
+        at--;
+    }
+    if (at > host) {
+        otr_code rc = parse_credentials(host, at - 1, url, err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
+        host = at;
+    }
     return parse_authority(host, *ret_path, url, err);
 }
 
@@ -164,7 +223,11 @@ otr_code otr_http_url_parse(const char *text, otr_http_url *ret, otr_err *err)
     otr_code rc = parse(text, &url, err);
     if (rc != OTR_OK) {
         otr_http_url_deinit(&url);
-        return rc == OTR_ENOMEM ? rc : otr_wrap(err, rc, "bad URL \"%.200s\"", text);
+        const char *shown = strchr(text, '@'); /* a password is not for the log */
+        return rc == OTR_ENOMEM
+                   ? rc
+                   : otr_wrap(err, rc, "bad URL \"%s%.200s\"", shown != NULL ? "..." : "",
+                              shown != NULL ? shown : text);
     }
     *ret = url;
     return OTR_OK;

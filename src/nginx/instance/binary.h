@@ -1,9 +1,10 @@
 /*
- * What an NGINX executable tells about itself: version and configure arguments.
+ * What an executable tells about itself: whether it is an NGINX, whose, which version, and its
+ * configure arguments.
  *
- * Both are texts in the executable, so they are read from the file: nothing foreign is run, which
- * also serves the executables of containers. An executable without them (a wrapper script) has to
- * be run with -V by the caller; the same parser reads that output.
+ * All of it are texts in the file, so they are read from there. Nothing of a discovered process is
+ * ever run: whoever may write its executable would run it with the agent's rights. What the file
+ * does not hold is unknown.
  *
  * Thread: any; a value belongs to its owner.
  */
@@ -14,22 +15,20 @@
 
 #include "base/base.h"
 #include "base/err.h"
-#include "nginx/instance/discovery.h"
 
 typedef struct otr_binary { /* strings are never NULL once it is parsed */
-    char *version;   /* what stands behind "nginx/": "1.22.1", "1.25.1 (nginx-plus-r30-p1)" */
-    char *configure; /* configure arguments, one line */
+    char *maker;     /* "nginx", "openresty", "angie", "tengine", "freenginx" …; "": unknown */
+    char *version;   /* "1.22.1", "1.25.1 (nginx-plus-r30-p1)", without the maker; "": unknown */
+    char *configure; /* configure arguments, one line; "": unknown */
     char *prefix, *conf_path, *error_log, *access_log; /* compiled in, or NGINX's own defaults */
     bool plus;
 } otr_binary;
 
-/* Parses the output of `nginx -V`. OTR_EINVAL when it names no version; `ret` is then untouched. */
-otr_code otr_binary_parse(otr_bytes output, otr_binary *ret, otr_err *err) OTR_MUST_CHECK;
-/* An executable of which nothing is known: version "", NGINX's own defaults. */
-otr_code otr_binary_unknown(otr_binary *ret, otr_err *err) OTR_MUST_CHECK;
-/* The same as otr_binary_parse() from the executable of a running process. Blocks for a
- * millisecond. OTR_ENOTFOUND when it does not hold the texts. */
-otr_code otr_binary_read(const char *proc_root, const otr_master *m, otr_binary *ret, otr_err *err)
+/* Parses texts as `nginx -V` prints them; what is not there is unknown. */
+otr_code otr_binary_parse(otr_bytes texts, otr_binary *ret, otr_err *err) OTR_MUST_CHECK;
+/* Is the executable behind `fd`, of `size` bytes, an NGINX, whatever it is called? Then its texts
+ * are parsed into `ret`. Blocks for milliseconds. OTR_EIO when it cannot be read. */
+otr_code otr_binary_read(int fd, uint64_t size, bool *ret_is_nginx, otr_binary *ret, otr_err *err)
     OTR_MUST_CHECK;
 void otr_binary_deinit(otr_binary *binary);
 

@@ -1,18 +1,25 @@
 #include "nginx/instance/executables.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
+#include "base/limits.h"
 #include "nginx/files.h"
 
-enum { FIRST_RETRY_S = 5, LAST_RETRY_S = 600 };
+enum {
+    SCAN_BYTES = 16 << 20,
+    KEEP_SCANS = 64, /* a process is looked at far more often */
+};
 
 static void deinit(executable *e)
 {
-    otr_free(e->path);
-    otr_free(e->file);
-    otr_binary_deinit(&e->binary);
+    if (e->binary != NULL) {
+        otr_binary_deinit(e->binary);
+        otr_free(e->binary);
+    }
 }
 
 void otr_executables_deinit(executables *list)
@@ -24,101 +31,173 @@ void otr_executables_deinit(executables *list)
     *list = (executables){ 0 };
 }
 
-static bool same_key(const otr_file_key *a, const otr_file_key *b)
+void otr_executables_begin(executables *list)
 {
-    return a->dev == b->dev && a->ino == b->ino && a->mtime_ns == b->mtime_ns && a->size == b->size;
+    list->scan++;
+    list->bytes_left = SCAN_BYTES;
 }
 
-executable *otr_executables_find(executables *list, const otr_file_key *key)
+void otr_executables_end(executables *list)
+{
+    bool full = list->n >= OTR_LIMIT_NGINX_EXECUTABLES;
+    size_t kept = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        executable *e = &list->items[i];
+        uint64_t keep = full && e->program != OTR_PROGRAM_NGINX ? 0 : KEEP_SCANS;
+        if (e->used + keep < list->scan) {
+            deinit(e);
+        } else {
+            list->items[kept++] = *e;
+        }
+    }
+    list->n = kept;
+}
+
+static executable *find(const executables *list, const otr_file_key *key)
 {
     for (size_t i = 0; i < list->n; i++) {
-        if (same_key(&list->items[i].key, key)) {
+        if (otr_file_key_eq(&list->items[i].key, key)) {
             return &list->items[i];
         }
     }
     return NULL;
 }
 
-static otr_code make(const char *proc_root, const otr_master *m, executable *e, otr_err *err)
+void otr_executables_use(executables *list, const otr_file_key *key)
 {
-    char exe[OTR_NGINX_PATH_BYTES];
-    (void)snprintf(exe, sizeof(exe), "%s/%d/exe", proc_root, (int)m->pid);
-    e->key = m->file;
-    e->path = otr_strdup(m->binary);
-    e->file = otr_strdup(m->replaced ? exe : m->binary);
-    if (e->path == NULL || e->file == NULL) {
-        return otr_fail_nomem(err);
+    executable *e = find(list, key);
+    if (e != NULL) {
+        e->used = list->scan;
     }
-    otr_code rc = otr_binary_read(proc_root, m, &e->binary, err);
-    e->state = EXECUTABLE_READY;
-    if (rc == OTR_OK || rc == OTR_ENOMEM) {
-        return rc;
-    }
-    rc = otr_binary_unknown(&e->binary, err);
-    /* What lies in a container is not run: it is not ours, and may not run here. */
-    e->state = m->root[0] == '\0' ? EXECUTABLE_ASK : EXECUTABLE_READY;
-    return rc;
 }
 
-otr_code otr_executables_get(executables *list, const char *proc_root, const otr_master *m,
-                             executable **ret, otr_err *err)
+const otr_binary *otr_executables_binary(const executables *list, const otr_file_key *key)
 {
-    executable *e = otr_executables_find(list, &m->file);
-    if (e == NULL) {
-        if (list->n == list->cap) {
-            size_t cap = list->cap > 0 ? 2 * list->cap : 4;
-            executable *items = otr_realloc(list->items, cap * sizeof(*items));
-            if (items == NULL) {
-                return otr_fail_nomem(err);
-            }
-            list->items = items;
-            list->cap = cap;
-        }
-        executable made = { 0 };
-        otr_code rc = make(proc_root, m, &made, err);
-        if (rc != OTR_OK) {
-            deinit(&made);
-            return rc;
-        }
-        list->items[list->n] = made;
-        e = &list->items[list->n++];
-    }
-    e->used = true;
-    *ret = e;
-    return OTR_OK;
+    const executable *e = find(list, key);
+    return e != NULL ? e->binary : NULL;
 }
 
-otr_code otr_executables_answer(executable *e, const otr_bytes *output, otr_err *err)
+/* The number behind "mnt_id:" of an open descriptor; 0: unknown. */
+static unsigned long mount_of(int fd)
 {
-    otr_binary binary;
-    otr_code rc = output != NULL ? otr_binary_parse(*output, &binary, err) : OTR_EINVAL;
-    if (rc == OTR_OK) {
-        otr_binary_deinit(&e->binary);
-        e->binary = binary;
-        e->state = EXECUTABLE_READY;
+    char path[64], line[256];
+    unsigned long id = 0;
+    (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+    FILE *f = fopen(path, "re");
+    while (f != NULL && id == 0 && fgets(line, sizeof(line), f) != NULL) {
+        id = strncmp(line, "mnt_id:", 7) == 0 ? strtoul(line + 7, &(char *){ NULL }, 10) : 0;
+    }
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    return id;
+}
+
+/* Is the executable on a file system that a user serves (FUSE)? A read of it may never end. `exe`
+ * is
+ * "<proc>/<pid>/exe": the mounts are those of the process. */
+static bool may_hang(const char *exe, int fd)
+{
+    char path[OTR_NGINX_PATH_BYTES], line[OTR_NGINX_PATH_BYTES];
+    unsigned long id = mount_of(fd);
+    const char *slash = strrchr(exe, '/');
+    bool fuse = false;
+    (void)snprintf(path, sizeof(path), "%.*smountinfo", (int)(slash + 1 - exe), exe);
+    FILE *f = id != 0 ? fopen(path, "re") : NULL;
+    while (f != NULL && fgets(line, sizeof(line), f) != NULL) {
+        const char *type = strtoul(line, &(char *){ NULL }, 10) == id ? strstr(line, " - ") : NULL;
+        fuse |= type != NULL && strncmp(type + 3, "fuse", 4) == 0;
+    }
+    if (f != NULL) {
+        (void)fclose(f);
+    }
+    return fuse;
+}
+
+/* Opens what is a regular file and the expected one; -1: it is not, or may not be read. */
+static int open_file(const char *path, const otr_file_key *key, otr_look how)
+{
+    char again[64];
+    otr_file_key is;
+    bool regular;
+    int place = open(path, O_PATH | O_CLOEXEC);
+    if (place < 0) {
+        return -1;
+    }
+    int fd = -1;
+    if (otr_file_key_of(place, &is, &regular) && regular && otr_file_key_eq(&is, key) &&
+        (how == OTR_LOOK_NOW || !may_hang(path, place))) {
+        (void)snprintf(again, sizeof(again), "/proc/self/fd/%d", place);
+        fd = open(again, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    }
+    close(place);
+    return fd;
+}
+
+static otr_code look_into(executable *e, const char *path, otr_look how, otr_err *err)
+{
+    e->program = OTR_PROGRAM_UNKNOWN;
+    int fd = open_file(path, &e->key, how);
+    if (fd < 0) {
         return OTR_OK;
     }
-    uint64_t pause = FIRST_RETRY_S;
-    for (unsigned i = 0; i < e->failures && pause < LAST_RETRY_S; i++) {
-        pause *= 2;
+    bool is_nginx = false;
+    otr_binary binary = { 0 };
+    otr_code rc = otr_binary_read(fd, e->key.size, &is_nginx, &binary, err);
+    close(fd);
+    if (rc == OTR_OK && is_nginx) {
+        e->binary = otr_alloc(sizeof(*e->binary));
+        if (e->binary == NULL) {
+            otr_binary_deinit(&binary);
+            return otr_fail_nomem(err);
+        }
+        *e->binary = binary;
     }
-    e->failures++;
-    e->retry_ns = otr_now_ns() + (pause < LAST_RETRY_S ? pause : LAST_RETRY_S) * OTR_NS_PER_S;
-    e->state = EXECUTABLE_FAILED;
+    if (rc == OTR_OK) {
+        e->program = is_nginx ? OTR_PROGRAM_NGINX : OTR_PROGRAM_OTHER;
+    }
     return rc == OTR_ENOMEM ? rc : OTR_OK;
 }
 
-void otr_executables_sweep(executables *list)
+static otr_code add(executables *list, const executable *e, otr_err *err)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < list->n; i++) {
-        executable *e = &list->items[i];
-        if (!e->used && e->state != EXECUTABLE_ASKED) {
-            deinit(e);
-            continue;
+    if (list->items == NULL || list->n == list->cap) {
+        size_t cap = list->cap > 0 ? 2 * list->cap : 16;
+        executable *items = otr_realloc(list->items, cap * sizeof(*items));
+        if (items == NULL) {
+            return otr_fail_nomem(err);
         }
-        e->used = false;
-        list->items[kept++] = *e;
+        list->items = items;
+        list->cap = cap;
     }
-    list->n = kept;
+    list->items[list->n++] = *e;
+    return OTR_OK;
+}
+
+otr_code otr_executables_look(executables *list, const char *path, const otr_file_key *key,
+                              otr_look how, otr_program *ret, otr_err *err)
+{
+    executable *known = find(list, key);
+    if (known != NULL) {
+        known->used = list->scan;
+        *ret = known->program;
+        return OTR_OK;
+    }
+    bool full = list->n >= OTR_LIMIT_NGINX_EXECUTABLES;
+    if (how == OTR_LOOK_BUDGET && (list->bytes_left == 0 || full)) {
+        *ret = OTR_PROGRAM_LATER;
+        return OTR_OK;
+    }
+    executable fresh = { .key = *key, .used = list->scan };
+    otr_code rc = look_into(&fresh, path, how, err);
+    if (rc == OTR_OK && fresh.program != OTR_PROGRAM_UNKNOWN) {
+        rc = add(list, &fresh, err);
+    }
+    if (rc != OTR_OK) {
+        deinit(&fresh);
+        return rc;
+    }
+    list->bytes_left -= key->size < list->bytes_left ? key->size : list->bytes_left;
+    *ret = fresh.program;
+    return OTR_OK;
 }

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -15,64 +16,89 @@
 
 enum { HOLDS_MOST = 5 }; /* runs for which a master without workers is held back */
 
-static bool runs(const otr_master *m)
-{
-    return !m->zombie && m->n_workers > 0;
-}
-
-/* Does `b` stand for the instance rather than `a`, which is older? The new master of an upgrade as
- * soon as it has workers; before that it may still fail. */
-static bool prefer(const otr_master *a, const otr_master *b)
-{
-    return runs(b) || (a->zombie && !b->zombie);
-}
-
 static bool is_of(const record *r, const otr_master *m)
 {
     for (size_t i = 0; i < r->n_members; i++) {
-        if (r->members[i].pid == m->pid && r->members[i].ticks == m->started_ticks) {
+        const member *was = &r->members[i];
+        if (was->pid == m->pid && was->ticks == m->started_ticks && was->uid == m->uid &&
+            was->exe_dev == m->exe.dev && was->exe_ino == m->exe.ino) {
             return true;
         }
     }
     return false;
 }
 
+static bool differ(uint64_t a, uint64_t b)
+{
+    return a != 0 && b != 0 && a != b;
+}
+
+/* Only what descends from a process is in the session that it began: a master in that of an earlier
+ * one is its upgrade, also when the two were never seen as parent and child. */
+static bool descends(const record *r, const otr_master *m)
+{
+    const member *was = &r->members[0];
+    return r->session != 0 && m->session == r->session && m->pid != m->session &&
+           m->uid == was->uid && m->started_ticks > was->ticks &&
+           !differ(m->net_ns, r->instance->net_ns) && !m->untitled;
+}
+
 static const record *record_of(const otr_survey *s, const otr_master *m)
 {
+    const record *ancestor = NULL;
     for (size_t i = 0; i < s->n; i++) {
         if (is_of(&s->records[i], m)) {
             return &s->records[i];
         }
+        ancestor = descends(&s->records[i], m) ? &s->records[i] : ancestor;
     }
-    return NULL;
+    return ancestor;
 }
 
-/* Started alike on this host: a newcomer beside a known one shares pid file and ports, so it is an
- * upgrade. The old master may have gone, and left the new one to init, before a scan saw them as
- * parent and child.
- */
-static bool same_start(const otr_master *a, const otr_master *b)
+/* May the two be of one instance, as far as is known? */
+static bool same_place(const otr_master *a, const otr_master *b)
 {
-    return !a->zombie && !b->zombie && a->root[0] == '\0' && b->root[0] == '\0' &&
-           strcmp(a->binary, b->binary) == 0 && strcmp(a->cwd, b->cwd) == 0 &&
-           strcmp(a->prefix_arg, b->prefix_arg) == 0 && strcmp(a->config_arg, b->config_arg) == 0;
+    bool roots = !a->root_known || !b->root_known ||
+                 (a->root_dev == b->root_dev && a->root_ino == b->root_ino);
+    return a->uid == b->uid && roots && !differ(a->net_ns, b->net_ns) &&
+           !differ(a->pid_ns, b->pid_ns) && !differ(a->mnt_ns, b->mnt_ns);
+}
+
+/* One argument of a master and of its upgrade: the title of either may be cut. */
+static bool same_argument(const char *a, const char *b)
+{
+    size_t n = strlen(a), m = strlen(b);
+    return strncmp(a, b, n < m ? n : m) == 0;
+}
+
+/* A new master of an upgrade is the child of the old one. That was seen, or can be seen now: equal
+ * arguments alone are two instances, the second of which may be anybody's. */
+static bool is_related(const otr_master *a, const otr_master *b)
+{
+    return (a->pid == b->ppid || b->pid == a->ppid) &&
+           same_argument(a->config_arg, b->config_arg) &&
+           same_argument(a->prefix_arg, b->prefix_arg);
 }
 
 static bool belongs_to(const group *g, const otr_master *m, const record *was)
 {
     assert(g->leader != NULL);
-    bool related =
-        g->leader->pid == m->ppid || (was != NULL && was == g->was) || same_start(g->leader, m);
+    if (!same_place(g->leader, m)) {
+        return false;
+    }
+    bool related = is_related(g->leader, m) || (was != NULL && was == g->was);
     for (size_t i = 0; i < g->n_others; i++) {
-        related |= g->others[i]->pid == m->ppid;
+        related |= is_related(g->others[i], m);
     }
     return related;
 }
 
+/* The new master of an upgrade stands for the instance as soon as it has workers; before that it
+ * may still fail. */
 static void add_member(group *g, const otr_master *m)
 {
     const otr_master *back = m;
-    if (prefer(g->leader, m)) {
+    if (m->n_workers > 0) {
         back = g->leader;
         g->leader = m;
     }
@@ -81,23 +107,48 @@ static void add_member(group *g, const otr_master *m)
     }
 }
 
-/* One group a master, but a master whose parent is one joins the parent's: only an upgrade makes
- * such a pair. Masters come oldest first. */
-size_t otr_groups_make(const otr_survey *s, group *groups, size_t most)
+/* A master joins the group of one that it is an upgrade of; else it has one of its own. An instance
+ * goes on in one group only, should its masters have parted. */
+static void place(otr_survey *s, const otr_master *m, group *groups, size_t *n, size_t most)
+{
+    const record *was = record_of(s, m);
+    group *home = NULL;
+    for (size_t i = 0; i < *n; i++) {
+        home = home == NULL && belongs_to(&groups[i], m, was) ? &groups[i] : home;
+        was = groups[i].was == was && home != &groups[i] ? NULL : was;
+    }
+    if (home != NULL) {
+        add_member(home, m);
+        home->was = home->was != NULL ? home->was : was;
+        return;
+    }
+    if (*n >= most) {
+        s->missing++;
+        return;
+    }
+    groups[(*n)++] = (group){ .leader = m, .was = was };
+}
+
+/* Masters come oldest first. */
+size_t otr_groups_make(otr_survey *s, group *groups, size_t most)
 {
     size_t n_masters, n = 0;
     const otr_master *masters = otr_discovery_masters(s->discovery, &n_masters);
+    s->missing = otr_discovery_missing(s->discovery);
+    s->hidden = 0;
     for (size_t i = 0; i < n_masters; i++) {
-        const otr_master *m = &masters[i];
-        const record *was = record_of(s, m);
-        group *join = NULL;
-        for (size_t j = 0; j < n && join == NULL; j++) {
-            join = belongs_to(&groups[j], m, was) ? &groups[j] : NULL;
+        if (!masters[i].stranger) {
+            place(s, &masters[i], groups, &n, most);
         }
-        if (join != NULL) {
-            add_member(join, m);
-        } else if (n < most) {
-            groups[n++] = (group){ .leader = m, .was = was };
+    }
+    for (size_t i = 0; i < n_masters; i++) {
+        if (!masters[i].stranger) {
+            continue;
+        }
+        if (s->strangers == OTR_STRANGERS_SHOW) {
+            place(s, &masters[i], groups, &n, most);
+        } else {
+            s->hidden++;
         }
     }
     return n;
@@ -131,7 +182,7 @@ static otr_code join(const char *dir, const char *path, char **ret, otr_err *err
 static bool exists(const char *root, const char *path)
 {
     int fd;
-    if (otr_root_open(root, path, O_PATH, &fd, NULL) != OTR_OK) {
+    if (otr_root_open(&(otr_root){ .path = root }, path, O_PATH, &fd, NULL) != OTR_OK) {
         return false;
     }
     close(fd);
@@ -159,7 +210,8 @@ static char **the_one(const otr_paths *paths)
 static otr_code complete_config(group *g, otr_err *err)
 {
     const char *root = g->leader->root;
-    if (g->leader->config_arg[0] == '\0' || otr_is_glob(g->config) || exists(root, g->config)) {
+    if (g->leader->config_arg[0] == '\0' || !g->leader->root_known || otr_is_glob(g->config) ||
+        exists(root, g->config)) {
         return OTR_OK;
     }
     otr_buf pattern;
@@ -167,7 +219,8 @@ static otr_code complete_config(group *g, otr_err *err)
     otr_paths paths = { 0 };
     otr_code rc = otr_buf_addf(&pattern, err, "%s*", g->config);
     if (rc == OTR_OK) {
-        rc = otr_root_glob(root, otr_buf_text(&pattern), OTR_LIMIT_NGINX_CONFIG_FILES, &paths, err);
+        otr_glob glob = { .pattern = otr_buf_text(&pattern), .max = OTR_LIMIT_NGINX_CONFIG_FILES };
+        rc = otr_root_glob(&(otr_root){ .path = root }, &glob, &paths, err);
     }
     char **one = rc == OTR_OK ? the_one(&paths) : NULL;
     if (one != NULL) {
@@ -183,8 +236,8 @@ static otr_code complete_config(group *g, otr_err *err)
 static otr_code resolve_paths(group *g, otr_err *err)
 {
     const otr_master *m = g->leader;
-    const char *prefix = m->prefix_arg[0] != '\0' ? m->prefix_arg : g->binary->prefix;
-    const char *config = m->config_arg[0] != '\0' ? m->config_arg : g->binary->conf_path;
+    const char *prefix = m->prefix_arg[0] != '\0' ? m->prefix_arg : g->paths->prefix;
+    const char *config = m->config_arg[0] != '\0' ? m->config_arg : g->paths->conf_path;
     otr_code rc = join(m->cwd, prefix, &g->prefix, err);
     if (rc == OTR_OK) {
         rc = join(g->prefix, config, &g->config, err);
@@ -195,39 +248,51 @@ static otr_code resolve_paths(group *g, otr_err *err)
 static bool is_taken(const group *groups, size_t n, const group *by, const char *id)
 {
     for (size_t i = 0; i < n; i++) {
-        if (&groups[i] != by && !groups[i].skip && !groups[i].leader->zombie &&
-            strcmp(groups[i].id, id) == 0) {
+        const group *g = &groups[i];
+        bool has_id = !g->skip || g->was != NULL;
+        if (g != by && has_id && strcmp(g->id, id) == 0) {
             return true;
         }
     }
     return false;
 }
 
-/* The compiled-in prefix gives the id that NGINX Agent makes. Two instances may share it: one
- * configuration under two prefixes, or the same image in two containers; the younger one then
- * takes its own prefix, and at last its pid, into its id. */
+/* The compiled-in prefix gives the id that NGINX Agent makes, which is what an instance of root's
+ * or of our own user has. That of another user never has it, also while nobody else does: or it
+ * could pass for the instance that the host's administrator started. */
+static otr_code base_id(const group *g, char out[OTR_NGINX_ID_BYTES], otr_err *err)
+{
+    const otr_master *m = g->leader;
+    if (!m->stranger) {
+        return otr_nginx_instance_id(m->binary, g->config, g->paths->prefix, out, err);
+    }
+    char owner[40];
+    (void)snprintf(owner, sizeof(owner), "uid %u", (unsigned)m->uid);
+    return otr_nginx_instance_id(m->binary, g->config, owner, out, err);
+}
+
+/* Two instances may be alike: one configuration under two prefixes, the same image in two
+ * containers, one command given twice. The younger one then takes its own prefix, and at last its
+ * process, into its id. */
 static otr_code make_id(group *groups, size_t n, group *g, otr_err *err)
 {
-    const char *binary = g->leader->binary;
-    otr_code rc = otr_nginx_instance_id(binary, g->config, g->binary->prefix, g->id, err);
-    if (rc == OTR_OK && is_taken(groups, n, g, g->id)) {
-        rc = otr_nginx_instance_id(binary, g->config, g->prefix, g->id, err);
+    const otr_master *m = g->leader;
+    otr_code rc = base_id(g, g->id, err);
+    if (rc == OTR_OK && !m->stranger && is_taken(groups, n, g, g->id)) {
+        rc = otr_nginx_instance_id(m->binary, g->config, g->prefix, g->id, err);
     }
-    if (rc == OTR_OK && is_taken(groups, n, g, g->id)) {
-        char number[24];
-        rc = otr_nginx_instance_id(binary, g->config,
-                                   otr_u64_text(number, (uint64_t)g->leader->pid), g->id, err);
+    for (unsigned i = 0; rc == OTR_OK && is_taken(groups, n, g, g->id); i++) {
+        char process[72];
+        (void)snprintf(process, sizeof(process), "pid %d %llu %u", (int)m->pid,
+                       (unsigned long long)m->started_ticks, i);
+        rc = otr_nginx_instance_id(m->binary, g->config, process, g->id, err);
     }
     return rc;
 }
 
-/* A master that ended and is never waited for does not keep its id from the next one. */
-static void yield_ids(group *groups, size_t n)
+static bool is_held(const hold *h, const otr_master *m)
 {
-    for (size_t i = 0; i < n; i++) {
-        group *g = &groups[i];
-        g->skip |= g->leader->zombie && is_taken(groups, n, g, g->id);
-    }
+    return h->pid == m->pid && h->ticks == m->started_ticks;
 }
 
 /* A new master shows its title before it has workers: to report it then would only be to correct
@@ -235,11 +300,11 @@ static void yield_ids(group *groups, size_t n)
 static bool hold_back(otr_survey *s, const group *g)
 {
     const otr_master *m = g->leader;
-    if (g->was != NULL || m->n_workers > 0 || m->zombie) {
+    if (g->was != NULL || m->n_workers > 0 || m->untitled) {
         return false;
     }
     for (size_t i = 0; i < s->n_holds; i++) {
-        if (s->holds[i].pid == m->pid && s->holds[i].ticks == m->started_ticks) {
+        if (is_held(&s->holds[i], m)) {
             return ++s->holds[i].runs <= HOLDS_MOST;
         }
     }
@@ -250,23 +315,34 @@ static bool hold_back(otr_survey *s, const group *g)
     return true;
 }
 
+/* A path that is too long, say: the arguments are foreign, and hold up nobody else. */
+static bool is_hopeless(otr_code rc)
+{
+    return rc != OTR_OK && rc != OTR_ENOMEM;
+}
+
 otr_code otr_groups_prepare(otr_survey *s, group *groups, size_t n, otr_err *err)
 {
     otr_code rc = OTR_OK;
-    /* All executables first: their list moves as it grows. */
-    for (size_t i = 0; rc == OTR_OK && i < n; i++) {
-        executable *e;
-        rc = otr_executables_get(&s->executables, s->proc_root, groups[i].leader, &e, err);
-    }
     for (size_t i = 0; rc == OTR_OK && i < n; i++) {
         group *g = &groups[i];
-        const executable *e = otr_executables_find(&s->executables, &g->leader->file);
+        const otr_binary *binary = otr_discovery_binary(s->discovery, g->leader);
+        const otr_binary *paths = otr_discovery_guess(s->discovery, g->leader);
         bool early = hold_back(s, g);
-        s->early |= early;
-        g->binary = &e->binary;
-        g->skip = early || (g->was == NULL && e->failures == 0 &&
-                            (e->state == EXECUTABLE_ASK || e->state == EXECUTABLE_ASKED));
+        s->early |= early && !g->leader->stranger; /* nobody keeps us busy by starting masters */
+        if (binary == NULL && !g->leader->exe_known) {
+            binary = otr_presumed_binary(&s->presumed, g->leader->binary);
+        }
+        g->binary = binary != NULL ? binary : &s->unknown;
+        g->paths = paths != NULL ? paths : &s->unknown;
+        g->skip = early;
         rc = resolve_paths(g, err);
+        if (is_hopeless(rc)) {
+            otr_log_debug("cannot tell where an NGINX has its files", "pid",
+                          OTR_I64(g->leader->pid));
+            g->skip = true;
+            rc = OTR_OK;
+        }
         if (g->was != NULL) {
             memcpy(g->id, g->was->instance->id, sizeof(g->id));
         }
@@ -276,6 +352,5 @@ otr_code otr_groups_prepare(otr_survey *s, group *groups, size_t n, otr_err *err
             rc = make_id(groups, n, &groups[i], err);
         }
     }
-    yield_ids(groups, n);
     return rc;
 }

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "nginx/instance/access_logs.h"
 
 enum { REMARK_BYTES = 512 };
 
@@ -20,8 +21,9 @@ static bool dup_text(char **slot, const char *from)
 static bool copy_texts(otr_nginx_instance *to, const otr_nginx_instance *from)
 {
     return dup_text(&to->binary, from->binary) && dup_text(&to->version, from->version) &&
-           dup_text(&to->config, from->config) && dup_text(&to->prefix, from->prefix) &&
-           dup_text(&to->configure, from->configure) && dup_text(&to->error_log, from->error_log) &&
+           dup_text(&to->maker, from->maker) && dup_text(&to->config, from->config) &&
+           dup_text(&to->prefix, from->prefix) && dup_text(&to->configure, from->configure) &&
+           dup_text(&to->error_log, from->error_log) &&
            dup_text(&to->stub_status, from->stub_status) &&
            dup_text(&to->config_error, from->config_error) && dup_text(&to->root, from->root);
 }
@@ -42,21 +44,14 @@ static bool copy_workers(otr_nginx_instance *to, const otr_nginx_instance *from)
 
 static bool copy_logs(otr_nginx_instance *to, const otr_nginx_instance *from)
 {
-    if (from->n_access_logs == 0) {
-        return true;
-    }
-    to->access_logs = otr_calloc(from->n_access_logs, sizeof(*to->access_logs));
-    if (to->access_logs == NULL) {
-        return false;
-    }
-    to->n_access_logs = from->n_access_logs;
-    for (size_t i = 0; i < from->n_access_logs; i++) {
-        if (!dup_text(&to->access_logs[i].path, from->access_logs[i].path) ||
-            !dup_text(&to->access_logs[i].format, from->access_logs[i].format)) {
-            return false;
-        }
-    }
-    return true;
+    to->access_logs = otr_nginx_logs_copy(from->access_logs, from->n_access_logs);
+    to->n_access_logs = to->access_logs != NULL ? from->n_access_logs : 0;
+    return to->access_logs != NULL;
+}
+
+static bool copy_reach(otr_nginx_instance *to, const otr_nginx_instance *from)
+{
+    return from->reach == NULL || otr_root_copy(from->reach, &to->reach, NULL) == OTR_OK;
 }
 
 static bool copy_urls(otr_nginx_instance *to, const otr_nginx_instance *from)
@@ -136,8 +131,15 @@ otr_code otr_nginx_instance_copy(const otr_nginx_instance *from, otr_nginx_insta
     to->started_ticks = from->started_ticks;
     to->replaced = from->replaced;
     to->plus = from->plus;
-    if (!copy_texts(to, from) || !copy_workers(to, from) || !copy_logs(to, from) ||
-        !copy_urls(to, from) || !copy_remarks(to, from)) {
+    to->status_given = from->status_given;
+    to->config_changed = from->config_changed;
+    to->uid = from->uid;
+    to->gid = from->gid;
+    to->stranger = from->stranger;
+    to->net_ns = from->net_ns;
+    to->own_net = from->own_net;
+    if (!copy_reach(to, from) || !copy_texts(to, from) || !copy_workers(to, from) ||
+        !copy_logs(to, from) || !copy_urls(to, from) || !copy_remarks(to, from)) {
         otr_nginx_instance_free(to);
         return otr_fail_nomem(err);
     }
@@ -150,10 +152,8 @@ void otr_nginx_instance_free(otr_nginx_instance *instance)
     if (instance == NULL) {
         return;
     }
-    for (size_t i = 0; i < instance->n_access_logs; i++) {
-        otr_free(instance->access_logs[i].path);
-        otr_free(instance->access_logs[i].format);
-    }
+    otr_nginx_logs_free(instance->access_logs, instance->n_access_logs);
+    otr_root_free(instance->reach);
     for (size_t i = 0; i < instance->n_status_urls; i++) {
         otr_free(instance->status_urls[i]);
     }
@@ -162,12 +162,12 @@ void otr_nginx_instance_free(otr_nginx_instance *instance)
     }
     char *texts[] = { instance->binary, instance->version,     instance->config,
                       instance->prefix, instance->configure,   instance->error_log,
-                      instance->root,   instance->stub_status, instance->config_error };
+                      instance->root,   instance->stub_status, instance->config_error,
+                      instance->maker };
     for (size_t i = 0; i < OTR_COUNT(texts); i++) {
         otr_free(texts[i]);
     }
     otr_free(instance->remarks);
-    otr_free(instance->access_logs);
     otr_free(instance->status_urls);
     otr_free(instance->workers);
     otr_free(instance);
@@ -188,11 +188,8 @@ static bool same_lists(const otr_nginx_instance *a, const otr_nginx_instance *b)
         memcmp(a->workers, b->workers, a->n_workers * sizeof(*a->workers)) != 0) {
         return false;
     }
-    for (size_t i = 0; i < a->n_access_logs; i++) {
-        if (!same(a->access_logs[i].path, b->access_logs[i].path) ||
-            !same(a->access_logs[i].format, b->access_logs[i].format)) {
-            return false;
-        }
+    if (!otr_nginx_logs_eq(a->access_logs, b->access_logs, a->n_access_logs)) {
+        return false;
     }
     for (size_t i = 0; i < a->n_status_urls; i++) {
         if (!same(a->status_urls[i], b->status_urls[i])) {
@@ -209,15 +206,24 @@ static bool same_lists(const otr_nginx_instance *a, const otr_nginx_instance *b)
 
 static bool same_texts(const otr_nginx_instance *a, const otr_nginx_instance *b)
 {
-    return same(a->binary, b->binary) && same(a->version, b->version) &&
+    return same(a->binary, b->binary) && same(a->version, b->version) && same(a->maker, b->maker) &&
            same(a->config, b->config) && same(a->prefix, b->prefix) &&
            same(a->configure, b->configure) && same(a->error_log, b->error_log) &&
            same(a->stub_status, b->stub_status) && same(a->config_error, b->config_error) &&
            same(a->root, b->root);
 }
 
+static bool same_reach(const otr_root *a, const otr_root *b)
+{
+    return a == b || (a != NULL && b != NULL && otr_root_eq(a, b));
+}
+
 bool otr_nginx_instance_eq(const otr_nginx_instance *a, const otr_nginx_instance *b)
 {
     return strcmp(a->id, b->id) == 0 && a->pid == b->pid && a->started_ticks == b->started_ticks &&
-           a->replaced == b->replaced && a->plus == b->plus && same_texts(a, b) && same_lists(a, b);
+           a->uid == b->uid && a->gid == b->gid && a->stranger == b->stranger &&
+           a->net_ns == b->net_ns && a->own_net == b->own_net && a->replaced == b->replaced &&
+           a->plus == b->plus && a->status_given == b->status_given &&
+           a->config_changed == b->config_changed && same_reach(a->reach, b->reach) &&
+           same_texts(a, b) && same_lists(a, b);
 }

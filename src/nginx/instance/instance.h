@@ -11,12 +11,31 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "nginx/root.h"
 
 #define OTR_NGINX_ID_BYTES 37 /* a UUID and a NUL */
 
-typedef struct otr_nginx_log { /* an access log that can be read as a file */
+/* One kind of lines in an access log. */
+typedef struct otr_nginx_log_format {
+    char *text; /* as in log/format.h; NULL: "combined"; "": not known, only lines can be counted */
+    bool spare; /* its statuses do not count: other lines stand for the same requests, or none do */
+    unsigned repeats; /* lines that one request makes; 0 as 1 */
+} otr_nginx_log_format;
+
+/* An access log that is named as a file.
+ *
+ * NGINX writes a request to every access_log of the level (http, server, location) that applies to
+ * it. Of each level one pair of file and format is chosen that stands for its requests: all of them
+ * (no `if=`) where there is such a one, with $status, and so that no request has lines in two
+ * chosen pairs. All others are spare: they are followed and their lines counted. */
+typedef struct otr_nginx_log {
     char *path;
-    char *format; /* text of its log_format; NULL: "combined" */
+    char *format;                  /* text of the first of `formats`; NULL: "combined" */
+    otr_nginx_log_format *formats; /* that its lines may have, those that count first */
+    size_t n_formats;              /* 0: as if only `format` were there, and not spare */
+    bool conditional;              /* it stands for requests of which `if=` leaves out some */
+    char *refused; /* why it is no file that can be followed, a sentence (a remark says so already);
+                      NULL: it may be one */
 } otr_nginx_log;
 
 typedef struct otr_nginx_instance {
@@ -24,10 +43,16 @@ typedef struct otr_nginx_instance {
                                     exe_conf_prefix */
     pid_t pid;                   /* master */
     uint64_t started_ticks;      /* field 22 of /proc/pid/stat: tells a reused pid */
-    pid_t *workers;
+    uid_t uid;                   /* of the master: whose title, files and rights they are */
+    gid_t gid;
+    bool stranger;   /* that is neither root nor the agent's own user */
+    uint64_t net_ns; /* inode of its network namespace; 0: unknown */
+    bool own_net;    /* known to be the agent's */
+    pid_t *workers;  /* the master itself where it serves alone */
     size_t n_workers;
     char *binary;  /* absolute path of the executable, without " (deleted)" */
     bool replaced; /* the file on disk is no longer the one that runs */
+    char *maker;   /* "nginx", "openresty", "angie", "tengine", "freenginx"; "" when unknown */
     char *version; /* "1.22.1"; "" when unknown */
     bool plus;
     char *config; /* absolute path of nginx.conf */
@@ -39,11 +64,15 @@ typedef struct otr_nginx_instance {
                            "#host=NAME" (Host to send), "#proxy_protocol" (PROXY line first) */
     char **status_urls; /* every candidate, best first; stub_status is the first */
     size_t n_status_urls;
+    bool status_given; /* by the agent's configuration: asked where it says, whoever answers */
     otr_nginx_log *access_logs;
     size_t n_access_logs;
-    char *root;         /* "" or "/proc/<pid>/root": a container, where the paths above hold */
-    char *config_error; /* "" or why the configuration could not be read (file:line) */
-    char **remarks;     /* what the agent could not know or do about it, sentences for people */
+    char *root;          /* "" or "/proc/<pid>/root": other files than ours, where the
+                            paths above hold; also when it is not known whose they are */
+    otr_root *reach;     /* how the files above are opened; NULL: as {.path = root} */
+    char *config_error;  /* "" or why the configuration could not be read (file:line) */
+    bool config_changed; /* files of it are not as they were when NGINX loaded them */
+    char **remarks;      /* what the agent could not know or do about it, sentences for people */
     size_t n_remarks;
 } otr_nginx_instance;
 

@@ -5,15 +5,11 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "nginx/instance/survey.h"
+#include "nginx/instance/proc.h"
 
-enum {
-    ASK_MS = 3000, /* for `nginx -V` */
-    QUICK_MS = 10, /* again while a new master is held back */
-};
+enum { QUICK_MS = 10 }; /* again while a new master is held back */
 
 /* Rescans after the start and after the death of a master: its successor is seen soon. */
 static const unsigned quick_ms[] = { 10, 20, 50, 100, 200, 500, 1000, 2000 };
@@ -31,19 +27,19 @@ struct otr_inventory {
     otr_strand *strand;
     otr_timer *timer;
     otr_survey *survey; /* the job's while one runs, the loop's otherwise */
-    otr_child *child;   /* the `-V` that runs; one at a time */
-    otr_file_key asked;
     void (*event)(void *arg, otr_inventory_event event, const otr_nginx_instance *instance);
     otr_loop_fn *surveyed;
     void *arg;
     uint64_t rescan_ms;
     char *status_url;
-    otr_buf answer; /* of `-V`, until the survey is not running */
-    bool answered, answer_ok;
-    bool url_is_new, reread; /* taken over between two surveys */
-    bool pidfds;             /* proc_root is this system's own */
+    otr_strangers strangers;
+    otr_root *allowed, *excluded;            /* the `allowed` of each is the list */
+    bool url_is_new, allowed_is_new, reread; /* taken over between two surveys */
+    bool unhurried;
+    bool pidfds; /* proc_root is this system's own */
     bool started, running, freed, again;
-    size_t quick; /* next of quick_ms */
+    size_t quick;         /* next of quick_ms */
+    otr_survey_lack lack; /* of the last survey */
     otr_err job_err;
     char last_error[OTR_ERR_MSG_BYTES]; /* logged already */
     watched *items[OTR_LIMIT_NGINX_INSTANCES];
@@ -85,8 +81,8 @@ static void on_master_end(void *arg, int events)
 static void watch_master(watched *w)
 {
     unwatch(w);
-    if (!w->inv->pidfds) {
-        return;
+    if (!w->inv->pidfds || w->instance->stranger) {
+        return; /* a user who starts and ends masters shall not keep us busy */
     }
     long fd = syscall(SYS_pidfd_open, w->instance->pid, 0);
     if (fd < 0) {
@@ -96,6 +92,13 @@ static void watch_master(watched *w)
         return;
     }
     w->fd = (int)fd;
+    otr_proc_stat st;
+    if (!otr_proc_stat_read("/proc", w->instance->pid, &st) ||
+        st.started_ticks != w->instance->started_ticks) {
+        unwatch(w); /* the pid names another process by now */
+        w->inv->quick = 0;
+        return;
+    }
     otr_err err;
     if (otr_watch_new(w->inv->loop, w->fd, OTR_WATCH_READ, on_master_end, w, &w->watch, &err) !=
         OTR_OK) {
@@ -141,7 +144,6 @@ static void report_new(otr_inventory *inv, const otr_nginx_instance *from)
     }
     w->inv = inv;
     w->fd = -1;
-    w->seen = true;
     if (!set_instance(w, from)) {
         free_watched(w);
         return;
@@ -152,14 +154,11 @@ static void report_new(otr_inventory *inv, const otr_nginx_instance *from)
 
 static void report_known(otr_inventory *inv, watched *w, const otr_found *found)
 {
-    w->seen = true;
     const otr_nginx_instance *now = found->instance;
-    if (otr_nginx_instance_eq(w->instance, now)) {
+    if (found->same_life && otr_nginx_instance_eq(w->instance, now)) {
         return;
     }
-    bool restarted =
-        (w->instance->pid != now->pid || w->instance->started_ticks != now->started_ticks) &&
-        !found->same_life;
+    bool restarted = !found->same_life;
     if (restarted) {
         inv->event(inv->arg, OTR_INSTANCE_STOPPED, w->instance);
     }
@@ -179,16 +178,26 @@ static void report_gone(otr_inventory *inv)
             continue;
         }
         inv->event(inv->arg, OTR_INSTANCE_STOPPED, w->instance);
+        if (!w->instance->stranger) {
+            inv->quick = 0;
+        }
         free_watched(w);
-        inv->quick = 0;
     }
     inv->n = kept;
 }
 
+/* First the ends, then what goes on or begins: each instance is told of once. */
 static void report(otr_inventory *inv)
 {
     size_t n;
     const otr_found *found = otr_survey_found(inv->survey, &n);
+    for (size_t i = 0; i < n; i++) {
+        watched *w = find(inv, found[i].instance->id);
+        if (w != NULL) {
+            w->seen = true;
+        }
+    }
+    report_gone(inv);
     for (size_t i = 0; i < n; i++) {
         watched *w = find(inv, found[i].instance->id);
         if (w != NULL) {
@@ -197,69 +206,6 @@ static void report(otr_inventory *inv)
             report_new(inv, found[i].instance);
         }
     }
-    report_gone(inv);
-}
-
-/* ---- nginx -V ---- */
-
-/* Hands a waiting answer to the survey, which must not be running. */
-static void take_answer(otr_inventory *inv)
-{
-    if (!inv->answered) {
-        return;
-    }
-    inv->answered = false;
-    otr_bytes output = otr_buf_bytes(&inv->answer);
-    otr_err err;
-    if (otr_survey_answer(inv->survey, &inv->asked, inv->answer_ok ? &output : NULL, &err) !=
-        OTR_OK) {
-        otr_log_debug("the version of an NGINX executable was lost", "err", err.msg);
-    }
-    otr_buf_deinit(&inv->answer);
-}
-
-static void on_answer(void *arg, const otr_child_result *result)
-{
-    otr_inventory *inv = arg;
-    inv->answer_ok = result->exit_status == 0 && !result->timed_out &&
-                     otr_buf_add(&inv->answer, result->output, NULL) == OTR_OK;
-    if (!inv->answer_ok) {
-        otr_log_debug("an NGINX executable did not tell its version", "timed_out",
-                      result->timed_out ? "true" : "false", "status", OTR_I64(result->exit_status));
-    }
-    otr_child_free(inv->child);
-    inv->child = NULL;
-    inv->answered = true;
-    if (!inv->running) {
-        take_answer(inv);
-    }
-    survey_now(inv);
-}
-
-/* Runs the next executable that is due, one at a time. */
-static void ask_next(otr_inventory *inv)
-{
-    otr_ask ask;
-    if (inv->child != NULL || inv->answered || !otr_survey_ask(inv->survey, &ask)) {
-        return;
-    }
-    inv->asked = ask.key;
-    const char *const argv[] = { ask.binary, "-V", NULL };
-    otr_child_spec spec = { .file = ask.file,
-                            .argv = argv,
-                            .timeout_ms = ASK_MS,
-                            .max_output_bytes = OTR_LIMIT_NGINX_V_BYTES,
-                            .done = on_answer,
-                            .arg = inv };
-    otr_err err;
-    if (otr_child_start(inv->loop, &spec, &inv->child, &err) == OTR_OK) {
-        return;
-    }
-    otr_log_debug("cannot run an NGINX executable", "file", ask.file, "err", err.msg);
-    inv->answered = true;
-    inv->answer_ok = false;
-    take_answer(inv);
-    inv->again = true; /* what waited for the answer is reported now, without a version */
 }
 
 /* ---- surveys ---- */
@@ -267,6 +213,8 @@ static void ask_next(otr_inventory *inv)
 static void destroy(otr_inventory *inv)
 {
     otr_survey_free(inv->survey);
+    otr_root_free(inv->allowed);
+    otr_root_free(inv->excluded);
     otr_free(inv->status_url);
     otr_free(inv);
 }
@@ -284,6 +232,8 @@ static void schedule(otr_inventory *inv)
     if (inv->again) {
         inv->again = false;
         wait = 0;
+    } else if (inv->unhurried) {
+        wait = inv->rescan_ms;
     } else if (otr_survey_is_early(inv->survey)) {
         wait = QUICK_MS;
     } else if (inv->quick < OTR_COUNT(quick_ms)) {
@@ -313,10 +263,9 @@ static void on_surveyed(void *arg, otr_code rc)
         return;
     }
     note_result(inv, rc);
-    take_answer(inv);
     if (rc == OTR_OK) {
+        inv->lack = otr_survey_get_lack(inv->survey);
         report(inv);
-        ask_next(inv);
         if (inv->surveyed != NULL) {
             inv->surveyed(inv->arg);
         }
@@ -331,6 +280,12 @@ static void take_settings(otr_inventory *inv)
         otr_survey_set_status_url(inv->survey, inv->status_url, NULL) == OTR_OK) {
         inv->url_is_new = false;
     }
+    if (inv->allowed_is_new &&
+        otr_survey_set_allowed(inv->survey, inv->allowed->allowed, NULL) == OTR_OK &&
+        otr_survey_set_excluded(inv->survey, inv->excluded->allowed, NULL) == OTR_OK) {
+        inv->allowed_is_new = false;
+    }
+    otr_survey_set_strangers(inv->survey, inv->strangers);
     if (inv->reread) {
         inv->reread = false;
         otr_survey_reread(inv->survey);
@@ -367,13 +322,28 @@ static void on_timer(void *arg)
 otr_code otr_inventory_configure(otr_inventory *inv, const otr_inventory_settings *settings,
                                  otr_err *err)
 {
-    char *url = otr_strdup(settings->status_url);
+    otr_root view = { .path = "", .allowed = settings->allowed }, *allowed;
+    otr_code rc = otr_root_copy(&view, &allowed, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    otr_root patterns = { .path = "", .allowed = settings->excluded }, *excluded = NULL;
+    rc = otr_root_copy(&patterns, &excluded, err);
+    char *url = rc == OTR_OK ? otr_strdup(settings->status_url) : NULL;
     if (url == NULL) {
+        otr_root_free(allowed);
+        otr_root_free(excluded);
         return otr_fail_nomem(err);
     }
+    otr_root_free(inv->allowed);
+    otr_root_free(inv->excluded);
+    inv->allowed = allowed;
+    inv->excluded = excluded;
+    inv->allowed_is_new = true;
     inv->url_is_new = true;
     otr_free(inv->status_url);
     inv->status_url = url;
+    inv->strangers = settings->strangers;
     inv->rescan_ms = settings->rescan_ms > 0 ? settings->rescan_ms : 1;
     survey_now(inv);
     return OTR_OK;
@@ -390,8 +360,8 @@ otr_code otr_inventory_new(const otr_inventory_spec *spec, const otr_inventory_s
     inv->event = spec->event;
     inv->surveyed = spec->surveyed;
     inv->arg = spec->arg;
+    inv->unhurried = spec->unhurried;
     inv->pidfds = strcmp(spec->proc_root, "/proc") == 0;
-    otr_buf_init(&inv->answer, OTR_LIMIT_NGINX_V_BYTES);
     otr_code rc = otr_inventory_configure(inv, settings, err);
     if (rc == OTR_OK) {
         rc = otr_survey_new(spec->proc_root, &inv->survey, err);
@@ -408,6 +378,11 @@ otr_code otr_inventory_new(const otr_inventory_spec *spec, const otr_inventory_s
     }
     *ret = inv;
     return OTR_OK;
+}
+
+otr_survey_lack otr_inventory_get_lack(const otr_inventory *inv)
+{
+    return inv->lack;
 }
 
 void otr_inventory_start(otr_inventory *inv)
@@ -430,9 +405,7 @@ void otr_inventory_free(otr_inventory *inv)
     for (size_t i = 0; i < inv->n; i++) {
         free_watched(inv->items[i]);
     }
-    otr_child_free(inv->child);
     otr_timer_free(inv->timer);
-    otr_buf_deinit(&inv->answer);
     inv->freed = true;
     bool running = inv->running;
     otr_strand_free(inv->strand);

@@ -22,36 +22,37 @@ typedef struct otr_found {
     const otr_nginx_instance *instance;
     pid_t other_pid; /* upgrade in place: the master that stands back; else 0 */
     bool same_life;  /* this master, or the other, already stood for the instance last time */
-    bool zombie;
 } otr_found;
 
-/* An executable that has to be run with -V. */
-typedef struct otr_ask {
-    otr_file_key key;
-    const char *binary; /* its path, for argv[0] and logs */
-    const char *file;   /* what to run: that path, or the one in /proc when it was replaced */
-} otr_ask;
+/* Masters of users who are neither root nor the agent's own. */
+typedef enum otr_strangers { OTR_STRANGERS_SHOW, OTR_STRANGERS_IGNORE } otr_strangers;
 
 otr_code otr_survey_new(const char *proc_root, otr_survey **ret, otr_err *err) OTR_MUST_CHECK;
 void otr_survey_free(otr_survey *s);
 
 /* On error the list of the last run stays. */
 otr_code otr_survey_run(otr_survey *s, otr_err *err) OTR_MUST_CHECK;
-/* Valid until the next run. */
+/* Valid until the next run. No two have one id, and no master that ended is among them. */
 const otr_found *otr_survey_found(const otr_survey *s, size_t *ret_n);
 /* A new master has no workers yet and is held back: run again within milliseconds. */
 bool otr_survey_is_early(const otr_survey *s);
 
-/* The next executable to run with -V, if one is due now; it counts as asked from then on, and its
- * instances wait for otr_survey_answer(). Valid until the next run. */
-bool otr_survey_ask(otr_survey *s, otr_ask *ret);
-/* The output, or NULL when it failed: asked again with growing pauses, its version "" until then.
- */
-otr_code otr_survey_answer(otr_survey *s, const otr_file_key *key, const otr_bytes *output,
-                           otr_err *err) OTR_MUST_CHECK;
+/* What the last run could not show. */
+typedef struct otr_survey_lack {
+    size_t missing; /* masters for which there is no place */
+    size_t hidden;  /* strangers that are ignored */
+} otr_survey_lack;
+otr_survey_lack otr_survey_get_lack(const otr_survey *s);
 
+void otr_survey_set_strangers(otr_survey *s, otr_strangers strangers);
 /* A status URL that takes the place of what configurations say; "": they decide. */
 otr_code otr_survey_set_status_url(otr_survey *s, const char *url, otr_err *err) OTR_MUST_CHECK;
+/* The folders that files of NGINX are read in (root.h), copied; NULL: everywhere. */
+otr_code otr_survey_set_allowed(otr_survey *s, const char *const *folders, otr_err *err)
+    OTR_MUST_CHECK;
+/* Patterns of access logs that are not read (otr_nginx_config_spec.exclude), copied. */
+otr_code otr_survey_set_excluded(otr_survey *s, const char *const *patterns, otr_err *err)
+    OTR_MUST_CHECK;
 /* The next run reads every configuration anew. */
 void otr_survey_reread(otr_survey *s);
 

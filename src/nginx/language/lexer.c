@@ -22,14 +22,9 @@ static otr_code fail(otr_lexer *lexer, unsigned line, otr_err *err, const char *
     return otr_fail(err, OTR_EINVAL, "%s:%u: %s", lexer->file, line, what);
 }
 
-static otr_code fail_byte(otr_lexer *lexer, uint8_t c, otr_err *err)
+static otr_code fail_nul(otr_lexer *lexer, otr_err *err)
 {
-    unsigned line = lexer->line;
-    lexer->at = lexer->src.n;
-    if (c > ' ' && c < 0x7f) {
-        return otr_fail(err, OTR_EINVAL, "%s:%u: unexpected \"%c\"", lexer->file, line, c);
-    }
-    return otr_fail(err, OTR_EINVAL, "%s:%u: unexpected byte 0x%02x", lexer->file, line, c);
+    return fail(lexer, lexer->line, err, "unexpected NUL byte");
 }
 
 static void skip_blank(otr_lexer *lexer)
@@ -63,7 +58,7 @@ static otr_code quoted_word(otr_lexer *lexer, otr_token *ret, otr_err *err)
             }
         }
         if (p[at] == '\0') {
-            return fail_byte(lexer, p[at], err);
+            return fail_nul(lexer, err);
         }
         lexer->line += p[at] == '\n';
     }
@@ -76,7 +71,8 @@ static otr_code quoted_word(otr_lexer *lexer, otr_token *ret, otr_err *err)
     if (lexer->at < lexer->src.n) {
         uint8_t next = p[lexer->at];
         if (!is_space(next) && next != ';' && next != '{' && next != ')') {
-            return fail_byte(lexer, next, err);
+            return fail(lexer, lexer->line, err,
+                        "quoted text is not followed by white space, \";\" or \"{\"");
         }
     }
     return OTR_OK;
@@ -96,13 +92,13 @@ static otr_code plain_word(otr_lexer *lexer, otr_token *ret, otr_err *err)
             break;
         }
         if (c == '\0') {
-            return fail_byte(lexer, c, err);
+            return fail_nul(lexer, err);
         }
         if (c == '\\' && at + 1 < n) {
             ret->escaped = true;
             at++;
             if (p[at] == '\0') {
-                return fail_byte(lexer, p[at], err);
+                return fail_nul(lexer, err);
             }
             lexer->line += p[at] == '\n';
         } else if (c == '$' && at + 1 < n && p[at + 1] == '{') {

@@ -13,7 +13,7 @@ typedef struct frame { /* one file being read; the stack is the chain of include
 } frame;
 
 typedef struct walker {
-    const char *root;
+    const otr_root *root;
     const char *dir; /* of the main file; NULL: includes are not followed */
     const otr_visitor *visitor;
     unsigned blocks;  /* open ones, in all files */
@@ -64,23 +64,47 @@ static otr_code point_at_words(walker *w, size_t n, otr_err *err)
     return OTR_OK;
 }
 
-static otr_code include_paths(walker *w, const char *pattern, otr_paths *out, otr_err *err)
+typedef struct includer { /* an `include` that is being followed */
+    walker *w;
+    const char *file;
+    unsigned line;
+} includer;
+
+static otr_code tell_unseen(void *arg, const otr_err *why, otr_err *err)
 {
+    const includer *i = arg;
+    otr_unseen unseen = { .file = i->file, .line = i->line, .why = why };
+    return i->w->visitor->unseen(i->w->visitor->arg, &unseen, err);
+}
+
+static otr_code tell_looked(void *arg, const char *path, const struct stat *st, otr_err *err)
+{
+    const includer *i = arg;
+    return i->w->visitor->visit(i->w->visitor->arg, path, st, NULL, err);
+}
+
+static otr_code include_paths(includer *i, const char *pattern, otr_paths *out, otr_err *err)
+{
+    const walker *w = i->w;
     otr_buf path;
     otr_buf_init(&path, OTR_NGINX_PATH_BYTES);
     otr_code rc = otr_path_join(w->dir, pattern, &path, err);
     if (rc == OTR_OK) {
+        otr_glob glob = { .pattern = otr_buf_text(&path),
+                          .max = OTR_LIMIT_NGINX_CONFIG_FILES,
+                          .unseen = w->visitor->unseen != NULL ? tell_unseen : NULL,
+                          .looked = w->visitor->visit != NULL ? tell_looked : NULL,
+                          .arg = i };
         rc = otr_is_glob(pattern)
-                 ? otr_root_glob(w->root, otr_buf_text(&path), OTR_LIMIT_NGINX_CONFIG_FILES, out,
-                                 err)
+                 ? otr_root_glob(w->root, &glob, out, err)
                  : otr_paths_add(out, otr_buf_text(&path), OTR_LIMIT_NGINX_CONFIG_FILES, err);
     }
     otr_buf_deinit(&path);
     return rc;
 }
 
-/* Reads the file of `f` after the checks that keep the walk finite. */
-static otr_code load_file(walker *w, const frame *f, otr_buf *out, otr_err *err)
+/* What keeps the walk finite. */
+static otr_code check_file(const walker *w, const frame *f, otr_err *err)
 {
     for (const frame *up = f->parent; up != NULL; up = up->parent) {
         if (strcmp(up->file, f->file) == 0) {
@@ -94,28 +118,42 @@ static otr_code load_file(walker *w, const frame *f, otr_buf *out, otr_err *err)
     if (w->stats.files >= OTR_LIMIT_NGINX_CONFIG_FILES) {
         return otr_fail(err, OTR_EQUOTA, "more than %d files", OTR_LIMIT_NGINX_CONFIG_FILES);
     }
+    return w->stats.bytes <= 8ULL * OTR_LIMIT_NGINX_CONFIG_BYTES
+               ? OTR_OK
+               : otr_fail(err, OTR_EQUOTA, "the files together are larger than %u bytes",
+                          8 * OTR_LIMIT_NGINX_CONFIG_BYTES);
+}
+
+static otr_code load_file(walker *w, const frame *f, otr_buf *out, otr_err *err)
+{
     otr_buf_init(out, OTR_LIMIT_NGINX_CONFIG_BYTES);
-    otr_code rc = otr_root_read(w->root, f->file, out, err);
+    struct stat st;
+    otr_code rc = otr_root_read(w->root, f->file, out, &st, err);
     w->stats.files++;
-    w->stats.bytes += out->n;
-    if (rc == OTR_OK && w->stats.bytes > 8ULL * OTR_LIMIT_NGINX_CONFIG_BYTES) {
-        rc = otr_fail(err, OTR_EQUOTA, "the files together are larger than %u bytes",
-                      8 * OTR_LIMIT_NGINX_CONFIG_BYTES);
+    if (rc == OTR_OK && w->visitor->visit != NULL) {
+        otr_bytes text = otr_buf_bytes(out);
+        rc = w->visitor->visit(w->visitor->arg, f->file, &st, &text, err);
     }
+    w->stats.bytes += out->n;
     return rc;
 }
 
-static otr_code include_file(walker *w, const frame *parent, const char *file, unsigned line,
-                             otr_err *err)
+static otr_code include_file(includer *i, const frame *parent, const char *file, otr_err *err)
 {
+    walker *w = i->w;
     frame f = { .parent = parent, .file = file, .depth = parent->depth + 1 };
     otr_buf text;
     otr_buf_init(&text, 0);
-    otr_code rc = load_file(w, &f, &text, err);
-    if (rc != OTR_OK) {
-        rc = otr_wrap(err, rc, "%s:%u", parent->file, line);
-    } else {
+    otr_err why = { 0 };
+    otr_code rc = check_file(w, &f, err);
+    otr_code read = rc == OTR_OK ? load_file(w, &f, &text, &why) : OTR_OK;
+    if (rc == OTR_OK && read == OTR_OK) {
         rc = walk_file(w, &f, otr_buf_bytes(&text), err);
+    } else if (rc == OTR_OK && read != OTR_ENOMEM && w->visitor->unseen != NULL) {
+        rc = tell_unseen(i, &why, err);
+    } else {
+        rc = rc != OTR_OK ? otr_wrap(err, rc, "%s:%u", parent->file, i->line)
+                          : otr_fail(err, read, "%s:%u: %s", parent->file, i->line, why.msg);
     }
     otr_buf_deinit(&text);
     return rc;
@@ -124,18 +162,19 @@ static otr_code include_file(walker *w, const frame *parent, const char *file, u
 static otr_code follow_include(walker *w, const frame *f, const otr_directive *d, otr_err *err)
 {
     unsigned line = d->line;
+    includer i = { .w = w, .file = f->file, .line = line };
     if (d->n_args != 1 || d->block) {
         return otr_fail(err, OTR_EINVAL, "%s:%u: include takes one argument and \";\"", f->file,
                         line);
     }
     otr_paths paths = { 0 };
-    otr_code rc = include_paths(w, d->args[0], &paths, err);
+    otr_code rc = include_paths(&i, d->args[0], &paths, err);
     if (rc != OTR_OK) {
         rc = otr_wrap(err, rc, "%s:%u", f->file, line);
     }
     /* From here on `d` is void: the included file's words take the place of its own. */
-    for (size_t i = 0; rc == OTR_OK && i < paths.n; i++) {
-        rc = include_file(w, f, paths.items[i], line, err);
+    for (size_t n = 0; rc == OTR_OK && n < paths.n; n++) {
+        rc = include_file(&i, f, paths.items[n], err);
     }
     otr_paths_deinit(&paths);
     return rc;
@@ -263,7 +302,7 @@ static otr_code walk_file(walker *w, frame *f, otr_bytes text, otr_err *err)
     return rc;
 }
 
-static void init_walker(walker *w, const char *root, const otr_visitor *visitor)
+static void init_walker(walker *w, const otr_root *root, const otr_visitor *visitor)
 {
     *w = (walker){ .root = root, .visitor = visitor };
     otr_buf_init(&w->words, 2 * OTR_LIMIT_NGINX_CONFIG_BYTES);
@@ -276,7 +315,7 @@ static void deinit_walker(walker *w)
     otr_buf_deinit(&w->pointers);
 }
 
-otr_code otr_nginx_walk(const char *root, const char *config, const otr_visitor *visitor,
+otr_code otr_nginx_walk(const otr_root *root, const char *config, const otr_visitor *visitor,
                         otr_walk_stats *ret, otr_err *err)
 {
     walker w;
@@ -289,7 +328,8 @@ otr_code otr_nginx_walk(const char *root, const char *config, const otr_visitor 
     if (rc == OTR_OK) {
         w.dir = dir;
         frame f = { .file = config };
-        rc = load_file(&w, &f, &text, err);
+        rc = check_file(&w, &f, err);
+        rc = rc == OTR_OK ? load_file(&w, &f, &text, err) : rc;
         if (rc == OTR_OK) {
             rc = walk_file(&w, &f, otr_buf_bytes(&text), err);
         }
@@ -307,7 +347,7 @@ otr_code otr_nginx_walk_text(otr_bytes text, const char *name, const otr_visitor
                              otr_err *err)
 {
     walker w;
-    init_walker(&w, "", visitor);
+    init_walker(&w, NULL, visitor);
     frame f = { .file = name };
     otr_code rc = walk_file(&w, &f, text, err);
     deinit_walker(&w);

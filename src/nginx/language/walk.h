@@ -4,7 +4,9 @@
  * `include` is followed where it stands and also shown to the visitor. What an included file holds
  * belongs to the block that includes it. Relative includes start at the folder of the main file.
  * Depth, number and size of files are bounded by base/limits.h; a file that includes itself is an
- * error. Errors say "<file>:<line>: what".
+ * error. A file of which nothing can be read is told of and walked past where the visitor asks for
+ * that. Errors say "<file>:<line>: what" and quote nothing: not everybody who
+ * reads them may read the file.
  *
  * Thread: any; calls block.
  */
@@ -15,6 +17,7 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "nginx/root.h"
 
 typedef struct otr_directive { /* borrowed until the callback returns */
     const char *name;
@@ -25,10 +28,22 @@ typedef struct otr_directive { /* borrowed until the callback returns */
     unsigned line;
 } otr_directive;
 
+typedef struct otr_unseen { /* borrowed until the callback returns */
+    const char *file;       /* that includes it */
+    unsigned line;
+    const otr_err *why; /* names it */
+} otr_unseen;
+
 typedef struct otr_visitor {
-    /* For a block: its start. An error ends the walk. */
+    /* For a block: its start. An error ends the walk; it says nothing of a file's text. */
     otr_code (*enter)(void *arg, const otr_directive *directive, otr_err *err);
     void (*leave)(void *arg); /* the end of a block */
+    /* What `include` at file:line names, or a part of it, cannot be read: the walk goes on behind
+     * it. Optional: without it, that is an error. */
+    otr_code (*unseen)(void *arg, const otr_unseen *unseen, otr_err *err);
+    /* A file that is read now, or a folder that a pattern leads to (no text). Optional. */
+    otr_code (*visit)(void *arg, const char *path, const struct stat *st, const otr_bytes *text,
+                      otr_err *err);
     void *arg;
 } otr_visitor;
 
@@ -36,8 +51,8 @@ typedef struct otr_walk_stats {
     size_t files, bytes, directives;
 } otr_walk_stats;
 
-/* `root` as in files.h; `config` absolute. `ret` (may be NULL) is written in any case. */
-otr_code otr_nginx_walk(const char *root, const char *config, const otr_visitor *visitor,
+/* `config` absolute. `ret` (may be NULL) is written in any case. */
+otr_code otr_nginx_walk(const otr_root *root, const char *config, const otr_visitor *visitor,
                         otr_walk_stats *ret, otr_err *err) OTR_MUST_CHECK;
 
 /* The same over text in memory; an include is then shown and not followed. */

@@ -1,92 +1,150 @@
 #include "nginx/log/access.h"
 
 #include <stdio.h>
-#include <sys/inotify.h>
-#include <unistd.h>
+#include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
-#include "nginx/files.h"
+#include "nginx/log/folders.h"
+#include "nginx/log/listing.h"
 #include "nginx/log/tail.h"
 
-enum { EVENT_BYTES = 4096 };
+enum { CHAINS = 4096, NAME_BYTES = 256 };
 
 struct otr_access_log {
-    otr_access_log *next;
+    otr_access_log *next, *prev; /* of all */
+    otr_access_log *next_name;   /* in its chain of names */
+    otr_access_log *next_job;    /* of the read that is under way */
     otr_access_logs *logs;
-    otr_log_tail tail;    /* the job's while one runs */
-    otr_log_counts ready; /* the loop's */
-    int watch;            /* inotify descriptor of its folder; -1: none */
-    bool closed;
+    otr_log_folder *folder;
+    const char *name;     /* of the file, in tail.path */
+    otr_log_tail tail;    /* the job's while it reads this log */
+    otr_log_counts ready; /* the loop's, like all below */
+    bool readable, dirty, reading, closed;
+    char *beside;     /* a file that was made beside it; NULL: none */
+    char *job_beside; /* the same for the job */
+    char problem[288];
 };
 
 struct otr_access_logs {
-    otr_loop *loop;
     otr_strand *strand;
-    otr_access_log *first; /* the job walks it */
-    otr_access_log *added; /* while a job ran */
-    int inotify;           /* -1: not to be had */
-    otr_watch *watch;
-    bool running, again, freed;
+    otr_log_folders *folders;
+    otr_access_log *first;
+    otr_access_log *names[CHAINS];
+    otr_access_log *job; /* what the read that is under way looks at */
+    bool all;            /* it looks at all */
+    size_t open;         /* descriptors that are held: the job's while one runs */
+    size_t closed_open;  /* of them, closed by the loop during the job */
+    bool exhausted;      /* of the last read */
+    bool missed;         /* inotify lost something: look at all */
+    bool running, again, dirty, freed;
     otr_loop_fn *done, *next_done;
     void *arg, *next_arg;
 };
 
-/* ---- life ---- */
+static void start_job(otr_access_logs *logs);
 
-static void free_log(otr_access_log *log)
+/* ---- names ---- */
+
+static size_t chain_of(const otr_log_folder *folder, const char *name, size_t n)
 {
-    otr_log_tail_deinit(&log->tail);
-    otr_free(log);
+    uint64_t hash = UINT64_C(14695981039346656037) ^ (uint64_t)(uintptr_t)folder; /* FNV-1a */
+    for (size_t i = 0; i < n; i++) {
+        hash = (hash ^ (uint8_t)name[i]) * UINT64_C(1099511628211);
+    }
+    return (size_t)(hash % CHAINS);
 }
 
-/* Logs that were opened during a job join the others. */
-static void merge_added(otr_access_logs *logs)
+/* Every log of this name is to be looked at; `beside` (may be NULL) was made beside it. */
+static void soil(otr_access_logs *logs, const otr_log_folder *folder, const char *name, size_t n,
+                 const char *beside)
 {
-    while (logs->added != NULL) {
-        otr_access_log *log = logs->added;
-        logs->added = log->next;
-        log->next = logs->first;
-        logs->first = log;
+    for (otr_access_log *log = logs->names[chain_of(folder, name, n)]; log != NULL;
+         log = log->next_name) {
+        if (log->folder != folder || strncmp(log->name, name, n) != 0 || log->name[n] != '\0') {
+            continue;
+        }
+        log->dirty = logs->dirty = true;
+        if (beside != NULL) {
+            otr_free(log->beside);
+            log->beside = otr_strdup(beside); /* without memory a later copy is found by name */
+        }
     }
+}
+
+/* "a.log.1", "a.log-20261130" and "a-20261130.log" are named after "a.log". */
+static void soil_originals(otr_access_logs *logs, const otr_log_folder *folder, const char *name)
+{
+    const char *last = strrchr(name, '.');
+    for (size_t i = 1; name[i] != '\0'; i++) {
+        if (strchr(".-_", name[i]) == NULL) {
+            continue;
+        }
+        soil(logs, folder, name, i, name);
+        char original[NAME_BYTES];
+        if (last != NULL && last > name + i && i + strlen(last) < sizeof(original)) {
+            (void)snprintf(original, sizeof(original), "%.*s%s", (int)i, name, last);
+            soil(logs, folder, original, i + strlen(last), name);
+        }
+    }
+}
+
+static void on_name(void *arg, otr_log_folder *folder, const char *name)
+{
+    otr_access_logs *logs = arg;
+    if (name == NULL) {
+        logs->missed = logs->dirty = true;
+    } else if (folder != NULL) {
+        soil(logs, folder, name, strlen(name), NULL);
+        soil_originals(logs, folder, name);
+    } else if (logs->dirty && !logs->running) {
+        start_job(logs);
+    }
+}
+
+static void link_name(otr_access_log *log)
+{
+    otr_access_log **chain = &log->logs->names[chain_of(log->folder, log->name, strlen(log->name))];
+    log->next_name = *chain;
+    *chain = log;
+}
+
+static void unlink_name(const otr_access_log *log)
+{
+    otr_access_log **at = &log->logs->names[chain_of(log->folder, log->name, strlen(log->name))];
+    while (*at != log) {
+        at = &(*at)->next_name;
+    }
+    *at = log->next_name;
+}
+
+/* ---- life ---- */
+
+/* Not while the job reads it. */
+static void free_log(otr_access_log *log)
+{
+    otr_access_logs *logs = log->logs;
+    *(log->prev != NULL ? &log->prev->next : &logs->first) = log->next;
+    if (log->next != NULL) {
+        log->next->prev = log->prev;
+    }
+    size_t open = otr_log_tail_open(&log->tail);
+    *(logs->running ? &logs->closed_open : &logs->open) += logs->running ? open : 0 - open;
+    otr_log_tail_deinit(&log->tail, NULL);
+    otr_free(log->beside);
+    otr_free(log->job_beside);
+    otr_free(log);
 }
 
 static void destroy(otr_access_logs *logs)
 {
-    merge_added(logs);
     while (logs->first != NULL) {
-        otr_access_log *log = logs->first;
-        logs->first = log->next;
-        free_log(log);
+        free_log(logs->first);
     }
     otr_free(logs);
-}
-
-/* Something was renamed or made beside a log: read now, while the renamed file is at hand. */
-static void on_change(void *arg, int events)
-{
-    (void)events;
-    otr_access_logs *logs = arg;
-    char bytes[EVENT_BYTES];
-    while (read(logs->inotify, bytes, sizeof(bytes)) > 0) {
-    }
-    otr_access_logs_read(logs, logs->again ? logs->next_done : NULL,
-                         logs->again ? logs->next_arg : NULL);
-}
-
-/* Without inotify a rotation is found by the next read. */
-static void open_inotify(otr_access_logs *logs)
-{
-    otr_err err;
-    logs->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (logs->inotify >= 0 && otr_watch_new(logs->loop, logs->inotify, OTR_WATCH_READ, on_change,
-                                            logs, &logs->watch, &err) != OTR_OK) {
-        close(logs->inotify);
-        logs->inotify = -1;
-    }
-    if (logs->inotify < 0) {
-        otr_log_debug("no inotify: log rotation is found at the next sample");
-    }
 }
 
 otr_code otr_access_logs_new(otr_loop *loop, otr_pool *pool, otr_access_logs **ret, otr_err *err)
@@ -95,14 +153,15 @@ otr_code otr_access_logs_new(otr_loop *loop, otr_pool *pool, otr_access_logs **r
     if (logs == NULL) {
         return otr_fail_nomem(err);
     }
-    logs->loop = loop;
-    logs->inotify = -1;
-    otr_code rc = otr_strand_new(pool, 1, &logs->strand, err);
+    otr_code rc = otr_log_folders_new(loop, on_name, logs, &logs->folders, err);
+    if (rc == OTR_OK) {
+        rc = otr_strand_new(pool, 1, &logs->strand, err);
+    }
     if (rc != OTR_OK) {
+        otr_log_folders_free(logs->folders);
         otr_free(logs);
         return rc;
     }
-    open_inotify(logs);
     *ret = logs;
     return OTR_OK;
 }
@@ -112,10 +171,12 @@ void otr_access_logs_free(otr_access_logs *logs)
     if (logs == NULL) {
         return;
     }
-    otr_watch_free(logs->watch);
-    if (logs->inotify >= 0) {
-        close(logs->inotify);
+    for (otr_access_log *log = logs->first; log != NULL; log = log->next) {
+        if (!log->closed) {
+            otr_log_folders_leave(logs->folders, log->folder);
+        }
     }
+    otr_log_folders_free(logs->folders);
     logs->freed = true;
     bool running = logs->running;
     otr_strand_free(logs->strand);
@@ -126,70 +187,51 @@ void otr_access_logs_free(otr_access_logs *logs)
 
 /* ---- one log ---- */
 
-static int watch_folder(const otr_access_logs *logs, const char *root, const char *path)
+/* Those that another log has already, or new ones: logs by thousands share a format. */
+static otr_code get_formats(const otr_access_logs *logs, const otr_log_format *formats, size_t n,
+                            otr_log_formats **ret, otr_err *err)
 {
-    char folder[2 * OTR_NGINX_PATH_BYTES];
-    const char *slash = strrchr(path, '/');
-    if (logs->inotify < 0 || slash == NULL) {
-        return -1;
+    unsigned looked_at = 0;
+    for (const otr_access_log *log = logs->first;
+         log != NULL && looked_at < OTR_LIMIT_NGINX_LOG_SHARE; log = log->next, looked_at++) {
+        if (otr_log_formats_are(log->tail.formats, formats, n)) {
+            *ret = otr_log_formats_ref(log->tail.formats);
+            return OTR_OK;
+        }
     }
-    (void)snprintf(folder, sizeof(folder), "%s%.*s", root, slash > path ? (int)(slash - path) : 1,
-                   path);
-    return inotify_add_watch(logs->inotify, folder,
-                             IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_ONLYDIR);
+    return otr_log_formats_new(formats, n, ret, err);
 }
 
-otr_code otr_access_log_open(otr_access_logs *logs, const char *root, const char *path,
-                             const char *format, otr_access_log **ret, otr_err *err)
+otr_code otr_access_log_open(otr_access_logs *logs, const otr_root *root, const char *path,
+                             const otr_log_format *formats, size_t n, otr_access_log **ret,
+                             otr_err *err)
 {
-    otr_access_log *log = otr_zalloc(sizeof(*log));
-    if (log == NULL) {
-        return otr_fail_nomem(err);
+    otr_log_formats *compiled = NULL;
+    otr_code rc = get_formats(logs, formats, n, &compiled, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
-    otr_code rc = otr_log_tail_init(&log->tail, root, path, format, err);
+    otr_access_log *log = otr_zalloc(sizeof(*log));
+    rc = log != NULL ? otr_log_tail_init(&log->tail, root, path, compiled, err)
+                     : otr_fail_nomem(err);
+    otr_log_formats_unref(compiled);
     if (rc != OTR_OK) {
         otr_free(log);
         return rc;
     }
+    const char *slash = strrchr(log->tail.path, '/');
+    log->name = slash != NULL ? slash + 1 : log->tail.path;
+    log->readable = true;
     log->logs = logs;
-    log->watch = watch_folder(logs, root, path);
-    otr_access_log **list = logs->running ? &logs->added : &logs->first;
-    log->next = *list;
-    *list = log;
+    log->folder = otr_log_folders_join(logs->folders, root->path, path);
+    link_name(log);
+    log->next = logs->first;
+    if (logs->first != NULL) {
+        logs->first->prev = log;
+    }
+    logs->first = log;
     *ret = log;
     return OTR_OK;
-}
-
-static bool shares_watch(const otr_access_log *list, const otr_access_log *log)
-{
-    for (const otr_access_log *l = list; l != NULL; l = l->next) {
-        if (l != log && !l->closed && l->watch == log->watch) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The folder's watch goes with the last log in it. */
-static void unwatch(const otr_access_log *log)
-{
-    bool shared = shares_watch(log->logs->first, log) || shares_watch(log->logs->added, log);
-    if (!shared && log->watch >= 0) {
-        inotify_rm_watch(log->logs->inotify, log->watch);
-    }
-}
-
-static void sweep(otr_access_logs *logs)
-{
-    for (otr_access_log **at = &logs->first; *at != NULL;) {
-        otr_access_log *log = *at;
-        if (log->closed) {
-            *at = log->next;
-            free_log(log);
-        } else {
-            at = &log->next;
-        }
-    }
 }
 
 void otr_access_log_close(otr_access_log *log)
@@ -197,10 +239,11 @@ void otr_access_log_close(otr_access_log *log)
     if (log == NULL) {
         return;
     }
+    unlink_name(log);
+    otr_log_folders_leave(log->logs->folders, log->folder);
     log->closed = true;
-    unwatch(log);
-    if (!log->logs->running) {
-        sweep(log->logs);
+    if (!log->reading) {
+        free_log(log);
     }
 }
 
@@ -211,62 +254,200 @@ otr_log_counts otr_access_log_take(otr_access_log *log)
     return counts;
 }
 
-/* ---- reading ---- */
+bool otr_access_log_counts(const otr_access_log *log)
+{
+    return log->readable && otr_log_formats_count(log->tail.formats);
+}
+
+const char *otr_access_log_problem(const otr_access_log *log)
+{
+    return log->problem;
+}
+
+bool otr_access_logs_exhausted(const otr_access_logs *logs)
+{
+    return logs->exhausted;
+}
+
+/* ---- reading: the job ---- */
 
 static bool should_stop(const void *strand)
 {
     return otr_worker_should_stop(strand);
 }
 
+/* How many descriptors all logs together may hold. */
+static size_t budget(void)
+{
+    struct rlimit limit;
+    rlim_t have = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+    rlim_t share =
+        have > OTR_LIMIT_NGINX_LOG_RESERVE ? (have - OTR_LIMIT_NGINX_LOG_RESERVE) / 2 : 8;
+    return share < OTR_LIMIT_NGINX_LOG_OPEN ? (size_t)share : OTR_LIMIT_NGINX_LOG_OPEN;
+}
+
+static int by_growth(const void *a, const void *b)
+{
+    const otr_log_file *x = *(otr_log_file *const *)a, *y = *(otr_log_file *const *)b;
+    return (x->grown_ns > y->grown_ns) - (x->grown_ns < y->grown_ns);
+}
+
+/* Near the budget those that have been quiet for longest are closed: there is room for others. */
+static void close_quiet(otr_access_logs *logs, otr_log_reader *reader)
+{
+    if (reader->open <= reader->most / 4 * 3) {
+        return;
+    }
+    otr_log_file **files = otr_calloc(reader->open + 1, sizeof(*files));
+    size_t n = 0;
+    for (otr_access_log *log = logs->job; files != NULL && log != NULL && n < reader->open;
+         log = log->next_job) {
+        if (log->tail.file.fd >= 0) {
+            files[n++] = &log->tail.file;
+        }
+    }
+    if (n > 0) {
+        qsort(files, n, sizeof(*files), by_growth);
+    }
+    for (size_t i = 0; i < n && reader->open > reader->most / 2; i++) {
+        otr_log_file_shut(files[i], reader);
+    }
+    otr_free(files);
+}
+
 static otr_code read_job(otr_strand *strand, void *arg)
 {
     otr_access_logs *logs = arg;
-    uint8_t *buffer = otr_alloc(OTR_LOG_TAIL_BYTES);
-    if (buffer == NULL) {
+    otr_log_reader reader = {
+        .buffer = otr_alloc(OTR_LOG_BUFFER_BYTES),
+        .stop = should_stop,
+        .arg = strand,
+        .now_ns = otr_now_ns(),
+        .wall_ns = otr_wall_ns(),
+        .open = logs->open,
+        .most = budget(),
+    };
+    if (reader.buffer == NULL) {
         return OTR_ENOMEM; /* the next read makes up for it */
     }
-    for (otr_access_log *log = logs->first; log != NULL; log = log->next) {
-        if (!otr_worker_should_stop(strand)) {
-            otr_log_tail_read(&log->tail, buffer, should_stop, strand);
+    for (otr_access_log *log = logs->job; log != NULL && !should_stop(strand);
+         log = log->next_job) {
+        if (log->job_beside != NULL) {
+            otr_log_tail_hold(&log->tail, log->job_beside, &reader);
         }
+        otr_log_tail_read(&log->tail, &reader);
     }
-    otr_free(buffer);
+    if (logs->all) {
+        close_quiet(logs, &reader);
+    }
+    logs->open = reader.open;
+    logs->exhausted = reader.exhausted;
+    otr_log_listing_free(reader.listing);
+    otr_free(reader.buffer);
     return OTR_OK;
 }
+
+/* ---- reading: the loop ---- */
 
 static void collect(otr_access_log *log)
 {
     otr_log_counts *from = &log->tail.counts, *to = &log->ready;
     to->lines += from->lines;
     to->unparsed += from->unparsed;
+    to->ambiguous += from->ambiguous;
     for (size_t i = 0; i < OTR_COUNT(to->responses); i++) {
         to->responses[i] += from->responses[i];
     }
-    *from = (otr_log_counts){ 0 };
+    otr_log_counts kept = { 0 };
+    memcpy(kept.started, from->started, sizeof(kept.started));
+    *from = kept;
+    const char *doubt = otr_log_formats_doubt(log->tail.formats);
+    const char *problem = log->tail.problem[0] != '\0' ? log->tail.problem
+                          : doubt != NULL              ? doubt
+                                                       : log->tail.note;
+    (void)snprintf(log->problem, sizeof(log->problem), "%s%s",
+                   problem == doubt && doubt != NULL ? "is not counted: " : "", problem);
+    log->readable = log->tail.readable;
+}
+
+static void end_job(otr_access_logs *logs)
+{
+    otr_access_log *next;
+    for (otr_access_log *log = logs->job; log != NULL; log = next) {
+        next = log->next_job;
+        log->next_job = NULL;
+        log->reading = false;
+        otr_free(log->job_beside);
+        log->job_beside = NULL;
+        if (log->closed) {
+            free_log(log);
+        } else {
+            collect(log);
+        }
+    }
+    logs->job = NULL;
+    logs->all = logs->running = false;
+    logs->open -= logs->closed_open;
+    logs->closed_open = 0;
 }
 
 static void on_read(void *arg, otr_code rc)
 {
     (void)rc;
     otr_access_logs *logs = arg;
-    logs->running = false;
+    end_job(logs);
     if (logs->freed) {
         destroy(logs);
         return;
     }
-    for (otr_access_log *log = logs->first; log != NULL; log = log->next) {
-        collect(log);
-    }
-    merge_added(logs);
-    sweep(logs);
     otr_loop_fn *done = logs->done;
     void *done_arg = logs->arg;
+    logs->done = NULL;
     if (logs->again) {
         logs->again = false;
         otr_access_logs_read(logs, logs->next_done, logs->next_arg);
+    } else if (logs->dirty) {
+        start_job(logs);
     }
     if (done != NULL) {
         done(done_arg);
+    }
+}
+
+/* What the job is to look at. */
+static void list_job(otr_access_logs *logs)
+{
+    otr_access_log **end = &logs->job;
+    for (otr_access_log *log = logs->first; log != NULL; log = log->next) {
+        if (!log->closed && (logs->all || log->dirty)) {
+            *end = log;
+            end = &log->next_job;
+            log->reading = true;
+            log->dirty = false;
+            log->job_beside = otr_steal(&log->beside);
+        }
+    }
+    *end = NULL;
+    logs->dirty = logs->missed = false;
+}
+
+static void start_job(otr_access_logs *logs)
+{
+    logs->all |= logs->missed;
+    if (logs->all) {
+        otr_log_folders_renew(logs->folders);
+    }
+    list_job(logs);
+    logs->running = true;
+    otr_err err;
+    if (otr_worker_submit(logs->strand, read_job, on_read, logs, &err) != OTR_OK) {
+        otr_log_debug("cannot read access logs now", "err", err.msg);
+        end_job(logs);
+        otr_loop_fn *done = logs->done;
+        logs->done = NULL;
+        if (done != NULL) {
+            done(logs->arg);
+        }
     }
 }
 
@@ -280,13 +461,6 @@ void otr_access_logs_read(otr_access_logs *logs, otr_loop_fn *done, void *arg)
     }
     logs->done = done;
     logs->arg = arg;
-    logs->running = true;
-    otr_err err;
-    if (otr_worker_submit(logs->strand, read_job, on_read, logs, &err) != OTR_OK) {
-        logs->running = false;
-        otr_log_debug("cannot read access logs now", "err", err.msg);
-        if (done != NULL) {
-            done(arg);
-        }
-    }
+    logs->all = true;
+    start_job(logs);
 }

@@ -2,11 +2,12 @@
  * Access logs, followed: what was written to them since the last look, counted by status.
  *
  * Each log is read from its end on; a file that appears later from its start. A rotation is
- * followed: what is left in the renamed file is read first, then the new one from its start; a
- * truncated file is read from its start. Between two reads nothing runs but inotify, which tells
- * of renames and new files (never of plain writes); without inotify the next read finds out.
- * Reading happens on a worker. A line that is not complete yet is read again later and counted
- * once; of a line above OTR_LIMIT_NGINX_LOG_LINE only the end is looked for.
+ * followed in every style, see tail.h. A quiet log costs one stat(2) a read: a descriptor is kept
+ * only for logs that are written to, and for no more than a share of what the process may have.
+ * Between two reads nothing runs but inotify on the logs' folders: only the log that a new or
+ * renamed file is named after is looked at. Without inotify the next read finds out. Reading
+ * happens on a worker. A line that is not complete yet is read again later and counted once; its
+ * length does not matter.
  *
  * Thread: loop.
  */
@@ -18,6 +19,7 @@
 #include "loop/loop.h"
 #include "loop/worker.h"
 #include "nginx/log/format.h"
+#include "nginx/root.h"
 
 typedef struct otr_access_logs otr_access_logs; /* all that are followed */
 typedef struct otr_access_log otr_access_log;   /* one file */
@@ -27,10 +29,11 @@ otr_code otr_access_logs_new(otr_loop *loop, otr_pool *pool, otr_access_logs **r
 /* Closes every log. A read that is under way ends on its own; its `done` is not called. */
 void otr_access_logs_free(otr_access_logs *logs);
 
-/* Follows `path` below `root` (as in files.h) in `format` (as in log_format.h; one without a status
- * counts lines only). Existing content is not counted. */
-otr_code otr_access_log_open(otr_access_logs *logs, const char *root, const char *path,
-                             const char *format, otr_access_log **ret, otr_err *err) OTR_MUST_CHECK;
+/* Follows `path` below `root` (borrowed) in any of `n` formats. Existing content is not
+ * counted. */
+otr_code otr_access_log_open(otr_access_logs *logs, const otr_root *root, const char *path,
+                             const otr_log_format *formats, size_t n, otr_access_log **ret,
+                             otr_err *err) OTR_MUST_CHECK;
 void otr_access_log_close(otr_access_log *log); /* NULL is fine */
 
 /* Reads every log to its end; `done(arg)` (may be NULL) comes once, later, or at once when there is
@@ -39,5 +42,15 @@ void otr_access_logs_read(otr_access_logs *logs, otr_loop_fn *done, void *arg);
 
 /* What was counted since the last take, as of the last complete read. */
 otr_log_counts otr_access_log_take(otr_access_log *log);
+
+/* Does it give status counts: is it read, and can its lines be decided? True before the first read,
+ * when they can. */
+bool otr_access_log_counts(const otr_access_log *log);
+/* "" or what keeps it from being counted or what could not be known of it: goes on "the log …".
+ * Valid until the next read ends. */
+const char *otr_access_log_problem(const otr_access_log *log);
+/* Did the last read want more descriptors than the process may have? Nothing is lost by that: it is
+ * read later. */
+bool otr_access_logs_exhausted(const otr_access_logs *logs);
 
 #endif

@@ -1,249 +1,174 @@
 #include "nginx/log/format.h"
 
 #include "base/alloc.h"
+#include "base/limits.h"
+#include "nginx/log/compiled.h"
 
-enum { PARTS_MOST = 64, QUOTES_MOST = 6, STATUS_DIGITS = 3 };
-
-typedef enum method {
-    COUNT_LINES,  /* no status */
-    AFTER_QUOTES, /* behind the n-th quote of the line */
-    AFTER_TEXT,   /* behind a literal that occurs once */
-    WALK,         /* behind each literal in turn */
-} method;
-
-struct otr_log_format {
-    method how;
-    unsigned quotes;
-    char *text;                 /* the format: parts point into it */
-    otr_bytes skip[PARTS_MOST]; /* literals before the status; with WALK: all, else the last */
-    size_t n_skip;
-    otr_bytes after; /* literal behind the status; empty: end of line */
-    bool first;      /* the line begins with the first literal */
-    bool last;       /* the status ends the line */
+/* How a line can be read, as bits: by the class of the status, or otherwise. */
+enum {
+    OTHER_CLASS = 1 << 5, /* a status of no class */
+    NO_STATUS = 1 << 6,   /* by a format that has none */
+    LEFT_OUT = 1 << 7,    /* by a format that is not counted */
+    REPEATED = 8,         /* classes of formats whose lines repeat are this much higher */
+    CLASSES = 6
 };
 
-static const char combined[] = "$remote_addr - $remote_user [$time_local] \"$request\" $status "
-                               "$body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
+typedef struct source { /* what a format was made of */
+    char *text;         /* NULL: combined */
+    otr_log_use use;
+    unsigned repeats; /* at least 1 */
+    otr_log_compiled compiled;
+} source;
 
-/* ---- compile ---- */
-
-static bool is_name(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
-/* The variable that begins at `p` ('$'); NULL when it is none. `*ret_end` is behind it. */
-static const char *variable(const char *p, size_t *ret_n, const char **ret_end)
-{
-    const char *name = p + 1;
-    bool braced = *name == '{';
-    name += braced;
-    size_t n = 0;
-    while (is_name(name[n])) {
-        n++;
-    }
-    if (n == 0 || (braced && name[n] != '}')) {
-        return NULL;
-    }
-    *ret_n = n;
-    *ret_end = name + n + braced;
-    return name;
-}
-
-typedef struct parts { /* of a format, up to the literal behind its $status */
-    otr_bytes literals[PARTS_MOST];
-    size_t n;      /* before the status; an empty one where variables touch */
-    bool found;    /* the status */
-    bool touching; /* a variable stands right before the status */
-    const char *after, *after_end;
-    bool last;
-} parts;
-
-static const char *literal_end(const char *p)
-{
+struct otr_log_formats {
+    unsigned refs;
     size_t n;
-    const char *end;
-    while (*p != '\0' && (*p != '$' || variable(p, &n, &end) == NULL)) {
-        p++;
-    }
-    return p;
+    unsigned repeats;  /* of those formats that repeat: of all the same */
+    bool counted;      /* one of them is */
+    const char *doubt; /* NULL: none */
+    source items[];
+};
+
+typedef struct reading { /* of one line by one variant of a format */
+    otr_automaton_run before, after[CLASSES];
+    uint8_t first, second; /* classes of which one or two digits were seen */
+    uint8_t live;          /* classes whose run goes on */
+} reading;
+
+struct otr_log_line {
+    const otr_log_formats *formats;
+    reading readings[]; /* OTR_LOG_VARIANTS of each format */
+};
+
+/* ---- life ---- */
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
-static void split(const char *text, parts *out)
+static void find_doubt(otr_log_formats *f)
 {
-    *out = (parts){ 0 };
-    const char *p = text;
-    while (out->n < PARTS_MOST) {
-        const char *end = literal_end(p);
-        out->touching = end == p && p != text;
-        out->literals[out->n++] = (otr_bytes){ (const uint8_t *)p, (size_t)(end - p) };
-        if (*end == '\0') {
-            return;
+    bool status = false;
+    for (size_t i = 0; i < f->n; i++) {
+        const otr_log_compiled *c = &f->items[i].compiled;
+        f->counted |= f->items[i].use == OTR_LOG_COUNTED;
+        status |= c->has_status && f->items[i].use == OTR_LOG_COUNTED;
+        if (c->doubt[0] != '\0' && f->doubt == NULL) {
+            f->doubt = c->doubt;
         }
-        size_t n = 0;
-        const char *name = variable(end, &n, &p);
-        if (n == 6 && memcmp(name, "status", 6) == 0) {
-            out->found = true;
-            out->after = p;
-            out->after_end = literal_end(p);
-            out->last = *out->after_end == '\0' && out->after_end == p;
-            return;
-        }
+    }
+    if (f->doubt == NULL && f->counted && !status) {
+        f->doubt = "its log_format has no $status";
     }
 }
 
-static bool is_safe(uint8_t c)
+static bool has_text(const otr_log_formats *f, const char *text)
 {
-    return c == '"' || c < ' ';
-}
-
-/* Can a literal be imitated by what a client sends? Not with an escaped byte in it. */
-static bool has_safe(otr_bytes text)
-{
-    for (size_t i = 0; i < text.n; i++) {
-        if (is_safe(text.p[i])) {
+    for (size_t i = 0; i < f->n; i++) {
+        if (same_text(f->items[i].text, text)) {
             return true;
         }
     }
     return false;
 }
 
-static unsigned count_quotes(const otr_bytes *literals, size_t n)
+static otr_code add_format(otr_log_formats *f, const otr_log_format *format, otr_err *err)
 {
-    unsigned quotes = 0;
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j < literals[i].n; j++) {
-            quotes += literals[i].p[j] == '"';
+    source *s = &f->items[f->n++];
+    s->use = format->use;
+    s->repeats = format->repeats > 1 ? format->repeats : 1;
+    if (s->repeats > 1 && s->use == OTR_LOG_COUNTED) {
+        if (f->repeats > 1 && f->repeats != s->repeats) {
+            f->doubt = "formats of it are written different numbers of times for one request";
         }
+        f->repeats = s->repeats;
     }
-    return quotes;
+    if (format->text != NULL && format->text[0] == '\0') {
+        f->doubt = "its log_format is not known";
+    }
+    s->text = format->text != NULL ? otr_strdup(format->text) : NULL;
+    if (s->text == NULL && format->text != NULL) {
+        return otr_fail_nomem(err);
+    }
+    return otr_log_compile(s->text, &s->compiled, err);
 }
 
-static bool occurs(const otr_bytes *in, size_t n, otr_bytes what)
+otr_code otr_log_formats_new(const otr_log_format *formats, size_t n, otr_log_formats **ret,
+                             otr_err *err)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (in[i].n >= what.n && memmem(in[i].p, in[i].n, what.p, what.n) != NULL) {
-            return true;
-        }
+    if (n > OTR_LIMIT_NGINX_LOG_FORMATS) {
+        return otr_fail(err, OTR_EQUOTA, "more than %d log formats for one file",
+                        OTR_LIMIT_NGINX_LOG_FORMATS);
     }
-    return false;
-}
-
-/* What of the literal stands behind its last quote. */
-static otr_bytes behind_quotes(otr_bytes literal)
-{
-    size_t at = literal.n;
-    while (literal.p[at - 1] != '"') {
-        at--;
-    }
-    return (otr_bytes){ literal.p + at, literal.n - at };
-}
-
-static void choose(otr_log_format *f, const parts *p, bool escaped)
-{
-    otr_bytes last = p->literals[p->n - 1];
-    unsigned quotes = count_quotes(p->literals, p->n);
-    f->last = p->last;
-    f->after = (otr_bytes){ (const uint8_t *)p->after, (size_t)(p->after_end - p->after) };
-    if (escaped && quotes <= QUOTES_MOST && count_quotes(&last, 1) > 0) {
-        f->how = AFTER_QUOTES;
-        f->quotes = quotes;
-        f->skip[f->n_skip++] = behind_quotes(last);
-        return;
-    }
-    if (escaped && p->n > 1 && has_safe(last) && !occurs(p->literals, p->n - 1, last)) {
-        f->how = AFTER_TEXT;
-        f->skip[f->n_skip++] = last;
-        return;
-    }
-    f->how = WALK;
-    f->first = true;
-    for (size_t i = 0; i < p->n; i++) {
-        if (p->literals[i].n > 0) {
-            f->skip[f->n_skip++] = p->literals[i];
-        } else if (i == 0) {
-            f->first = false;
-        }
-    }
-}
-
-static otr_code new_format(const char *text, otr_log_format **ret, otr_err *err)
-{
-    otr_log_format *f = otr_zalloc(sizeof(*f));
+    otr_log_formats *f = otr_zalloc(sizeof(*f) + n * sizeof(source));
     if (f == NULL) {
         return otr_fail_nomem(err);
     }
-    f->text = otr_strdup(text);
-    if (f->text == NULL) {
-        otr_free(f);
-        return otr_fail_nomem(err);
-    }
-    *ret = f;
-    return OTR_OK;
-}
-
-otr_code otr_log_format_new(const char *format, otr_log_format **ret, otr_err *err)
-{
-    static const char escape[] = "escape=";
-    const char *text = format != NULL ? format : combined;
-    bool escaped = true;
-    if (strncmp(text, escape, sizeof(escape) - 1) == 0) {
-        const char *end = strchr(text, ' ');
-        escaped = strncmp(text, "escape=none", 11) != 0;
-        text = end != NULL ? end + 1 : "";
-    }
-    otr_log_format *f = NULL;
-    otr_code rc = new_format(text, &f, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    parts p;
-    split(f->text, &p);
-    if (!p.found || p.touching) {
-        otr_log_format_free(f);
-        return otr_fail(err, OTR_EUNSUP, "the log format has no $status%s",
-                        p.found ? " apart from other variables" : "");
-    }
-    choose(f, &p, escaped);
-    *ret = f;
-    return OTR_OK;
-}
-
-otr_code otr_log_format_lines(otr_log_format **ret, otr_err *err)
-{
-    return new_format("", ret, err);
-}
-
-void otr_log_format_free(otr_log_format *format)
-{
-    if (format != NULL) {
-        otr_free(format->text);
-        otr_free(format);
-    }
-}
-
-/* ---- scan ---- */
-
-/* The class of the status at `p` if one stands there and what follows fits: 1 … 5; 0: none;
- * 9: a status of no class. */
-static unsigned status_at(const otr_log_format *f, const uint8_t *p, const uint8_t *end)
-{
-    enum { NO_CLASS = 9 };
-    if (end - p < STATUS_DIGITS || (unsigned)(p[0] - '0') > 9 || (unsigned)(p[1] - '0') > 9 ||
-        (unsigned)(p[2] - '0') > 9) {
-        return 0;
-    }
-    const uint8_t *behind = p + STATUS_DIGITS;
-    size_t left = (size_t)(end - behind);
-    if (f->after.n > 0) {
-        if (left < f->after.n || memcmp(behind, f->after.p, f->after.n) != 0) {
-            return 0;
+    f->refs = 1;
+    for (size_t i = 0; i < n; i++) {
+        otr_code rc = has_text(f, formats[i].text) ? OTR_OK : add_format(f, &formats[i], err);
+        if (rc != OTR_OK) {
+            otr_log_formats_unref(f);
+            return rc;
         }
-    } else if (f->last && left > 0 && !(left == 1 && *behind == '\r')) {
-        return 0;
     }
-    unsigned class = (unsigned)(p[0] - '0');
-    return class >= 1 && class <= 5 ? class : NO_CLASS;
+    find_doubt(f);
+    *ret = f;
+    return OTR_OK;
+}
+
+otr_log_formats *otr_log_formats_ref(otr_log_formats *formats)
+{
+    formats->refs++;
+    return formats;
+}
+
+void otr_log_formats_unref(otr_log_formats *formats)
+{
+    if (formats == NULL || --formats->refs > 0) {
+        return;
+    }
+    for (size_t i = 0; i < formats->n; i++) {
+        otr_free(formats->items[i].text);
+        otr_log_compiled_deinit(&formats->items[i].compiled);
+    }
+    otr_free(formats);
+}
+
+bool otr_log_formats_are(const otr_log_formats *formats, const otr_log_format *others, size_t n)
+{
+    bool same = formats->n == n; /* with one text twice: never, which costs a copy */
+    for (size_t i = 0; same && i < n; i++) {
+        const source *s = &formats->items[i];
+        same = s->use == others[i].use &&
+               s->repeats == (others[i].repeats > 1 ? others[i].repeats : 1) &&
+               same_text(s->text, others[i].text);
+    }
+    return same;
+}
+
+const char *otr_log_formats_doubt(const otr_log_formats *formats)
+{
+    return formats->doubt;
+}
+
+bool otr_log_formats_count(const otr_log_formats *formats)
+{
+    return formats->counted && formats->doubt == NULL;
+}
+
+/* ---- by marks ---- */
+
+static unsigned class_bit(uint8_t digit)
+{
+    unsigned class = (unsigned)digit - '0';
+    return class >= 1 && class <= 5 ? 1U << (class - 1) : OTHER_CLASS;
+}
+
+static bool is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
 }
 
 static bool starts(const uint8_t *p, const uint8_t *end, otr_bytes with)
@@ -251,85 +176,248 @@ static bool starts(const uint8_t *p, const uint8_t *end, otr_bytes with)
     return (size_t)(end - p) >= with.n && (with.n == 0 || memcmp(p, with.p, with.n) == 0);
 }
 
-/* The literals before the last one may match too early only if a value holds them; the last one is
- * tried at each of its places until a status follows. */
-static unsigned walk(const otr_log_format *f, const uint8_t *p, const uint8_t *end)
+/* In JSON a quote behind an odd number of backslashes belongs to a value. */
+static bool is_escaped(const uint8_t *begin, const uint8_t *quote)
 {
-    if (f->n_skip == 0) {
-        return status_at(f, p, end);
+    const uint8_t *p = quote;
+    while (p > begin && p[-1] == '\\') {
+        p--;
     }
-    for (size_t i = 0; i < f->n_skip; i++) {
-        otr_bytes lit = f->skip[i];
-        if (i == 0 && f->first) {
-            if (!starts(p, end, lit)) {
-                return 0;
-            }
-            p += lit.n;
-            if (f->n_skip == 1) {
-                return status_at(f, p, end);
-            }
-            continue;
-        }
-        for (;;) {
-            p = memmem(p, (size_t)(end - p), lit.p, lit.n);
-            if (p == NULL) {
-                return 0;
-            }
-            p += lit.n;
-            if (i + 1 < f->n_skip) {
-                break;
-            }
-            unsigned class = status_at(f, p, end);
-            if (class != 0) {
-                return class;
-            }
-            p -= lit.n - 1;
-        }
-    }
-    return 0;
+    return ((quote - p) & 1) != 0;
 }
 
-/* `[p, end)` is one line without its end. */
-static unsigned class_of(const otr_log_format *f, const uint8_t *p, const uint8_t *end)
+/* Behind the n-th mark; NULL when there are fewer. */
+static const uint8_t *behind_mark(const otr_log_compiled *c, const uint8_t *begin,
+                                  const uint8_t *end)
 {
-    switch (f->how) {
-    case AFTER_QUOTES:
-        for (unsigned i = 0; i < f->quotes; i++) {
-            p = memchr(p, '"', (size_t)(end - p));
-            if (p == NULL) {
-                return 0;
-            }
-            p++;
+    bool json = c->escape == OTR_LOG_ESCAPE_JSON && c->marks.byte == '"';
+    const uint8_t *p = begin;
+    for (unsigned left = c->marks.n; left > 0;) {
+        p = memchr(p, c->marks.byte, (size_t)(end - p));
+        if (p == NULL) {
+            return NULL;
         }
-        return starts(p, end, f->skip[0]) ? status_at(f, p + f->skip[0].n, end) : 0;
-    case AFTER_TEXT:
-        p = memmem(p, (size_t)(end - p), f->skip[0].p, f->skip[0].n);
-        return p != NULL ? status_at(f, p + f->skip[0].n, end) : 0;
-    case WALK:
-        return walk(f, p, end);
-    case COUNT_LINES:
-    default:
+        left -= !json || !is_escaped(begin, p);
+        p++;
+    }
+    return p;
+}
+
+/* `[begin, end)` is one line without its end. */
+static unsigned read_by_marks(const otr_log_compiled *c, const uint8_t *begin, const uint8_t *end)
+{
+    const otr_log_marks *m = &c->marks;
+    const uint8_t *p = starts(begin, end, m->first) ? behind_mark(c, begin, end) : NULL;
+    if (p == NULL || (size_t)(p - begin) <= m->lead.n || !starts(p, end, m->behind) ||
+        (m->lead.n > 0 && memcmp(p - 1 - m->lead.n, m->lead.p, m->lead.n) != 0)) {
         return 0;
     }
+    p += m->behind.n;
+    if (end - p < 3 || !is_digit(p[0]) || !is_digit(p[1]) || !is_digit(p[2])) {
+        return 0;
+    }
+    const uint8_t *after = p + 3;
+    if (!starts(after, end, m->after) || (m->ends && (size_t)(end - after) != m->after.n)) {
+        return 0;
+    }
+    return class_bit(p[0]);
 }
 
-size_t otr_log_format_scan(const otr_log_format *format, otr_bytes data, otr_log_counts *counts)
+/* ---- by automaton ---- */
+
+static void begin(const otr_log_variant *v, reading *r)
 {
+    r->first = r->second = r->live = 0;
+    otr_automaton_clear(&r->before);
+    otr_automaton_enter(v->before, &r->before);
+}
+
+static void step_after(const otr_log_variant *v, reading *r, uint8_t byte)
+{
+    for (unsigned i = 0; i < CLASSES; i++) {
+        if ((r->live >> i & 1) != 0) {
+            otr_automaton_step(v->after, &r->after[i], byte);
+            if (!otr_automaton_alive(&r->after[i])) {
+                r->live &= (uint8_t)~(1U << i);
+            }
+        }
+    }
+}
+
+/* The status ends here for these classes. */
+static void enter_after(const otr_log_variant *v, reading *r, unsigned classes)
+{
+    for (unsigned i = 0; i < CLASSES; i++) {
+        if ((classes >> i & 1) != 0) {
+            if ((r->live >> i & 1) == 0) {
+                otr_automaton_clear(&r->after[i]);
+            }
+            otr_automaton_enter(v->after, &r->after[i]);
+            r->live |= (uint8_t)(1U << i);
+        }
+    }
+}
+
+/* False when nothing can fit any more. */
+static bool feed(const otr_log_variant *v, reading *r, const uint8_t *p, const uint8_t *end)
+{
+    for (; p < end; p++) {
+        if (r->live != 0) {
+            step_after(v, r, *p);
+        }
+        if (v->after != NULL) {
+            bool digit = is_digit(*p);
+            if (r->second != 0 && digit) {
+                enter_after(v, r, r->second);
+            }
+            r->second = digit ? r->first : 0;
+            r->first =
+                digit && otr_automaton_accepts(v->before, &r->before) ? (uint8_t)class_bit(*p) : 0;
+        }
+        if (otr_automaton_alive(&r->before)) {
+            otr_automaton_step(v->before, &r->before, *p);
+        } else if ((r->live | r->first | r->second) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static unsigned end_of(const otr_log_variant *v, const reading *r)
+{
+    if (v->after == NULL) {
+        return otr_automaton_accepts(v->before, &r->before) ? NO_STATUS : 0;
+    }
+    unsigned ways = 0;
+    for (unsigned i = 0; i < CLASSES; i++) {
+        if ((r->live >> i & 1) != 0 && otr_automaton_accepts(v->after, &r->after[i])) {
+            ways |= 1U << i;
+        }
+    }
+    return ways;
+}
+
+static unsigned used(const source *s, unsigned ways)
+{
+    if (s->use == OTR_LOG_NOT_COUNTED) {
+        return ways != 0 ? LEFT_OUT : 0;
+    }
+    return s->repeats > 1 ? ways << REPEATED : ways;
+}
+
+static unsigned read_line(const otr_log_formats *f, reading *r, const uint8_t *p,
+                          const uint8_t *end)
+{
+    unsigned ways = 0;
+    for (size_t i = 0; i < f->n; i++) {
+        const otr_log_compiled *c = &f->items[i].compiled;
+        for (size_t j = 0; j < c->n_variants; j++) {
+            begin(&c->variants[j], r);
+            bool fits = feed(&c->variants[j], r, p, end);
+            ways |= used(&f->items[i], fits ? end_of(&c->variants[j], r) : 0);
+        }
+    }
+    return ways;
+}
+
+/* ---- counting ---- */
+
+static void add_repeated(const otr_log_formats *f, unsigned class, otr_log_counts *counts)
+{
+    if (++counts->started[class] >= f->repeats) {
+        counts->started[class] = 0;
+        counts->responses[class]++;
+    }
+}
+
+static void add(const otr_log_formats *f, unsigned ways, otr_log_counts *counts)
+{
+    counts->lines++;
+    for (unsigned i = 0; i < OTR_COUNT(counts->responses); i++) {
+        if (ways == 1U << i) {
+            counts->responses[i]++;
+            return;
+        }
+        if (ways == 1U << (i + REPEATED)) {
+            add_repeated(f, i, counts);
+            return;
+        }
+    }
+    if (ways != LEFT_OUT && ways != OTHER_CLASS && ways != OTHER_CLASS << REPEATED) {
+        counts->unparsed++;
+        counts->ambiguous += ways != 0 && ways != NO_STATUS && ways != NO_STATUS << REPEATED;
+    }
+}
+
+size_t otr_log_formats_scan(const otr_log_formats *formats, otr_bytes data, otr_log_counts *counts)
+{
+    const otr_log_compiled *one = formats->n == 1 ? &formats->items[0].compiled : NULL;
+    bool marks = one != NULL && one->marks.n > 0 && formats->items[0].use == OTR_LOG_COUNTED &&
+                 formats->repeats == 0;
     const uint8_t *p = data.p, *end = data.p + data.n;
-    uint64_t lines = 0, by_class[10] = { 0 };
+    reading r;
     while (p < end) {
         const uint8_t *eol = memchr(p, '\n', (size_t)(end - p));
         if (eol == NULL) {
             break;
         }
-        lines++;
-        by_class[class_of(format, p, eol)]++;
+        if (formats->doubt != NULL) {
+            add(formats, 0, counts);
+        } else {
+            add(formats, marks ? read_by_marks(one, p, eol) : read_line(formats, &r, p, eol),
+                counts);
+        }
         p = eol + 1;
     }
-    counts->lines += lines;
-    counts->unparsed += by_class[0];
-    for (unsigned i = 0; i < OTR_COUNT(counts->responses); i++) {
-        counts->responses[i] += by_class[i + 1];
-    }
     return data.n > 0 ? (size_t)(p - data.p) : 0;
+}
+
+/* ---- lines in pieces ---- */
+
+otr_code otr_log_line_new(const otr_log_formats *formats, otr_log_line **ret, otr_err *err)
+{
+    otr_log_line *line = otr_alloc(sizeof(*line) + formats->n * OTR_LOG_VARIANTS * sizeof(reading));
+    if (line == NULL) {
+        return otr_fail_nomem(err);
+    }
+    line->formats = formats;
+    for (size_t i = 0; formats->doubt == NULL && i < formats->n; i++) {
+        const otr_log_compiled *c = &formats->items[i].compiled;
+        for (size_t j = 0; j < c->n_variants; j++) {
+            begin(&c->variants[j], &line->readings[i * OTR_LOG_VARIANTS + j]);
+        }
+    }
+    *ret = line;
+    return OTR_OK;
+}
+
+void otr_log_line_free(otr_log_line *line)
+{
+    otr_free(line);
+}
+
+void otr_log_line_feed(otr_log_line *line, otr_bytes piece)
+{
+    const otr_log_formats *f = line->formats;
+    for (size_t i = 0; f->doubt == NULL && i < f->n; i++) {
+        const otr_log_compiled *c = &f->items[i].compiled;
+        for (size_t j = 0; j < c->n_variants; j++) {
+            (void)feed(&c->variants[j], &line->readings[i * OTR_LOG_VARIANTS + j], piece.p,
+                       piece.p + piece.n);
+        }
+    }
+}
+
+void otr_log_line_end(otr_log_line *line, otr_log_counts *counts)
+{
+    const otr_log_formats *f = line->formats;
+    unsigned ways = 0;
+    for (size_t i = 0; f->doubt == NULL && i < f->n; i++) {
+        const otr_log_compiled *c = &f->items[i].compiled;
+        for (size_t j = 0; j < c->n_variants; j++) {
+            ways |= used(&f->items[i],
+                         end_of(&c->variants[j], &line->readings[i * OTR_LOG_VARIANTS + j]));
+        }
+    }
+    add(f, ways, counts);
 }

@@ -1,166 +1,426 @@
 #include "nginx/log/tail.h"
 
+#include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
-#include "base/limits.h"
-#include "nginx/files.h"
+#include "base/clock.h"
+#include "nginx/log/listing.h"
 
-_Static_assert((size_t)OTR_LOG_TAIL_BYTES >= 2 * (size_t)OTR_LIMIT_NGINX_LOG_LINE,
-               "a line at the ceiling has to fit");
+enum { COPY_S = 60 }; /* a file that may be a copy is held open for so long */
 
-otr_code otr_log_tail_init(otr_log_tail *tail, const char *root, const char *path,
-                           const char *format, otr_err *err)
+/* Times of files tick more coarsely than the clock, on some file systems by seconds. */
+static const uint64_t tick_ns = 20 * OTR_NS_PER_MS, coarse_tick_ns = 2 * OTR_NS_PER_S;
+
+otr_code otr_log_tail_init(otr_log_tail *tail, const otr_root *root, const char *path,
+                           otr_log_formats *formats, otr_err *err)
 {
-    *tail = (otr_log_tail){ .fd = -1 };
-    otr_code rc = otr_log_format_new(format, &tail->format, err);
-    if (rc == OTR_EUNSUP) {
-        rc = otr_log_format_lines(&tail->format, err);
-    }
+    *tail = (otr_log_tail){ .path = otr_strdup(path) };
+    otr_log_file_init(&tail->file);
+    otr_log_file_init(&tail->copy);
+    otr_code rc = tail->path != NULL ? otr_root_copy(root, &tail->root, err) : otr_fail_nomem(err);
     if (rc != OTR_OK) {
+        otr_log_tail_deinit(tail, NULL);
         return rc;
     }
-    tail->root = otr_strdup(root);
-    tail->path = otr_strdup(path);
-    if (tail->root == NULL || tail->path == NULL) {
-        otr_log_tail_deinit(tail);
-        return otr_fail_nomem(err);
-    }
+    tail->formats = otr_log_formats_ref(formats);
     return OTR_OK;
 }
 
-static void close_file(otr_log_tail *tail)
+void otr_log_tail_deinit(otr_log_tail *tail, otr_log_reader *reader)
 {
-    if (tail->fd >= 0) {
-        close(tail->fd);
-        tail->fd = -1;
+    otr_log_file_deinit(&tail->file, reader);
+    otr_log_file_deinit(&tail->copy, reader);
+    for (size_t i = 0; i < tail->n_old; i++) {
+        otr_log_file_deinit(&tail->old[i], reader);
     }
-}
-
-void otr_log_tail_deinit(otr_log_tail *tail)
-{
-    close_file(tail);
-    otr_log_format_free(tail->format);
-    otr_free(tail->root);
+    otr_free(tail->old);
+    otr_log_formats_unref(tail->formats);
+    otr_root_free(tail->root);
     otr_free(tail->path);
-    *tail = (otr_log_tail){ .fd = -1 };
+    *tail = (otr_log_tail){ 0 };
+    otr_log_file_init(&tail->file);
+    otr_log_file_init(&tail->copy);
 }
 
-/* Does the file end in the middle of a line? */
-static bool is_torn(int fd, uint64_t size)
+size_t otr_log_tail_open(const otr_log_tail *tail)
 {
-    char last = '\n';
-    return size > 0 && pread(fd, &last, 1, (off_t)size - 1) == 1 && last != '\n';
-}
-
-static void start_at(otr_log_tail *tail, uint64_t offset)
-{
-    tail->offset = offset;
-    tail->skipping = tail->uncounted = false;
-}
-
-/* True when there is a file; `*ret_new` when it is another one than before. */
-static bool open_file(otr_log_tail *tail, int *ret_fd, struct stat *st)
-{
-    if (otr_root_open(tail->root, tail->path, O_RDONLY | O_NONBLOCK | O_NOCTTY, ret_fd, NULL) !=
-        OTR_OK) {
-        return false;
+    size_t n = (size_t)(tail->file.fd >= 0) + (size_t)(tail->copy.fd >= 0);
+    for (size_t i = 0; i < tail->n_old; i++) {
+        n += tail->old[i].fd >= 0;
     }
-    if (fstat(*ret_fd, st) != 0 || !S_ISREG(st->st_mode)) {
-        close(*ret_fd);
-        return false;
-    }
-    return true;
+    return n;
 }
 
-/* Takes the file that the path names now, if it is not the open one. */
-static bool take_new_file(otr_log_tail *tail)
+/* ---- what is said ---- */
+
+OTR_PRINTF(3, 4) static void note(otr_log_tail *t, const otr_log_reader *reader, const char *format,
+                                  ...)
 {
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(t->note, sizeof(t->note), format, args);
+    va_end(args);
+    t->noted_ns = reader->now_ns;
+}
+
+static double seconds_since_look(const otr_log_tail *t, const otr_log_reader *reader)
+{
+    return reader->wall_ns > t->looked_ns
+               ? (double)(reader->wall_ns - t->looked_ns) / (double)OTR_NS_PER_S
+               : 0;
+}
+
+static void tell(otr_log_tail *t, const otr_err *err)
+{
+    (void)snprintf(t->problem, sizeof(t->problem), "%.*s", (int)sizeof(t->problem) - 1, err->msg);
+}
+
+/* ---- truncation ---- */
+
+static void drop_copy(otr_log_tail *t, otr_log_reader *reader)
+{
+    otr_log_file_deinit(&t->copy, reader);
+}
+
+void otr_log_tail_hold(otr_log_tail *t, const char *name, otr_log_reader *reader)
+{
+    struct stat st;
+    otr_err err;
     int fd;
-    struct stat st;
-    if (!open_file(tail, &fd, &st)) {
-        tail->looked = true;
-        return false;
-    }
-    if (tail->fd >= 0 && tail->dev == st.st_dev && tail->ino == st.st_ino) {
-        close(fd);
-        return false;
-    }
-    bool first = !tail->looked;
-    close_file(tail);
-    tail->fd = fd;
-    tail->dev = st.st_dev;
-    tail->ino = st.st_ino;
-    tail->looked = true;
-    start_at(tail, first ? (uint64_t)st.st_size : 0);
-    tail->skipping = tail->uncounted = first && is_torn(fd, tail->offset);
-    return true;
-}
-
-/* A file that is shorter than what we read of it was truncated; so was one in which no line ends
- * right before our place, when it has grown again since. */
-static void notice_truncation(otr_log_tail *tail)
-{
-    struct stat st;
-    if (fstat(tail->fd, &st) != 0) {
+    char *path = otr_log_beside(t->path, name);
+    if (path == NULL) {
         return;
     }
-    uint64_t size = (uint64_t)st.st_size;
-    bool grown_again = size >= tail->offset && !tail->skipping && is_torn(tail->fd, tail->offset);
-    if (size < tail->offset || grown_again) {
-        start_at(tail, 0);
+    bool known = otr_log_stat_path(t->root, path, &st) != 0 || otr_log_file_is(&t->file, &st);
+    for (size_t i = 0; i < t->n_old; i++) {
+        known |= otr_log_file_is(&t->old[i], &st);
     }
+    if (!known && reader->open < reader->most &&
+        otr_root_open_file(t->root, path, &fd, &st, &err) == OTR_OK) {
+        otr_log_file_take(&t->copy, fd, &st, 0, reader);
+    }
+    otr_free(path);
 }
 
-/* Counts what the buffer holds; returns how many bytes of it are done with. */
-static size_t take(otr_log_tail *tail, otr_bytes data)
+/* The copy that is held, if it holds what we read; else one that is found. -1: none. */
+static int copy_of(otr_log_tail *t, otr_log_reader *reader)
 {
-    size_t done = 0;
-    if (tail->skipping) {
-        const uint8_t *eol = memchr(data.p, '\n', data.n);
-        if (eol == NULL) {
-            return data.n;
-        }
-        done = (size_t)(eol + 1 - data.p);
-        tail->counts.lines += !tail->uncounted;
-        tail->counts.unparsed += !tail->uncounted;
-        tail->skipping = tail->uncounted = false;
+    struct stat st;
+    if (t->copy.fd >= 0 && otr_log_file_matches(&t->file, t->copy.fd) &&
+        fstat(t->copy.fd, &st) == 0 && (uint64_t)st.st_size >= t->file.offset) {
+        int fd = t->copy.fd;
+        t->copy.fd = -1;
+        reader->open--;
+        return fd;
     }
-    done += otr_log_format_scan(tail->format, (otr_bytes){ data.p + done, data.n - done },
-                                &tail->counts);
-    if (data.n - done > OTR_LIMIT_NGINX_LOG_LINE) {
-        tail->skipping = true;
-        done = data.n;
+    return otr_log_find_copy(reader, t->root, t->path, &t->file);
+}
+
+/* The lines between our place and the truncation are in the copy, if one was made. */
+static void read_copy(otr_log_tail *t, otr_log_reader *reader)
+{
+    int fd = copy_of(t, reader);
+    drop_copy(t, reader);
+    if (fd < 0) {
+        note(t, reader, "was truncated %s: lines written in the %.1f s before that are not counted",
+             t->file.n_mark > 0 ? "and no copy of it was found" : "before any line was read",
+             seconds_since_look(t, reader));
+        return;
+    }
+    otr_log_file copy;
+    otr_log_file_init(&copy);
+    copy.fd = fd;
+    copy.offset = t->file.offset;
+    copy.line = otr_steal(&t->file.line);
+    copy.skipping = t->file.skipping;
+    reader->open++;
+    otr_log_file_read(&copy, t->formats, &t->counts, reader);
+    otr_log_file_deinit(&copy, reader);
+}
+
+static void read_file(otr_log_tail *t, otr_log_file *file, otr_log_reader *reader)
+{
+    if (otr_log_file_was_truncated(file)) {
+        if (file == &t->file) {
+            read_copy(t, reader);
+        }
+        otr_log_file_restart(file);
+    }
+    otr_log_file_read(file, t->formats, &t->counts, reader);
+}
+
+/* ---- renamed files ---- */
+
+static void drop_old(otr_log_tail *t, size_t i, otr_log_reader *reader)
+{
+    otr_log_file_deinit(&t->old[i], reader);
+    t->n_old--;
+    memmove(&t->old[i], &t->old[i + 1], (t->n_old - i) * sizeof(t->old[0]));
+}
+
+/* The file is no longer at the path: it goes to the old ones. False: cannot be done now. */
+static bool retire(otr_log_tail *t, otr_log_reader *reader)
+{
+    if (t->file.ino == 0) {
+        return true;
+    }
+    if (t->old == NULL) {
+        t->old = otr_calloc(OTR_LIMIT_NGINX_LOG_OLD, sizeof(*t->old));
+    }
+    if (t->old == NULL) {
+        return false;
+    }
+    char *moved = otr_log_find_moved(reader, t->root, t->path, t->file.dev, t->file.ino);
+    if (moved == NULL && reader->exhausted) {
+        return false;
+    }
+    if (t->n_old == OTR_LIMIT_NGINX_LOG_OLD) {
+        note(t, reader, "was rotated %d times while NGINX wrote to each file: the oldest is left",
+             OTR_LIMIT_NGINX_LOG_OLD);
+        drop_old(t, 0, reader);
+    }
+    otr_free(t->file.path);
+    t->file.path = moved;
+    if (t->file.fd < 0 && t->file.path == NULL) {
+        note(t, reader,
+             "was moved out of its folder while it was not open: lines written in the %.1f s "
+             "before that may be missing",
+             seconds_since_look(t, reader));
+        otr_log_file_deinit(&t->file, reader);
+        return true;
+    }
+    t->file.grown_ns = reader->now_ns;
+    t->old[t->n_old++] = t->file;
+    otr_log_file_init(&t->file);
+    return true;
+}
+
+/* Where an old file is when it is not open; false: nowhere. */
+static bool find_old(otr_log_tail *t, otr_log_file *old, struct stat *st, otr_log_reader *reader)
+{
+    if (old->fd >= 0) {
+        return fstat(old->fd, st) == 0;
+    }
+    if (old->path != NULL && otr_log_stat_path(t->root, old->path, st) == 0 &&
+        otr_log_file_is(old, st)) {
+        return true;
+    }
+    otr_free(old->path);
+    old->path = otr_log_find_moved(reader, t->root, t->path, old->dev, old->ino);
+    return old->path != NULL && otr_log_stat_path(t->root, old->path, st) == 0;
+}
+
+/* Where it is not known who writes, NGINX has reopened when the new file is the one that grows. */
+static bool is_done(const otr_log_tail *t, const otr_log_file *old, const otr_log_reader *reader,
+                    otr_log_writers writers)
+{
+    bool quiet = reader->now_ns - old->grown_ns >= OTR_LOG_GRACE_S * OTR_NS_PER_S;
+    return writers == OTR_LOG_WRITERS_NONE ||
+           (writers == OTR_LOG_WRITERS_UNKNOWN && quiet && t->file.size > 0);
+}
+
+/* True when it is done with. */
+static bool read_old(otr_log_tail *t, otr_log_file *old, otr_log_reader *reader)
+{
+    struct stat st;
+    otr_err err;
+    if (!find_old(t, old, &st, reader)) {
+        return true;
+    }
+    if (otr_log_file_open(old, t->root, reader, &err) != OTR_OK) {
+        return false; /* no descriptor now, or moved again this moment */
+    }
+    otr_log_writers writers = otr_log_file_writers(old); /* before the last read */
+    if (!otr_log_file_is_quiet(old, &st) || writers == OTR_LOG_WRITERS_NONE) {
+        read_file(t, old, reader);
+    }
+    bool done = is_done(t, old, reader, writers) && old->changed_ns != 0;
+    if (!done && old->path != NULL) {
+        otr_log_file_rest(old, reader);
     }
     return done;
 }
 
-static void read_open_file(otr_log_tail *tail, uint8_t *buffer, bool (*stop)(const void *arg),
-                           const void *arg)
+static void read_olds(otr_log_tail *t, otr_log_reader *reader)
 {
-    for (;;) {
-        ssize_t n = pread(tail->fd, buffer, OTR_LOG_TAIL_BYTES, (off_t)tail->offset);
-        if (n <= 0) {
-            return;
-        }
-        size_t done = take(tail, (otr_bytes){ buffer, (size_t)n });
-        tail->offset += done;
-        if (done == 0 || n < OTR_LOG_TAIL_BYTES || stop(arg)) {
-            return;
+    for (size_t i = 0; i < t->n_old && !reader->stop(reader->arg);) {
+        if (read_old(t, &t->old[i], reader)) {
+            drop_old(t, i, reader);
+        } else {
+            i++;
         }
     }
 }
 
-void otr_log_tail_read(otr_log_tail *tail, uint8_t *buffer, bool (*stop)(const void *arg),
-                       const void *arg)
+/* ---- the file at the path ---- */
+
+/* Was all of it written before our last look? Then none of it is new, whoever put it there. */
+static bool is_old_text(const otr_log_tail *t, const struct stat *st, const otr_log_reader *reader)
 {
-    if (tail->fd >= 0) {
-        notice_truncation(tail);
-        read_open_file(tail, buffer, stop, arg);
+    uint64_t changed = (uint64_t)st->st_mtim.tv_sec * OTR_NS_PER_S + (uint64_t)st->st_mtim.tv_nsec;
+    uint64_t tick = st->st_mtim.tv_nsec == 0 ? coarse_tick_ns : tick_ns;
+    return reader->wall_ns >= t->looked_ns && changed + tick < t->looked_ns;
+}
+
+/* True when it was there before our last look, under another name. */
+static bool is_old_file(const otr_log_tail *t, int fd, const otr_log_reader *reader)
+{
+    struct statx sx;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &sx) != 0 || (sx.stx_mask & STATX_BTIME) == 0) {
+        return false;
     }
-    if (take_new_file(tail)) {
-        read_open_file(tail, buffer, stop, arg);
+    uint64_t born = (uint64_t)sx.stx_btime.tv_sec * OTR_NS_PER_S + (uint64_t)sx.stx_btime.tv_nsec;
+    return reader->wall_ns >= t->looked_ns && born + tick_ns < t->looked_ns;
+}
+
+static uint64_t start_of(otr_log_tail *t, int fd, const struct stat *st,
+                         const otr_log_reader *reader)
+{
+    uint64_t size = (uint64_t)st->st_size;
+    if (t->looked_ns == 0 || is_old_text(t, st, reader)) {
+        return size;
+    }
+    if (size > 0 && is_old_file(t, fd, reader)) {
+        note(t, reader,
+             "is another file now, which was there before: its first %llu bytes are not counted",
+             (unsigned long long)size);
+        return size;
+    }
+    return 0;
+}
+
+/* A file that was renamed and is back. */
+static bool revive(otr_log_tail *t, const struct stat *st)
+{
+    for (size_t i = 0; i < t->n_old; i++) {
+        if (otr_log_file_is(&t->old[i], st)) {
+            t->file = t->old[i];
+            t->n_old--;
+            memmove(&t->old[i], &t->old[i + 1], (t->n_old - i) * sizeof(t->old[0]));
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool keep_path(otr_log_tail *t)
+{
+    otr_free(t->file.path);
+    t->file.path = otr_strdup(t->path);
+    return t->file.path != NULL;
+}
+
+/* Takes the file that is at the path now. */
+static void adopt(otr_log_tail *t, const struct stat *st, otr_log_reader *reader)
+{
+    if (revive(t, st)) {
+        (void)keep_path(t);
+        return;
+    }
+    int fd = -1;
+    struct stat opened;
+    otr_err err;
+    if (otr_root_open_file(t->root, t->path, &fd, &opened, &err) != OTR_OK) {
+        bool ours = err.sys == EMFILE || err.sys == ENFILE;
+        reader->exhausted |= ours;
+        if (!ours) {
+            tell(t, &err);
+        }
+        if (t->looked_ns == 0 && S_ISREG(st->st_mode) && err.code != OTR_EINVAL) {
+            /* What is written from now on is counted once it can be read. */
+            otr_log_file_take(&t->file, -1, st, (uint64_t)st->st_size, reader);
+            (void)keep_path(t);
+        }
+        return;
+    }
+    otr_log_file_take(&t->file, fd, &opened, start_of(t, fd, &opened, reader), reader);
+    if (!keep_path(t)) {
+        otr_log_file_deinit(&t->file, reader); /* no memory: the next look begins anew */
+    }
+}
+
+/* What is wrong when nothing is at the path, after some time in which a rotation may do that. */
+static void tell_missing(otr_log_tail *t, int sys, otr_log_reader *reader)
+{
+    if (t->missing_ns == 0) {
+        t->missing_ns = reader->now_ns;
+    }
+    if (t->n_old > 0 && reader->now_ns - t->missing_ns < OTR_LOG_MISSING_S * OTR_NS_PER_S) {
+        return;
+    }
+    otr_err err;
+    (void)otr_fail_sys(&err, sys, "cannot be found");
+    if (t->n_old > 0) {
+        (void)otr_fail(&err, OTR_ENOTFOUND,
+                       "was renamed or deleted, and NGINX still writes to the old file, which is "
+                       "read as long as it is open: make NGINX reopen its logs (USR1)");
+    }
+    tell(t, &err);
+}
+
+static void read_new(otr_log_tail *t, const struct stat *st, otr_log_reader *reader)
+{
+    otr_err err;
+    if (otr_log_file_is_quiet(&t->file, st)) {
+        t->looked_ns = reader->wall_ns;
+    } else if (otr_log_file_open(&t->file, t->root, reader, &err) == OTR_OK) {
+        read_file(t, &t->file, reader);
+        t->looked_ns = reader->wall_ns;
+    } else if (err.code != OTR_ESTATE && !reader->exhausted) {
+        tell(t, &err);
+    }
+    otr_log_file_rest(&t->file, reader);
+}
+
+static void look(otr_log_tail *t, otr_log_reader *reader)
+{
+    struct stat st;
+    int sys = otr_log_stat_path(t->root, t->path, &st);
+    if (sys == ENOENT || sys == ENOTDIR) {
+        if (retire(t, reader)) {
+            tell_missing(t, sys, reader);
+            t->looked_ns = reader->wall_ns;
+        }
+        return;
+    }
+    if (sys != 0) {
+        otr_err err;
+        reader->exhausted |= sys == EMFILE || sys == ENFILE;
+        (void)otr_fail_sys(&err, sys, "cannot be looked at");
+        if (!reader->exhausted) {
+            tell(t, &err);
+        }
+        if (t->file.fd >= 0) { /* it may be there all the time */
+            read_file(t, &t->file, reader);
+        }
+        return;
+    }
+    t->missing_ns = 0;
+    if (!otr_log_file_is(&t->file, &st) && retire(t, reader)) {
+        adopt(t, &st, reader);
+    }
+    if (otr_log_file_is(&t->file, &st)) {
+        read_new(t, &st, reader);
+    }
+}
+
+void otr_log_tail_read(otr_log_tail *tail, otr_log_reader *reader)
+{
+    tail->problem[0] = '\0';
+    bool exhausted = reader->exhausted;
+    reader->exhausted = false;
+    look(tail, reader);
+    read_olds(tail, reader);
+    tail->readable = tail->problem[0] == '\0' || tail->n_old > 0 || tail->file.fd >= 0;
+    reader->exhausted |= exhausted;
+    if (tail->copy.fd >= 0 && reader->now_ns - tail->copy.grown_ns >= COPY_S * OTR_NS_PER_S) {
+        drop_copy(tail, reader);
+    }
+    if (tail->noted_ns != 0 && reader->now_ns - tail->noted_ns >= OTR_LOG_NOTE_S * OTR_NS_PER_S) {
+        tail->noted_ns = 0;
+        tail->note[0] = '\0';
     }
 }

@@ -1,7 +1,12 @@
 /*
- * One file that others append to, rotate and truncate: private to access_log.c and its tests.
+ * One log that others append to, rotate and truncate: private to this folder.
  *
- * Thread: one at a time; otr_log_tail_read() blocks.
+ * The file at the log's path is read on; one that was renamed or deleted is read beside the new one
+ * until nobody holds it open for writing any more (where that cannot be known, until it has been
+ * quiet for OTR_LOG_GRACE_S). Of a truncated file the rest is read from its copy, when there is
+ * one.
+ *
+ * Thread: one at a time; calls block.
  */
 #ifndef OTR_NGINX_LOG_TAIL_H
 #define OTR_NGINX_LOG_TAIL_H
@@ -10,27 +15,43 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "base/limits.h"
+#include "nginx/log/file.h"
 #include "nginx/log/format.h"
+#include "nginx/root.h"
 
-enum { OTR_LOG_TAIL_BYTES = 131072 }; /* of the buffer that a read works with */
+enum { OTR_LOG_GRACE_S = 30, OTR_LOG_MISSING_S = 5, OTR_LOG_NOTE_S = 300 };
 
 typedef struct otr_log_tail {
-    char *root, *path;
-    otr_log_format *format;
-    int fd; /* -1: no file yet */
-    uint64_t dev, ino;
-    uint64_t offset; /* start of the first line that is not counted yet */
-    bool looked;     /* the first look is done: a file that comes later is read from its start */
-    bool skipping;   /* inside a line above the ceiling, or one that began before us */
-    bool uncounted;  /* the line that is skipped began before us */
+    otr_root *root; /* owned */
+    char *path;
+    otr_log_formats *formats;
+    otr_log_file file; /* at the path */
+    otr_log_file *old; /* OTR_LIMIT_NGINX_LOG_OLD; NULL before the first rotation */
+    size_t n_old;
+    otr_log_file copy;   /* was made beside it a moment ago: may be what copytruncate copies to */
+    uint64_t looked_ns;  /* wall clock of the last look; 0: none: what comes later is new */
+    uint64_t missing_ns; /* monotonic: since when nothing is at the path; 0: something is */
+    uint64_t noted_ns;   /* monotonic: when `note` was made; 0: never */
+    bool readable;       /* there is something to count from */
+    char note[192];      /* what could not be known, for a while */
+    char problem[256];   /* "" or what is wrong now */
     otr_log_counts counts;
 } otr_log_tail;
 
-otr_code otr_log_tail_init(otr_log_tail *tail, const char *root, const char *path,
-                           const char *format, otr_err *err) OTR_MUST_CHECK;
-void otr_log_tail_deinit(otr_log_tail *tail);
-/* Counts what is new; `buffer` has OTR_LOG_TAIL_BYTES. `stop(arg)` true ends it early. */
-void otr_log_tail_read(otr_log_tail *tail, uint8_t *buffer, bool (*stop)(const void *arg),
-                       const void *arg);
+/* Takes a reference to `formats`. */
+otr_code otr_log_tail_init(otr_log_tail *tail, const otr_root *root, const char *path,
+                           otr_log_formats *formats, otr_err *err) OTR_MUST_CHECK;
+void otr_log_tail_deinit(otr_log_tail *tail, otr_log_reader *reader); /* `reader` may be NULL */
+
+/* Looks at the log and counts what is new. */
+void otr_log_tail_read(otr_log_tail *tail, otr_log_reader *reader);
+
+/* A file of this name, which the log's name begins, was made beside it: should it be the copy of a
+ * truncation to come, it stays readable when it is compressed. */
+void otr_log_tail_hold(otr_log_tail *tail, const char *name, otr_log_reader *reader);
+
+/* Descriptors of this log. */
+size_t otr_log_tail_open(const otr_log_tail *tail);
 
 #endif

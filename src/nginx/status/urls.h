@@ -1,65 +1,49 @@
 /*
- * Where stub_status stands in a configuration, and the URLs at which it may be asked.
+ * From the servers of a configuration to the URLs at which stub_status may be asked. Private to
+ * src/nginx/status.
  *
- * Who walks a configuration puts in its servers, their `listen` and each stub_status; at the end
- * they give URLs, best first. The form of a URL is that of otr_nginx_instance.stub_status.
+ * For each location with stub_status a URI is looked for that leads there, for each address of its
+ * server a place to connect to and a name that reach this server and no other. What can be told is
+ * tried before what cannot.
  *
  * Thread: one at a time.
  */
 #ifndef OTR_NGINX_STATUS_URLS_H
 #define OTR_NGINX_STATUS_URLS_H
 
-#include <stdbool.h>
-
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/err.h"
-#include "nginx/language/walk.h"
+#include "nginx/status/servers.h"
 
-typedef struct scan_listen { /* one `listen` of a server of http */
-    char *address;           /* "127.0.0.1:80", "[::1]:80", "unix:/run/x.sock": as a client
-                                connects; wildcards are loopback already. "" for one a client
-                                cannot use */
-    size_t server;
-    bool ssl, proxy_protocol, is_default;
-} scan_listen;
+/* The status URLs, best first; the caller frees texts and array. `root` as in files.h. */
+otr_code otr_status_urls(const otr_servers *s, const char *root, char ***ret, size_t *ret_n,
+                         otr_err *err) OTR_MUST_CHECK;
 
-typedef struct scan_server {
-    char *name; /* first literal server_name; NULL: none */
-    bool ssl;   /* `ssl on` */
-    bool restricted;
-    bool own_log;   /* access_log stands in it */
-    bool quiet;     /* access_log off stands in it */
-    bool has_stubs; /* its listens become status URLs */
-} scan_server;
+enum { OTR_URI_BYTES = 1024, OTR_URIS_MOST = 4, OTR_HOST_BYTES = 256, OTR_HOSTS_MOST = 3 };
 
-typedef struct scan_stub {
-    char *uri; /* begins with '/' */
-    size_t server;
-    bool exact, restricted, quiet;
-} scan_stub;
+typedef struct otr_uri_list { /* decoded URIs that lead to a location, best first */
+    struct {
+        char text[OTR_URI_BYTES];
+        otr_sure sure;
+    } items[OTR_URIS_MOST];
+    size_t n;
+} otr_uri_list;
 
-typedef struct scan_servers {
-    scan_server *items;
-    size_t n, cap;
-    scan_listen *listens;
-    size_t n_listens, cap_listens;
-    scan_stub *stubs;
-    size_t n_stubs, cap_stubs;
-} scan_servers;
+/* `location` of the server, or OTR_NO_INDEX for the server itself. Never empty for what a client
+ * could name at all. */
+void otr_status_uris(const otr_servers *s, int server, int location, otr_uri_list *ret);
 
-void otr_scan_servers_deinit(scan_servers *s);
-/* Room for one more item of `size` bytes in a growing array. */
-otr_code otr_scan_room(void *slot, size_t n, size_t *cap, size_t size, otr_err *err) OTR_MUST_CHECK;
-/* A new server in `s`. */
-otr_code otr_scan_server(scan_servers *s, otr_err *err) OTR_MUST_CHECK;
-/* `listen ADDRESS OPTION…` in the last server of `s`. */
-otr_code otr_scan_listen(scan_servers *s, const otr_directive *d, otr_err *err) OTR_MUST_CHECK;
-/* `listen` by default: a server without any. */
-otr_code otr_scan_listen_default(scan_servers *s, otr_err *err) OTR_MUST_CHECK;
-/* A stub_status at `uri` of the last server; consumes nothing. */
-otr_code otr_scan_stub(scan_servers *s, const scan_stub *stub, otr_err *err) OTR_MUST_CHECK;
-/* The status URLs of all stubs, best first; the caller frees texts and array. */
-otr_code otr_scan_status_urls(const scan_servers *s, const char *root, char ***ret, size_t *ret_n,
-                              otr_err *err) OTR_MUST_CHECK;
+typedef struct otr_host_list { /* what Host may say */
+    struct {
+        char text[OTR_HOST_BYTES]; /* "": no Host at all */
+        bool plain;                /* the address itself: nothing to be said */
+        otr_sure sure;
+    } items[OTR_HOSTS_MOST];
+    size_t n;
+} otr_host_list;
+
+/* The names under which a client that connects to `at` reaches `server`. */
+void otr_status_hosts(const otr_servers *s, int server, const otr_place *at, otr_host_list *ret);
 
 #endif

@@ -1,6 +1,7 @@
 /* Host operations in protobuf: the question becomes JSON, the operation answers, the answer becomes
  * protobuf. proto/outrider/plugin/v1/host.proto has the messages. */
 #include "base/alloc.h"
+#include "base/frame.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "plugin/encoding/encoding.h"
@@ -14,29 +15,12 @@ typedef struct exchange {
     otr_err *err;
 } exchange;
 
-/* ---- framed: a length, so many bytes, the rest ---- */
-
+/* One field, then the rest (base/frame.h). */
 static otr_code put_frame(exchange *x, otr_bytes head, otr_bytes body)
 {
-    uint8_t n[4] = { (uint8_t)head.n, (uint8_t)(head.n >> 8), (uint8_t)(head.n >> 16),
-                     (uint8_t)(head.n >> 24) };
     otr_buf_clear(&x->question);
-    otr_code rc = otr_buf_add(&x->question, (otr_bytes){ n, sizeof(n) }, x->err);
-    rc = rc == OTR_OK ? otr_buf_add(&x->question, head, x->err) : rc;
+    otr_code rc = otr_frame_put(head, &x->question, x->err);
     return rc == OTR_OK ? otr_buf_add(&x->question, body, x->err) : rc;
-}
-
-static otr_code take_frame(otr_bytes in, otr_bytes *ret_head, otr_bytes *ret_body, otr_err *err)
-{
-    size_t n = in.n >= 4 ? (size_t)in.p[0] | (size_t)in.p[1] << 8 | (size_t)in.p[2] << 16 |
-                               (size_t)in.p[3] << 24
-                         : 0;
-    if (in.n < 4 || n > in.n - 4) {
-        return otr_fail(err, OTR_EIO, "the answer is cut off");
-    }
-    *ret_head = (otr_bytes){ in.p + 4, n };
-    *ret_body = (otr_bytes){ in.p + 4 + n, in.n - 4 - n };
-    return OTR_OK;
 }
 
 static otr_code ask_as(exchange *x, const char *op)
@@ -98,7 +82,10 @@ static otr_code http_request(exchange *x, otr_buf *out)
     rc = rc == OTR_OK ? otr_pb_field(question, x->in, "body", &body, &found, x->err) : rc;
     rc = rc == OTR_OK ? put_frame(x, otr_buf_bytes(&json), body) : rc;
     rc = rc == OTR_OK ? ask_as(x, x->op) : rc;
-    rc = rc == OTR_OK ? take_frame(otr_buf_bytes(&x->answer), &head, &body, x->err) : rc;
+    body = otr_buf_bytes(&x->answer);
+    if (rc == OTR_OK && !otr_frame_take(&body, &head)) {
+        rc = otr_fail(x->err, OTR_EIO, "the answer is cut off");
+    }
     rc = rc == OTR_OK ? otr_pb_write(answer, head, out, x->err) : rc;
     rc = rc == OTR_OK ? otr_pb_write_bytes(answer, "body", body, out, x->err) : rc;
     otr_buf_deinit(&json);

@@ -35,11 +35,6 @@ const otr_pb_type *otr_pb_find(const char *name)
     return NULL;
 }
 
-bool otr_pb_has(const otr_pb_type *type, const char *field)
-{
-    return otr_pb_named(type, field) != NULL;
-}
-
 /* ---- records ---- */
 
 bool otr_varint_take(otr_bytes *in, uint64_t *ret)

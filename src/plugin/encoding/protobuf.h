@@ -36,7 +36,6 @@ otr_code otr_pb_write_field(const otr_pb_type *type, const char *name, otr_bytes
 /* The same for a field of type bytes or string. Nothing for no bytes. */
 otr_code otr_pb_write_bytes(const otr_pb_type *type, const char *name, otr_bytes bytes,
                             otr_buf *out, otr_err *err) OTR_MUST_CHECK;
-bool otr_pb_has(const otr_pb_type *type, const char *field);
 
 /* What JSON says of a field that the message does not have. Messages and members of a oneof are
  * left out always. */

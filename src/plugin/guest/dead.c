@@ -4,6 +4,9 @@
 #include "base/clock.h"
 #include "base/json.h"
 
+/* All letters stay below what one answer holds. */
+enum { LETTER_BYTES = 256 * 1024, STUB_BYTES = 1024 };
+
 static void release(otr_dead_letter *letter)
 {
     otr_msg_unref(letter->msg);
@@ -58,21 +61,23 @@ static const otr_dead_letter *kept(const otr_dead_letters *d, size_t k)
     return k < d->n_kept ? &d->kept[(d->n - d->n_kept + k) % OTR_DEAD_LETTERS] : NULL;
 }
 
+/* A message that is too long shows without its data, so that all letters fit one answer. */
 static otr_code write_one(otr_jw *w, const otr_dead_letter *letter, otr_err *err)
 {
-    otr_bytes json;
-    otr_code rc = otr_msg_json(letter->msg, &json, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
     char time[OTR_TIME_BYTES];
-    otr_jw_obj(w, NULL);
-    otr_jw_u64(w, "number", letter->number);
-    otr_jw_str(w, "time", otr_time_text(otr_wall_of(letter->at_ns), time));
-    otr_jw_str(w, "reason", letter->reason != NULL ? letter->reason : "");
-    otr_jw_raw(w, "message", json);
-    otr_jw_obj_end(w);
-    return OTR_OK;
+    otr_buf json;
+    otr_buf_init(&json, LETTER_BYTES + STUB_BYTES);
+    otr_code rc = otr_msg_json_most(letter->msg, LETTER_BYTES, &json, err);
+    if (rc == OTR_OK) {
+        otr_jw_obj(w, NULL);
+        otr_jw_u64(w, "number", letter->number);
+        otr_jw_str(w, "time", otr_time_text(otr_wall_of(letter->at_ns), time));
+        otr_jw_str(w, "reason", letter->reason != NULL ? letter->reason : "");
+        otr_jw_raw(w, "message", otr_buf_bytes(&json));
+        otr_jw_obj_end(w);
+    }
+    otr_buf_deinit(&json);
+    return rc;
 }
 
 otr_code otr_dead_write(const otr_dead_letters *d, otr_buf *out, otr_err *err)

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/texts.h"
 
 static void pump(otr_guest_plugin *g)
 {
@@ -250,7 +251,7 @@ static void guest_fini(otr_plugin *p)
     otr_manifest_free(g->changing);
     otr_dead_deinit(&g->dead);
     (void)otr_facts_unref(g->facts);
-    otr_contract_free_list(g->hooks);
+    otr_texts_free(g->hooks);
     otr_free(g->version);
 }
 

@@ -137,8 +137,6 @@ void otr_guest_forget_fresh(otr_guest_plugin *g);
 /* All seats leave; the plugin stays off until it is switched on. `quarantined`: by its failures. */
 void otr_guest_disable(otr_guest_plugin *g, const char *reason, bool quarantined);
 void otr_guest_check_stopped(otr_guest_plugin *g);
-/* The same texts in the same order; NULL is like nothing. */
-bool otr_guest_same_texts(char *const *a, char *const *b);
 
 /* ---- failure.c: back-off and quarantine ---- */
 

@@ -1,17 +1,13 @@
 /* `after:`, in both directions: who waits for whom to come up, and to stop. */
 #include <string.h>
 
+#include "base/texts.h"
 #include "plugin/guest/guest.h"
 
 static bool comes_after(const otr_plugin *p, const char *name)
 {
     const otr_guest_plugin *g = p->state;
-    for (char *const *at = g->manifest->after; at != NULL && *at != NULL; at++) {
-        if (strcmp(*at, name) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return otr_texts_have(g->manifest->after, name);
 }
 
 const char *otr_guest_waits_for(const otr_guest_plugin *g)

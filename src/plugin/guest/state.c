@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/texts.h"
 #include "plugin/guest/guest.h"
 
 static size_t count_seats(const otr_guest_plugin *g, otr_seat_state state)
@@ -109,39 +110,21 @@ void otr_guest_disable(otr_guest_plugin *g, const char *reason, bool quarantined
     }
 }
 
-bool otr_guest_same_texts(char *const *a, char *const *b)
-{
-    size_t i = 0;
-    while (a != NULL && b != NULL && a[i] != NULL && b[i] != NULL && strcmp(a[i], b[i]) == 0) {
-        i++;
-    }
-    return a != NULL && b != NULL && a[i] == NULL && b[i] == NULL;
-}
-
 static otr_code copy_hooks(otr_guest_plugin *g, char *const *hooks, otr_err *err)
 {
-    size_t n = 0;
-    while (hooks[n] != NULL) {
-        n++;
+    char **copy = NULL;
+    otr_code rc = otr_texts_copy(hooks, &copy, err);
+    if (rc == OTR_OK) {
+        otr_texts_free(g->hooks);
+        g->hooks = copy;
     }
-    char **copy = otr_calloc(n + 1, sizeof(*copy));
-    bool ok = copy != NULL;
-    for (size_t i = 0; ok && i < n; i++) {
-        ok = (copy[i] = otr_strdup(hooks[i])) != NULL;
-    }
-    if (!ok) {
-        otr_contract_free_list(copy);
-        return otr_fail_nomem(err);
-    }
-    otr_contract_free_list(g->hooks);
-    g->hooks = copy;
-    return OTR_OK;
+    return rc;
 }
 
 static otr_code subscribe(otr_guest_plugin *g, char *const *wanted, otr_err *err)
 {
     otr_plugin *p = g->p;
-    if (otr_guest_same_texts(p->patterns, wanted) && g->queue == g->manifest->queue) {
+    if (otr_texts_same(p->patterns, wanted) && g->queue == g->manifest->queue) {
         return OTR_OK;
     }
     for (otr_hook_call *call = g->first_call; call != NULL; call = call->next) {

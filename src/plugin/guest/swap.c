@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/texts.h"
 #include "plugin/guest/guest.h"
 
 static const otr_guest_seat *running_seat(const otr_guest_plugin *g)
@@ -21,7 +22,7 @@ static const otr_guest_seat *running_seat(const otr_guest_plugin *g)
 static bool trust_withdrawn(const otr_guest_plugin *g, otr_code rc)
 {
     return rc == OTR_EDENIED && g->fresh_manifest != NULL &&
-           !otr_guest_same_texts(g->manifest->revoked, g->fresh_manifest->revoked);
+           !otr_texts_same(g->manifest->revoked, g->fresh_manifest->revoked);
 }
 
 void otr_guest_fresh_loaded(otr_guest_seat *s, otr_code rc)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/texts.h"
 #include "plugin/manifest/read.h"
 
 enum { MAX_DIRS = 32, MAX_SERIES = 1000 };
@@ -160,9 +161,9 @@ static otr_code read_secrets(const otr_node *node, otr_manifest *m, otr_err *err
 
 void otr_manifest_free_grants(otr_manifest *m)
 {
-    otr_manifest_free_list(m->env_names);
-    otr_manifest_free_list(m->env);
-    otr_manifest_free_list(m->secrets);
+    otr_texts_free(m->env_names);
+    otr_texts_free(m->env);
+    otr_texts_free(m->secrets);
     for (size_t i = 0; i < m->wasi.n_dirs; i++) {
         otr_free((char *)(uintptr_t)m->dirs[i].host);
         otr_free((char *)(uintptr_t)m->dirs[i].guest);

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "base/texts.h"
 #include "plugin/manifest/read.h"
 
 enum { MAX_GRANTS = 64, HTTP_PORT = 80, HTTPS_PORT = 443, MAX_PORT = 65535 };
@@ -54,11 +55,46 @@ static otr_code check_hosts(const otr_node *at, char **hosts, otr_err *err)
     return OTR_OK;
 }
 
+/* How many bytes of `p` are a separator, plain or encoded; 0: none. */
+static size_t separator(const char *p)
+{
+    if (*p == '/' || *p == '\\') {
+        return 1;
+    }
+    return strncasecmp(p, "%2f", 3) == 0 || strncasecmp(p, "%5c", 3) == 0 ? 3 : 0;
+}
+
+/* "/a/../b", "/a/%2e%2E/b", "/a\..\b": what a server may take for another path. */
+static bool path_climbs(const char *path)
+{
+    size_t dots = 0;
+    bool other = false;
+    for (const char *p = path;;) {
+        size_t n = separator(p);
+        if (n > 0 || *p == '\0') {
+            if (!other && (dots == 1 || dots == 2)) {
+                return true;
+            }
+            if (*p == '\0') {
+                return false;
+            }
+            dots = 0;
+            other = false;
+            p += n;
+        } else if (*p == '.' || strncasecmp(p, "%2e", 3) == 0) {
+            dots++;
+            p += *p == '.' ? 1 : 3;
+        } else {
+            other = true;
+            p++;
+        }
+    }
+}
+
 static otr_code check_paths(const otr_node *at, char *const *paths, otr_err *err)
 {
     for (; *paths != NULL; paths++) {
-        if ((*paths)[0] != '/' || strpbrk(*paths, "?# \t") != NULL ||
-            otr_http_path_climbs(*paths)) {
+        if ((*paths)[0] != '/' || strpbrk(*paths, "?# \t") != NULL || path_climbs(*paths)) {
             return bad_value(at, *paths, "expected a path: it begins with '/', without query", err);
         }
     }
@@ -96,7 +132,7 @@ static otr_code read_schemes(const otr_node *node, otr_http_grant *g, otr_err *e
     for (size_t i = 0; rc == OTR_OK && names[i] != NULL; i++) {
         rc = add_scheme(node, names[i], g, err);
     }
-    otr_manifest_free_list(names);
+    otr_texts_free(names);
     return rc;
 }
 
@@ -246,9 +282,9 @@ otr_code otr_http_grants_read(const otr_node *list, otr_http_grants *ret, otr_er
 void otr_http_grants_deinit(otr_http_grants *grants)
 {
     for (size_t i = 0; i < grants->n; i++) {
-        otr_manifest_free_list(grants->items[i].methods);
-        otr_manifest_free_list(grants->items[i].hosts);
-        otr_manifest_free_list(grants->items[i].paths);
+        otr_texts_free(grants->items[i].methods);
+        otr_texts_free(grants->items[i].hosts);
+        otr_texts_free(grants->items[i].paths);
         otr_free(grants->items[i].ca);
     }
     otr_free(grants->items);
@@ -335,7 +371,7 @@ static bool any_port(const otr_http_grant *g, uint16_t port, bool tls)
 const otr_http_grant *otr_http_granted(const otr_http_grants *grants, const otr_http_target *t)
 {
     bool tls = strcmp(t->scheme, "https") == 0;
-    if ((!tls && strcmp(t->scheme, "http") != 0) || otr_http_path_climbs(t->path)) {
+    if ((!tls && strcmp(t->scheme, "http") != 0) || path_climbs(t->path)) {
         return NULL;
     }
     for (size_t i = 0; i < grants->n; i++) {
@@ -359,41 +395,6 @@ bool otr_http_names_host(const otr_http_grants *grants, const char *host)
         }
     }
     return false;
-}
-
-/* How many bytes of `p` are a separator, plain or encoded; 0: none. */
-static size_t separator(const char *p)
-{
-    if (*p == '/' || *p == '\\') {
-        return 1;
-    }
-    return strncasecmp(p, "%2f", 3) == 0 || strncasecmp(p, "%5c", 3) == 0 ? 3 : 0;
-}
-
-bool otr_http_path_climbs(const char *path)
-{
-    size_t dots = 0;
-    bool other = false;
-    for (const char *p = path;;) {
-        size_t n = separator(p);
-        if (n > 0 || *p == '\0') {
-            if (!other && (dots == 1 || dots == 2)) {
-                return true;
-            }
-            if (*p == '\0') {
-                return false;
-            }
-            dots = 0;
-            other = false;
-            p += n;
-        } else if (*p == '.' || strncasecmp(p, "%2e", 3) == 0) {
-            dots++;
-            p += *p == '.' ? 1 : 3;
-        } else {
-            other = true;
-            p++;
-        }
-    }
 }
 
 /* ---- addresses ---- */

@@ -58,7 +58,5 @@ bool otr_http_names_host(const otr_http_grants *grants, const char *host);
 /* Neither loopback, private, link-local, multicast nor reserved, also when written as another
  * kind of address. */
 bool otr_address_public(const struct sockaddr *addr);
-/* "/a/../b", "/a/%2e%2E/b", "/a\..\b": what a server may take for another path. */
-bool otr_http_path_climbs(const char *path);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/texts.h"
 #include "plugin/manifest/read.h"
 
 enum {
@@ -17,8 +18,8 @@ enum {
 
 void otr_manifest_free_life(otr_manifest *m)
 {
-    otr_manifest_free_list(m->hooks);
-    otr_manifest_free_list(m->after);
+    otr_texts_free(m->hooks);
+    otr_texts_free(m->after);
 }
 
 static otr_code read_restart(const otr_node *entry, otr_restart *r, otr_err *err)

@@ -4,16 +4,18 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/texts.h"
 #include "plugin/manifest/read.h"
 #include "plugin/manifest/url.h"
+#include "wasm/abi/abi.h"
 #include "wasm/engine/engine.h"
-#include "wasm/guest.h"
 
 #define SIGNATURE_SUFFIX ".minisig"
 
 enum { NAME_BYTES = 64 };
 
-bool otr_plugin_name_ok(const char *name)
+/* 1 to 64 of [a-z0-9-], beginning with a letter. */
+static bool is_good_name(const char *name)
 {
     size_t n = strlen(name);
     if (n == 0 || n > NAME_BYTES || !islower((unsigned char)name[0])) {
@@ -43,17 +45,17 @@ void otr_manifest_free(otr_manifest *m)
     otr_free(m->engine);
     otr_free(m->sha256);
     otr_free(m->signature);
-    otr_manifest_free_list(m->trust_keys);
-    otr_manifest_free_list(m->revoked);
+    otr_texts_free(m->trust_keys);
+    otr_texts_free(m->revoked);
     otr_free(m->ca);
     otr_free(m->downloads);
     otr_free(m->where);
     otr_free(m->config_json);
-    otr_manifest_free_list(m->config_pairs);
-    otr_manifest_free_list(m->subscribe);
+    otr_texts_free(m->config_pairs);
+    otr_texts_free(m->subscribe);
     otr_manifest_free_life(m);
     otr_manifest_free_modules(m);
-    otr_manifest_free_list(m->publish);
+    otr_texts_free(m->publish);
     otr_http_grants_deinit(&m->http);
     otr_manifest_free_grants(m);
     otr_free(m->identity);
@@ -177,8 +179,9 @@ static otr_code check_engine(const otr_node *entry, otr_manifest *m, otr_err *er
                         m->engine, otr_engine_names());
     }
     if (m->abi != NULL && otr_abi_find(m->abi) == NULL) {
-        return otr_fail(err, OTR_EUNSUP, "%s: abi: \"%s\" is not built in; there are: extism, wapc",
-                        otr_node_where(otr_node_get(entry, "abi"), where, sizeof(where)), m->abi);
+        return otr_fail(err, OTR_EUNSUP, "%s: abi: \"%s\" is not built in; there are: %s",
+                        otr_node_where(otr_node_get(entry, "abi"), where, sizeof(where)), m->abi,
+                        otr_abi_names());
     }
     if (m->sha256 != NULL && !otr_manifest_sha256_ok(m->sha256)) {
         return otr_manifest_bad(otr_node_get(entry, "sha256"), OTR_EINVAL,
@@ -192,7 +195,7 @@ static otr_code check_name(const otr_node *entry, const otr_manifest *m, otr_err
     if (m->name == NULL || m->source == NULL) {
         return otr_manifest_bad(entry, OTR_EINVAL, "a plugin needs `name` and `source`", err);
     }
-    if (!otr_plugin_name_ok(m->name)) {
+    if (!is_good_name(m->name)) {
         return otr_manifest_bad(
             otr_node_get(entry, "name"), OTR_EINVAL,
             "name: expected 1 to 64 of a-z, 0-9 and '-', beginning with a letter", err);

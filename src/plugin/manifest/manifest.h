@@ -138,7 +138,5 @@ void otr_manifest_set_freep(void *slot);
 void otr_manifest_free(otr_manifest *m); /* one owner less; NULL is fine */
 /* One owner more. Loop thread only. */
 otr_manifest *otr_manifest_ref(otr_manifest *m);
-/* 1 to 64 of [a-z0-9-], beginning with a letter. */
-bool otr_plugin_name_ok(const char *name);
 
 #endif

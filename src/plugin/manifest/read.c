@@ -5,17 +5,10 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/texts.h"
 #include "bus/bus.h"
 
 enum { MAX_LIST = 256 };
-
-void otr_manifest_free_list(char **list)
-{
-    for (size_t i = 0; list != NULL && list[i] != NULL; i++) {
-        otr_free(list[i]);
-    }
-    otr_free(list);
-}
 
 otr_code otr_manifest_bad(const otr_node *node, otr_code code, const char *text, otr_err *err)
 {
@@ -72,7 +65,7 @@ otr_code otr_manifest_texts(const otr_node *node, const char *key, char ***ret, 
         }
     }
     if (rc != OTR_OK) {
-        otr_manifest_free_list(list);
+        otr_texts_free(list);
         return rc;
     }
     *ret = list;
@@ -92,7 +85,7 @@ otr_code otr_manifest_patterns(const otr_node *node, const char *key, char ***re
         }
     }
     if (rc != OTR_OK) {
-        otr_manifest_free_list(list);
+        otr_texts_free(list);
         return rc;
     }
     *ret = list;

@@ -26,7 +26,6 @@ otr_code otr_manifest_patterns(const otr_node *node, const char *key, char ***re
 /* A list of texts, checked by nobody yet. */
 otr_code otr_manifest_texts(const otr_node *node, const char *key, char ***ret, otr_err *err)
     OTR_MUST_CHECK;
-void otr_manifest_free_list(char **list); /* NULL is fine */
 otr_code otr_manifest_json(const otr_node *node, char **ret, otr_err *err) OTR_MUST_CHECK;
 /* Puts `directory` before a relative path. `*path` is replaced. */
 otr_code otr_manifest_resolve(const char *directory, char **path, otr_err *err) OTR_MUST_CHECK;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/texts.h"
 #include "plugin/manifest/minisign.h"
 #include "plugin/manifest/read.h"
 #include "plugin/manifest/url.h"
@@ -54,8 +55,8 @@ static otr_code read_ca(const otr_node *trust, const char *directory, otr_trust 
 
 void otr_manifest_trust_deinit(otr_trust *trust)
 {
-    otr_manifest_free_list(trust->keys);
-    otr_manifest_free_list(trust->revoked);
+    otr_texts_free(trust->keys);
+    otr_texts_free(trust->revoked);
     otr_free(trust->ca);
 }
 
@@ -88,21 +89,6 @@ otr_code otr_manifest_trust(const otr_node *root, const char *directory, otr_tru
                               err);
     }
     return rc;
-}
-
-static otr_code copy_list(char *const *list, char ***ret, otr_err *err)
-{
-    size_t n = 0;
-    while (list != NULL && list[n] != NULL) {
-        n++;
-    }
-    *ret = otr_calloc(n + 1, sizeof(**ret));
-    for (size_t i = 0; *ret != NULL && i < n; i++) {
-        if (((*ret)[i] = otr_strdup(list[i])) == NULL) {
-            return otr_fail_nomem(err);
-        }
-    }
-    return *ret != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
 /* What comes over the network is vouched for by more than the server's certificate. */
@@ -140,8 +126,8 @@ static otr_code check_signature_url(const otr_node *entry, const otr_manifest *m
 otr_code otr_manifest_demand(const otr_node *entry, const otr_trust *trust, otr_manifest *m,
                              otr_err *err)
 {
-    otr_code rc = copy_list(trust->keys, &m->trust_keys, err);
-    rc = rc == OTR_OK ? copy_list(trust->revoked, &m->revoked, err) : rc;
+    otr_code rc = otr_texts_copy(trust->keys, &m->trust_keys, err);
+    rc = rc == OTR_OK ? otr_texts_copy(trust->revoked, &m->revoked, err) : rc;
     if (rc == OTR_OK && trust->ca != NULL && (m->ca = otr_strdup(trust->ca)) == NULL) {
         rc = otr_fail_nomem(err);
     }

@@ -12,13 +12,14 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/frame.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "plugin/services/services.h"
 #include "plugin/source/curl.h"
 #include "wasm/abi/extism_manifest.h"
 
-enum { MAX_REDIRECTS = 5, METHOD_BYTES = 16, ADDRESS_BYTES = 64, FRAME_BYTES = 4, PORT_BASE = 10 };
+enum { MAX_REDIRECTS = 5, METHOD_BYTES = 16, ADDRESS_BYTES = 64, PORT_BASE = 10 };
 
 typedef struct client { /* kept for a guest */
     const otr_curl *curl;
@@ -88,15 +89,13 @@ static otr_code open_client(const otr_gate *gate, void **ret, otr_err *err)
 
 static otr_code read_request(request *r, otr_bytes in, otr_err *err)
 {
-    size_t n = in.n >= FRAME_BYTES ? (size_t)in.p[0] | (size_t)in.p[1] << 8 |
-                                         (size_t)in.p[2] << 16 | (size_t)in.p[3] << 24
-                                   : 0;
-    if (in.n < FRAME_BYTES || n > in.n - FRAME_BYTES) {
+    otr_bytes json;
+    if (!otr_frame_take(&in, &json)) {
         return otr_fail(err, OTR_EINVAL,
                         "http.request: expected the JSON's length, the JSON and the body");
     }
-    r->body = (otr_bytes){ in.p + FRAME_BYTES + n, in.n - FRAME_BYTES - n };
-    otr_code rc = otr_json_parse((otr_bytes){ in.p + FRAME_BYTES, n }, &r->head, err);
+    r->body = in;
+    otr_code rc = otr_json_parse(json, &r->head, err);
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "http.request");
     }
@@ -354,30 +353,22 @@ static CURLcode set_body(const request *r)
 static CURLcode set_options(request *r, long ms)
 {
     const otr_curl *c = r->curl;
-    CURL *e = r->easy;
-    CURLcode bad = CURLE_OK;
-#define SET(option, value) bad = bad == CURLE_OK ? c->easy_setopt(e, option, value) : bad
-    c->easy_reset(e);
+    const otr_curl_setup setup = { .schemes = "http,https",
+                                   .timeout_ms = ms,
+                                   .headers = r->headers,
+                                   .ca = r->ca,
+                                   .write = take_body,
+                                   .arg = r };
+    c->easy_reset(r->easy);
+    CURLcode bad = otr_curl_set(c, r->easy, &setup);
+#define SET(option, value) bad = bad == CURLE_OK ? c->easy_setopt(r->easy, option, value) : bad
     SET(CURLOPT_CURLU, r->url);
-    SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_PROXY, ""); /* the environment's proxy would hide the address */
     SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_TIMEOUT_MS, ms);
-    SET(CURLOPT_USERAGENT, "outrider/" OTR_VERSION);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, r);
-    SET(CURLOPT_WRITEFUNCTION, take_body);
-    SET(CURLOPT_WRITEDATA, r);
     SET(CURLOPT_HEADERFUNCTION, take_header);
     SET(CURLOPT_HEADERDATA, r);
-    SET(CURLOPT_HTTPHEADER, r->headers);
-    SET(CURLOPT_SSL_VERIFYPEER, 1L);
-    SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    if (r->ca != NULL) {
-        SET(CURLOPT_CAINFO, r->ca);
-        SET(CURLOPT_CAPATH, NULL); /* the system's roots are no fallback */
-    }
 #undef SET
     return bad == CURLE_OK ? set_body(r) : bad;
 }
@@ -526,11 +517,8 @@ static otr_code write_answer(const request *r, long status, otr_buf *out, otr_er
     otr_jw_obj_end(&w);
     otr_code wrote = otr_jw_end(&w);
     rc = rc == OTR_OK ? wrote : rc;
-    const uint8_t head[FRAME_BYTES] = { (uint8_t)json.n, (uint8_t)(json.n >> 8),
-                                        (uint8_t)(json.n >> 16), (uint8_t)(json.n >> 24) };
     size_t before = out->n;
-    rc = rc == OTR_OK ? otr_buf_add(out, (otr_bytes){ head, sizeof(head) }, err) : rc;
-    rc = rc == OTR_OK ? otr_buf_add(out, otr_buf_bytes(&json), err) : rc;
+    rc = rc == OTR_OK ? otr_frame_put(otr_buf_bytes(&json), out, err) : rc;
     rc = rc == OTR_OK ? otr_buf_add(out, otr_buf_bytes(&r->answer), err) : rc;
     if (rc != OTR_OK) {
         otr_buf_cut(out, before);

@@ -2,12 +2,13 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/frame.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "plugin/services/kv_store.h"
 #include "plugin/services/services.h"
 
-enum { MAX_LISTED = 10000 };
+enum { MAX_LISTED = 10000, PAGE_KEYS = 1000, TAIL_BYTES = 32 };
 
 static bool granted(const otr_manifest *m)
 {
@@ -78,16 +79,14 @@ static otr_code kv_put(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, ot
 {
     (void)gate;
     (void)out;
-    size_t n = in.n >= 4 ? (size_t)in.p[0] | (size_t)in.p[1] << 8 | (size_t)in.p[2] << 16 |
-                               (size_t)in.p[3] << 24
-                         : 0;
-    if (in.n < 4 || n > in.n - 4) {
+    otr_bytes name;
+    if (!otr_frame_take(&in, &name)) {
         return otr_fail(err, OTR_EINVAL,
                         "kv.put: expected the key's length, the key and the value");
     }
     OTR_CLEANUP(otr_freep) char *key = NULL;
-    otr_code rc = key_of((otr_bytes){ in.p + 4, n }, &key, err);
-    return rc == OTR_OK ? otr_kv_set(own, key, (otr_bytes){ in.p + 4 + n, in.n - 4 - n }, err) : rc;
+    otr_code rc = key_of(name, &key, err);
+    return rc == OTR_OK ? otr_kv_set(own, key, in, err) : rc;
 }
 
 static otr_code kv_delete(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
@@ -100,33 +99,105 @@ static otr_code kv_delete(otr_gate *gate, void *own, otr_bytes in, otr_buf *out,
     return rc == OTR_OK ? otr_buf_adds(out, found ? "true" : "false", err) : rc;
 }
 
+/* ---- kv.list ---- */
+
 typedef struct listing {
     otr_jw w;
-    unsigned n;
+    int64_t n, most;
+    bool more; /* there are keys beyond those listed */
 } listing;
 
 static bool list_one(void *arg, const char *key)
 {
     listing *l = arg;
-    otr_jw_str(&l->w, NULL, key);
-    return ++l->n < MAX_LISTED;
+    l->more = l->n == l->most;
+    if (!l->more) {
+        otr_jw_str(&l->w, NULL, key);
+        l->n++;
+    }
+    return !l->more && l->w.rc == OTR_OK;
 }
 
-static otr_code kv_list(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
+/* As above, but a page ends where the answer has no room for the next key. */
+static bool list_if_room(void *arg, const char *key)
 {
-    (void)gate;
+    listing *l = arg;
+    const listing before = *l;
+    size_t n = l->w.out->n;
+    bool on = list_one(l, key);
+    if (l->w.rc == OTR_EQUOTA && before.n > 0) {
+        otr_buf_cut(l->w.out, n);
+        *l = before;
+        l->more = true;
+    }
+    return on;
+}
+
+/* An object with one of the members that a prefix never had. */
+static bool asks_for_page(otr_bytes in)
+{
+    static const char *const names[] = { "after", "limit" };
+    otr_bytes found[OTR_COUNT(names)];
+    return in.n > 0 && in.p[0] == '{' && otr_json_members(in, names, OTR_COUNT(names), found) &&
+           (found[0].p != NULL || found[1].p != NULL);
+}
+
+static bool text_or_absent(const otr_json *v)
+{
+    return v == NULL || otr_json_kind(v) == OTR_JSON_STRING;
+}
+
+static otr_code list_page(otr_kv *kv, otr_bytes in, otr_buf *out, otr_err *err)
+{
+    OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
+    otr_code rc = otr_json_parse(in, &root, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    const otr_json *prefix = otr_json_get(root, "prefix"), *after = otr_json_get(root, "after");
+    const otr_json *limit = otr_json_get(root, "limit");
+    listing l = { .most = limit != NULL ? otr_json_int(limit, 0) : PAGE_KEYS };
+    if (!text_or_absent(prefix) || !text_or_absent(after) || l.most < 1 || l.most > MAX_LISTED) {
+        return otr_fail(
+            err, OTR_EINVAL,
+            "kv.list: expected a prefix, or {\"prefix\":text,\"after\":text,\"limit\":1 "
+            "to %d}",
+            MAX_LISTED);
+    }
+    size_t max_bytes = out->max_bytes;
+    out->max_bytes -= max_bytes > TAIL_BYTES ? TAIL_BYTES : 0; /* for `more` */
+    otr_jw_begin(&l.w, out, err);
+    otr_jw_obj(&l.w, NULL);
+    otr_jw_arr(&l.w, "keys");
+    rc = otr_kv_list(kv, otr_json_str(prefix, ""), otr_json_str(after, ""), list_if_room, &l, err);
+    out->max_bytes = max_bytes;
+    otr_jw_arr_end(&l.w);
+    otr_jw_bool(&l.w, "more", l.more);
+    otr_jw_obj_end(&l.w);
+    otr_code wrote = otr_jw_end(&l.w);
+    return rc == OTR_OK ? wrote : rc;
+}
+
+static otr_code list_all(otr_kv *kv, otr_bytes in, otr_buf *out, otr_err *err)
+{
     OTR_CLEANUP(otr_freep) char *prefix = NULL;
     otr_code rc = key_of(in, &prefix, err);
     if (rc != OTR_OK) {
         return rc;
     }
-    listing l = { .n = 0 };
+    listing l = { .most = MAX_LISTED };
     otr_jw_begin(&l.w, out, err);
     otr_jw_arr(&l.w, NULL);
-    rc = otr_kv_list(own, prefix, list_one, &l, err);
+    rc = otr_kv_list(kv, prefix, "", list_one, &l, err);
     otr_jw_arr_end(&l.w);
     otr_code wrote = otr_jw_end(&l.w);
     return rc == OTR_OK ? wrote : rc;
+}
+
+static otr_code kv_list(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
+{
+    (void)gate;
+    return asks_for_page(in) ? list_page(own, in, out, err) : list_all(own, in, out, err);
 }
 
 static const otr_operation operations[] = {

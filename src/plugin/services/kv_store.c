@@ -230,14 +230,17 @@ otr_code otr_kv_delete(otr_kv *kv, const char *key, bool *ret_found, otr_err *er
     return rc;
 }
 
-otr_code otr_kv_list(otr_kv *kv, const char *prefix, bool (*fn)(void *arg, const char *key),
-                     void *arg, otr_err *err)
+otr_code otr_kv_list(otr_kv *kv, const char *prefix, const char *after,
+                     bool (*fn)(void *arg, const char *key), void *arg, otr_err *err)
 {
     size_t n = strlen(prefix);
-    sqlite3_stmt *st = bind(kv, LIST, prefix);
+    sqlite3_stmt *st = bind(kv, LIST, strcmp(after, prefix) > 0 ? after : prefix);
     int step;
     while ((step = sqlite3_step(st)) == SQLITE_ROW) {
         const char *key = (const char *)sqlite3_column_text(st, 0);
+        if (key != NULL && strcmp(key, after) == 0) {
+            continue;
+        }
         if (key == NULL || strncmp(key, prefix, n) != 0 || !fn(arg, key)) {
             break;
         }

@@ -29,9 +29,11 @@ otr_code otr_kv_get(otr_kv *kv, const char *key, otr_buf *out, otr_err *err) OTR
 /* OTR_EQUOTA: the quota or OTR_LIMIT_KV_KEY_BYTES would be passed; the old value stays. */
 otr_code otr_kv_set(otr_kv *kv, const char *key, otr_bytes value, otr_err *err) OTR_MUST_CHECK;
 otr_code otr_kv_delete(otr_kv *kv, const char *key, bool *ret_found, otr_err *err) OTR_MUST_CHECK;
-/* Calls fn for each key that begins with `prefix`, in byte order, until it returns false. */
-otr_code otr_kv_list(otr_kv *kv, const char *prefix, bool (*fn)(void *arg, const char *key),
-                     void *arg, otr_err *err) OTR_MUST_CHECK;
+/* Calls fn for each key that begins with `prefix` and comes after `after` ("": all do), in byte
+ * order, until it returns false. */
+otr_code otr_kv_list(otr_kv *kv, const char *prefix, const char *after,
+                     bool (*fn)(void *arg, const char *key), void *arg, otr_err *err)
+    OTR_MUST_CHECK;
 uint64_t otr_kv_used_bytes(const otr_kv *kv);
 
 #endif

@@ -6,7 +6,8 @@
  *     kv.set      {"key":…,"value":<any JSON>} → nothing       grant: kv_bytes
  *     kv.put      length of the key (u32, little endian), key, value → nothing   grant: kv_bytes
  *     kv.delete   key → "true" or "false"                      grant: kv_bytes
- *     kv.list     prefix → ["key",…]                           grant: kv_bytes
+ *     kv.list     prefix → ["key",…], 10,000 at most           grant: kv_bytes
+ *                 {"prefix":…,"after":key,"limit":n} → {"keys":["key",…],"more":bool}
  *     clock.now   nothing → {"unix_ns":…,"monotonic_ns":…}
  *     random.bytes  count as text, 1 to 1024 → that many bytes
  *     http.request  length of the JSON (u32, little endian), {"url":…,"method":…,"headers":{…}},

@@ -75,6 +75,29 @@ otr_code otr_curl_open(const otr_curl **ret, otr_err *err)
     return OTR_OK;
 }
 
+CURLcode otr_curl_set(const otr_curl *curl, CURL *easy, const otr_curl_setup *s)
+{
+    CURLcode bad = CURLE_OK;
+#define SET(option, value) bad = bad == CURLE_OK ? curl->easy_setopt(easy, option, value) : bad
+    SET(CURLOPT_PROTOCOLS_STR, s->schemes);
+    SET(CURLOPT_REDIR_PROTOCOLS_STR, s->schemes);
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_TIMEOUT_MS, s->timeout_ms);
+    SET(CURLOPT_USERAGENT, "outrider/" OTR_VERSION);
+    SET(CURLOPT_HTTPHEADER, s->headers);
+    SET(CURLOPT_WRITEFUNCTION, s->write);
+    SET(CURLOPT_WRITEDATA, s->arg);
+    SET(CURLOPT_SSL_VERIFYPEER, 1L);
+    SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (s->ca != NULL) {
+        SET(CURLOPT_CAINFO, s->ca);
+        SET(CURLOPT_CAPATH, NULL); /* the system's roots are no fallback */
+    }
+#undef SET
+    return bad;
+}
+
 static CURLcode result_of(const otr_curl *curl, CURLM *multi, const CURL *easy)
 {
     int left = 0;

@@ -41,6 +41,21 @@ typedef struct otr_curl {
     void (*free)(void *text);
 } otr_curl;
 
+typedef size_t otr_curl_write_fn(char *data, size_t size, size_t n, void *arg);
+
+typedef struct otr_curl_setup { /* what every transfer is told */
+    const char *schemes;        /* "https", or "http,https" */
+    long timeout_ms;
+    struct curl_slist *headers; /* NULL: none beside libcurl's own */
+    const char *ca;             /* a file of roots, instead of the system's; NULL: the system's */
+    otr_curl_write_fn *write;   /* gets the body */
+    void *arg;
+} otr_curl_setup;
+
+/* Sets these options of `easy`: certificates are verified, TLS is 1.2 at least, and what leaves the
+ * schemes is refused. */
+CURLcode otr_curl_set(const otr_curl *curl, CURL *easy, const otr_curl_setup *setup) OTR_MUST_CHECK;
+
 /* OTR_EUNSUP when the library is not installed or too old. */
 otr_code otr_curl_open(const otr_curl **ret, otr_err *err) OTR_MUST_CHECK;
 /* Makes the transfer of `easy`, with the connections of `multi`. CURLE_ABORTED_BY_CALLBACK soon

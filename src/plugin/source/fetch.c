@@ -39,40 +39,24 @@ static size_t take_body(char *data, size_t size, size_t n, void *arg)
     return all;
 }
 
-static CURLcode set_trust(const transfer *t)
-{
-    const otr_curl *c = t->curl;
-    CURLcode bad = CURLE_OK;
-#define SET(option, value) bad = bad == CURLE_OK ? c->easy_setopt(t->easy, option, value) : bad
-    SET(CURLOPT_SSL_VERIFYPEER, 1L);
-    SET(CURLOPT_SSL_VERIFYHOST, 2L);
-    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    if (t->spec->ca != NULL) {
-        SET(CURLOPT_CAINFO, t->spec->ca);
-        SET(CURLOPT_CAPATH, NULL); /* the system's roots are no fallback */
-    }
-    return bad;
-}
-
 static CURLcode set_options(transfer *t)
 {
     const otr_curl *c = t->curl;
     uint64_t ms = t->spec->limit_ns / OTR_NS_PER_MS;
-    CURLcode bad = CURLE_OK;
+    const otr_curl_setup setup = { .schemes = "https",
+                                   .timeout_ms = (long)(ms > 0 ? ms : 1),
+                                   .headers = t->headers,
+                                   .ca = t->spec->ca,
+                                   .write = take_body,
+                                   .arg = t };
+    CURLcode bad = otr_curl_set(c, t->easy, &setup);
+#define SET(option, value) bad = bad == CURLE_OK ? c->easy_setopt(t->easy, option, value) : bad
     SET(CURLOPT_URL, t->spec->url);
-    SET(CURLOPT_PROTOCOLS_STR, "https");
-    SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
     SET(CURLOPT_FOLLOWLOCATION, 1L);
     SET(CURLOPT_MAXREDIRS, (long)MAX_REDIRECTS);
-    SET(CURLOPT_NOSIGNAL, 1L);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-    SET(CURLOPT_TIMEOUT_MS, (long)(ms > 0 ? ms : 1));
-    SET(CURLOPT_USERAGENT, "outrider/" OTR_VERSION);
-    SET(CURLOPT_HTTPHEADER, t->headers);
-    SET(CURLOPT_WRITEFUNCTION, take_body);
-    SET(CURLOPT_WRITEDATA, t);
 #undef SET
-    return bad == CURLE_OK ? set_trust(t) : bad;
+    return bad;
 }
 
 static otr_code explain(const transfer *t, CURLcode bad, otr_err *err)

@@ -5,14 +5,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/frame.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "plugin/manifest/url.h"
 #include "plugin/source/fetch.h"
 #include "plugin/source/trust.h"
 #include "wasm/engine/codecache.h"
-
-enum { LENGTH_BYTES = 4 };
 
 typedef struct remote { /* one otr_source_read() of an https source */
     const otr_source *source;
@@ -36,41 +35,17 @@ otr_source otr_source_of(const otr_manifest *m)
 
 /* ---- what is kept ---- */
 
-static otr_code pack_field(otr_bytes field, otr_buf *out, otr_err *err)
-{
-    const uint8_t head[LENGTH_BYTES] = { (uint8_t)field.n, (uint8_t)(field.n >> 8),
-                                         (uint8_t)(field.n >> 16), (uint8_t)(field.n >> 24) };
-    otr_code rc = otr_buf_add(out, (otr_bytes){ head, sizeof(head) }, err);
-    return rc == OTR_OK ? otr_buf_add(out, field, err) : rc;
-}
-
 otr_code otr_download_pack(const otr_download *d, otr_buf *out, otr_err *err)
 {
-    otr_code rc = pack_field(d->etag, out, err);
-    rc = rc == OTR_OK ? pack_field(d->signature, out, err) : rc;
+    otr_code rc = otr_frame_put(d->etag, out, err);
+    rc = rc == OTR_OK ? otr_frame_put(d->signature, out, err) : rc;
     return rc == OTR_OK ? otr_buf_add(out, d->file, err) : rc;
-}
-
-static bool unpack_field(otr_bytes *text, otr_bytes *ret)
-{
-    if (text->n < LENGTH_BYTES) {
-        return false;
-    }
-    const uint8_t *p = text->p;
-    size_t n = (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
-    if (n > text->n - LENGTH_BYTES) {
-        return false;
-    }
-    *ret = (otr_bytes){ p + LENGTH_BYTES, n };
-    text->p += LENGTH_BYTES + n;
-    text->n -= LENGTH_BYTES + n;
-    return true;
 }
 
 bool otr_download_unpack(otr_bytes text, otr_download *ret)
 {
     otr_download d;
-    if (!unpack_field(&text, &d.etag) || !unpack_field(&text, &d.signature) ||
+    if (!otr_frame_take(&text, &d.etag) || !otr_frame_take(&text, &d.signature) ||
         d.etag.n >= OTR_ETAG_BYTES || d.signature.n > OTR_LIMIT_PLUGIN_SIG_BYTES) {
         return false;
     }

@@ -29,7 +29,8 @@ uint64_t otr_module_file_stamp(const char *path)
     return stat(path, &st) == 0 ? otr_module_stamp_of(&st) : 0;
 }
 
-otr_code otr_module_file_read(const char *path, otr_buf *out, uint64_t *ret_stamp, otr_err *err)
+/* A regular file into `out`; its state at that time into `*ret_stamp`. */
+static otr_code read_file(const char *path, otr_buf *out, uint64_t *ret_stamp, otr_err *err)
 {
     struct stat st;
     /* A pipe or a device would block or never end. */
@@ -67,7 +68,7 @@ static otr_code read_module(otr_extism_module *x, const char *folder, otr_err *e
     if ((x->file = otr_strdup(path)) == NULL) {
         return otr_fail_nomem(err);
     }
-    otr_code rc = otr_module_file_read(path, &x->wasm, &x->stamp, err);
+    otr_code rc = read_file(path, &x->wasm, &x->stamp, err);
     return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "path");
 }
 

@@ -1,4 +1,5 @@
 /* The functions that the host gives to Extism guests; those of the kernel are not here. */
+#include "base/frame.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -164,29 +165,21 @@ static otr_code get_log_level(void *user, otr_instance *inst, otr_val *vals, otr
 
 /* ---- http ---- */
 
-/* "http.request" takes and answers with: length of the JSON text (4 bytes, little-endian), the
- * text, then the body. */
+/* "http.request" takes and answers with the JSON text as a field (base/frame.h), then the body. */
 static otr_code add_framed(otr_buf *to, otr_bytes json, otr_bytes body, otr_err *err)
 {
-    const uint8_t length[4] = { (uint8_t)json.n, (uint8_t)(json.n >> 8), (uint8_t)(json.n >> 16),
-                                (uint8_t)(json.n >> 24) };
-    otr_code rc = otr_buf_add(to, (otr_bytes){ length, sizeof(length) }, err);
-    if (rc == OTR_OK) {
-        rc = otr_buf_add(to, json, err);
-    }
+    otr_code rc = otr_frame_put(json, to, err);
     return rc == OTR_OK ? otr_buf_add(to, body, err) : rc;
 }
 
 static otr_code take_answer(otr_extism *x, otr_bytes framed, otr_bytes *ret_body, otr_err *err)
 {
-    size_t n = framed.n < 4 ? SIZE_MAX
-                            : (size_t)framed.p[0] | (size_t)framed.p[1] << 8 |
-                                  (size_t)framed.p[2] << 16 | (size_t)framed.p[3] << 24;
+    otr_bytes json;
     OTR_CLEANUP(otr_json_freep) otr_json *head = NULL;
-    if (framed.n < 4 || n > framed.n - 4) {
+    if (!otr_frame_take(&framed, &json)) {
         return otr_fail(err, OTR_EIO, "http.request: the host's answer is cut off");
     }
-    otr_code rc = otr_json_parse((otr_bytes){ framed.p + 4, n }, &head, err);
+    otr_code rc = otr_json_parse(json, &head, err);
     if (rc != OTR_OK) {
         return rc;
     }
@@ -195,7 +188,7 @@ static otr_code take_answer(otr_extism *x, otr_bytes framed, otr_bytes *ret_body
     if (headers != NULL) {
         rc = otr_json_write(headers, &x->http_headers, err);
     }
-    *ret_body = (otr_bytes){ framed.p + 4 + n, framed.n - 4 - n };
+    *ret_body = framed;
     return rc;
 }
 

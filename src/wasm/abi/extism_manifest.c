@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/texts.h"
 
 enum {
     MAX_MODULES = 8,
@@ -418,17 +419,6 @@ otr_code otr_extism_manifest_parse(otr_bytes text, otr_extism_manifest **ret, ot
     return OTR_OK;
 }
 
-static void free_list(char **list, size_t step)
-{
-    for (size_t i = 0; list != NULL && list[i] != NULL; i += step) {
-        otr_free(list[i]);
-        if (step > 1) {
-            otr_free(list[i + 1]);
-        }
-    }
-    otr_free(list);
-}
-
 void otr_extism_manifest_free(otr_extism_manifest *m)
 {
     if (m == NULL) {
@@ -442,8 +432,8 @@ void otr_extism_manifest_free(otr_extism_manifest *m)
         otr_buf_deinit(&m->modules[i].wasm);
     }
     otr_free(m->modules);
-    free_list(m->config, 2);
-    free_list(m->allowed_hosts, 1);
+    otr_texts_free(m->config);
+    otr_texts_free(m->allowed_hosts);
     for (size_t i = 0; i < m->n_paths; i++) {
         otr_free(m->paths[i].host);
         otr_free(m->paths[i].guest);

@@ -77,9 +77,6 @@ otr_code otr_extism_manifest_collect(otr_extism_manifest *m, const otr_extism_so
 /* Drops the modules' bytes. */
 void otr_extism_manifest_forget(otr_extism_manifest *m);
 
-/* A regular file into `out`; its state at that time into `*ret_stamp`. */
-otr_code otr_module_file_read(const char *path, otr_buf *out, uint64_t *ret_stamp, otr_err *err)
-    OTR_MUST_CHECK;
 /* The state of the file that is there now, 0: none. Another number when it was written or replaced.
  */
 uint64_t otr_module_file_stamp(const char *path);

@@ -48,14 +48,9 @@ bool otr_extism_vars_get(const otr_extism_vars *vars, otr_bytes key, otr_bytes *
 
 static otr_code insert(otr_extism_vars *vars, size_t at, otr_err *err)
 {
-    if (vars->n == vars->cap) {
-        size_t cap = vars->cap > 0 ? vars->cap * 2 : 8;
-        otr_extism_var *items = otr_realloc(vars->items, cap * sizeof(*items));
-        if (items == NULL) {
-            return otr_fail_nomem(err);
-        }
-        vars->items = items;
-        vars->cap = cap;
+    otr_code rc = otr_grow(&vars->items, vars->n, &vars->cap, sizeof(*vars->items), err);
+    if (rc != OTR_OK) {
+        return rc;
     }
     memmove(&vars->items[at + 1], &vars->items[at], (vars->n - at) * sizeof(*vars->items));
     vars->items[at] = (otr_extism_var){ 0 };

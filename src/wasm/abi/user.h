@@ -4,7 +4,8 @@
  * A function satisfies an import of the module: any namespace, any name, values of i32, i64, f32
  * and f64. It is given when the file is loaded, so that a missing or mistyped one is named before
  * anything runs. An operation answers waPC's __host_call by binding, namespace and name. Both carry
- * user data of their own and see the context of the call that they serve.
+ * user data of their own and see the context of the call that they serve. All of it is the
+ * embedder's; this agent gives nothing of that kind.
  *
  * Extism guests pass bytes as handles of Extism memory: otr_user_view(), _give() and _release().
  *

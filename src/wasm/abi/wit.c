@@ -1,6 +1,7 @@
 /* WIT components: the world of wit/outrider-plugin, called by name with bytes. */
 #include <stdio.h>
 
+#include "base/frame.h"
 #include "base/log.h"
 #include "wasm/abi/abi.h"
 #include "wasm/abi/wit_services.h"
@@ -87,12 +88,9 @@ static otr_code with_name(otr_guest *g, const char *op, otr_bytes name, otr_byte
 /* kv.put: the key's length (u32, little endian), the key, the value. */
 static otr_code put(otr_guest *g, otr_bytes key, otr_bytes value, otr_buf *out, otr_err *err)
 {
-    uint8_t head[4] = { (uint8_t)key.n, (uint8_t)(key.n >> 8), (uint8_t)(key.n >> 16),
-                        (uint8_t)(key.n >> 24) };
     otr_buf in;
     otr_buf_init(&in, g->spec.max_output_bytes);
-    otr_code rc = otr_buf_add(&in, (otr_bytes){ head, sizeof(head) }, err);
-    rc = rc == OTR_OK ? otr_buf_add(&in, key, err) : rc;
+    otr_code rc = otr_frame_put(key, &in, err);
     rc = rc == OTR_OK ? otr_buf_add(&in, value, err) : rc;
     rc =
         rc == OTR_OK ? g->spec.ops->call(g->spec.host, "kv.put", otr_buf_bytes(&in), out, err) : rc;

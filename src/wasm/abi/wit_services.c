@@ -2,9 +2,11 @@
 
 #include <math.h>
 
+#include "base/frame.h"
 #include "base/json.h"
+#include "base/little_endian.h"
 
-enum { LENGTH_BYTES = 4, F64_BYTES = 8, NAME_BYTES = 4096, HEAD_BYTES = 1 << 20 };
+enum { STATUS_BYTES = 2, COUNT_BYTES = 4, F64_BYTES = 8, NAME_BYTES = 4096, HEAD_BYTES = 1 << 20 };
 
 static const struct service {
     const char *wit, *op; /* the host operation that stands behind it */
@@ -32,29 +34,9 @@ bool otr_wit_service_is(const char *op)
 
 /* ---- fields ---- */
 
-static size_t number_at(const uint8_t *p)
-{
-    return (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
-}
-
 static otr_code take(otr_bytes *from, otr_bytes *ret, otr_err *err)
 {
-    size_t n = from->n >= LENGTH_BYTES ? number_at(from->p) : 0;
-    if (from->n < LENGTH_BYTES || n > from->n - LENGTH_BYTES) {
-        return otr_fail(err, OTR_EINVAL, "a field is cut short");
-    }
-    *ret = (otr_bytes){ from->p + LENGTH_BYTES, n };
-    from->p += LENGTH_BYTES + n;
-    from->n -= LENGTH_BYTES + n;
-    return OTR_OK;
-}
-
-static otr_code put(otr_bytes field, otr_buf *out, otr_err *err)
-{
-    const uint8_t head[LENGTH_BYTES] = { (uint8_t)field.n, (uint8_t)(field.n >> 8),
-                                         (uint8_t)(field.n >> 16), (uint8_t)(field.n >> 24) };
-    otr_code rc = otr_buf_add(out, (otr_bytes){ head, sizeof(head) }, err);
-    return rc == OTR_OK ? otr_buf_add(out, field, err) : rc;
+    return otr_frame_take(from, ret) ? OTR_OK : otr_fail(err, OTR_EINVAL, "a field is cut short");
 }
 
 /* The pairs of fields in `from` as members of a JSON object named `key`. */
@@ -112,8 +94,9 @@ typedef struct headers {
 static bool put_header(void *arg, const char *name, const otr_json *value)
 {
     headers *h = arg;
-    h->rc = put(otr_bytes_of(name), h->out, h->err);
-    h->rc = h->rc == OTR_OK ? put(otr_bytes_of(otr_json_str(value, "")), h->out, h->err) : h->rc;
+    h->rc = otr_frame_put(otr_bytes_of(name), h->out, h->err);
+    h->rc = h->rc == OTR_OK ? otr_frame_put(otr_bytes_of(otr_json_str(value, "")), h->out, h->err)
+                            : h->rc;
     return h->rc == OTR_OK;
 }
 
@@ -127,8 +110,9 @@ static otr_code put_head(otr_bytes json, otr_buf *out, otr_err *err)
     const otr_json *all = otr_json_get(head, "headers");
     size_t n = otr_json_size(all);
     int64_t status = otr_json_int(otr_json_get(head, "status"), 0);
-    const uint8_t front[] = { (uint8_t)status,   (uint8_t)(status >> 8), (uint8_t)n,
-                              (uint8_t)(n >> 8), (uint8_t)(n >> 16),     (uint8_t)(n >> 24) };
+    uint8_t front[STATUS_BYTES + COUNT_BYTES];
+    otr_le_store(front, STATUS_BYTES, (uint64_t)status);
+    otr_le_store(front + STATUS_BYTES, COUNT_BYTES, n);
     headers h = { .out = out, .err = err };
     h.rc = otr_buf_add(out, (otr_bytes){ front, sizeof(front) }, err);
     if (h.rc == OTR_OK && n > 0) {
@@ -158,7 +142,7 @@ static otr_code http(otr_guest *g, const char *op, otr_bytes a, otr_bytes body, 
     otr_buf_init(&in, g->spec.max_output_bytes);
     otr_buf_init(&answer, g->spec.max_output_bytes);
     otr_code rc = write_request(a, &json, err);
-    rc = rc == OTR_OK ? put(otr_buf_bytes(&json), &in, err) : rc;
+    rc = rc == OTR_OK ? otr_frame_put(otr_buf_bytes(&json), &in, err) : rc;
     rc = rc == OTR_OK ? otr_buf_add(&in, body, err) : rc;
     rc = rc == OTR_OK ? g->spec.ops->call(g->spec.host, op, otr_buf_bytes(&in), &answer, err) : rc;
     rc = rc == OTR_OK ? read_answer(&answer, out, err) : rc;
@@ -213,9 +197,7 @@ static otr_code tell_time(otr_guest *g, const struct service *s, otr_buf *out, o
     }
     uint64_t ns = (uint64_t)otr_json_int(otr_json_get(both, s->member), 0);
     uint8_t bytes[sizeof(ns)];
-    for (size_t i = 0; i < sizeof(ns); i++) {
-        bytes[i] = (uint8_t)(ns >> (8 * i));
-    }
+    otr_le_store(bytes, sizeof(bytes), ns);
     return otr_buf_add(out, (otr_bytes){ bytes, sizeof(bytes) }, err);
 }
 

@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/little_endian.h"
 
 /* A file is this header, then the artefact. The key is inside so that a renamed file is not taken
  * for another module's code. */
@@ -124,10 +125,7 @@ static otr_code check_file(otr_bytes file, const char *key, otr_bytes *ret, otr_
     }
     memcpy(&h, file.p, sizeof(h));
     otr_bytes code = { file.p + sizeof(h), file.n - sizeof(h) };
-    uint64_t size = 0;
-    for (unsigned i = 8; i > 0; i--) {
-        size = size << 8 | h.size[i - 1];
-    }
+    uint64_t size = otr_le_load(h.size, sizeof(h.size));
     if (memcmp(h.magic, magic, sizeof(magic)) != 0 || memcmp(h.key, key, sizeof(h.key)) != 0) {
         return otr_fail(err, OTR_EDENIED, "the file is not the one of this name");
     }
@@ -215,9 +213,7 @@ static otr_code write_file(int fd, const char *key, otr_bytes code, otr_err *err
     memcpy(h.magic, magic, sizeof(magic));
     memcpy(h.key, key, sizeof(h.key));
     memcpy(h.digest, otr_blake2b_hex(code, digest), sizeof(h.digest));
-    for (unsigned i = 0; i < 8; i++) {
-        h.size[i] = (uint8_t)((uint64_t)code.n >> (8 * i));
-    }
+    otr_le_store(h.size, sizeof(h.size), code.n);
     otr_code rc = write_all(fd, (otr_bytes){ (const uint8_t *)&h, sizeof(h) }, err);
     if (rc == OTR_OK) {
         rc = write_all(fd, code, err);

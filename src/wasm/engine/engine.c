@@ -23,8 +23,3 @@ const char *otr_engine_names(void)
 {
     return OTR_COUNT(engines) > 1 ? "wasmtime, wasmi" : "wasmtime";
 }
-
-const otr_module_info *otr_module_info_of(const otr_module *m)
-{
-    return m != NULL ? m->ops->inspect(m) : NULL;
-}

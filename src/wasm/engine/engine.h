@@ -166,6 +166,10 @@ struct otr_module {
     const otr_engine_ops *ops;
     otr_engine *engine;
 };
-const otr_module_info *otr_module_info_of(const otr_module *m); /* NULL gives NULL */
+/* NULL gives NULL. */
+static inline const otr_module_info *otr_module_info_of(const otr_module *m)
+{
+    return m != NULL ? m->ops->inspect(m) : NULL;
+}
 
 #endif

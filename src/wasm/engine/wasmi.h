@@ -11,6 +11,7 @@
 #define OTR_WASM_ENGINE_WASMI_H
 
 #include "wasm/engine/engine.h"
+#include "wasm/wasi/errno.h"
 #include "wasm/wasi/files.h"
 
 /* A folder of engines that WASMTIME_DIR names may hold Wasmtime alone. */
@@ -21,7 +22,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
-#include "wasm/value/little_endian.h"
+#include "base/little_endian.h"
 
 typedef struct wi_engine {
     otr_engine base;
@@ -119,16 +120,6 @@ otr_host_fn otr_wasmi_args_get, otr_wasmi_args_sizes_get, otr_wasmi_environ_get,
     otr_wasmi_random_get, otr_wasmi_proc_exit, otr_wasmi_sched_yield, otr_wasmi_poll_oneoff;
 otr_host_fn otr_wasmi_fd_write, otr_wasmi_fd_read, otr_wasmi_fd_close, otr_wasmi_fd_fdstat_get,
     otr_wasmi_fd_filestat_get, otr_wasmi_fd_seek, otr_wasmi_bad_fd, otr_wasmi_no_such_call;
-
-enum { /* WASI's errno */
-       WASI_OK = 0,
-       WASI_BADF = 8,
-       WASI_FAULT = 21,
-       WASI_INVAL = 28,
-       WASI_NOMEM = 48,
-       WASI_NOSYS = 52,
-       WASI_SPIPE = 70,
-};
 
 /* `len` bytes at `at` of the memory of the part that called the host; NULL when they are not all
  * inside. */

@@ -2,9 +2,8 @@
 
 #ifdef OTR_HAVE_WASMI
 
-#include <stdio.h>
-
 #include "base/clock.h"
+#include "wasm/engine/imports.h"
 
 enum { MAX_LINKS = 8 };
 
@@ -57,73 +56,21 @@ static otr_code new_instance(wi_module *m, const otr_spawn *spec, wi_instance **
 
 /* ---- imports ---- */
 
-static const otr_import *find_import(const otr_spawn *spec, const otr_extern_info *wanted)
-{
-    for (size_t n = 0; n < spec->n_imports; n++) {
-        const otr_import *x = &spec->imports[n];
-        if (strcmp(x->module, wanted->module) == 0 && strcmp(x->name, wanted->name) == 0) {
-            return x;
-        }
-    }
-    bool wasi = spec->wasi != NULL && strcmp(wanted->module, wasi_module) == 0;
-    return wasi ? otr_wasmi_wasi_find(spec->wasi, wanted->name) : NULL;
-}
-
-/* The export of an earlier part that `wanted` names, and that part in `*ret_part`. */
-static const otr_extern_info *find_linked(const otr_spawn *spec, size_t n_parts,
-                                          const otr_extern_info *wanted, int32_t *ret_part)
-{
-    for (size_t l = 0; l < spec->n_links && l < n_parts; l++) {
-        const otr_link *link = &spec->links[l];
-        for (size_t a = 0; a < OTR_COUNT(link->as) && link->as[a] != NULL; a++) {
-            const otr_extern_info *x =
-                strcmp(link->as[a], wanted->module) != 0
-                    ? NULL
-                    : otr_module_export(&((const wi_module *)link->module)->info, wanted->name);
-            if (x != NULL) {
-                *ret_part = (int32_t)l;
-                return x;
-            }
-        }
-    }
-    return NULL;
-}
-
-static const char *kind_text(otr_extern_kind kind, const otr_sig *sig, char *out, size_t cap)
-{
-    static const char *const names[] = { "function", "memory", "table", "global", "tag" };
-    char types[160] = "";
-    if (kind == OTR_EXTERN_FUNC) {
-        (void)otr_sig_text(sig, types, sizeof(types));
-    }
-    (void)snprintf(out, cap, "%s%s%s", names[kind], types[0] != '\0' ? " " : "", types);
-    return out;
-}
-
 /* Fills in what satisfies `x`, or adds a clause to `problems`. */
 static void resolve(const wi_instance *i, const otr_spawn *spec, const otr_extern_info *x,
                     otr_wasmi_item *item, otr_buf *problems)
 {
-    char want[200], have[200];
-    const char *sep = problems->n > 0 ? "; " : "";
-    otr_code rc = OTR_OK;
-    *item = (otr_wasmi_item){ .part = -1, .name = { (const uint8_t *)x->name, strlen(x->name) } };
-    const otr_extern_info *linked = find_linked(spec, i->n_parts, x, &item->part);
-    const otr_import *import = linked == NULL ? find_import(spec, x) : NULL;
-    item->data = import;
-    if (linked == NULL && import == NULL) {
-        rc = otr_buf_addf(problems, NULL, "%simport %s.%s %s is not offered", sep, x->module,
-                          x->name, kind_text(x->kind, &x->sig, want, sizeof(want)));
-    } else {
-        otr_extern_kind kind = linked != NULL ? linked->kind : OTR_EXTERN_FUNC;
-        const otr_sig *sig = linked != NULL ? &linked->sig : &import->sig;
-        if (kind != x->kind || (kind == OTR_EXTERN_FUNC && !otr_sig_eq(sig, &x->sig))) {
-            rc = otr_buf_addf(problems, NULL, "%simport %s.%s wants %s, offered is %s", sep,
-                              x->module, x->name, kind_text(x->kind, &x->sig, want, sizeof(want)),
-                              kind_text(kind, sig, have, sizeof(have)));
-        }
+    size_t link = 0;
+    const otr_extern_info *linked = otr_imports_find_linked(spec, i->n_parts, x, &link);
+    const otr_import *import = linked == NULL ? otr_imports_find(spec, x) : NULL;
+    if (linked == NULL && import == NULL && spec->wasi != NULL &&
+        strcmp(x->module, wasi_module) == 0) {
+        import = otr_wasmi_wasi_find(spec->wasi, x->name);
     }
-    (void)rc; /* a full buffer has named enough of them */
+    *item = (otr_wasmi_item){ .part = linked != NULL ? (int32_t)link : -1,
+                              .name = { (const uint8_t *)x->name, strlen(x->name) },
+                              .data = import };
+    otr_imports_explain(x, linked, import, problems);
 }
 
 static otr_code resolve_all(const wi_instance *i, const wi_module *m, const otr_spawn *spec,

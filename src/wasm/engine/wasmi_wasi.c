@@ -2,6 +2,7 @@
  * WASI preview 1. Without folders every descriptor but the three standard ones is bad, and most of
  * the interface is that answer; a guest with folders has the functions of wasi/files.h instead.
  */
+#include "base/texts.h"
 #include "wasm/engine/wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
@@ -100,34 +101,6 @@ static bool memory(otr_instance *inst, uint8_t **ret, size_t *ret_bytes)
 
 static const otr_wasi_engine lends = { memory, otr_wasmi_take_text };
 
-static void free_list(char **list)
-{
-    for (char **s = list; s != NULL && *s != NULL; s++) {
-        otr_free(*s);
-    }
-    otr_free(list);
-}
-
-static otr_code copy_list(const char *const *from, char ***ret, otr_err *err)
-{
-    size_t n = 0;
-    while (from != NULL && from[n] != NULL) {
-        n++;
-    }
-    char **list = otr_calloc(n + 1, sizeof(*list));
-    if (list == NULL) {
-        return otr_fail_nomem(err);
-    }
-    *ret = list;
-    for (size_t i = 0; i < n; i++) {
-        list[i] = otr_strdup(from[i]);
-        if (list[i] == NULL) {
-            return otr_fail_nomem(err);
-        }
-    }
-    return OTR_OK;
-}
-
 otr_code otr_wasmi_wasi_open(wi_instance *i, const otr_wasi *wasi, otr_err *err)
 {
     for (const char *const *e = wasi->env; e != NULL && *e != NULL; e++) {
@@ -137,8 +110,8 @@ otr_code otr_wasmi_wasi_open(wi_instance *i, const otr_wasi *wasi, otr_err *err)
         }
     }
     i->line = wasi->line;
-    otr_code rc = copy_list(wasi->env, &i->env, err);
-    rc = rc == OTR_OK ? copy_list(wasi->args, &i->args, err) : rc;
+    otr_code rc = otr_texts_copy((char *const *)wasi->env, &i->env, err);
+    rc = rc == OTR_OK ? otr_texts_copy((char *const *)wasi->args, &i->args, err) : rc;
     return rc == OTR_OK && wasi->n_dirs > 0 ? otr_wasi_files_open(wasi, &lends, &i->base.files, err)
                                             : rc;
 }
@@ -146,8 +119,8 @@ otr_code otr_wasmi_wasi_open(wi_instance *i, const otr_wasi *wasi, otr_err *err)
 void otr_wasmi_wasi_close(wi_instance *i)
 {
     otr_wasi_files_free(i->base.files);
-    free_list(i->env);
-    free_list(i->args);
+    otr_texts_free(i->env);
+    otr_texts_free(i->args);
     for (size_t n = 0; n < OTR_COUNT(i->lines); n++) {
         otr_free(i->lines[n].text);
     }

@@ -4,20 +4,10 @@
 #ifdef OTR_HAVE_WASMI
 
 #include <sys/random.h>
-#include <time.h>
 
-#include "base/clock.h"
+#include "wasm/wasi/wait.h"
 
-enum {
-    REALTIME = 0,
-    MONOTONIC = 1,
-    EVENT_CLOCK = 0,
-    SUBSCRIPTION_BYTES = 48,
-    EVENT_BYTES = 32,
-    MOST_SUBSCRIPTIONS = 1024,
-    MOST_RANDOM = 1 << 20,
-    NAP_NS = 5000000, /* how late an interrupt may find a sleeping guest */
-};
+enum { MOST_RANDOM = 1 << 20 };
 
 static int32_t list_sizes(otr_instance *inst, char **list, const otr_val *vals)
 {
@@ -83,7 +73,7 @@ otr_code otr_wasmi_environ_sizes_get(void *user, otr_instance *inst, otr_val *va
 static otr_code give_time(otr_instance *inst, otr_val *vals, int32_t at, uint64_t ns)
 {
     uint8_t *ret = wi_at(inst, at, 8);
-    if (vals[0].i32 != REALTIME && vals[0].i32 != MONOTONIC) {
+    if (vals[0].i32 != OTR_WASI_REALTIME && vals[0].i32 != OTR_WASI_MONOTONIC) {
         return wi_answer(vals, WASI_INVAL);
     }
     if (ret == NULL) {
@@ -106,8 +96,7 @@ otr_code otr_wasmi_clock_time_get(void *user, otr_instance *inst, otr_val *vals,
 {
     (void)user;
     (void)err;
-    uint64_t ns =
-        vals[0].i32 == REALTIME ? otr_wall_ns() : otr_now_ns() - ((wi_instance *)inst)->born_ns;
+    uint64_t ns = otr_wasi_clock_ns(vals[0].i32, ((wi_instance *)inst)->born_ns);
     return give_time(inst, vals, vals[2].i32, ns);
 }
 
@@ -153,52 +142,9 @@ otr_code otr_wasmi_proc_exit(void *user, otr_instance *inst, otr_val *vals, otr_
 
 /* ---- waiting ---- */
 
-/* How long from now until the subscription fires; 0 for files, which are always ready. */
-static uint64_t wait_of(const wi_instance *i, const uint8_t *sub, uint64_t now_ns)
+static bool ended(void *arg)
 {
-    if (sub[8] != EVENT_CLOCK) {
-        return 0;
-    }
-    uint64_t timeout = otr_le_load(sub + 24, 8);
-    if ((otr_le_load(sub + 40, 2) & 1) == 0) {
-        return timeout;
-    }
-    uint64_t clock = otr_le_load(sub + 16, 4) == REALTIME ? otr_wall_ns() : now_ns - i->born_ns;
-    return timeout > clock ? timeout - clock : 0;
-}
-
-/* Sleeps until `until_ns`, the call's deadline or an interrupt; the caller then ends the guest. */
-static void nap(wi_instance *i, uint64_t until_ns)
-{
-    while (otr_wasmi_overdue(i) == 0) {
-        uint64_t now = otr_now_ns();
-        if (now >= until_ns) {
-            return;
-        }
-        uint64_t left = until_ns - now;
-        uint64_t call = i->deadline_ns > now ? i->deadline_ns - now : 0;
-        left = call < left ? call : left;
-        struct timespec t = { .tv_nsec = (long)(left < NAP_NS ? left : NAP_NS) };
-        (void)nanosleep(&t, NULL);
-    }
-}
-
-static uint32_t fire(const wi_instance *i, const uint8_t *subs, uint32_t n, uint64_t least,
-                     uint8_t *events)
-{
-    uint64_t now = otr_now_ns();
-    uint32_t fired = 0;
-    for (uint32_t s = 0; s < n; s++) {
-        const uint8_t *sub = subs + (size_t)s * SUBSCRIPTION_BYTES;
-        if (wait_of(i, sub, now) <= least) {
-            uint8_t event[EVENT_BYTES] = { 0 };
-            memcpy(event, sub, 8); /* userdata */
-            event[10] = sub[8];
-            memcpy(events + (size_t)fired * EVENT_BYTES, event, sizeof(event));
-            fired++;
-        }
-    }
-    return fired;
+    return otr_wasmi_overdue(arg) != 0;
 }
 
 /* (subscriptions, events, n, ret_n) */
@@ -207,31 +153,24 @@ otr_code otr_wasmi_poll_oneoff(void *user, otr_instance *inst, otr_val *vals, ot
     (void)user;
     wi_instance *i = (wi_instance *)inst;
     uint32_t n = (uint32_t)vals[2].i32;
-    if (n == 0 || n > MOST_SUBSCRIPTIONS) {
+    if (n == 0 || n > OTR_WASI_MOST_SUBSCRIPTIONS) {
         return wi_answer(vals, WASI_INVAL);
     }
-    const uint8_t *in = wi_at(inst, vals[0].i32, (uint64_t)n * SUBSCRIPTION_BYTES);
-    uint8_t *out = wi_at(inst, vals[1].i32, (uint64_t)n * EVENT_BYTES);
-    uint8_t *ret = wi_at(inst, vals[3].i32, 4);
-    if (in == NULL || out == NULL || ret == NULL) {
+    const otr_wasi_poll poll = {
+        .subscriptions = wi_at(inst, vals[0].i32, (uint64_t)n * OTR_WASI_SUBSCRIPTION_BYTES),
+        .events = wi_at(inst, vals[1].i32, (uint64_t)n * OTR_WASI_EVENT_BYTES),
+        .ret_n = wi_at(inst, vals[3].i32, 4),
+        .n = n,
+        .born_ns = i->born_ns,
+        .deadline_ns = i->deadline_ns,
+        .ended = ended,
+        .arg = i,
+    };
+    if (poll.subscriptions == NULL || poll.events == NULL || poll.ret_n == NULL) {
         return wi_answer(vals, WASI_FAULT);
     }
-    uint8_t *subs = otr_alloc((size_t)n * SUBSCRIPTION_BYTES); /* a copy: events may overlap them */
-    if (subs == NULL) {
-        return wi_answer(vals, WASI_NOMEM);
-    }
-    memcpy(subs, in, (size_t)n * SUBSCRIPTION_BYTES);
-    uint64_t now = otr_now_ns(), least = UINT64_MAX;
-    for (uint32_t s = 0; s < n; s++) {
-        uint64_t wait = wait_of(i, subs + (size_t)s * SUBSCRIPTION_BYTES, now);
-        least = wait < least ? wait : least;
-    }
-    nap(i, least > UINT64_MAX - now ? UINT64_MAX : now + least);
-    if (i->end == WI_END_NONE) {
-        otr_le_store(ret, 4, fire(i, subs, n, least, out));
-    }
-    otr_free(subs);
-    return i->end == WI_END_NONE ? wi_answer(vals, WASI_OK)
+    int32_t error = otr_wasi_poll_oneoff(&poll);
+    return i->end == WI_END_NONE ? wi_answer(vals, error)
                                  : otr_fail(err, OTR_ETIMEOUT, "the call was stopped");
 }
 

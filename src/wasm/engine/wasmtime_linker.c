@@ -1,6 +1,5 @@
 /* Host functions are resolved once for a module; each store then only copies the result. */
-#include <stdio.h>
-
+#include "wasm/engine/imports.h"
 #include "wasm/engine/wasmtime.h"
 
 /* A function with data of its own: it is told which one it is. */
@@ -15,69 +14,16 @@ static wasm_trap_t *call_with_data(void *env, wasmtime_caller_t *caller, wasmtim
     return trap;
 }
 
-static const otr_import *find_import(const otr_spawn *spec, const otr_extern_info *wanted)
-{
-    for (size_t i = 0; i < spec->n_imports; i++) {
-        const otr_import *x = &spec->imports[i];
-        if (strcmp(x->module, wanted->module) == 0 && strcmp(x->name, wanted->name) == 0) {
-            return x;
-        }
-    }
-    return NULL;
-}
-
-static const otr_extern_info *find_linked(const otr_spawn *spec, const otr_extern_info *wanted)
-{
-    for (size_t l = 0; l < spec->n_links; l++) {
-        const otr_link *link = &spec->links[l];
-        for (size_t a = 0; a < OTR_COUNT(link->as) && link->as[a] != NULL; a++) {
-            const otr_extern_info *x =
-                strcmp(link->as[a], wanted->module) != 0
-                    ? NULL
-                    : otr_module_export(&((const wt_module *)link->module)->info, wanted->name);
-            if (x != NULL) {
-                return x;
-            }
-        }
-    }
-    return NULL;
-}
-
-static const char *kind_text(otr_extern_kind kind, const otr_sig *sig, char *out, size_t cap)
-{
-    static const char *const names[] = { "function", "memory", "table", "global", "tag" };
-    char types[160] = "";
-    if (kind == OTR_EXTERN_FUNC) {
-        (void)otr_sig_text(sig, types, sizeof(types));
-    }
-    (void)snprintf(out, cap, "%s%s%s", names[kind], types[0] != '\0' ? " " : "", types);
-    return out;
-}
-
 /* Adds a clause for an import that nobody satisfies as it is. */
 static void explain(const otr_extern_info *x, const otr_spawn *spec, otr_buf *out)
 {
-    char want[200], have[200];
-    (void)kind_text(x->kind, &x->sig, want, sizeof(want));
-    const otr_extern_info *linked = find_linked(spec, x);
-    const otr_import *import = linked == NULL ? find_import(spec, x) : NULL;
-    const char *sep = out->n > 0 ? "; " : "";
-    otr_code rc = OTR_OK;
-    if (linked == NULL && import == NULL) {
-        if (strcmp(x->module, "wasi_snapshot_preview1") != 0) {
-            rc = otr_buf_addf(out, NULL, "%simport %s.%s %s is not offered", sep, x->module,
-                              x->name, want);
-        }
-    } else {
-        otr_extern_kind kind = linked != NULL ? linked->kind : OTR_EXTERN_FUNC;
-        const otr_sig *sig = linked != NULL ? &linked->sig : &import->sig;
-        if (kind != x->kind || (kind == OTR_EXTERN_FUNC && !otr_sig_eq(sig, &x->sig))) {
-            (void)kind_text(kind, sig, have, sizeof(have));
-            rc = otr_buf_addf(out, NULL, "%simport %s.%s wants %s, offered is %s", sep, x->module,
-                              x->name, want, have);
-        }
+    size_t link = 0;
+    const otr_extern_info *linked = otr_imports_find_linked(spec, spec->n_links, x, &link);
+    const otr_import *import = linked == NULL ? otr_imports_find(spec, x) : NULL;
+    bool wasi = strcmp(x->module, "wasi_snapshot_preview1") == 0; /* Wasmtime says it itself */
+    if (linked != NULL || import != NULL || !wasi) {
+        otr_imports_explain(x, linked, import, out);
     }
-    (void)rc; /* a full buffer has named enough of them */
 }
 
 otr_code otr_wasmtime_explain_imports(const wt_module *m, const otr_spawn *spec, otr_err *err)

@@ -6,9 +6,11 @@
  * wasi/files.h.
  */
 #include "base/limits.h"
+#include "base/little_endian.h"
 #include "wasm/engine/wasmtime.h"
+#include "wasm/wasi/errno.h"
 
-enum { WASI_OK = 0, WASI_BADF = 8, WASI_FAULT = 21, WASI_INVAL = 28, MOST_PIECES = 1024 };
+enum { MOST_PIECES = 1024 };
 enum { MOST_BYTES = OTR_LIMIT_WASI_PRINT_BYTES };
 
 static void give_line(wt_line *l)
@@ -83,8 +85,7 @@ static bool inside(const memory *m, uint32_t at, uint32_t n)
 
 static uint32_t load(const memory *m, size_t at)
 {
-    const uint8_t *p = m->p + at;
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    return (uint32_t)otr_le_load(m->p + at, 4);
 }
 
 /* Takes the pieces in order, up to a ceiling that keeps the call short: a write may be partial. */
@@ -132,8 +133,8 @@ wasm_trap_t *otr_wasmtime_fd_write(void *env, wasmtime_caller_t *caller, wasmtim
     }
     uint32_t written = 0;
     vals[0].i32 = write_pieces(&i->lines[fd - 1], &m, at, n, &written);
-    for (unsigned b = 0; b < 4 && vals[0].i32 == WASI_OK; b++) {
-        m.p[ret + b] = (uint8_t)(written >> (8 * b));
+    if (vals[0].i32 == WASI_OK) {
+        otr_le_store(m.p + ret, 4, written);
     }
     return NULL;
 }

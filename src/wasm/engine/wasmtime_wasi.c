@@ -4,24 +4,11 @@
  * deadline. And so are the files of a guest with folders (wasi/files.h): they mean the same on
  * every engine, a FIFO cannot hold up a call, and descriptors are bounded.
  */
-#include <time.h>
-
 #include "base/clock.h"
 #include "wasm/engine/wasmtime.h"
-#include "wasm/value/little_endian.h"
+#include "wasm/wasi/errno.h"
 #include "wasm/wasi/files.h"
-
-enum {
-    WASI_OK = 0,
-    WASI_FAULT = 21,
-    WASI_INVAL = 28,
-    WASI_NOMEM = 48,
-    EVENT_CLOCK = 0,
-    SUBSCRIPTION_BYTES = 48,
-    EVENT_BYTES = 32,
-    MOST_SUBSCRIPTIONS = 1024,
-    NAP_NS = 5000000, /* how late an interrupt may find a sleeping guest */
-};
+#include "wasm/wasi/wait.h"
 
 static otr_code set_env(wasi_config_t *c, const char *pair, otr_err *err)
 {
@@ -109,85 +96,45 @@ otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, otr_err *er
     return error == NULL ? OTR_OK : otr_wasmtime_fail(err, OTR_EINVAL, error, "WASI");
 }
 
-/* How long from now until the subscription fires; 0 for files, which are always ready. */
-static uint64_t wait_of(const wt_instance *i, const uint8_t *sub, uint64_t now_ns)
+/* Why the call is to end. */
+static wt_end end_of(const wt_instance *i)
 {
-    if (sub[8] != EVENT_CLOCK) {
-        return 0;
+    if (atomic_load_explicit(&i->interrupted, memory_order_relaxed) ||
+        (i->cancel != NULL && atomic_load_explicit(i->cancel, memory_order_relaxed))) {
+        return WT_END_INTERRUPT;
     }
-    uint64_t timeout = otr_le_load(sub + 24, 8);
-    if ((otr_le_load(sub + 40, 2) & 1) == 0) {
-        return timeout;
-    }
-    uint64_t clock = otr_le_load(sub + 16, 4) == 0 ? otr_wall_ns() : now_ns - i->born_ns;
-    return timeout > clock ? timeout - clock : 0;
+    return otr_now_ns() >= i->deadline_ns ? WT_END_DEADLINE : WT_END_NONE;
 }
 
-/* Sleeps until `until_ns`, the call's deadline or an interrupt. */
-static wt_end nap(wt_instance *i, uint64_t until_ns)
+static bool ended(void *arg)
 {
-    for (;;) {
-        uint64_t now = otr_now_ns();
-        if (atomic_load_explicit(&i->interrupted, memory_order_relaxed)) {
-            return WT_END_INTERRUPT;
-        }
-        if (now >= i->deadline_ns) {
-            return WT_END_DEADLINE;
-        }
-        if (now >= until_ns) {
-            return WT_END_NONE;
-        }
-        uint64_t left = until_ns - now, call = i->deadline_ns - now;
-        left = call < left ? call : left;
-        struct timespec t = { .tv_nsec = (long)(left < NAP_NS ? left : NAP_NS) };
-        (void)nanosleep(&t, NULL);
-    }
+    return end_of(arg) != WT_END_NONE;
 }
 
-static uint32_t fire(const wt_instance *i, const uint8_t *subs, uint32_t n, uint64_t least,
-                     uint8_t *events)
-{
-    uint64_t now = otr_now_ns();
-    uint32_t fired = 0;
-    for (uint32_t s = 0; s < n; s++) {
-        const uint8_t *sub = subs + (size_t)s * SUBSCRIPTION_BYTES;
-        if (wait_of(i, sub, now) <= least) {
-            uint8_t event[EVENT_BYTES] = { 0 };
-            memcpy(event, sub, 8); /* userdata */
-            event[10] = sub[8];
-            memcpy(events + (size_t)fired * EVENT_BYTES, event, sizeof(event));
-            fired++;
-        }
-    }
-    return fired;
-}
-
-typedef struct poll_args { /* arguments of poll_oneoff, checked against the memory */
-    uint8_t *subs, *events, *ret;
-    uint32_t n;
-} poll_args;
-
-static int32_t check_poll(wasmtime_caller_t *caller, const wasmtime_val_raw_t *vals, poll_args *p)
+/* The arguments, checked against the memory. */
+static int32_t check_poll(wasmtime_caller_t *caller, const wasmtime_val_raw_t *vals,
+                          otr_wasi_poll *p)
 {
     wasmtime_context_t *context = wasmtime_caller_context(caller);
     uint32_t in = (uint32_t)vals[0].i32, out = (uint32_t)vals[1].i32, ret = (uint32_t)vals[3].i32;
     wasmtime_extern_t item;
     p->n = (uint32_t)vals[2].i32;
-    if (p->n == 0 || p->n > MOST_SUBSCRIPTIONS ||
+    if (p->n == 0 || p->n > OTR_WASI_MOST_SUBSCRIPTIONS ||
         !wasmtime_caller_export_get(caller, "memory", 6, &item) ||
         item.kind != WASMTIME_EXTERN_MEMORY) {
         return WASI_INVAL;
     }
     uint8_t *memory = wasmtime_memory_data(context, &item.of.memory);
     size_t size = wasmtime_memory_data_size(context, &item.of.memory);
-    size_t in_bytes = (size_t)p->n * SUBSCRIPTION_BYTES, out_bytes = (size_t)p->n * EVENT_BYTES;
+    size_t in_bytes = (size_t)p->n * OTR_WASI_SUBSCRIPTION_BYTES;
+    size_t out_bytes = (size_t)p->n * OTR_WASI_EVENT_BYTES;
     if (in > size || in_bytes > size - in || out > size || out_bytes > size - out || ret > size ||
         size - ret < 4) {
         return WASI_FAULT;
     }
-    p->subs = memory + in;
+    p->subscriptions = memory + in;
     p->events = memory + out;
-    p->ret = memory + ret;
+    p->ret_n = memory + ret;
     return WASI_OK;
 }
 
@@ -198,26 +145,12 @@ static wasm_trap_t *poll_oneoff(void *env, wasmtime_caller_t *caller, wasmtime_v
     (void)env;
     (void)n_vals;
     wt_instance *i = wasmtime_context_get_data(wasmtime_caller_context(caller));
-    poll_args p;
-    int32_t error = check_poll(caller, vals, &p);
-    /* a copy of the subscriptions: the events may overlap them */
-    uint8_t *subs = error == WASI_OK ? otr_alloc((size_t)p.n * SUBSCRIPTION_BYTES) : NULL;
-    vals[0].i32 = error;
-    if (subs == NULL) {
-        vals[0].i32 = error == WASI_OK ? WASI_NOMEM : error;
-        return NULL;
-    }
-    memcpy(subs, p.subs, (size_t)p.n * SUBSCRIPTION_BYTES);
-    uint64_t now = otr_now_ns(), least = UINT64_MAX;
-    for (uint32_t s = 0; s < p.n; s++) {
-        uint64_t wait = wait_of(i, subs + (size_t)s * SUBSCRIPTION_BYTES, now);
-        least = wait < least ? wait : least;
-    }
-    wt_end end = nap(i, least > UINT64_MAX - now ? UINT64_MAX : now + least);
-    if (end == WT_END_NONE) {
-        otr_le_store(p.ret, 4, fire(i, subs, p.n, least, p.events));
-    }
-    otr_free(subs);
+    otr_wasi_poll poll = {
+        .born_ns = i->born_ns, .deadline_ns = i->deadline_ns, .ended = ended, .arg = i
+    };
+    int32_t error = check_poll(caller, vals, &poll);
+    vals[0].i32 = error == WASI_OK ? otr_wasi_poll_oneoff(&poll) : error;
+    wt_end end = error == WASI_OK ? end_of(i) : WT_END_NONE;
     return end == WT_END_NONE ? NULL : otr_wasmtime_stop(i, end);
 }
 

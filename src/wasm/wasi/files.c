@@ -29,7 +29,7 @@ int32_t otr_wf_errno(int sys)
             return all[i].wasi;
         }
     }
-    return WF_IO;
+    return WASI_IO;
 }
 
 /* ---- the table ---- */
@@ -172,10 +172,10 @@ int32_t otr_wf_fd_close(const wf_call *c)
 {
     wf_slot *s = otr_wf_slot(c, 0);
     if (s == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     close_slot(s);
-    return WF_OK;
+    return WASI_OK;
 }
 
 /* (from, to): both are open, and `from` takes the place of `to`. */
@@ -183,14 +183,14 @@ int32_t otr_wf_fd_renumber(const wf_call *c)
 {
     wf_slot *from = otr_wf_slot(c, 0), *to = otr_wf_slot(c, 1);
     if (from == NULL || to == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     if (from != to) {
         close_slot(to);
         *to = *from;
         *from = (wf_slot){ .kind = WF_FREE };
     }
-    return WF_OK;
+    return WASI_OK;
 }
 
 /* (fd, ret: tag u8, length of the name u32 at 4) */
@@ -199,14 +199,14 @@ int32_t otr_wf_fd_prestat_get(const wf_call *c)
     const wf_slot *s = otr_wf_slot(c, 0);
     uint8_t *ret = wf_at(c, wf_u32(c, 1), 8);
     if (s == NULL || s->preopen == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     if (ret == NULL) {
-        return WF_FAULT;
+        return WASI_FAULT;
     }
     otr_le_store(ret, 4, 0);
     otr_le_store(ret + 4, 4, strlen(s->preopen));
-    return WF_OK;
+    return WASI_OK;
 }
 
 /* (fd, to, room): the name without a NUL */
@@ -214,21 +214,21 @@ int32_t otr_wf_fd_prestat_dir_name(const wf_call *c)
 {
     const wf_slot *s = otr_wf_slot(c, 0);
     if (s == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     if (s->preopen == NULL) {
-        return WF_NOTDIR;
+        return WASI_NOTDIR;
     }
     size_t n = strlen(s->preopen);
     if (n > wf_u32(c, 2)) {
-        return WF_NAMETOOLONG;
+        return WASI_NAMETOOLONG;
     }
     uint8_t *to = wf_at(c, wf_u32(c, 1), n);
     if (to == NULL) {
-        return WF_FAULT;
+        return WASI_FAULT;
     }
     memcpy(to, s->preopen, n);
-    return WF_OK;
+    return WASI_OK;
 }
 
 /* ---- how engines call ---- */

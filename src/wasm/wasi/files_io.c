@@ -20,11 +20,11 @@ static int32_t take_pieces(const wf_call *c, struct iovec iov[PIECES_AT_ONCE], i
 {
     uint32_t n = wf_u32(c, 2);
     if (n > MOST_PIECES) {
-        return WF_INVAL;
+        return WASI_INVAL;
     }
     const uint8_t *pieces = wf_at(c, wf_u32(c, 1), (uint64_t)n * 8);
     if (pieces == NULL) {
-        return WF_FAULT;
+        return WASI_FAULT;
     }
     int used = 0;
     size_t room = OTR_LIMIT_WASI_IO_BYTES;
@@ -32,7 +32,7 @@ static int32_t take_pieces(const wf_call *c, struct iovec iov[PIECES_AT_ONCE], i
         size_t len = otr_le_load(pieces + (size_t)k * 8 + 4, 4);
         uint8_t *p = wf_at(c, (uint32_t)otr_le_load(pieces + (size_t)k * 8, 4), len);
         if (p == NULL) {
-            return WF_FAULT;
+            return WASI_FAULT;
         }
         len = len < room ? len : room;
         room -= len;
@@ -41,7 +41,7 @@ static int32_t take_pieces(const wf_call *c, struct iovec iov[PIECES_AT_ONCE], i
         }
     }
     *ret_n = used;
-    return WF_OK;
+    return WASI_OK;
 }
 
 typedef enum direction { READING, WRITING } direction;
@@ -52,10 +52,10 @@ static int32_t transfer(const wf_call *c, wf_slot *s, direction d, uint64_t *at,
     int n = 0;
     bool append = (s->flags & WF_FLAG_APPEND) != 0 && d == WRITING;
     if (d == READING ? !s->readable : !s->writable) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     int32_t error = take_pieces(c, iov, &n);
-    if (error != WF_OK) {
+    if (error != WASI_OK) {
         return error;
     }
     ssize_t done = 0;
@@ -73,7 +73,7 @@ static int32_t transfer(const wf_call *c, wf_slot *s, direction d, uint64_t *at,
         *at = fstat(s->fd, &st) == 0 ? (uint64_t)st.st_size : *at;
     }
     otr_le_store(ret, 4, (uint64_t)done);
-    return WF_OK;
+    return WASI_OK;
 }
 
 /* (fd, pieces, n, ret) for a standard stream: the input is at its end, the rest is printed. */
@@ -83,16 +83,16 @@ static int32_t standard(const wf_call *c, const wf_slot *s, direction d, uint8_t
     int n = 0;
     uint64_t sum = 0;
     if ((d == READING) != (s->standard == 0)) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     int32_t error = take_pieces(c, iov, &n);
-    for (int k = 0; error == WF_OK && d == WRITING && k < n; k++) {
+    for (int k = 0; error == WASI_OK && d == WRITING && k < n; k++) {
         size_t room = OTR_LIMIT_WASI_PRINT_BYTES - sum;
         size_t len = iov[k].iov_len < room ? iov[k].iov_len : room;
         c->files->engine->print(c->inst, s->standard, iov[k].iov_base, len);
         sum += len;
     }
-    if (error == WF_OK) {
+    if (error == WASI_OK) {
         otr_le_store(ret, 4, sum);
     }
     return error;
@@ -103,10 +103,10 @@ static int32_t at_position(const wf_call *c, direction d)
     wf_slot *s = otr_wf_slot(c, 0);
     uint8_t *ret = wf_at(c, wf_u32(c, 3), 4);
     if (s == NULL || s->kind == WF_DIR) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     if (ret == NULL) {
-        return WF_FAULT;
+        return WASI_FAULT;
     }
     return s->kind == WF_STANDARD ? standard(c, s, d, ret) : transfer(c, s, d, &s->position, ret);
 }
@@ -117,12 +117,12 @@ static int32_t at_offset(const wf_call *c, direction d)
     uint64_t at = (uint64_t)c->vals[3].i64;
     uint8_t *ret = wf_at(c, wf_u32(c, 4), 4);
     if (s == NULL || s->kind == WF_DIR) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     if (s->kind == WF_STANDARD) {
-        return WF_SPIPE;
+        return WASI_SPIPE;
     }
-    return ret != NULL ? transfer(c, s, d, &at, ret) : WF_FAULT;
+    return ret != NULL ? transfer(c, s, d, &at, ret) : WASI_FAULT;
 }
 
 /* (fd, pieces, n, ret) */
@@ -155,10 +155,10 @@ static int32_t seekable(const wf_call *c, wf_slot **ret)
 {
     wf_slot *s = otr_wf_slot(c, 0);
     if (s == NULL || s->kind == WF_DIR) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     *ret = s;
-    return s->kind == WF_STANDARD ? WF_SPIPE : WF_OK;
+    return s->kind == WF_STANDARD ? WASI_SPIPE : WASI_OK;
 }
 
 /* (fd, offset, whence: set, current, end; ret) */
@@ -168,11 +168,11 @@ int32_t otr_wf_fd_seek(const wf_call *c)
     struct stat st = { 0 };
     int32_t error = seekable(c, &s);
     uint8_t *ret = wf_at(c, wf_u32(c, 3), 8);
-    if (error != WF_OK) {
+    if (error != WASI_OK) {
         return error;
     }
     if (ret == NULL) {
-        return WF_FAULT;
+        return WASI_FAULT;
     }
     if (wf_u32(c, 2) == SEEK_END && fstat(s->fd, &st) != 0) {
         return otr_wf_errno(errno);
@@ -181,11 +181,11 @@ int32_t otr_wf_fd_seek(const wf_call *c)
     int64_t to = 0;
     if (wf_u32(c, 2) >= OTR_COUNT(from) ||
         __builtin_add_overflow(from[wf_u32(c, 2)], c->vals[1].i64, &to) || to < 0) {
-        return WF_INVAL;
+        return WASI_INVAL;
     }
     s->position = (uint64_t)to;
     otr_le_store(ret, 8, s->position);
-    return WF_OK;
+    return WASI_OK;
 }
 
 /* (fd, ret) */
@@ -194,14 +194,14 @@ int32_t otr_wf_fd_tell(const wf_call *c)
     wf_slot *s = NULL;
     int32_t error = seekable(c, &s);
     uint8_t *ret = wf_at(c, wf_u32(c, 1), 8);
-    if (error != WF_OK) {
+    if (error != WASI_OK) {
         return error;
     }
     if (ret == NULL) {
-        return WF_FAULT;
+        return WASI_FAULT;
     }
     otr_le_store(ret, 8, s->position);
-    return WF_OK;
+    return WASI_OK;
 }
 
 /* ---- files ---- */
@@ -213,33 +213,33 @@ int32_t otr_wf_fd_advise(const wf_call *c)
                                    POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED,   POSIX_FADV_NOREUSE };
     const wf_slot *s = otr_wf_file(c, 0);
     if (s == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     if (wf_u32(c, 3) >= OTR_COUNT(advices) || c->vals[1].i64 < 0 || c->vals[2].i64 < 0) {
-        return WF_INVAL;
+        return WASI_INVAL;
     }
     int sys = posix_fadvise(s->fd, c->vals[1].i64, c->vals[2].i64, advices[wf_u32(c, 3)]);
-    return sys == 0 ? WF_OK : otr_wf_errno(sys);
+    return sys == 0 ? WASI_OK : otr_wf_errno(sys);
 }
 
 /* (fd, offset, length): one call could take all of the disk; writing is bounded by time. */
 int32_t otr_wf_fd_allocate(const wf_call *c)
 {
-    return otr_wf_file(c, 0) != NULL ? WF_NOTSUP : WF_BADF;
+    return otr_wf_file(c, 0) != NULL ? WASI_NOTSUP : WASI_BADF;
 }
 
 /* (fd) */
 int32_t otr_wf_fd_datasync(const wf_call *c)
 {
     const wf_slot *s = otr_wf_file(c, 0);
-    return s == NULL ? WF_BADF : fdatasync(s->fd) == 0 ? WF_OK : otr_wf_errno(errno);
+    return s == NULL ? WASI_BADF : fdatasync(s->fd) == 0 ? WASI_OK : otr_wf_errno(errno);
 }
 
 /* (fd) */
 int32_t otr_wf_fd_sync(const wf_call *c)
 {
     const wf_slot *s = otr_wf_file(c, 0);
-    return s == NULL ? WF_BADF : fsync(s->fd) == 0 ? WF_OK : otr_wf_errno(errno);
+    return s == NULL ? WASI_BADF : fsync(s->fd) == 0 ? WASI_OK : otr_wf_errno(errno);
 }
 
 /* (fd, size) */
@@ -247,15 +247,15 @@ int32_t otr_wf_fd_filestat_set_size(const wf_call *c)
 {
     const wf_slot *s = otr_wf_file(c, 0);
     if (s == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     if (!s->may_change) {
-        return WF_PERM;
+        return WASI_PERM;
     }
     if (!s->writable || c->vals[1].i64 < 0) {
-        return WF_INVAL;
+        return WASI_INVAL;
     }
-    return ftruncate(s->fd, c->vals[1].i64) == 0 ? WF_OK : otr_wf_errno(errno);
+    return ftruncate(s->fd, c->vals[1].i64) == 0 ? WASI_OK : otr_wf_errno(errno);
 }
 
 /* (fd, access, modification, flags) */
@@ -265,16 +265,16 @@ int32_t otr_wf_fd_filestat_set_times(const wf_call *c)
     struct timespec times[2];
     int32_t error = otr_wf_times(c, 1, times);
     if (s == NULL || s->kind == WF_STANDARD) {
-        return WF_BADF;
+        return WASI_BADF;
     }
-    if (error != WF_OK) {
+    if (error != WASI_OK) {
         return error;
     }
     if (!s->may_change) {
-        return WF_PERM;
+        return WASI_PERM;
     }
     /* A granted folder's descriptor is only a path, which futimens() does not take. */
-    return utimensat(s->fd, "", times, AT_EMPTY_PATH) == 0 ? WF_OK : otr_wf_errno(errno);
+    return utimensat(s->fd, "", times, AT_EMPTY_PATH) == 0 ? WASI_OK : otr_wf_errno(errno);
 }
 
 /* (fd, ret: 64 bytes) */
@@ -284,16 +284,16 @@ int32_t otr_wf_fd_filestat_get(const wf_call *c)
     uint8_t *ret = wf_at(c, wf_u32(c, 1), 64);
     struct stat st = { .st_mode = S_IFCHR };
     if (s == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     if (ret == NULL) {
-        return WF_FAULT;
+        return WASI_FAULT;
     }
     if (s->kind != WF_STANDARD && fstat(s->fd, &st) != 0) {
         return otr_wf_errno(errno);
     }
     otr_wf_store_stat(ret, &st);
-    return WF_OK;
+    return WASI_OK;
 }
 
 /* ---- flags and rights ---- */
@@ -321,17 +321,17 @@ int32_t otr_wf_fd_fdstat_get(const wf_call *c)
     const wf_slot *s = otr_wf_slot(c, 0);
     uint8_t *ret = wf_at(c, wf_u32(c, 1), 24);
     if (s == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     if (ret == NULL) {
-        return WF_FAULT;
+        return WASI_FAULT;
     }
     memset(ret, 0, 24);
     ret[0] = types[s->kind];
     otr_le_store(ret + 2, 2, s->flags);
     otr_le_store(ret + 8, 8, rights_of(s));
     otr_le_store(ret + 16, 8, s->kind == WF_DIR ? ALL_RIGHTS : rights_of(s));
-    return WF_OK;
+    return WASI_OK;
 }
 
 /* (fd, flags) */
@@ -339,20 +339,20 @@ int32_t otr_wf_fd_fdstat_set_flags(const wf_call *c)
 {
     wf_slot *s = otr_wf_file(c, 0);
     if (s == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     if ((wf_u32(c, 1) & ~(uint32_t)(WF_FLAG_APPEND | WF_FLAG_NONBLOCK)) != 0) {
-        return WF_INVAL;
+        return WASI_INVAL;
     }
     s->flags = (uint16_t)wf_u32(c, 1); /* files are never waited for: NONBLOCK changes nothing */
-    return WF_OK;
+    return WASI_OK;
 }
 
 /* (fd, rights, rights to pass on): rights are what was opened, and stay. */
 int32_t otr_wf_fd_fdstat_set_rights(const wf_call *c)
 {
     const wf_slot *s = otr_wf_slot(c, 0);
-    return s != NULL && s->kind != WF_STANDARD ? WF_NOTSUP : WF_BADF;
+    return s != NULL && s->kind != WF_STANDARD ? WASI_NOTSUP : WASI_BADF;
 }
 
 /* ---- listing ---- */
@@ -411,7 +411,7 @@ static int32_t list(listing *l, int dir, int64_t cookie)
     while (l->used < l->room) {
         long n = syscall(SYS_getdents64, dir, block, sizeof(block));
         if (n <= 0) {
-            return n == 0 ? WF_OK : otr_wf_errno(errno);
+            return n == 0 ? WASI_OK : otr_wf_errno(errno);
         }
         for (long at = 0; at < n && l->used < l->room;) {
             const kernel_dirent *e = (const kernel_dirent *)(block + at);
@@ -419,7 +419,7 @@ static int32_t list(listing *l, int dir, int64_t cookie)
             at += e->bytes;
         }
     }
-    return WF_OK;
+    return WASI_OK;
 }
 
 /* (fd, to, room, cookie, ret): a cookie is the kernel's position, so that it outlives other calls
@@ -431,10 +431,10 @@ int32_t otr_wf_fd_readdir(const wf_call *c)
     uint8_t *ret = wf_at(c, wf_u32(c, 4), 4);
     struct stat st;
     if (s == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     if (l.to == NULL || ret == NULL) {
-        return WF_FAULT;
+        return WASI_FAULT;
     }
     l.room = l.room < OTR_LIMIT_WASI_IO_BYTES ? l.room : OTR_LIMIT_WASI_IO_BYTES;
     int dir = s->preopen != NULL ? s->list_fd : s->fd;
@@ -446,7 +446,7 @@ int32_t otr_wf_fd_readdir(const wf_call *c)
     }
     l.inode = st.st_ino;
     int32_t error = list(&l, dir, c->vals[3].i64);
-    if (error == WF_OK) {
+    if (error == WASI_OK) {
         otr_le_store(ret, 4, l.used);
     }
     return error;

@@ -11,7 +11,7 @@ enum { NS_PER_S = 1000000000 };
 
 static int32_t result(int rc)
 {
-    return rc == 0 ? WF_OK : otr_wf_errno(errno);
+    return rc == 0 ? WASI_OK : otr_wf_errno(errno);
 }
 
 /* ---- attributes ---- */
@@ -57,14 +57,14 @@ void otr_wf_store_stat(uint8_t *to, const struct stat *st)
 static int32_t one_time(uint64_t ns, bool set, bool now, struct timespec *ret)
 {
     if (set && now) {
-        return WF_INVAL;
+        return WASI_INVAL;
     }
     *ret = (struct timespec){ .tv_nsec = now ? UTIME_NOW : UTIME_OMIT };
     if (set) {
         *ret = (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S),
                                   .tv_nsec = (long)(ns % NS_PER_S) };
     }
-    return WF_OK;
+    return WASI_OK;
 }
 
 int32_t otr_wf_times(const wf_call *c, int arg, struct timespec ret[2])
@@ -72,9 +72,9 @@ int32_t otr_wf_times(const wf_call *c, int arg, struct timespec ret[2])
     uint32_t flags = wf_u32(c, arg + 2);
     int32_t error = one_time((uint64_t)c->vals[arg].i64, (flags & TIME_A) != 0,
                              (flags & TIME_A_NOW) != 0, &ret[0]);
-    return error == WF_OK ? one_time((uint64_t)c->vals[arg + 1].i64, (flags & TIME_M) != 0,
-                                     (flags & TIME_M_NOW) != 0, &ret[1])
-                          : error;
+    return error == WASI_OK ? one_time((uint64_t)c->vals[arg + 1].i64, (flags & TIME_M) != 0,
+                                       (flags & TIME_M_NOW) != 0, &ret[1])
+                            : error;
 }
 
 /* The file that arguments 0 (folder), 1 (lookupflags) and 2 (path) name, as a path descriptor; -1:
@@ -83,12 +83,12 @@ static int find(const wf_call *c, const wf_slot *dir, int32_t *ret_error)
 {
     wf_path path;
     *ret_error = otr_wf_read_path(c, 2, &path);
-    if (*ret_error != WF_OK) {
+    if (*ret_error != WASI_OK) {
         return -1;
     }
     int follow = (wf_u32(c, 1) & WF_FOLLOW) != 0 ? 0 : O_NOFOLLOW;
     int fd = otr_wf_open_beneath(dir->fd, path.text, O_PATH | follow, 0);
-    *ret_error = fd >= 0 ? WF_OK : otr_wf_errno(errno);
+    *ret_error = fd >= 0 ? WASI_OK : otr_wf_errno(errno);
     return fd;
 }
 
@@ -98,12 +98,12 @@ int32_t otr_wf_path_filestat_get(const wf_call *c)
     const wf_slot *dir = otr_wf_dir(c, 0);
     uint8_t *ret = wf_at(c, wf_u32(c, 4), 64);
     struct stat st;
-    int32_t error = WF_OK;
+    int32_t error = WASI_OK;
     if (dir == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     if (ret == NULL) {
-        return WF_FAULT;
+        return WASI_FAULT;
     }
     int fd = find(c, dir, &error);
     if (fd < 0) {
@@ -111,7 +111,7 @@ int32_t otr_wf_path_filestat_get(const wf_call *c)
     }
     error = result(fstat(fd, &st));
     (void)close(fd);
-    if (error == WF_OK) {
+    if (error == WASI_OK) {
         otr_wf_store_stat(ret, &st);
     }
     return error;
@@ -124,7 +124,7 @@ static int32_t set_times(int fd, const struct timespec times[2])
         return otr_wf_errno(errno);
     }
     if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)) {
-        return WF_PERM;
+        return WASI_PERM;
     }
     return result(utimensat(fd, "", times, AT_EMPTY_PATH));
 }
@@ -135,14 +135,14 @@ int32_t otr_wf_path_filestat_set_times(const wf_call *c)
     const wf_slot *dir = otr_wf_dir(c, 0);
     struct timespec times[2];
     if (dir == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     int32_t error = otr_wf_times(c, 4, times);
-    if (error != WF_OK) {
+    if (error != WASI_OK) {
         return error;
     }
     if (!dir->may_change) {
-        return WF_PERM;
+        return WASI_PERM;
     }
     int fd = find(c, dir, &error);
     if (fd < 0) {
@@ -160,12 +160,12 @@ static int32_t check_slash(const wf_name *n)
 {
     struct stat st;
     if (!n->slash) {
-        return WF_OK;
+        return WASI_OK;
     }
     if (fstatat(n->parent, n->name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return otr_wf_errno(errno);
     }
-    return S_ISDIR(st.st_mode) ? WF_OK : WF_NOTDIR;
+    return S_ISDIR(st.st_mode) ? WASI_OK : WASI_NOTDIR;
 }
 
 /* Of a folder that was granted for writing only. */
@@ -174,9 +174,9 @@ static int32_t open_to_change(const wf_call *c, int arg, wf_path *path, wf_name 
     const wf_slot *dir = otr_wf_dir(c, arg);
     ret->parent = -1;
     if (dir == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
-    return dir->may_change ? otr_wf_open_name(c, arg, path, ret) : WF_PERM;
+    return dir->may_change ? otr_wf_open_name(c, arg, path, ret) : WASI_PERM;
 }
 
 /* (folder, path, its length) */
@@ -185,7 +185,7 @@ int32_t otr_wf_path_create_directory(const wf_call *c)
     wf_path path;
     wf_name n = { .path_arg = 1 };
     int32_t error = open_to_change(c, 0, &path, &n);
-    error = error == WF_OK ? result(mkdirat(n.parent, n.name, 0777)) : error;
+    error = error == WASI_OK ? result(mkdirat(n.parent, n.name, 0777)) : error;
     otr_wf_close_name(&n);
     return error;
 }
@@ -196,7 +196,7 @@ int32_t otr_wf_path_remove_directory(const wf_call *c)
     wf_path path;
     wf_name n = { .path_arg = 1 };
     int32_t error = open_to_change(c, 0, &path, &n);
-    error = error == WF_OK ? result(unlinkat(n.parent, n.name, AT_REMOVEDIR)) : error;
+    error = error == WASI_OK ? result(unlinkat(n.parent, n.name, AT_REMOVEDIR)) : error;
     otr_wf_close_name(&n);
     return error;
 }
@@ -207,8 +207,8 @@ int32_t otr_wf_path_unlink_file(const wf_call *c)
     wf_path path;
     wf_name n = { .path_arg = 1 };
     int32_t error = open_to_change(c, 0, &path, &n);
-    error = error == WF_OK ? check_slash(&n) : error;
-    error = error == WF_OK ? result(unlinkat(n.parent, n.name, 0)) : error;
+    error = error == WASI_OK ? check_slash(&n) : error;
+    error = error == WASI_OK ? result(unlinkat(n.parent, n.name, 0)) : error;
     otr_wf_close_name(&n);
     return error;
 }
@@ -221,17 +221,17 @@ int32_t otr_wf_path_readlink(const wf_call *c)
     wf_name n = { .path_arg = 1, .parent = -1 };
     char text[PATH_MAX];
     uint8_t *to = wf_at(c, wf_u32(c, 3), wf_u32(c, 4)), *ret = wf_at(c, wf_u32(c, 5), 4);
-    int32_t error = to != NULL && ret != NULL ? otr_wf_open_name(c, 0, &path, &n) : WF_FAULT;
+    int32_t error = to != NULL && ret != NULL ? otr_wf_open_name(c, 0, &path, &n) : WASI_FAULT;
     ssize_t len = 0;
-    if (error == WF_OK) {
+    if (error == WASI_OK) {
         len = readlinkat(n.parent, n.name, text, sizeof(text));
         error = len >= 0 ? check_slash(&n) : otr_wf_errno(errno);
     }
     otr_wf_close_name(&n);
-    if (error == WF_OK && len > 0 && text[0] == '/') {
-        error = WF_PERM;
+    if (error == WASI_OK && len > 0 && text[0] == '/') {
+        error = WASI_PERM;
     }
-    if (error == WF_OK) {
+    if (error == WASI_OK) {
         size_t part = (size_t)len < wf_u32(c, 4) ? (size_t)len : wf_u32(c, 4);
         memcpy(to, text, part);
         otr_le_store(ret, 4, part);
@@ -245,11 +245,11 @@ int32_t otr_wf_path_symlink(const wf_call *c)
     wf_path target, path;
     wf_name n = { .path_arg = 3 };
     int32_t error = open_to_change(c, 2, &path, &n);
-    error = error == WF_OK ? otr_wf_read_path(c, 0, &target) : error;
-    if (error == WF_OK && (n.slash || target.text[0] == '/')) {
-        error = n.slash ? WF_NOENT : WF_PERM;
+    error = error == WASI_OK ? otr_wf_read_path(c, 0, &target) : error;
+    if (error == WASI_OK && (n.slash || target.text[0] == '/')) {
+        error = n.slash ? WASI_NOENT : WASI_PERM;
     }
-    error = error == WF_OK ? result(symlinkat(target.text, n.parent, n.name)) : error;
+    error = error == WASI_OK ? result(symlinkat(target.text, n.parent, n.name)) : error;
     otr_wf_close_name(&n);
     return error;
 }
@@ -261,13 +261,14 @@ int32_t otr_wf_path_link(const wf_call *c)
     wf_path from_path, to_path;
     wf_name from = { .path_arg = 2 }, to = { .path_arg = 5, .parent = -1 };
     int32_t error = open_to_change(c, 0, &from_path, &from);
-    error = error == WF_OK ? open_to_change(c, 4, &to_path, &to) : error;
-    if (error == WF_OK && (wf_u32(c, 1) & WF_FOLLOW) != 0) {
-        error = WF_INVAL;
+    error = error == WASI_OK ? open_to_change(c, 4, &to_path, &to) : error;
+    if (error == WASI_OK && (wf_u32(c, 1) & WF_FOLLOW) != 0) {
+        error = WASI_INVAL;
     }
-    error = error == WF_OK ? check_slash(&from) : error;
-    error = error == WF_OK && to.slash ? WF_NOENT : error;
-    error = error == WF_OK ? result(linkat(from.parent, from.name, to.parent, to.name, 0)) : error;
+    error = error == WASI_OK ? check_slash(&from) : error;
+    error = error == WASI_OK && to.slash ? WASI_NOENT : error;
+    error =
+        error == WASI_OK ? result(linkat(from.parent, from.name, to.parent, to.name, 0)) : error;
     otr_wf_close_name(&from);
     otr_wf_close_name(&to);
     return error;
@@ -279,12 +280,12 @@ int32_t otr_wf_path_rename(const wf_call *c)
     wf_path from_path, to_path;
     wf_name from = { .path_arg = 1 }, to = { .path_arg = 4, .parent = -1 };
     int32_t error = open_to_change(c, 0, &from_path, &from);
-    error = error == WF_OK ? open_to_change(c, 3, &to_path, &to) : error;
-    if (error == WF_OK && (from.slash || to.slash)) {
+    error = error == WASI_OK ? open_to_change(c, 3, &to_path, &to) : error;
+    if (error == WASI_OK && (from.slash || to.slash)) {
         from.slash = true; /* only a folder can become what is named like one */
         error = check_slash(&from);
     }
-    error = error == WF_OK ? result(renameat(from.parent, from.name, to.parent, to.name)) : error;
+    error = error == WASI_OK ? result(renameat(from.parent, from.name, to.parent, to.name)) : error;
     otr_wf_close_name(&from);
     otr_wf_close_name(&to);
     return error;

@@ -38,25 +38,25 @@ int32_t otr_wf_read_path(const wf_call *c, int arg, wf_path *ret)
     uint32_t n = wf_u32(c, arg + 1);
     const uint8_t *p = wf_at(c, wf_u32(c, arg), n);
     if (p == NULL) {
-        return WF_FAULT;
+        return WASI_FAULT;
     }
     if (n >= sizeof(ret->text)) {
-        return WF_NAMETOOLONG;
+        return WASI_NAMETOOLONG;
     }
     for (size_t at = 0; at < n;) {
         uint32_t code = 0;
         size_t len = otr_utf8_next((otr_bytes){ p + at, n - at }, &code);
         if (len == 0) {
-            return WF_ILSEQ;
+            return WASI_ILSEQ;
         }
         if (code == 0) {
-            return WF_INVAL;
+            return WASI_INVAL;
         }
         at += len;
     }
     memcpy(ret->text, p, n);
     ret->text[n] = '\0';
-    return n > 0 ? WF_OK : WF_NOENT;
+    return n > 0 ? WASI_OK : WASI_NOENT;
 }
 
 void otr_wf_close_name(wf_name *n)
@@ -90,9 +90,9 @@ static int32_t open_parent(const wf_slot *dir, wf_path *path, wf_name *ret)
         return otr_wf_errno(errno);
     }
     if (strcmp(ret->name, "..") == 0) {
-        return WF_PERM;
+        return WASI_PERM;
     }
-    return ret->name[0] == '\0' || strcmp(ret->name, ".") == 0 ? WF_INVAL : WF_OK;
+    return ret->name[0] == '\0' || strcmp(ret->name, ".") == 0 ? WASI_INVAL : WASI_OK;
 }
 
 int32_t otr_wf_open_name(const wf_call *c, int arg, wf_path *path, wf_name *ret)
@@ -100,10 +100,10 @@ int32_t otr_wf_open_name(const wf_call *c, int arg, wf_path *path, wf_name *ret)
     const wf_slot *dir = otr_wf_dir(c, arg);
     ret->parent = -1;
     if (dir == NULL) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     int32_t error = otr_wf_read_path(c, ret->path_arg, path);
-    return error == WF_OK ? open_parent(dir, path, ret) : error;
+    return error == WASI_OK ? open_parent(dir, path, ret) : error;
 }
 
 /* ---- opening ---- */
@@ -129,15 +129,15 @@ static int32_t look(const wf_slot *dir, const opening *o)
     int fd = otr_wf_open_beneath(dir->fd, o->path, O_PATH | (o->flags & O_NOFOLLOW), 0);
     if (fd < 0) {
         bool creates = errno == ENOENT && (o->oflags & O_FLAG_CREAT) != 0;
-        return creates ? WF_OK : otr_wf_errno(errno);
+        return creates ? WASI_OK : otr_wf_errno(errno);
     }
-    int32_t error = fstat(fd, &st) == 0 ? WF_OK : otr_wf_errno(errno);
+    int32_t error = fstat(fd, &st) == 0 ? WASI_OK : otr_wf_errno(errno);
     (void)close(fd);
-    if (error == WF_OK && (o->oflags & O_FLAG_EXCL) != 0 && (o->oflags & O_FLAG_CREAT) != 0) {
-        return WF_EXIST;
+    if (error == WASI_OK && (o->oflags & O_FLAG_EXCL) != 0 && (o->oflags & O_FLAG_CREAT) != 0) {
+        return WASI_EXIST;
     }
-    if (error == WF_OK && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)) {
-        return WF_PERM;
+    if (error == WASI_OK && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)) {
+        return WASI_PERM;
     }
     return error; /* a link that is not to be followed: the kernel says so */
 }
@@ -148,9 +148,9 @@ static int32_t check_opened(int fd, struct stat *ret)
         return otr_wf_errno(errno);
     }
     if (!S_ISREG(ret->st_mode) && !S_ISDIR(ret->st_mode)) {
-        return WF_PERM;
+        return WASI_PERM;
     }
-    return too_many(fd) ? WF_MFILE : WF_OK;
+    return too_many(fd) ? WASI_MFILE : WASI_OK;
 }
 
 static int32_t open_in(otr_wasi_files *f, const wf_slot *dir, const opening *o, uint32_t *ret)
@@ -158,7 +158,7 @@ static int32_t open_in(otr_wasi_files *f, const wf_slot *dir, const opening *o, 
     struct stat st;
     bool may_change = dir->may_change; /* `dir` may move when the table grows */
     int32_t error = look(dir, o);
-    if (error != WF_OK) {
+    if (error != WASI_OK) {
         return error;
     }
     unsigned mode = (o->flags & O_CREAT) != 0 ? 0666 : 0;
@@ -167,10 +167,10 @@ static int32_t open_in(otr_wasi_files *f, const wf_slot *dir, const opening *o, 
         return otr_wf_errno(errno);
     }
     error = check_opened(fd, &st);
-    wf_slot *s = error == WF_OK ? otr_wf_new_slot(f, ret) : NULL;
+    wf_slot *s = error == WASI_OK ? otr_wf_new_slot(f, ret) : NULL;
     if (s == NULL) {
         (void)close(fd);
-        return error == WF_OK ? WF_MFILE : error;
+        return error == WASI_OK ? WASI_MFILE : error;
     }
     int access = o->flags & O_ACCMODE;
     s->kind = S_ISDIR(st.st_mode) ? WF_DIR : WF_FILE;
@@ -178,7 +178,7 @@ static int32_t open_in(otr_wasi_files *f, const wf_slot *dir, const opening *o, 
     s->may_change = may_change;
     s->readable = access != O_WRONLY;
     s->writable = access != O_RDONLY;
-    return WF_OK;
+    return WASI_OK;
 }
 
 /* openat2's flags from the guest's. */
@@ -203,12 +203,12 @@ static int32_t check_open(const wf_slot *dir, const opening *o, uint32_t fdflags
 {
     bool changes = (o->flags & (O_ACCMODE | O_CREAT | O_TRUNC)) != O_RDONLY;
     if ((fdflags & WF_FLAG_SYNCS) != 0) {
-        return WF_NOTSUP;
+        return WASI_NOTSUP;
     }
     if ((o->oflags & O_FLAG_DIRECTORY) != 0 && (o->oflags & ~(uint32_t)O_FLAG_DIRECTORY) != 0) {
-        return WF_INVAL;
+        return WASI_INVAL;
     }
-    return changes && !dir->may_change ? WF_PERM : WF_OK;
+    return changes && !dir->may_change ? WASI_PERM : WASI_OK;
 }
 
 /* (fd, lookupflags, path, its length, oflags, rights, rights to pass on, fdflags, ret) */
@@ -220,20 +220,20 @@ int32_t otr_wf_path_open(const wf_call *c)
     uint8_t *ret = wf_at(c, wf_u32(c, 8), 4);
     uint32_t number = 0, fdflags = wf_u32(c, 7);
     if (dir == NULL || dir->kind == WF_STANDARD) {
-        return WF_BADF;
+        return WASI_BADF;
     }
     if (dir->kind == WF_FILE) {
-        return WF_NOTDIR;
+        return WASI_NOTDIR;
     }
-    int32_t error = ret != NULL ? otr_wf_read_path(c, 2, &path) : WF_FAULT;
-    if (error == WF_OK) {
+    int32_t error = ret != NULL ? otr_wf_read_path(c, 2, &path) : WASI_FAULT;
+    if (error == WASI_OK) {
         o.flags = flags_of(wf_u32(c, 1), o.oflags, (uint64_t)c->vals[5].i64);
         error = check_open(dir, &o, fdflags);
     }
-    if (error == WF_OK) {
+    if (error == WASI_OK) {
         error = open_in(c->files, dir, &o, &number);
     }
-    if (error == WF_OK) {
+    if (error == WASI_OK) {
         c->files->slots[number].flags = (uint16_t)(fdflags & (WF_FLAG_APPEND | WF_FLAG_NONBLOCK));
         otr_le_store(ret, 4, number);
     }

@@ -10,29 +10,11 @@
 #include <sys/stat.h>
 
 #include "base/limits.h"
-#include "wasm/value/little_endian.h"
+#include "base/little_endian.h"
+#include "wasm/wasi/errno.h"
 #include "wasm/wasi/files.h"
 
-enum { /* WASI's errno */
-       WF_OK = 0,
-       WF_BADF = 8,
-       WF_EXIST = 20,
-       WF_FAULT = 21,
-       WF_ILSEQ = 25,
-       WF_INVAL = 28,
-       WF_IO = 29,
-       WF_ISDIR = 31,
-       WF_MFILE = 33,
-       WF_NAMETOOLONG = 37,
-       WF_NOENT = 44,
-       WF_NOMEM = 48,
-       WF_NOTDIR = 54,
-       WF_NOTSUP = 58,
-       WF_PERM = 63,
-       WF_SPIPE = 70,
-};
-
-enum { /* its file types */
+enum { /* WASI's file types */
        WF_TYPE_UNKNOWN,
        WF_TYPE_BLOCK,
        WF_TYPE_CHARACTER,

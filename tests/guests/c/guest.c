@@ -88,6 +88,12 @@ OG_OPERATION(host)
     return result.at != NULL ? og_output(result) : OG_FAILED;
 }
 
+OG_OPERATION(page)
+{
+    og_str page = og_kv_page((og_str){ NULL, 0 }, og_input(), 1);
+    return page.at != NULL ? og_output(page) : OG_FAILED;
+}
+
 #ifdef __wasi__
 OG_OPERATION(read)
 {

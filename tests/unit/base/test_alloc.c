@@ -91,6 +91,51 @@ T(zeroed_memory_is_zero_and_copies_are_exact)
     otr_free(stolen);
 }
 
+T(an_array_grows_by_doubling_and_keeps_what_it_holds)
+{
+    OTR_CLEANUP(otr_freep) uint32_t *items = NULL;
+    otr_err err;
+    size_t cap = 0, grown = 0;
+    for (uint32_t n = 0; n < 100; n++) {
+        const size_t before = cap;
+        REQUIRE_OK(otr_grow(&items, n, &cap, sizeof(*items), &err), err);
+        REQUIRE(cap > n);
+        grown += cap != before ? 1 : 0;
+        items[n] = n;
+    }
+    CHECK_INT(cap, 128);
+    CHECK_INT(grown, 5); /* 8, 16, 32, 64, 128 */
+    for (uint32_t n = 0; n < 100; n++) {
+        CHECK_INT(items[n], n);
+    }
+}
+
+T_NO_OOM(an_array_that_cannot_grow_stays_as_it_was)
+{
+    otr_err err;
+    size_t cap = 0;
+    OTR_CLEANUP(otr_freep) char *items = NULL;
+    otr_alloc_fail_after(0);
+    CHECK_INT(otr_grow(&items, 0, &cap, 1, &err), OTR_ENOMEM);
+    otr_alloc_fail_after(-1);
+    CHECK(items == NULL && cap == 0);
+    REQUIRE(otr_grow(&items, 0, &cap, 1, &err) == OTR_OK);
+    const char *same = items;
+    otr_alloc_fail_after(0);
+    CHECK_INT(otr_grow(&items, cap, &cap, 1, &err), OTR_ENOMEM);
+    otr_alloc_fail_after(-1);
+    CHECK(items == same && cap == 8);
+}
+
+T(an_array_larger_than_memory_does_not_grow)
+{
+    otr_err err;
+    void *items = NULL;
+    size_t cap = SIZE_MAX / 8;
+    CHECK_INT(otr_grow(&items, cap, &cap, 8, &err), OTR_ENOMEM);
+    CHECK(items == NULL && cap == SIZE_MAX / 8);
+}
+
 T(the_hint_for_large_pages_changes_no_byte)
 {
     size_t n = 2 * OTR_LARGE_BYTES + 77;

@@ -24,6 +24,16 @@ T(a_million_letters_have_a_known_digest)
               "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+/* `printf abc | openssl dgst -sha256 -binary | base64` */
+T(a_digest_in_base64_ends_in_its_padding)
+{
+    char out[OTR_SHA256_BASE64_BYTES];
+    CHECK_STR(otr_sha256_base64((otr_bytes){ NULL, 0 }, out),
+              "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=");
+    CHECK_STR(otr_sha256_base64(otr_bytes_of("abc"), out),
+              "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
+}
+
 /* RFC 7693's algorithm with a digest of 32 bytes, as `b2sum -l 256` prints it. */
 T(blake2b_of_known_texts)
 {

@@ -125,6 +125,34 @@ T(the_envelope_is_exactly_as_documented)
     CHECK(json.n == (size_t)n && memcmp(json.p, want, json.n) == 0);
 }
 
+static void deinit_text(void *buf)
+{
+    otr_buf_deinit(buf);
+}
+
+T(an_envelope_that_is_too_long_shows_without_its_data)
+{
+    counted c = { 0 };
+    otr_err e = { 0 };
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
+    REQUIRE_OK(otr_msg_new(&topic, &c, "tester", NULL, &msg, &e), e);
+    otr_bytes json;
+    REQUIRE_OK(otr_msg_json(msg, &json, &e), e);
+    OTR_CLEANUP(deinit_text) otr_buf whole;
+    otr_buf_init(&whole, 1024);
+    REQUIRE_OK(otr_msg_json_most(msg, json.n, &whole, &e), e);
+    CHECK(whole.n == json.n && memcmp(whole.p, json.p, json.n) == 0);
+    OTR_CLEANUP(deinit_text) otr_buf less;
+    otr_buf_init(&less, 1024);
+    REQUIRE_OK(otr_msg_json_most(msg, json.n - 1, &less, &e), e);
+    OTR_CLEANUP(otr_json_freep) otr_json *doc = NULL;
+    REQUIRE_OK(otr_json_parse(otr_buf_bytes(&less), &doc, &e), e);
+    CHECK_STR(otr_json_str(otr_json_get(doc, "topic"), ""), "test.counted");
+    CHECK_INT(otr_json_int(otr_json_get(doc, "id"), 0), (int64_t)msg->id);
+    CHECK_INT(otr_json_kind(otr_json_get(doc, "data")), OTR_JSON_NULL);
+    CHECK_INT(otr_json_int(otr_json_get(doc, "omitted_bytes"), 0), (int64_t)json.n);
+}
+
 T(the_time_is_when_the_message_was_made_not_when_it_was_written)
 {
     OTR_CLEANUP(real_clock) int restore = 0;

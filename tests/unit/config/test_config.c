@@ -511,6 +511,45 @@ T(an_unknown_log_level_becomes_info_with_a_warning)
     CHECK_STR(warning(good, 0), "none");
 }
 
+T(a_duration_below_its_floor_becomes_the_floor_with_a_warning)
+{
+    LOAD(cfg, .yaml = "outrider: {metrics: {interval: 0s}}\n",
+         .argv = { "--watchers-instance-watcher-monitoring-frequency=1ns" });
+    CHECK_INT(otr_config_duration_ns(cfg, "outrider.metrics.interval"), 200000000);
+    CHECK_INT(otr_config_duration_ns(cfg, "watchers.instance_watcher.monitoring_frequency"),
+              200000000);
+    const char *const *warnings = otr_config_warnings(cfg);
+    REQUIRE(warnings[0] != NULL && warnings[1] != NULL && warnings[2] == NULL);
+    CHECK_HAS(warnings[0], "outrider.metrics.interval: ");
+    CHECK_HAS(warnings[0], "using 200ms");
+    LOAD(good, .yaml = "outrider: {metrics: {interval: 200ms}}\n");
+    CHECK(otr_config_warnings(good)[0] == NULL);
+    CHECK_INT(otr_config_duration_ns(good, "outrider.metrics.interval"), 200000000);
+}
+
+T(keys_that_wait_for_a_restart_are_those_that_differ)
+{
+    static const otr_key keys[] = {
+        { .path = "a", .type = OTR_KEY_INT, .def = "1", .flags = OTR_KEY_RESTART },
+        { .path = "b", .type = OTR_KEY_STRINGS, .def = "x,y", .flags = OTR_KEY_RESTART },
+        { .path = "c", .type = OTR_KEY_STRING, .def = "t", .flags = OTR_KEY_RESTART },
+        { .path = "d", .type = OTR_KEY_BOOL, .def = "false", .flags = OTR_KEY_RESTART },
+        { .path = "e", .type = OTR_KEY_DURATION, .def = "1s", .flags = OTR_KEY_RESTART },
+        { .path = "f", .type = OTR_KEY_INT, .def = "1" },
+        { .type = OTR_KEY_END },
+    };
+    LOAD(before, .keys = keys, .yaml = "");
+    LOAD(same, .keys = keys, .yaml = "a: 1\nb: [x, y]\ne: 1000ms\nf: 2\n");
+    LOAD(other, .keys = keys, .yaml = "a: 2\nb: [x]\nc: u\nd: true\ne: 2s\nf: 2\n");
+    otr_err err = { 0 };
+    OTR_CLEANUP(otr_buf_deinit) otr_buf out;
+    otr_buf_init(&out, 1000);
+    REQUIRE_OK(otr_config_waiting(before, same, &out, &err), err);
+    CHECK_INT(out.n, 0);
+    REQUIRE_OK(otr_config_waiting(before, other, &out, &err), err);
+    CHECK_STR(otr_buf_text(&out), "a, b, c, d, e");
+}
+
 T(a_null_is_as_if_not_given)
 {
     LOAD(cfg, .yaml = "log:\n  level:\n  path: ~\ncommand:\nlabels:\nplugins:\nfeatures: null\n");

@@ -130,6 +130,19 @@ T(both_outputs_arrive_in_order_with_the_exit_status)
     CHECK(no_children());
 }
 
+/* The limit is set once the program runs, which may be after its first steps. */
+T(a_child_gets_the_limit_of_descriptors_that_is_meant_for_children)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    OTR_CLEANUP(free_child) run r = { .loop = loop };
+    otr_loop_child_files(loop, 77);
+    REQUIRE_OK(start(&r, "sleep 0.1; ulimit -n", &e), e);
+    otr_loop_run(loop);
+    CHECK_STR(r.text, "77\n");
+}
+
 T(stdin_is_empty)
 {
     OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();

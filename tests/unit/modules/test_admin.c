@@ -249,11 +249,10 @@ static void publish(rig *r, const otr_topic *topic, void *payload)
     }
 }
 
-static void publish_instance(rig *r, const otr_topic *topic, char *config_error)
+static void publish_named(rig *r, const otr_topic *topic, const char *id, char *config_error)
 {
     pid_t workers[] = { 43, 44 };
-    otr_nginx_instance it = { .id = "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
-                              .pid = 42,
+    otr_nginx_instance it = { .pid = 42,
                               .workers = workers,
                               .n_workers = 2,
                               .binary = "/usr/sbin/nginx",
@@ -264,12 +263,18 @@ static void publish_instance(rig *r, const otr_topic *topic, char *config_error)
                               .error_log = "",
                               .stub_status = "",
                               .config_error = config_error };
+    snprintf(it.id, sizeof(it.id), "%s", id);
     otr_instance_event *event = otr_zalloc(sizeof(*event));
     if (event != NULL && otr_nginx_instance_copy(&it, &event->instance, NULL) != OTR_OK) {
         otr_free(event);
         event = NULL;
     }
     publish(r, topic, event);
+}
+
+static void publish_instance(rig *r, const otr_topic *topic, char *config_error)
+{
+    publish_named(r, topic, "6ba7b810-9dad-11d1-80b4-00c04fd430c8", config_error);
 }
 
 static void publish_health(rig *r, otr_health status, const char *description)
@@ -360,6 +365,91 @@ T_NO_OOM(reasons_name_the_instance_and_what_is_wrong)
               "/etc/nginx/nginx.conf:3: no \"}\"");
     CHECK_STR(otr_json_str(otr_json_at(reasons, 1), ""),
               "NGINX of /etc/nginx/nginx.conf is unhealthy: no workers");
+}
+
+static bool has_reason(const otr_json *root, const char *text)
+{
+    const otr_json *reasons = otr_json_get(root, "reasons");
+    for (size_t i = 0; i < otr_json_size(reasons); i++) {
+        if (strcmp(otr_json_str(otr_json_at(reasons, i), ""), text) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+T_NO_OOM(what_modules_say_that_does_not_work_is_a_reason_with_its_kind_and_is_counted)
+{
+    RIG(r, e);
+    publish_instance(&r, &otr_topic_instance_started, "");
+    publish_health(&r, OTR_HEALTH_UNKNOWN, "no descriptor left");
+    otr_problem_set(r.services.problems, "", "status page", "port 9180 is taken");
+    otr_problem_set(r.services.problems, "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+                    "access_log /var/a.log", "/var/a.log cannot be read");
+    {
+        OTR_CLEANUP(otr_json_freep) otr_json *root = get_json(&r, "/api/v1/status");
+        REQUIRE(root != NULL);
+        CHECK_STR(text_at(root, "state"), "degraded");
+        CHECK(has_reason(root, "port 9180 is taken"));
+        CHECK(has_reason(root, "NGINX of /etc/nginx/nginx.conf: /var/a.log cannot be read"));
+        CHECK(has_reason(root, "the health of NGINX of /etc/nginx/nginx.conf is unknown: "
+                               "no descriptor left"));
+        CHECK_INT(otr_json_size(otr_json_get(root, "reasons")), 3);
+        const otr_json *problems = otr_json_get(root, "problems");
+        CHECK_INT(otr_json_size(problems), 3);
+        const otr_json *last = otr_json_at(problems, 2);
+        CHECK_STR(text_at(last, "kind"), "access_log");
+        CHECK_STR(text_at(last, "instance"), "6ba7b810-9dad-11d1-80b4-00c04fd430c8");
+        CHECK(otr_json_kind(otr_json_get(last, "since")) == OTR_JSON_STRING);
+    }
+    const char *text = get(&r, "/metrics");
+    CHECK_HAS(text, "\noutrider_problems 3\n");
+    CHECK_HAS(text, "\noutrider_problems_by_kind{kind=\"status\"} 1\n");
+    CHECK_HAS(text, "\noutrider_problems_by_kind{kind=\"nginx_health\"} 1\n");
+    otr_problem_clear(r.services.problems, "", "status page");
+    text = get(&r, "/metrics");
+    CHECK_HAS(text, "\noutrider_problems 2\n");
+    CHECK_HAS(text, "\noutrider_problems_by_kind{kind=\"status\"} 0\n");
+}
+
+T_NO_OOM(reasons_beyond_their_most_are_counted)
+{
+    RIG(r, e);
+    char id[OTR_NGINX_ID_BYTES];
+    for (int i = 0; i < OTR_LIMIT_REASONS; i++) {
+        snprintf(id, sizeof(id), "%d", i);
+        publish_named(&r, &otr_topic_instance_started, id, "broken");
+        otr_problem_set(r.services.problems, id, "x", "y"); /* past its ceiling too */
+    }
+    OTR_CLEANUP(otr_json_freep) otr_json *root = get_json(&r, "/api/v1/status");
+    REQUIRE(root != NULL);
+    CHECK_INT(otr_json_size(otr_json_get(root, "instances")), OTR_LIMIT_NGINX_INSTANCES);
+    size_t all = OTR_LIMIT_NGINX_INSTANCES + OTR_LIMIT_PROBLEMS + 1;
+    size_t shown = all < OTR_LIMIT_REASONS ? all : OTR_LIMIT_REASONS;
+    CHECK_INT(otr_json_size(otr_json_get(root, "reasons")), shown);
+    CHECK_INT(otr_json_int(otr_json_get(root, "reasons_more"), -1), all - shown);
+}
+
+T_NO_OOM(more_instances_than_are_shown_are_a_reason_until_there_is_room)
+{
+    RIG(r, e);
+    char id[OTR_NGINX_ID_BYTES], text[160];
+    for (int i = 0; i <= OTR_LIMIT_NGINX_INSTANCES; i++) {
+        snprintf(id, sizeof(id), "%d", i);
+        publish_named(&r, &otr_topic_instance_started, id, "");
+    }
+    snprintf(text, sizeof(text), "there are more than %d NGINX instances: the others are not shown",
+             OTR_LIMIT_NGINX_INSTANCES);
+    {
+        OTR_CLEANUP(otr_json_freep) otr_json *root = get_json(&r, "/api/v1/status");
+        REQUIRE(root != NULL);
+        CHECK(has_reason(root, text));
+    }
+    publish_named(&r, &otr_topic_instance_stopped, "0", "");
+    OTR_CLEANUP(otr_json_freep) otr_json *after = get_json(&r, "/api/v1/status");
+    REQUIRE(after != NULL);
+    CHECK(!has_reason(after, text));
+    CHECK_INT(otr_json_size(otr_json_get(after, "instances")), OTR_LIMIT_NGINX_INSTANCES - 1);
 }
 
 T_NO_OOM(the_history_of_an_instance_is_a_bounded_ring)

@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -188,6 +189,7 @@ static void tell(rig *r, const otr_topic *topic, pid_t pid, size_t with_log)
     otr_nginx_instance i = { .pid = pid,
                              .started_ticks = st.started_ticks,
                              .binary = empty,
+                             .maker = empty,
                              .version = empty,
                              .config = empty,
                              .prefix = empty,
@@ -196,6 +198,7 @@ static void tell(rig *r, const otr_topic *topic, pid_t pid, size_t with_log)
                              .stub_status = r->url,
                              .status_urls = urls,
                              .n_status_urls = 1,
+                             .status_given = true, /* our loop both asks and answers */
                              .access_logs = logs,
                              .n_access_logs = with_log,
                              .root = empty,
@@ -281,7 +284,166 @@ T_NO_OOM(zombie_is_unhealthy_and_health_is_told_on_change_only) /* forks */
     CHECK_STR(r.why, "instance an-id not found");
 }
 
+/* A process that lives until it is killed. */
+static pid_t start_child(void)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        pause();
+        _exit(0);
+    }
+    return child;
+}
+
+static void end_child(pid_t child)
+{
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
+T_NO_OOM(workers_that_are_stopped_answer_nobody) /* forks */
+{
+    RIG(r);
+    pid_t one = start_child(), two = start_child();
+    tell(&r, &otr_topic_instance_started, getpid(), 0);
+    REQUIRE(reach(&r, &r.healths, 1));
+    CHECK_INT(r.health, OTR_HEALTH_HEALTHY);
+    kill(one, SIGSTOP);
+    REQUIRE(reach(&r, &r.healths, 2));
+    CHECK_INT(r.health, OTR_HEALTH_DEGRADED);
+    CHECK_HAS(r.why, "1 of 2 worker processes are stopped");
+    kill(two, SIGSTOP);
+    REQUIRE(reach(&r, &r.healths, 3));
+    CHECK_INT(r.health, OTR_HEALTH_UNHEALTHY);
+    CHECK_HAS(r.why, "2 of 2 worker processes are stopped");
+    CHECK_HAS(r.why, "no request is answered");
+    CHECK_HAS(scrape(&r), "nginx_health{status=\"unhealthy\",instance_id=\"an-id\","
+                          "instance_type=\"nginx\"} 1\n");
+    CHECK_HAS(scrape(&r), "nginx_health{status=\"healthy\",instance_id=\"an-id\","
+                          "instance_type=\"nginx\"} 0\n");
+    kill(one, SIGCONT);
+    kill(two, SIGCONT);
+    REQUIRE(reach(&r, &r.healths, 4));
+    CHECK_INT(r.health, OTR_HEALTH_HEALTHY);
+    end_child(one);
+    end_child(two);
+}
+
+T_NO_OOM(master_that_cannot_be_looked_at_is_unknown_and_not_dead) /* takes all descriptors */
+{
+    RIG(r);
+    pid_t child = start_child();
+    tell(&r, &otr_topic_instance_started, getpid(), 0);
+    REQUIRE(reach(&r, &r.healths, 1));
+    CHECK_INT(r.health, OTR_HEALTH_HEALTHY);
+    struct rlimit old, low;
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &old) == 0);
+    low = old;
+    low.rlim_cur = 0;
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &low) == 0);
+    bool told = reach(&r, &r.healths, 2);
+    setrlimit(RLIMIT_NOFILE, &old);
+    REQUIRE(told);
+    CHECK_INT(r.health, OTR_HEALTH_UNKNOWN);
+    CHECK_HAS(r.why, "exists, but cannot be looked at");
+    CHECK_HAS(r.why, "Too many open files");
+    CHECK(strstr(r.why, "not running") == NULL);
+    REQUIRE(reach(&r, &r.healths, 3));
+    CHECK_INT(r.health, OTR_HEALTH_HEALTHY);
+    end_child(child);
+}
+
+T_NO_OOM(silence_after_answers_makes_it_degraded_with_the_reason) /* forks */
+{
+    RIG(r);
+    pid_t child = start_child();
+    tell(&r, &otr_topic_instance_started, getpid(), 0);
+    REQUIRE(reach(&r, &r.samples, 2));
+    CHECK(r.sample.status_ok);
+    CHECK_HAS(scrape(&r), "nginx_up{instance_id=\"an-id\",instance_type=\"nginx\"} 1\n");
+    unlink(r.sock); /* nobody listens any more */
+    unsigned before = r.healths;
+    REQUIRE(reach(&r, &r.healths, before + 1));
+    CHECK_INT(r.health, OTR_HEALTH_DEGRADED);
+    CHECK_HAS(r.why, "stub_status answered before and does not any more: ");
+    CHECK(r.sample.status_error[0] != '\0');
+    CHECK_HAS(scrape(&r), "nginx_up{instance_id=\"an-id\",instance_type=\"nginx\"} 0\n");
+    CHECK(strstr(scrape(&r), "nginx_http_requests") == NULL);
+    unsigned told = r.healths;
+    REQUIRE(reach(&r, &r.samples, r.samples + 5));
+    CHECK_INT(r.healths, told); /* once, as long as it lasts */
+    end_child(child);
+}
+
+T_NO_OOM(one_that_never_answered_is_not_called_silent) /* forks */
+{
+    RIG(r);
+    pid_t child = start_child();
+    snprintf(r.url, sizeof(r.url), "unix:/nonexistent:/s");
+    tell(&r, &otr_topic_instance_started, getpid(), 0);
+    REQUIRE(reach(&r, &r.samples, 6));
+    CHECK_INT(r.health, OTR_HEALTH_HEALTHY);
+    CHECK_HAS(scrape(&r), "nginx_up{instance_id=\"an-id\",instance_type=\"nginx\"} 0\n");
+    end_child(child);
+}
+
+T_NO_OOM(series_about_an_instance_come_and_go_with_it)
+{
+    RIG(r);
+    tell(&r, &otr_topic_instance_started, getpid(), 0);
+    REQUIRE(reach(&r, &r.healths, 1));
+    CHECK_HAS(scrape(&r), "nginx_instance_info{instance_id=\"an-id\",instance_type=\"nginx\","
+                          "maker=\"\",version=\"\",config=\"\"} 1\n");
+    tell(&r, &otr_topic_instance_stopped, getpid(), 0);
+    REQUIRE(reach(&r, &r.healths, 2));
+    for (int i = 0; i < 10; i++) {
+        otr_loop_step(r.loop, 5);
+    }
+    CHECK(strstr(scrape(&r), "nginx_") == NULL);
+}
+
 /* ---- metrics ---- */
+
+/* What the counter of 2xx responses says; -1: there is none. */
+static int counted_2xx(rig *r)
+{
+    static const char name[] = "nginx_http_responses_total{nginx_status_range=\"2xx\","
+                               "instance_id=\"an-id\",instance_type=\"nginx\"} ";
+    const char *at = strstr(scrape(r), name);
+    return at != NULL ? (int)strtol(at + sizeof(name) - 1, NULL, 10) : -1;
+}
+
+T_NO_OOM(responses_are_counted_for_whoever_looks_less_often_than_samples_are_taken)
+{
+    RIG(r);
+    append(&r, "");
+    tell(&r, &otr_topic_instance_started, getpid(), 1);
+    REQUIRE(reach(&r, &r.samples, 2));
+    CHECK_INT(counted_2xx(&r), 0);
+    for (int i = 0; i < 5; i++) {
+        append(&r, "200 /\n201 /\n404 /\n");
+        REQUIRE(reach(&r, &r.samples, r.samples + 2));
+    }
+    CHECK_INT(counted_2xx(&r), 10);
+    tell(&r, &otr_topic_instance_stopped, getpid(), 1);
+    for (int i = 0; i < 10; i++) {
+        otr_loop_step(r.loop, 5);
+    }
+    CHECK_INT(counted_2xx(&r), -1);
+    unsigned before = r.samples;
+    tell(&r, &otr_topic_instance_started, getpid(), 1);
+    REQUIRE(reach(&r, &r.samples, before + 1));
+    CHECK_INT(counted_2xx(&r), 10); /* goes on */
+}
+
+T(responses_without_a_log_are_unknown_and_not_zero)
+{
+    RIG(r);
+    tell(&r, &otr_topic_instance_started, getpid(), 0);
+    REQUIRE(reach(&r, &r.samples, 2));
+    CHECK(!r.sample.logs_ok);
+    CHECK(strstr(scrape(&r), "nginx_http_response") == NULL);
+}
 
 T(status_that_cannot_be_read_leaves_a_sample_without_it)
 {
@@ -321,10 +483,15 @@ T(sample_holds_what_changed_since_the_one_before)
     REQUIRE(reach(&r, &r.samples, before + 1));
     CHECK_INT(r.sample.requests_delta, 5);
     CHECK(r.sample.interval_ns > 0 && r.sample.requests_per_second > 0);
-    r.requests = 4; /* NGINX counts from 0 again */
+    r.requests = 4; /* somebody else's, or begun anew: what is not known is not counted */
     before = r.samples;
     REQUIRE(reach(&r, &r.samples, before + 1));
-    CHECK_INT(r.sample.requests_delta, 4);
+    CHECK_INT(r.sample.requests_delta, 0);
+    r.requests = 6;
+    before = r.samples;
+    REQUIRE(reach(&r, &r.samples, before + 1));
+    CHECK_INT(r.sample.requests_delta, 2);
+    CHECK_INT(r.sample.requests, 17);
 }
 
 T(series_have_the_names_of_nginx_agent)
@@ -378,6 +545,7 @@ T(pattern_that_is_no_regular_expression_is_refused_and_the_old_ones_stay)
     CHECK(otr_plugin_host_reload(r.host, cfg, &err) != OTR_OK);
     CHECK_HAS(err.msg, "data_plane_config.nginx.exclude_logs: \"[a\" is no regular expression");
     otr_config_unref(cfg);
+    append(&r, "");
     tell(&r, &otr_topic_instance_started, getpid(), 1);
     REQUIRE(reach(&r, &r.samples, 1));
     CHECK_HAS(scrape(&r), "nginx_http_response_count_responses{");

@@ -1,4 +1,7 @@
+#include <stdio.h>
+
 #include "base/json.h"
+#include "base/limits.h"
 #include "modules/topics.h"
 #include "support/test.h"
 
@@ -61,11 +64,77 @@ T(instance_is_encoded_with_bytes_that_are_no_text_replaced)
                              .config_error = empty };
     memcpy(i.id, "an-id", 6);
     otr_instance_event event = { &i };
-    check(&otr_topic_instance_started, &event,
-          "{\"id\":\"an-id\",\"pid\":10,\"workers\":[11,12],\"version\":\"1.22.1\",\"plus\":false,"
-          "\"binary\":\"/usr/sbin/nginx\",\"replaced\":false,\"config\":\"/etc/\xef\xbf\xbd.conf\","
-          "\"config_error\":\"\",\"prefix\":\"\",\"error_log\":\"\",\"stub_status\":\"\","
-          "\"access_logs\":[\"/var/a.log\"],\"remarks\":[]}");
+    check(
+        &otr_topic_instance_started, &event,
+        "{\"id\":\"an-id\",\"pid\":10,\"uid\":0,\"stranger\":false,\"net_ns\":0,\"own_net\":false,"
+        "\"workers\":[11,12],\"maker\":\"\",\"version\":\"1.22.1\",\"plus\":false,"
+        "\"binary\":\"/usr/sbin/nginx\",\"replaced\":false,\"config\":\"/etc/\xef\xbf\xbd.conf\","
+        "\"config_error\":\"\",\"config_changed\":false,\"prefix\":\"\",\"error_log\":\"\","
+        "\"stub_status\":\"\","
+        "\"access_logs\":[\"/var/a.log\"],\"remarks\":[],\"truncated\":{}}");
+}
+
+enum { MANY = 9000 };
+
+/* The JSON of an instance with `n` access logs and workers. */
+static otr_json *encode_many(size_t n, otr_buf *out)
+{
+    static otr_nginx_log logs[MANY];
+    static char paths[MANY][160];
+    static pid_t workers[MANY];
+    for (size_t i = 0; i < n; i++) {
+        snprintf(paths[i], sizeof(paths[i]), "/var/log/%0100d/host-%zu.log", 0, i);
+        logs[i] = (otr_nginx_log){ .path = paths[i] };
+        workers[i] = (pid_t)(i + 1);
+    }
+    char empty[] = "";
+    otr_nginx_instance i = { .workers = workers,
+                             .n_workers = n,
+                             .binary = empty,
+                             .maker = empty,
+                             .version = empty,
+                             .config = empty,
+                             .prefix = empty,
+                             .configure = empty,
+                             .error_log = empty,
+                             .stub_status = empty,
+                             .access_logs = logs,
+                             .n_access_logs = n,
+                             .config_error = empty };
+    otr_instance_event event = { &i };
+    otr_json *root = NULL;
+    otr_err err = { 0 };
+    if (otr_topic_instance_started.encode(&event, out, &err) == OTR_OK) {
+        (void)!otr_json_parse(otr_buf_bytes(out), &root, &err);
+    }
+    return root;
+}
+
+T(long_lists_of_an_instance_are_cut_at_an_item_and_say_how_many_are_missing)
+{
+    OTR_CLEANUP(otr_buf_deinit) otr_buf out;
+    otr_buf_init(&out, OTR_LIMIT_EVENT_BYTES);
+    OTR_CLEANUP(otr_json_freep) otr_json *root = encode_many(MANY, &out);
+    REQUIRE(root != NULL);
+    const otr_json *logs = otr_json_get(root, "access_logs"),
+                   *cut = otr_json_get(root, "truncated");
+    size_t shown = otr_json_size(logs);
+    CHECK(shown > 10 && shown < 200);
+    CHECK_INT(otr_json_int(otr_json_get(cut, "access_logs"), 0), MANY - (int64_t)shown);
+    CHECK_HAS(otr_json_str(otr_json_at(logs, shown - 1), ""), ".log"); /* a whole item */
+    CHECK_INT(otr_json_size(otr_json_get(root, "workers")), OTR_LIMIT_INSTANCE_WORKERS);
+    CHECK_INT(otr_json_int(otr_json_get(cut, "workers"), 0), MANY - OTR_LIMIT_INSTANCE_WORKERS);
+    CHECK(otr_json_get(cut, "remarks") == NULL);
+}
+
+T(lists_that_fit_are_whole)
+{
+    OTR_CLEANUP(otr_buf_deinit) otr_buf out;
+    otr_buf_init(&out, OTR_LIMIT_EVENT_BYTES);
+    OTR_CLEANUP(otr_json_freep) otr_json *root = encode_many(20, &out);
+    REQUIRE(root != NULL);
+    CHECK_INT(otr_json_size(otr_json_get(root, "access_logs")), 20);
+    CHECK_INT(otr_json_size(otr_json_get(root, "truncated")), 0);
 }
 
 T(health_is_encoded_by_name)
@@ -93,13 +162,17 @@ T(sample_is_encoded_with_its_responses)
                                 .requests = 7,
                                 .requests_delta = 3,
                                 .requests_per_second = 2.5,
+                                .logs_ok = true,
                                 .responses = { 1, 2, 3, 4, 5 },
-                                .log_lines = 16 };
+                                .log_lines = 16,
+                                .log_unparsed = 17 };
     check(&otr_topic_metrics_sampled, &event,
-          "{\"id\":\"x\",\"interval_ms\":1500,\"status_ok\":true,\"active\":1,\"reading\":2,"
+          "{\"id\":\"x\",\"interval_ms\":1500,\"status_ok\":true,\"status_error\":\"\","
+          "\"active\":1,\"reading\":2,"
           "\"writing\":3,\"waiting\":4,\"accepted\":5,\"handled\":6,\"requests\":7,"
-          "\"requests_delta\":3,\"requests_per_second\":2.5,"
-          "\"responses\":{\"1xx\":1,\"2xx\":2,\"3xx\":3,\"4xx\":4,\"5xx\":5},\"log_lines\":16}");
+          "\"requests_delta\":3,\"requests_per_second\":2.5,\"logs_ok\":true,"
+          "\"responses\":{\"1xx\":1,\"2xx\":2,\"3xx\":3,\"4xx\":4,\"5xx\":5},\"log_lines\":16,"
+          "\"log_unparsed\":17}");
 }
 
 T(events_of_the_agent_are_encoded)

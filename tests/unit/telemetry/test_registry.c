@@ -380,6 +380,56 @@ T(json_names_every_series)
 }
 
 /* Runs a foreign program: nothing of ours allocates in between. */
+/* A registry of `n` series of one family, with values 0 … n-1. */
+static void make_many(otr_registry *reg, size_t n, otr_err *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "%050zu", i);
+        const char *const values[] = { name, NULL };
+        otr_series *s = NULL;
+        REQUIRE_OK(otr_registry_series(reg, &connections, values, &s, e), *e);
+        otr_series_set(s, (double)i);
+    }
+}
+
+T(text_that_is_too_long_ends_at_a_series_and_says_how_many_are_missing)
+{
+    REGISTRY(reg, e);
+    make_many(reg, 100, &e);
+    OTR_CLEANUP(deinit_buf) otr_buf out;
+    otr_buf_init(&out, 4096);
+    REQUIRE_OK(otr_registry_prometheus(reg, &out, &e), e);
+    const char *text = otr_buf_text(&out);
+    size_t lines = 0, more = 0;
+    for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++) {
+        lines++;
+    }
+    const char *last = strstr(text, "\n# ");
+    while (last != NULL && strstr(last + 1, "\n# ") != NULL) {
+        last = strstr(last + 1, "\n# ");
+    }
+    REQUIRE(last != NULL);
+    CHECK_INT(sscanf(last, "\n# %zu more series found no room", &more), 1);
+    CHECK_INT(lines - 3 + more, 100); /* HELP, TYPE and the last line are no series */
+    CHECK(text[out.n - 1] == '\n' && more > 0 && more < 100);
+}
+
+T(json_that_is_too_long_ends_at_an_item_and_says_how_many_are_missing)
+{
+    REGISTRY(reg, e);
+    make_many(reg, 100, &e);
+    OTR_CLEANUP(deinit_buf) otr_buf out;
+    otr_buf_init(&out, 4096);
+    REQUIRE_OK(otr_registry_json(reg, &out, &e), e);
+    OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
+    REQUIRE_OK(otr_json_parse(otr_buf_bytes(&out), &root, &e), e);
+    size_t n = otr_json_size(root);
+    REQUIRE(n > 2);
+    CHECK_INT((int64_t)n - 1 + otr_json_int(otr_json_get(otr_json_at(root, n - 1), "more"), 0),
+              100);
+}
+
 T_NO_OOM(promtool_accepts_the_output)
 {
     if (access("/usr/bin/promtool", X_OK) != 0) {

@@ -140,7 +140,7 @@ static bool connect_to(world *w, const char *scheme, const char *rest)
     if (otr_http_url_parse(text, &url, &err) != OTR_OK) {
         return false;
     }
-    otr_code rc = otr_http_client_new(w->loop, &url, &w->client, &err);
+    otr_code rc = otr_http_client_new(w->loop, &url, NULL, &w->client, &err);
     otr_http_url_deinit(&url);
     return rc == OTR_OK;
 }
@@ -213,7 +213,12 @@ T(url_that_cannot_be_asked_is_refused_with_the_reason)
         { "http://1.1.1.1/a\r\nX: y", "white" },
         { "unix:", "socket is missing" },
         { "unix::/x", "socket is missing" },
-        { "http://1.1.1.1/#what", "neither host=" },
+        { "http://1.1.1.1/#what", "none of host=" },
+        { "http://1.1.1.1/#tls", "none of host=" },
+        { "http://a:b%zz@1.1.1.1/", "not percent-encoded" },
+        { "http://a:b%00@1.1.1.1/", "not percent-encoded" },
+        { "http://a@1.1.1.1/", "no colon" },
+        { "ftp://x/", "none of http://" },
     };
     for (size_t i = 0; i < OTR_COUNT(bad); i++) {
         otr_http_url url;
@@ -234,7 +239,17 @@ T(url_is_taken_apart)
     CHECK_STR(url.host_header, "h");
     CHECK(url.proxy_protocol);
     otr_http_url_deinit(&url);
-    REQUIRE_OK(otr_http_url_parse("unix:/run/a b.sock:/s", &url, &err), err);
+    REQUIRE_OK(otr_http_url_parse("https://u:p%40%3aw@127.0.0.1:82/s#host=&http2", &url, &err),
+               err);
+    CHECK_STR(url.credentials, "u:p@:w");
+    CHECK_STR(url.host, "127.0.0.1");
+    CHECK_STR(url.host_header, "");
+    CHECK(url.tls && url.http2 && url.port == 82);
+    otr_http_url_deinit(&url);
+    CHECK_INT(otr_http_url_parse("http://u:secret@127.0.0.1:0/", &url, &err), OTR_EINVAL);
+    CHECK(strstr(err.msg, "secret") == NULL);
+    REQUIRE_OK(otr_http_url_parse("unix:/run/a b.sock:/s#tls", &url, &err), err);
+    CHECK(url.tls);
     CHECK_STR(url.unix_path, "/run/a b.sock");
     otr_http_url_deinit(&url);
     REQUIRE_OK(otr_http_url_parse("unix:/run/a:b.sock:/s", &url, &err), err);
@@ -258,7 +273,7 @@ static void check_no_client(const char *text, otr_code code)
     otr_http_url url;
     otr_err err;
     REQUIRE_OK(otr_http_url_parse(text, &url, &err), err);
-    CHECK_INT(otr_http_client_new(w.loop, &url, &w.client, &err), code);
+    CHECK_INT(otr_http_client_new(w.loop, &url, NULL, &w.client, &err), code);
     otr_http_url_deinit(&url);
 }
 

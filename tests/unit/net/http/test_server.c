@@ -278,10 +278,10 @@ T(a_taken_port_is_named_with_what_to_do)
 T(a_name_is_no_address)
 {
     otr_err e = { 0 };
-    otr_http_listen listen = { .host = "localhost" };
+    otr_http_listen listen = { .host = "web.example" };
     OTR_CLEANUP(rig_deinit) rig r = { 0 };
     CHECK(rig_init(&r, &listen, &e) == OTR_EINVAL);
-    CHECK_HAS(e.msg, "\"localhost\" is not an IP address");
+    CHECK_HAS(e.msg, "\"web.example\" is neither localhost nor an IP address");
 }
 
 T(an_address_that_others_reach_must_be_meant)

@@ -1,3 +1,4 @@
+#include "base/limits.h"
 #include "nginx/instance/discovery.h"
 #include "unit/nginx/instance/fake_proc.h"
 
@@ -6,9 +7,24 @@ static void discovery_freep(otr_discovery **slot)
     otr_discovery_free(*slot);
 }
 
+/* Executables of this host: an NGINX, another program. */
+static char nginx_exe[192], other_exe[192];
+
+static bool host_init(tree *t)
+{
+    if (!fake_tree_init(t)) {
+        return false;
+    }
+    fake_self(t);
+    snprintf(nginx_exe, sizeof(nginx_exe), "%s/bin/nginx", t->dir);
+    snprintf(other_exe, sizeof(other_exe), "%s/bin/other", t->dir);
+    return fake_program(t, "bin/nginx", "nginx version: nginx/1.25.3\n") &&
+           fake_program(t, "bin/other", NULL);
+}
+
 #define FAKE(t, d)                                        \
     OTR_CLEANUP(tree_deinit) tree t;                      \
-    REQUIRE(tree_init(&(t)));                             \
+    REQUIRE(host_init(&(t)));                             \
     OTR_CLEANUP(discovery_freep) otr_discovery *d = NULL; \
     REQUIRE(otr_discovery_new((t).dir, &(d), NULL) == OTR_OK)
 
@@ -31,7 +47,7 @@ static fake_process master(int pid, unsigned ticks, const char *children)
                            .ticks = ticks,
                            .comm = "nginx",
                            .title = "nginx: master process /usr/sbin/nginx -g daemon on;",
-                           .exe = "/usr/sbin/nginx",
+                           .exe = nginx_exe,
                            .cwd = "/",
                            .children = children };
 }
@@ -43,7 +59,7 @@ static fake_process worker(int pid, int ppid)
                            .ticks = 200,
                            .comm = "nginx",
                            .title = "nginx: worker process",
-                           .exe = "/usr/sbin/nginx",
+                           .exe = nginx_exe,
                            .cwd = "/",
                            .children = "" };
 }
@@ -61,26 +77,207 @@ T(processes_that_only_call_themselves_nginx_are_not_taken)
 {
     FAKE(t, d);
     fake_process helper = master(10, 1, "");
-    helper.exe = "/opt/monitor/lib/watchdog"; /* another executable under the name */
+    helper.exe = other_exe;
     fake_add(&t, &helper);
     helper = master(11, 1, "");
-    helper.comm = "nginx:"; /* named itself so */
-    fake_add(&t, &helper);
-    helper = master(12, 1, "");
     helper.title = "nginx: helper process";
     fake_add(&t, &helper);
-    helper = master(13, 1, "");
+    helper = master(12, 1, "");
     helper.comm = "vi";
-    helper.exe = "/usr/bin/vi";
+    helper.exe = other_exe;
     helper.title = "vi nginx: master process";
     fake_add(&t, &helper);
-    helper = master(14, 1, "");
-    helper.title = "nginx: master process /usr/sbin/nginx";
-    helper.comm = "python3";
-    helper.exe = "/usr/bin/python3.11";
+    helper = master(13, 1, "");
+    helper.comm = "python3"; /* whose executable may not be read, and which is named otherwise */
+    helper.exe = NULL;
     fake_add(&t, &helper);
     const otr_master *m;
     CHECK_INT(scan(d, &m), 0);
+}
+
+T(nginx_is_known_by_its_executable_whatever_it_is_called)
+{
+    FAKE(t, d);
+    char odd[192];
+    snprintf(odd, sizeof(odd), "%s/bin/my-very-own-web-server", t.dir);
+    REQUIRE(fake_program(&t, "bin/my-very-own-web-server", "Angie version: Angie/1.7.0\n"));
+    fake_process p = master(10, 1, "");
+    p.comm = "my-very-own-web";
+    p.exe = odd;
+    p.title = "angie: master process v1.7.0 #1 [angie -c /a.conf]";
+    fake_add(&t, &p);
+    p = master(11, 2, "");
+    p.comm = "web"; /* by a link of that name */
+    p.title = "httpd: master process web -c /b.conf";
+    fake_add(&t, &p);
+    const otr_master *m;
+    REQUIRE(scan(d, &m) == 2);
+    CHECK_STR(m[0].binary, odd);
+    CHECK_STR(m[0].config_arg, "/a.conf");
+    CHECK_STR(m[1].config_arg, "/b.conf");
+    const otr_binary *b = otr_discovery_binary(d, &m[0]);
+    REQUIRE(b != NULL);
+    CHECK_STR(b->maker, "angie");
+    CHECK_STR(b->version, "1.7.0");
+}
+
+T(process_without_a_master_is_found_and_its_commands_are_not)
+{
+    FAKE(t, d);
+    fake_process p = master(10, 1, "");
+    p.title = "/usr/sbin/nginx -c /s.conf -g daemon off; master_process off;";
+    fake_add(&t, &p);
+    p = master(11, 2, "");
+    p.title = "/usr/sbin/nginx -t -c /s.conf";
+    fake_add(&t, &p);
+    p = master(12, 3, "");
+    p.title = "/usr/sbin/nginx -s reload";
+    fake_add(&t, &p);
+    p = master(13, 4, "");
+    p.ppid = 10; /* just forked */
+    p.title = "/usr/sbin/nginx -c /s.conf";
+    fake_add(&t, &p);
+    const otr_master *m;
+    REQUIRE(scan(d, &m) == 1);
+    CHECK_INT(m->pid, 10);
+    CHECK(m->untitled);
+    CHECK_STR(m->config_arg, "/s.conf");
+    p = master(10, 1, ""); /* it only took its time for its title */
+    fake_add(&t, &p);
+    REQUIRE(scan(d, &m) == 1);
+    CHECK(!m->untitled);
+}
+
+T(master_of_a_cut_title_has_its_workers)
+{
+    FAKE(t, d);
+    fake_process p = master(10, 1, "11 ");
+    p.title = "nginx: ma";
+    fake_add(&t, &p);
+    p = worker(11, 10);
+    p.title = "nginx: wo";
+    fake_add(&t, &p);
+    const otr_master *m;
+    REQUIRE(scan(d, &m) == 1);
+    CHECK_INT(m->pid, 10);
+    CHECK_INT(m->n_workers, 1);
+}
+
+T(executable_that_may_not_be_read_is_unknown)
+{
+    FAKE(t, d);
+    fake_process p = master(10, 1, "");
+    p.exe = NULL;
+    p.root = "";
+    p.no_ns = true;
+    p.cwd = NULL;
+    fake_add(&t, &p);
+    const otr_master *m;
+    REQUIRE(scan(d, &m) == 1);
+    CHECK(!m->exe_known && !m->root_known && !m->cwd_known);
+    CHECK_INT(m->net_ns, 0);
+    CHECK(m->root[0] != '\0'); /* not ours */
+    CHECK(otr_discovery_binary(d, m) == NULL);
+}
+
+T(owner_root_and_namespaces_are_told)
+{
+    FAKE(t, d);
+    fake_process p = master(10, 1, "");
+    fake_add(&t, &p);
+    p = master(11, 2, "");
+    p.uid = 65534;
+    p.ns = 7;
+    fake_add(&t, &p);
+    p = master(12, 3, "");
+    p.root = t.dir;
+    fake_add(&t, &p);
+    const otr_master *m;
+    REQUIRE(scan(d, &m) == 3);
+    CHECK(!m[0].stranger);
+    CHECK_INT(m[0].net_ns, otr_discovery_own(d)->net_ns);
+    CHECK_STR(m[0].root, "");
+    CHECK(m[1].stranger);
+    CHECK_INT(m[1].uid, 65534);
+    CHECK_INT(m[1].net_ns, 7);
+    CHECK_HAS(m[1].root, "/11/root"); /* other mounts */
+    CHECK_HAS(m[2].root, "/12/root");
+}
+
+T(program_that_runs_for_another_user_counts_as_that_users)
+{
+    FAKE(t, d);
+    fake_process p = master(10, 1, "");
+    fake_add(&t, &p);
+    CHECK(
+        tree_write(&t, "10/status", "Uid:\t1000\t0\t0\t0\nGid:\t1000\t0\t0\t0\nGroups:\t4 27 \n"));
+    const otr_master *m;
+    REQUIRE(scan(d, &m) == 1);
+    CHECK_INT(m->uid, geteuid() == 1000 ? 0 : 1000);
+    CHECK_INT(m->n_groups, 2);
+    CHECK_INT(m->groups[1], 27);
+}
+
+T(executable_that_a_user_serves_is_not_read)
+{
+    FAKE(t, d);
+    fake_process p = master(10, 1, "");
+    p.uid = 65534;
+    fake_add(&t, &p);
+    char line[256], path[64], mounts[4096] = "";
+    FILE *exe = fopen(nginx_exe, "r");
+    REQUIRE(exe != NULL);
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fileno(exe));
+    FILE *info = fopen(path, "r");
+    while (info != NULL && fgets(line, sizeof(line), info) != NULL) {
+        unsigned id;
+        if (sscanf(line, "mnt_id: %u", &id) == 1) {
+            snprintf(mounts, sizeof(mounts), "%u 1 0:1 / /home rw - fuse.slow slow rw\n", id);
+        }
+    }
+    fclose(exe);
+    REQUIRE(info != NULL);
+    fclose(info);
+    CHECK(tree_write(&t, "10/mountinfo", mounts));
+    const otr_master *m;
+    REQUIRE(scan(d, &m) == 1); /* by its names, and nothing is known of it */
+    CHECK(!m->exe_known);
+    CHECK(otr_discovery_binary(d, m) == NULL);
+}
+
+T(master_that_execs_or_changes_its_user_is_looked_at_anew)
+{
+    FAKE(t, d);
+    fake_process p = master(10, 1, "");
+    fake_add(&t, &p);
+    const otr_master *m;
+    REQUIRE(scan(d, &m) == 1);
+    p.uid = 65534;
+    fake_add(&t, &p);
+    REQUIRE(scan(d, &m) == 1);
+    CHECK_INT(m->uid, 65534);
+    p.exe = other_exe;
+    fake_add(&t, &p);
+    CHECK_INT(scan(d, &m), 0);
+}
+
+T_NO_OOM(strangers_leave_room_for_others)
+{
+    FAKE(t, d);
+    enum { MANY = OTR_LIMIT_NGINX_STRANGERS + 5 };
+    for (int i = 0; i < MANY; i++) {
+        fake_process p = master(100 + i, 1 + (unsigned)i, "");
+        p.uid = 65534;
+        fake_add(&t, &p);
+    }
+    fake_process p = master(10, 999, "");
+    fake_add(&t, &p);
+    const otr_master *m;
+    CHECK_INT(scan(d, &m), OTR_LIMIT_NGINX_STRANGERS + 1);
+    CHECK_INT(otr_discovery_missing(d), 5);
+    fake_remove(&t, 100);
+    CHECK_INT(scan(d, &m), OTR_LIMIT_NGINX_STRANGERS + 1);
+    CHECK_INT(otr_discovery_missing(d), 4);
 }
 
 T(process_that_vanishes_while_it_is_looked_at_is_no_error)
@@ -127,9 +324,9 @@ T(master_and_its_workers_are_found)
     REQUIRE(scan(d, &m) == 1);
     CHECK_INT(m->pid, 10);
     CHECK_INT(m->started_ticks, 100);
-    CHECK_STR(m->binary, "/usr/sbin/nginx");
+    CHECK_STR(m->binary, nginx_exe);
     CHECK_INT(m->n_workers, 2);
-    CHECK(!m->zombie && !m->replaced);
+    CHECK(!m->replaced && !m->untitled);
     CHECK_STR(m->config_arg, "");
 }
 
@@ -148,26 +345,6 @@ T(workers_are_found_by_their_parent_where_children_are_not_told)
     CHECK_INT(m->n_workers, 1);
 }
 
-T(debug_and_renamed_executables_are_nginx_too)
-{
-    FAKE(t, d);
-    fake_process p = master(10, 1, "");
-    p.comm = "nginx-debug";
-    p.exe = "/usr/sbin/nginx-debug";
-    fake_add(&t, &p);
-    p = master(11, 2, "");
-    p.comm = "my-very-own-ngi"; /* cut to 15 bytes by the kernel */
-    p.exe = "/opt/my-very-own-nginx";
-    fake_add(&t, &p);
-    p = master(12, 3, "");
-    p.exe = NULL; /* not ours to read */
-    fake_add(&t, &p);
-    const otr_master *m;
-    REQUIRE(scan(d, &m) == 3);
-    CHECK_STR(m[1].binary, "/opt/my-very-own-nginx");
-    CHECK_STR(m[2].binary, "/usr/sbin/nginx");
-}
-
 T(deleted_executable_is_marked_and_its_path_cleaned)
 {
     FAKE(t, d);
@@ -176,13 +353,16 @@ T(deleted_executable_is_marked_and_its_path_cleaned)
     const otr_master *m;
     REQUIRE(scan(d, &m) == 1);
     CHECK(!m->replaced);
-    fake_link(&t, 10, "exe", "/usr/sbin/nginx (deleted)"); /* a package upgrade */
+    char deleted[224]; /* a package upgrade: the kernel still has the file, this folder a link */
+    snprintf(deleted, sizeof(deleted), "%s (deleted)", nginx_exe);
+    CHECK(link(nginx_exe, deleted) == 0);
+    fake_link(&t, 10, "exe", deleted);
     REQUIRE(scan(d, &m) == 1);
     CHECK(m->replaced);
-    CHECK_STR(m->binary, "/usr/sbin/nginx");
+    CHECK_STR(m->binary, nginx_exe);
 }
 
-T(zombie_is_kept_without_workers_until_it_is_reaped)
+T(master_that_ended_is_gone_though_nobody_waits_for_it)
 {
     FAKE(t, d);
     fake_process p = master(10, 1, "11 "), w = worker(11, 10);
@@ -194,10 +374,12 @@ T(zombie_is_kept_without_workers_until_it_is_reaped)
     p.title = "";
     p.exe = NULL;
     fake_add(&t, &p);
-    REQUIRE(scan(d, &m) == 1);
-    CHECK(m->zombie);
-    CHECK_INT(m->n_workers, 0);
-    fake_remove(&t, 10);
+    for (int i = 0; i < 20; i++) {
+        CHECK_INT(scan(d, &m), 0);
+    }
+    p = master(12, 1, ""); /* one that is about to end still shows its title */
+    p.state = 'Z';
+    fake_add(&t, &p);
     CHECK_INT(scan(d, &m), 0);
 }
 
@@ -222,7 +404,7 @@ T(shell_that_becomes_nginx_by_exec_is_found)
     fake_process p = master(10, 1, "");
     p.comm = "sh";
     p.title = "sh entrypoint.sh";
-    p.exe = "/bin/sh";
+    p.exe = other_exe;
     fake_add(&t, &p);
     const otr_master *m;
     for (int i = 0; i < 20; i++) { /* long enough to be looked at only now and then */
@@ -288,6 +470,27 @@ T(options_are_read_from_the_title)
     check_title("nginx: master process nginx -c /srv/my site/nginx.conf -q", "nginx", "",
                 "/srv/my site/nginx.conf", "");
     check_title("nginx: master process nginx -c", "nginx", "", "", "");
+    check_title("angie: master process v1.4.0 #12 [/usr/sbin/angie -c /a.conf]", "/usr/sbin/angie",
+                "", "/a.conf", "");
+    check_title("/opt/web -p /srv/a -c n.conf", "/opt/web", "/srv/a", "n.conf", "");
     check_title("nginx: master process", "", "", "", "");
     check_title("", "", "", "", "");
+}
+
+T(titles_are_told_apart)
+{
+    CHECK_INT(otr_title_kind("nginx: master process nginx"), OTR_TITLE_MASTER);
+    CHECK_INT(otr_title_kind("nginx: master process"), OTR_TITLE_MASTER);
+    CHECK_INT(otr_title_kind("angie: worker process #2"), OTR_TITLE_WORKER);
+    CHECK_INT(otr_title_kind("nginx: worker process is shutting down"), OTR_TITLE_WORKER);
+    CHECK_INT(otr_title_kind("nginx: cache manager process"), OTR_TITLE_HELPER);
+    CHECK_INT(otr_title_kind("nginx: privileged agent process"), OTR_TITLE_HELPER);
+    CHECK_INT(otr_title_kind("nginx: master proc"), OTR_TITLE_NONE);
+    CHECK_INT(otr_title_kind("nginx: master processes"), OTR_TITLE_HELPER);
+    CHECK_INT(otr_title_kind("vi nginx: master process"), OTR_TITLE_NONE);
+    CHECK_INT(otr_title_kind(": master process"), OTR_TITLE_NONE);
+    CHECK_INT(otr_title_kind(""), OTR_TITLE_NONE);
+    CHECK_STR(otr_title_inside("/lib64/ld.so nginx: master process nginx"),
+              "nginx: master process nginx");
+    CHECK_STR(otr_title_inside("sh -c x"), "sh -c x");
 }

@@ -1,5 +1,6 @@
-#include "base/clock.h"
+#include "base/limits.h"
 #include "nginx/instance/binary.h"
+#include "nginx/instance/id.h"
 #include "nginx/instance/survey.h"
 #include "unit/nginx/instance/fake_proc.h"
 
@@ -14,18 +15,18 @@ static void host_deinit(host *h)
 {
     otr_survey_free(h->survey);
     tree_deinit(&h->t);
-    otr_clock_fake(0);
 }
 
 static bool host_init(host *h, const char *exe_text)
 {
     memset(h, 0, sizeof(*h));
-    if (!tree_init(&h->t)) {
+    if (!fake_tree_init(&h->t)) {
         return false;
     }
     snprintf(h->exe, sizeof(h->exe), "%s/bin/nginx", h->t.dir);
     snprintf(h->conf, sizeof(h->conf), "%s/etc/nginx.conf", h->t.dir);
-    bool ok = tree_write(&h->t, "bin/nginx", exe_text) &&
+    fake_self(&h->t);
+    bool ok = fake_program(&h->t, "bin/nginx", exe_text) &&
               tree_write(&h->t, "etc/nginx.conf",
                          "error_log /var/e.log; http { access_log off; server { listen 81; "
                          "location = /s { stub_status; } } }");
@@ -36,7 +37,6 @@ static bool host_init(host *h, const char *exe_text)
     OTR_CLEANUP(host_deinit) host h; \
     REQUIRE(host_init(&(h), text))
 
-static const char texts[] = "ELF....nginx version: nginx/1.25.3\n\0"; /* and a tail, see below */
 static const char program[] =
     "#!/bin/false ................................................................\n"
     "nginx version: nginx/1.25.3\n"
@@ -64,7 +64,7 @@ static void add_worker(host *h, int pid, int ppid)
 {
     fake_process p = { .pid = pid,
                        .ppid = ppid,
-                       .ticks = 500,
+                       .ticks = 4000000000U,
                        .comm = "nginx",
                        .title = "nginx: worker process",
                        .exe = h->exe,
@@ -104,52 +104,263 @@ T(broken_configuration_is_told_and_the_instance_stays)
     CHECK_STR(f->instance->stub_status, "");
 }
 
-T(executable_without_texts_is_asked_once_and_waited_for)
+T(executable_without_its_version_leaves_it_unknown_and_says_so)
 {
-    HOST(h, "#!/bin/sh\nexec /usr/sbin/nginx\n");
-    otr_clock_fake(OTR_NS_PER_S);
+    HOST(h, "");
     add_master(&h, 10, 1, 1, with_conf(&h), "11 ");
     add_worker(&h, 11, 10);
     const otr_found *f;
-    CHECK_INT(run(&h, &f), 0);
-    otr_ask ask, again;
-    REQUIRE(otr_survey_ask(h.survey, &ask));
-    CHECK_STR(ask.file, h.exe);
-    CHECK(!otr_survey_ask(h.survey, &again));
-    otr_file_key key = ask.key;
-    CHECK_INT(run(&h, &f), 0);
-    otr_bytes output = otr_bytes_of(program);
-    REQUIRE(otr_survey_answer(h.survey, &key, &output, NULL) == OTR_OK);
-    REQUIRE(run(&h, &f) == 1);
-    CHECK_STR(f->instance->version, "1.25.3");
-    CHECK(!otr_survey_ask(h.survey, &again));
-}
-
-T(executable_that_does_not_answer_leaves_the_version_unknown)
-{
-    HOST(h, "#!/bin/sh\nsleep 99\n");
-    otr_clock_fake(OTR_NS_PER_S);
-    add_master(&h, 10, 1, 1, with_conf(&h), "11 ");
-    add_worker(&h, 11, 10);
-    const otr_found *f;
-    CHECK_INT(run(&h, &f), 0);
-    otr_ask ask;
-    REQUIRE(otr_survey_ask(h.survey, &ask));
-    otr_file_key key = ask.key;
-    REQUIRE(otr_survey_answer(h.survey, &key, NULL, NULL) == OTR_OK);
     REQUIRE(run(&h, &f) == 1);
     CHECK_STR(f->instance->version, "");
+    CHECK_STR(f->instance->maker, "");
     CHECK_STR(f->instance->prefix, "/usr/local/nginx");
-    CHECK(!otr_survey_ask(h.survey, &ask)); /* the pause */
-    otr_clock_fake(7 * OTR_NS_PER_S);
-    REQUIRE(otr_survey_ask(h.survey, &ask));
-    /* Its instance stays while it is asked again. */
+    REQUIRE(f->instance->n_remarks == 1);
+    CHECK_HAS(f->instance->remarks[0], "does not hold its version");
+}
+
+/* The instance of `pid`; NULL: none. */
+static const otr_nginx_instance *of_pid(const otr_found *f, size_t n, int pid)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (f[i].instance->pid == pid) {
+            return f[i].instance;
+        }
+    }
+    return NULL;
+}
+
+static fake_process like_root(host *h, int pid, unsigned ticks, const char *title,
+                              const char *children)
+{
+    return (fake_process){ .pid = pid,
+                           .ppid = 1,
+                           .ticks = ticks,
+                           .comm = "nginx",
+                           .title = title,
+                           .exe = h->exe,
+                           .cwd = h->t.dir,
+                           .children = children };
+}
+
+T(instance_of_another_user_is_another_one_with_an_id_of_its_own)
+{
+    HOST(h, program);
+    char title[512];
+    snprintf(title, sizeof(title), "nginx: master process nginx %s", with_conf(&h));
+    fake_process other = like_root(&h, 10, 1, title, "11 ");
+    other.uid = 65534;
+    fake_add(&h.t, &other); /* first, and alone */
+    add_worker(&h, 11, 10);
+    const otr_found *f;
     REQUIRE(run(&h, &f) == 1);
-    REQUIRE(otr_survey_answer(h.survey, &key, NULL, NULL) == OTR_OK);
-    otr_clock_fake(16 * OTR_NS_PER_S);
-    CHECK(!otr_survey_ask(h.survey, &ask)); /* a longer one */
-    otr_clock_fake(18 * OTR_NS_PER_S);
-    CHECK(otr_survey_ask(h.survey, &ask));
+    CHECK(f->instance->stranger);
+    CHECK_INT(f->instance->uid, 65534);
+    char strange[OTR_NGINX_ID_BYTES], id[OTR_NGINX_ID_BYTES];
+    memcpy(strange, f->instance->id, sizeof(strange));
+    add_master(&h, 20, 1, 2, with_conf(&h), "21 ");
+    add_worker(&h, 21, 20);
+    REQUIRE(run(&h, &f) == 2);
+    REQUIRE(of_pid(f, 2, 20) != NULL && of_pid(f, 2, 10) != NULL);
+    CHECK_STR(of_pid(f, 2, 10)->id, strange);
+    REQUIRE(otr_nginx_instance_id(h.exe, h.conf, "/usr/share/nginx", id, NULL) == OTR_OK);
+    CHECK_STR(of_pid(f, 2, 20)->id, id); /* NGINX Agent's */
+    CHECK(strcmp(strange, id) != 0);
+    otr_survey_set_strangers(h.survey, OTR_STRANGERS_IGNORE);
+    REQUIRE(run(&h, &f) == 1);
+    CHECK_INT(f->instance->pid, 20);
+    CHECK_INT(otr_survey_get_lack(h.survey).hidden, 1);
+}
+
+T(child_of_another_user_is_no_upgrade)
+{
+    HOST(h, program);
+    char title[512];
+    snprintf(title, sizeof(title), "nginx: master process nginx %s", with_conf(&h));
+    add_master(&h, 10, 1, 1, with_conf(&h), "11 20 ");
+    add_worker(&h, 11, 10);
+    fake_process other = like_root(&h, 20, 2, title, "21 ");
+    other.uid = 65534;
+    other.ppid = 10;
+    fake_add(&h.t, &other);
+    add_worker(&h, 21, 20);
+    const otr_found *f;
+    REQUIRE(run(&h, &f) == 2);
+    CHECK_INT(f[0].instance->pid, 10);
+}
+
+T(upgrade_whose_old_master_went_unseen_goes_on_by_its_session)
+{
+    HOST(h, program);
+    char title[512];
+    snprintf(title, sizeof(title), "nginx: master process nginx %s", with_conf(&h));
+    fake_process p = like_root(&h, 10, 1, title, "11 ");
+    p.session = 10;
+    fake_add(&h.t, &p);
+    add_worker(&h, 11, 10);
+    const otr_found *f;
+    REQUIRE(run(&h, &f) == 1);
+    char id[OTR_NGINX_ID_BYTES];
+    memcpy(id, f->instance->id, sizeof(id));
+    p = like_root(&h, 20, 2, title, "21 ");
+    p.session = 10; /* left to init meanwhile */
+    fake_add(&h.t, &p);
+    add_worker(&h, 21, 20);
+    REQUIRE(run(&h, &f) == 1); /* the old one may still be there */
+    CHECK_INT(f->instance->pid, 20);
+    fake_remove(&h.t, 10);
+    REQUIRE(run(&h, &f) == 1);
+    CHECK(f->same_life);
+    CHECK_STR(f->instance->id, id);
+    p = like_root(&h, 30, 3, title, "31 ");
+    p.session = 10; /* and the next one, just as quick */
+    fake_remove(&h.t, 20);
+    fake_add(&h.t, &p);
+    add_worker(&h, 31, 30);
+    REQUIRE(run(&h, &f) == 1);
+    CHECK(f->same_life);
+    CHECK_STR(f->instance->id, id);
+    fake_remove(&h.t, 30);
+    p = like_root(&h, 40, 4, title, "41 "); /* a session of its own: a restart */
+    p.session = 40;
+    fake_add(&h.t, &p);
+    add_worker(&h, 41, 40);
+    REQUIRE(run(&h, &f) == 1);
+    CHECK(!f->same_life);
+}
+
+T(one_command_given_twice_is_two_instances)
+{
+    HOST(h, program);
+    add_master(&h, 10, 1, 1, with_conf(&h), "11 ");
+    add_worker(&h, 11, 10);
+    const otr_found *f;
+    REQUIRE(run(&h, &f) == 1);
+    char id[OTR_NGINX_ID_BYTES], second[OTR_NGINX_ID_BYTES];
+    memcpy(id, f->instance->id, sizeof(id));
+    add_master(&h, 20, 1, 2, with_conf(&h), "21 ");
+    add_worker(&h, 21, 20);
+    REQUIRE(run(&h, &f) == 2);
+    CHECK_STR(of_pid(f, 2, 10)->id, id);
+    CHECK(strcmp(of_pid(f, 2, 20)->id, id) != 0);
+    memcpy(second, of_pid(f, 2, 20)->id, sizeof(second));
+    fake_remove(&h.t, 10); /* the other goes on under its own */
+    REQUIRE(run(&h, &f) == 1);
+    CHECK_STR(f->instance->id, second);
+}
+
+T(other_namespaces_and_roots_are_other_instances)
+{
+    HOST(h, program);
+    char title[512];
+    snprintf(title, sizeof(title), "nginx: master process nginx %s", with_conf(&h));
+    fake_process p = like_root(&h, 10, 1, title, "11 ");
+    fake_add(&h.t, &p);
+    add_worker(&h, 11, 10);
+    p = like_root(&h, 20, 2, title, "21 ");
+    p.ns = 77;
+    p.ppid = 10; /* as an upgrade would be */
+    fake_add(&h.t, &p);
+    add_worker(&h, 21, 20);
+    const otr_found *f;
+    REQUIRE(run(&h, &f) == 2);
+    CHECK(of_pid(f, 2, 10)->own_net);
+    CHECK(!of_pid(f, 2, 20)->own_net);
+    CHECK_INT(of_pid(f, 2, 20)->net_ns, 77);
+    CHECK(strcmp(f[0].instance->id, f[1].instance->id) != 0);
+}
+
+T(files_of_an_unknown_root_are_not_read)
+{
+    HOST(h, program);
+    char title[512];
+    snprintf(title, sizeof(title), "nginx: master process nginx %s", with_conf(&h));
+    fake_process p = like_root(&h, 10, 1, title, "11 ");
+    p.root = "";
+    p.exe = NULL;
+    p.no_ns = true;
+    fake_add(&h.t, &p);
+    add_worker(&h, 11, 10);
+    p.pid = 20; /* the same again: nobody knows whether it is in the same place */
+    p.ticks = 2;
+    p.children = "21 ";
+    fake_add(&h.t, &p);
+    add_worker(&h, 21, 20);
+    const otr_found *f;
+    REQUIRE(run(&h, &f) == 2);
+    CHECK_STR(f->instance->stub_status, "");
+    CHECK_INT(f->instance->n_access_logs, 0);
+    CHECK_HAS(f->instance->config_error, "is not known");
+    CHECK(!f->instance->own_net);
+    REQUIRE(f->instance->n_remarks == 1);
+    CHECK_HAS(f->instance->remarks[0], "not open to the agent");
+}
+
+T(process_without_a_master_is_an_instance_and_its_own_worker)
+{
+    HOST(h, program);
+    char title[512];
+    snprintf(title, sizeof(title), "%s %s", h.exe, with_conf(&h));
+    fake_process p = like_root(&h, 10, 1, title, "");
+    fake_add(&h.t, &p);
+    const otr_found *f;
+    REQUIRE(run(&h, &f) == 1);
+    REQUIRE(f->instance->n_workers == 1);
+    CHECK_INT(f->instance->workers[0], 10);
+    CHECK_STR(f->instance->config, h.conf);
+    REQUIRE(f->instance->n_remarks == 2); /* and that it is older than its files */
+    CHECK_HAS(f->instance->remarks[1], "master_process off");
+}
+
+T(hopeless_arguments_of_one_hold_up_nobody_else)
+{
+    HOST(h, program);
+    char title[9000];
+    memset(title, 'a', sizeof(title));
+    memcpy(title, "nginx: master process nginx -c /", 32);
+    title[sizeof(title) - 1] = '\0';
+    fake_process p = like_root(&h, 10, 1, title, "11 ");
+    fake_add(&h.t, &p);
+    add_worker(&h, 11, 10);
+    add_master(&h, 20, 1, 2, with_conf(&h), "21 ");
+    add_worker(&h, 21, 20);
+    const otr_found *f;
+    REQUIRE(run(&h, &f) == 1);
+    CHECK_INT(f->instance->pid, 20);
+}
+
+T(process_that_becomes_another_nginx_is_another_life)
+{
+    HOST(h, program);
+    char other[192];
+    snprintf(other, sizeof(other), "%s/bin/angie", h.t.dir);
+    REQUIRE(fake_program(&h.t, "bin/angie", "Angie version: Angie/1.7.0\n"));
+    add_master(&h, 10, 1, 1, with_conf(&h), "11 ");
+    add_worker(&h, 11, 10);
+    const otr_found *f;
+    REQUIRE(run(&h, &f) == 1);
+    char title[512];
+    snprintf(title, sizeof(title), "angie: master process angie %s", with_conf(&h));
+    fake_process p = like_root(&h, 10, 1, title, "11 ");
+    p.exe = other;
+    fake_add(&h.t, &p);
+    REQUIRE(run(&h, &f) == 1);
+    CHECK(!f->same_life);
+    CHECK_STR(f->instance->maker, "angie");
+}
+
+T_NO_OOM(more_instances_than_there_is_room_for_are_counted)
+{
+    HOST(h, program);
+    enum { MANY = OTR_LIMIT_NGINX_INSTANCES + 3 };
+    for (int i = 0; i < MANY; i++) {
+        char children[16];
+        snprintf(children, sizeof(children), "%d ", 10001 + i);
+        add_master(&h, 1000 + i, 1, 1 + (unsigned)i, with_conf(&h), children);
+        add_worker(&h, 10001 + i, 1000 + i);
+    }
+    const otr_found *f;
+    CHECK_INT(run(&h, &f), OTR_LIMIT_NGINX_INSTANCES);
+    CHECK_INT(otr_survey_get_lack(h.survey).missing, 3);
 }
 
 T(instance_is_put_together_from_all_sources)
@@ -337,7 +548,7 @@ T(restart_is_another_life_under_the_same_id)
     CHECK(!f->same_life);
 }
 
-T(zombie_does_not_keep_its_id_from_the_next_master)
+T(master_that_ended_has_no_place_and_no_id)
 {
     HOST(h, program);
     const otr_found *f;
@@ -350,8 +561,7 @@ T(zombie_does_not_keep_its_id_from_the_next_master)
         .pid = 10, .ppid = 1, .ticks = 1, .comm = "nginx", .title = "", .state = 'Z', .children = ""
     };
     fake_add(&h.t, &dead);
-    REQUIRE(run(&h, &f) == 1);
-    CHECK(f->zombie);
+    CHECK_INT(run(&h, &f), 0);
     add_master(&h, 20, 1, 9, with_conf(&h), "21 ");
     add_worker(&h, 21, 20);
     REQUIRE(run(&h, &f) == 1);
@@ -373,7 +583,7 @@ T(new_master_without_workers_is_held_back_a_little)
     CHECK(!otr_survey_is_early(h.survey));
 }
 
-T(configuration_is_read_again_when_workers_are_new)
+T(configuration_is_read_again_with_a_new_generation_of_workers_only)
 {
     HOST(h, program);
     const otr_found *f;
@@ -386,10 +596,23 @@ T(configuration_is_read_again_when_workers_are_new)
     add_master(&h, 10, 1, 1, with_conf(&h), "11 ");
     REQUIRE(run(&h, &f) == 1);
     CHECK_STR(f->instance->error_log, "/var/e.log"); /* NGINX runs with the old one */
+    CHECK(f->instance->config_changed);
+    REQUIRE(f->instance->n_remarks == 1);
+    CHECK_HAS(f->instance->remarks[0], "are not as NGINX loaded them");
     add_master(&h, 10, 1, 1, with_conf(&h), "11 13 ");
     add_worker(&h, 13, 10);
     REQUIRE(run(&h, &f) == 1);
+    CHECK_STR(f->instance->error_log, "/var/e.log"); /* 13 was made for 12, which crashed */
+    add_worker(&h, 14, 10);
+    add_worker(&h, 15, 10);
+    add_master(&h, 10, 1, 1, with_conf(&h), "11 13 14 15 ");
+    REQUIRE(run(&h, &f) == 1);
+    CHECK_STR(f->instance->error_log, "/var/e.log");
+    CHECK(otr_survey_is_early(h.survey)); /* the new generation is here, the old one yet to go */
+    add_master(&h, 10, 1, 1, with_conf(&h), "14 15 ");
+    REQUIRE(run(&h, &f) == 1);
     CHECK_STR(f->instance->error_log, "/var/new.log");
+    CHECK(!otr_survey_is_early(h.survey));
     CHECK(tree_write(&h.t, "etc/nginx.conf", "error_log /var/third.log;"));
     otr_survey_reread(h.survey);
     REQUIRE(run(&h, &f) == 1);
@@ -408,16 +631,35 @@ T(given_status_url_takes_the_place_of_the_found_one)
     CHECK_INT(f->instance->n_status_urls, 1);
 }
 
-T(version_output_without_a_version_is_refused)
+static void check_version(const char *text, const char *maker, const char *version)
 {
     otr_binary b = { 0 };
     otr_err err;
-    CHECK_INT(otr_binary_parse(otr_bytes_of("usage: nginx"), &b, &err), OTR_EINVAL);
-    CHECK_INT(otr_binary_parse((otr_bytes){ 0 }, &b, &err), OTR_EINVAL);
-    CHECK_INT(otr_binary_parse(otr_bytes_of("nginx version: nginx"), &b, &err), OTR_EINVAL);
-    CHECK_INT(otr_binary_parse((otr_bytes){ (const uint8_t *)texts, sizeof(texts) }, &b, &err),
-              OTR_OK);
+    if (!otr_test_check(otr_binary_parse(otr_bytes_of(text), &b, &err) == OTR_OK, __FILE__,
+                        __LINE__, text)) {
+        return;
+    }
+    CHECK_STR(b.maker, maker);
+    CHECK_STR(b.version, version);
     otr_binary_deinit(&b);
+}
+
+T(maker_and_version_are_told_apart)
+{
+    check_version("nginx version: nginx/1.22.1\n", "nginx", "1.22.1");
+    check_version("nginx version: openresty/1.25.3.1\n", "openresty", "1.25.3.1");
+    check_version("nginx version: freenginx/1.27.0\n", "freenginx", "1.27.0");
+    check_version("Angie version: Angie/1.7.0\n", "angie", "1.7.0");
+    check_version("Tengine version: Tengine/3.1.0\nnginx version: nginx/1.24.0\n", "tengine",
+                  "3.1.0");
+    check_version("nginx version: Microsoft-IIS/8.5\n", "nginx", "8.5"); /* hides itself */
+    check_version("usage: nginx", "", "");
+    check_version("", "", "");
+    check_version("nginx version: nginx\n", "", "");
+    check_version("nginx version: nginx/x\n", "", "");
+    check_version("bad nginx version: nginx/1.2.3\n", "", "");
+    check_version("protocol version: %ui\n\nnginx version: nginx/1.2.3\n", "nginx", "1.2.3");
+    check_version("nginx version: nginx/1.2.3", "", ""); /* cut */
 }
 
 T(configure_arguments_keep_their_quotes_apart)

@@ -43,7 +43,7 @@ T(quote_that_is_never_closed_names_the_line_where_it_opens)
 
 T(text_glued_to_a_closing_quote_is_an_error)
 {
-    check("a;\nb \"c\"d;", "f:2: unexpected \"d\"");
+    check("a;\nb \"c\"d;", "f:2: quoted text is not followed by white space, \";\" or \"{\"");
     check("if (\"a\") {", "if|(\"a\")|{|");
     check("b \"c\")d;", "b|c|)d|;|");
 }
@@ -57,7 +57,7 @@ T(nul_byte_is_an_error)
     otr_err err = { 0 };
     REQUIRE_OK(otr_lexer_next(&lexer, &t, &err), err);
     CHECK_INT(otr_lexer_next(&lexer, &t, &err), OTR_EINVAL);
-    CHECK_STR(err.msg, "f:2: unexpected byte 0x00");
+    CHECK_STR(err.msg, "f:2: unexpected NUL byte");
 }
 
 T(words_end_at_blanks_semicolons_and_opening_braces)

@@ -34,15 +34,15 @@ static void leave(void *arg)
 static otr_code walk(trace *t, const char *file, otr_err *err)
 {
     otr_buf_init(&t->out, 65536);
-    otr_visitor v = { enter, leave, t };
-    return otr_nginx_walk("", file, &v, NULL, err);
+    otr_visitor v = { .enter = enter, .leave = leave, .arg = t };
+    return otr_nginx_walk(&(otr_root){ .path = "" }, file, &v, NULL, err);
 }
 
 static void check_error(const char *text, const char *expected)
 {
     OTR_CLEANUP(trace_deinit) trace t = { 0 };
     otr_buf_init(&t.out, 65536);
-    otr_visitor v = { enter, leave, &t };
+    otr_visitor v = { .enter = enter, .leave = leave, .arg = &t };
     otr_err err = { 0 };
     CHECK_INT(otr_nginx_walk_text(otr_bytes_of(text), "nginx.conf", &v, &err), OTR_EINVAL);
     CHECK_STR(err.msg, expected);
@@ -70,7 +70,7 @@ T(blocks_deeper_than_the_limit_are_refused)
     }
     OTR_CLEANUP(trace_deinit) trace t = { 0 };
     otr_buf_init(&t.out, 65536);
-    otr_visitor v = { enter, leave, &t };
+    otr_visitor v = { .enter = enter, .leave = leave, .arg = &t };
     otr_err err = { 0 };
     CHECK_INT(otr_nginx_walk_text(otr_bytes_of(text), "f", &v, &err), OTR_EQUOTA);
     CHECK_STR(err.msg, "f:1: blocks are more than 64 deep");
@@ -136,7 +136,7 @@ T(folder_and_fifo_in_the_place_of_a_file_are_refused)
     OTR_CLEANUP(trace_deinit) trace t = { 0 };
     otr_err err = { 0 };
     CHECK_INT(walk(&t, tree_path(&dir, "nginx.conf"), &err), OTR_EINVAL);
-    CHECK_HAS(err.msg, "pipe is not a regular file");
+    CHECK_HAS(err.msg, "pipe is a FIFO, not a regular file");
 }
 
 T(includes_are_followed_in_place_and_sorted)
@@ -159,7 +159,7 @@ T(lua_body_is_the_last_argument)
 {
     OTR_CLEANUP(trace_deinit) trace t = { 0 };
     otr_buf_init(&t.out, 65536);
-    otr_visitor v = { enter, leave, &t };
+    otr_visitor v = { .enter = enter, .leave = leave, .arg = &t };
     otr_err err = { 0 };
     REQUIRE_OK(
         otr_nginx_walk_text(otr_bytes_of("location / { set_by_lua_block $x { return '}' } y z; }"),

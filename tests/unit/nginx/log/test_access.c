@@ -27,6 +27,13 @@ static bool world_init(world *w)
            otr_access_logs_new(w->loop, w->pool, &w->logs, NULL) == OTR_OK;
 }
 
+static otr_code open_log(world *w, const char *name, const char *format, otr_access_log **ret)
+{
+    const otr_root root = { .path = "", .uid = geteuid() };
+    return otr_access_log_open(w->logs, &root, tree_path(&w->t, name),
+                               &(otr_log_format){ .text = format }, 1, ret, NULL);
+}
+
 #define WORLD(w)                       \
     OTR_CLEANUP(world_deinit) world w; \
     REQUIRE(world_init(&(w)))
@@ -50,12 +57,55 @@ T(log_closed_during_a_read_is_released_after_it)
 {
     WORLD(w);
     otr_access_log *a, *b;
-    REQUIRE(otr_access_log_open(w.logs, "", tree_path(&w.t, "a"), "$status", &a, NULL) == OTR_OK);
+    REQUIRE(open_log(&w, "a", "$status", &a) == OTR_OK);
     otr_access_logs_read(w.logs, NULL, NULL);
-    REQUIRE(otr_access_log_open(w.logs, "", tree_path(&w.t, "b"), "$status", &b, NULL) == OTR_OK);
+    REQUIRE(open_log(&w, "b", "$status", &b) == OTR_OK);
     otr_access_log_close(a);
     REQUIRE(read_all(&w));
     CHECK(tree_write(&w.t, "b", "200\n"));
+    REQUIRE(read_all(&w));
+    CHECK_INT(otr_access_log_take(b).lines, 1);
+}
+
+T_NO_OOM(log_that_is_closed_gives_its_descriptors_back_during_a_read) /* by the hundred */
+{
+    WORLD(w);
+    enum { ROUNDS = 200 };
+    for (int i = 0; i < ROUNDS; i++) {
+        otr_access_log *a;
+        CHECK(tree_write(&w.t, "a", "200\n"));
+        REQUIRE(open_log(&w, "a", "$status", &a) == OTR_OK);
+        otr_access_logs_read(w.logs, NULL, NULL);
+        otr_access_log_close(a);
+        otr_loop_step(w.loop, 1);
+    }
+    REQUIRE(read_all(&w));
+    CHECK(open("/dev/null", O_RDONLY | O_CLOEXEC) < ROUNDS / 2);
+}
+
+T(file_beside_a_log_makes_only_that_one_be_read)
+{
+    WORLD(w);
+    otr_access_log *a, *b;
+    REQUIRE(open_log(&w, "a.log", "$status", &a) == OTR_OK);
+    REQUIRE(open_log(&w, "b.log", "$status", &b) == OTR_OK);
+    REQUIRE(read_all(&w));
+    CHECK(tree_append(&w.t, "a.log", "200\n"));
+    CHECK(tree_append(&w.t, "b.log", "200\n"));
+    for (int i = 0; i < 20; i++) { /* both were made a moment ago */
+        otr_loop_step(w.loop, 5);
+    }
+    (void)otr_access_log_take(a);
+    (void)otr_access_log_take(b);
+    CHECK(tree_append(&w.t, "a.log", "200\n"));
+    CHECK(tree_append(&w.t, "b.log", "200\n"));
+    CHECK(tree_write(&w.t, "unrelated", ""));
+    CHECK(tree_write(&w.t, "a.log.1", ""));
+    for (int i = 0; i < 20; i++) {
+        otr_loop_step(w.loop, 5);
+    }
+    CHECK_INT(otr_access_log_take(a).lines, 1);
+    CHECK_INT(otr_access_log_take(b).lines, 0);
     REQUIRE(read_all(&w));
     CHECK_INT(otr_access_log_take(b).lines, 1);
 }
@@ -64,7 +114,7 @@ T(everything_is_released_during_a_read)
 {
     WORLD(w);
     otr_access_log *a;
-    REQUIRE(otr_access_log_open(w.logs, "", tree_path(&w.t, "a"), "$status", &a, NULL) == OTR_OK);
+    REQUIRE(open_log(&w, "a", "$status", &a) == OTR_OK);
     otr_access_logs_read(w.logs, on_done, &w);
     otr_access_logs_free(w.logs);
     w.logs = NULL;
@@ -78,9 +128,10 @@ T(counts_are_taken_once)
 {
     WORLD(w);
     otr_access_log *a;
-    REQUIRE(otr_access_log_open(w.logs, "", tree_path(&w.t, "a"), NULL, &a, NULL) == OTR_OK);
+    REQUIRE(open_log(&w, "a", NULL, &a) == OTR_OK);
     REQUIRE(read_all(&w));
-    CHECK(tree_write(&w.t, "a", "a - - [t] \"GET\" 404 0 \"-\" \"-\"\n"));
+    CHECK(
+        tree_write(&w.t, "a", "::1 - - [23/Nov/2026:20:00:00 +0000] \"GET\" 404 0 \"-\" \"-\"\n"));
     REQUIRE(read_all(&w));
     CHECK_INT(otr_access_log_take(a).responses[3], 1);
     CHECK_INT(otr_access_log_take(a).lines, 0);
@@ -90,7 +141,7 @@ T(two_rotations_between_two_samples_lose_nothing)
 {
     WORLD(w);
     otr_access_log *a;
-    REQUIRE(otr_access_log_open(w.logs, "", tree_path(&w.t, "a"), "$status", &a, NULL) == OTR_OK);
+    REQUIRE(open_log(&w, "a", "$status", &a) == OTR_OK);
     REQUIRE(read_all(&w));
     uint64_t lines = 0;
     for (int i = 0; i < 2; i++) {

@@ -1,19 +1,30 @@
 #include <fcntl.h>
+#include <sys/resource.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
+#include "nginx/log/listing.h"
 #include "nginx/log/tail.h"
 #include "unit/nginx/tree.h"
 
 typedef struct follow {
     tree t;
+    otr_log_formats *formats;
     otr_log_tail tail;
-    uint8_t *buffer;
+    otr_log_reader reader;
+    int writer; /* as NGINX holds its log; -1: none */
 } follow;
 
 static void follow_deinit(follow *f)
 {
-    otr_log_tail_deinit(&f->tail);
-    otr_free(f->buffer);
+    otr_log_tail_deinit(&f->tail, &f->reader);
+    CHECK_INT(f->reader.open, 0);
+    otr_log_formats_unref(f->formats);
+    otr_free(f->reader.buffer);
+    if (f->writer >= 0) {
+        close(f->writer);
+    }
     tree_deinit(&f->t);
 }
 
@@ -26,10 +37,15 @@ static bool never(const void *arg)
 static bool follow_init(follow *f)
 {
     memset(f, 0, sizeof(*f));
-    f->tail.fd = -1;
-    f->buffer = otr_alloc(OTR_LOG_TAIL_BYTES);
-    return f->buffer != NULL && tree_init(&f->t) &&
-           otr_log_tail_init(&f->tail, "", tree_path(&f->t, "a.log"), "$status $uri", NULL) ==
+    f->writer = f->tail.file.fd = f->tail.copy.fd = -1;
+    f->reader = (otr_log_reader){
+        .buffer = otr_alloc(OTR_LOG_BUFFER_BYTES), .stop = never, .most = 16, .now_ns = OTR_NS_PER_S
+    };
+    const otr_log_format format = { .text = "$status $request_uri" };
+    const otr_root root = { .path = "", .uid = geteuid() };
+    return f->reader.buffer != NULL && tree_init(&f->t) &&
+           otr_log_formats_new(&format, 1, &f->formats, NULL) == OTR_OK &&
+           otr_log_tail_init(&f->tail, &root, tree_path(&f->t, "a.log"), f->formats, NULL) ==
                OTR_OK;
 }
 
@@ -37,21 +53,58 @@ static bool follow_init(follow *f)
     OTR_CLEANUP(follow_deinit) follow f; \
     REQUIRE(follow_init(&(f)))
 
+static void read_now(follow *f)
+{
+    f->reader.now_ns += OTR_NS_PER_S;
+    f->reader.wall_ns = otr_wall_ns();
+    otr_log_tail_read(&f->tail, &f->reader);
+    otr_log_listing_free(f->reader.listing);
+    f->reader.listing = NULL;
+}
+
 /* Reads and checks what is new: lines and of them 2xx. */
 static void check(follow *f, unsigned lines, unsigned ok)
 {
-    otr_log_tail_read(&f->tail, f->buffer, never, NULL);
+    read_now(f);
     CHECK_INT(f->tail.counts.lines, lines);
     CHECK_INT(f->tail.counts.responses[1], ok);
     f->tail.counts = (otr_log_counts){ 0 };
 }
 
+/* The log is opened as NGINX does it; what it had open before is closed. */
+static void reopen(follow *f)
+{
+    int fd = open(tree_path(&f->t, "a.log"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    if (f->writer >= 0) {
+        close(f->writer);
+    }
+    f->writer = fd;
+}
+
+static void log_line(const follow *f, const char *line)
+{
+    CHECK(write(f->writer, line, strlen(line)) == (ssize_t)strlen(line));
+}
+
+static bool move(follow *f, const char *from, const char *to)
+{
+    char target[512];
+    snprintf(target, sizeof(target), "%s/%s", f->t.dir, to);
+    return rename(tree_path(&f->t, from), target) == 0;
+}
+
+/* ---- one file ---- */
+
 T(file_that_is_missing_is_read_from_its_start_when_it_comes)
 {
     FOLLOW(f);
     check(&f, 0, 0);
+    CHECK_HAS(f.tail.problem, "cannot be found");
+    CHECK(!f.tail.readable);
     CHECK(tree_append(&f.t, "a.log", "200 /\n404 /\n"));
     check(&f, 2, 1);
+    CHECK_STR(f.tail.problem, "");
+    CHECK(f.tail.readable);
 }
 
 T(existing_content_is_not_counted)
@@ -89,79 +142,24 @@ T(half_written_line_is_counted_once_when_it_is_complete)
     check(&f, 1, 0);
 }
 
-T(renamed_file_is_read_to_its_end_before_the_new_one)
+T(line_of_a_megabyte_is_counted)
 {
     FOLLOW(f);
     check(&f, 0, 0);
-    CHECK(tree_append(&f.t, "a.log", "200 /\n"));
-    check(&f, 1, 1);
-    CHECK(tree_append(&f.t, "a.log", "200 /late\n"));
-    char to[512];
-    snprintf(to, sizeof(to), "%s/a.log.1", f.t.dir);
-    REQUIRE(rename(tree_path(&f.t, "a.log"), to) == 0);
-    CHECK(tree_append(&f.t, "a.log.1", "200 /later\n"));
-    CHECK(tree_append(&f.t, "a.log", "200 /new\n404 /\n"));
-    check(&f, 4, 3);
-}
-
-T(renamed_file_is_followed_until_the_new_one_appears)
-{
-    FOLLOW(f);
-    check(&f, 0, 0);
-    CHECK(tree_append(&f.t, "a.log", "200 /\n"));
-    check(&f, 1, 1);
-    char to[512];
-    snprintf(to, sizeof(to), "%s/a.log.1", f.t.dir);
-    REQUIRE(rename(tree_path(&f.t, "a.log"), to) == 0);
-    check(&f, 0, 0);
-    CHECK(tree_append(&f.t, "a.log.1", "200 /\n")); /* NGINX has not reopened yet */
-    check(&f, 1, 1);
-    CHECK(tree_append(&f.t, "a.log", "200 /\n"));
-    check(&f, 1, 1);
-}
-
-T(truncated_file_is_read_from_its_start)
-{
-    FOLLOW(f);
-    check(&f, 0, 0);
-    CHECK(tree_append(&f.t, "a.log", "200 /aaaa\n200 /bbbb\n"));
-    check(&f, 2, 2);
-    CHECK(tree_write(&f.t, "a.log", "200 /\n"));
-    check(&f, 1, 1);
-    /* Truncated and grown beyond our place: no line ends there. */
-    CHECK(tree_write(&f.t, "a.log", "200 /a/longer/line\n404 /\n"));
-    check(&f, 2, 1);
-}
-
-T(deleted_and_recreated_file_is_another_one)
-{
-    FOLLOW(f);
-    check(&f, 0, 0);
-    CHECK(tree_append(&f.t, "a.log", "200 /\n"));
-    check(&f, 1, 1);
-    unlink(tree_path(&f.t, "a.log"));
-    check(&f, 0, 0);
-    CHECK(tree_append(&f.t, "a.log", "200 /\n"));
-    check(&f, 1, 1);
-}
-
-T(line_above_the_ceiling_is_one_unparsed_line)
-{
-    FOLLOW(f);
-    check(&f, 0, 0);
-    size_t n = 3 * (size_t)OTR_LIMIT_NGINX_LOG_LINE;
-    OTR_CLEANUP(otr_freep) char *line = otr_alloc(n);
-    REQUIRE(line != NULL);
-    memset(line, 'x', n);
+    OTR_CLEANUP(otr_freep) char *text = otr_alloc(OTR_MIB);
+    REQUIRE(text != NULL);
+    memset(text, 'x', OTR_MIB);
+    CHECK(tree_append(&f.t, "a.log", "200 /short\n503 /"));
     for (int i = 0; i < 3; i++) {
-        CHECK(tree_bytes(&f.t, "a.log", line, n, "ab"));
-        check(&f, 0, 0);
+        CHECK(tree_bytes(&f.t, "a.log", text, OTR_MIB, "ab"));
+        check(&f, i == 0, i == 0);
     }
     CHECK(tree_append(&f.t, "a.log", "\n200 /\n"));
-    otr_log_tail_read(&f.tail, f.buffer, never, NULL);
+    read_now(&f);
     CHECK_INT(f.tail.counts.lines, 2);
-    CHECK_INT(f.tail.counts.unparsed, 1);
     CHECK_INT(f.tail.counts.responses[1], 1);
+    CHECK_INT(f.tail.counts.responses[4], 1);
+    CHECK_INT(f.tail.counts.unparsed, 0);
 }
 
 T(much_content_is_read_in_pieces_without_loss)
@@ -179,9 +177,263 @@ T(much_content_is_read_in_pieces_without_loss)
     check(&f, LINES, LINES / 2);
 }
 
-T(folder_in_the_place_of_a_log_is_ignored)
+/* ---- renamed ---- */
+
+T(renamed_file_is_read_to_its_end_before_the_new_one)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /\n"));
+    check(&f, 1, 1);
+    CHECK(tree_append(&f.t, "a.log", "200 /late\n"));
+    REQUIRE(move(&f, "a.log", "a.log.1"));
+    CHECK(tree_append(&f.t, "a.log.1", "200 /later\n"));
+    CHECK(tree_append(&f.t, "a.log", "200 /new\n404 /\n"));
+    check(&f, 4, 3);
+}
+
+T(renamed_file_is_followed_until_nobody_writes_to_it)
+{
+    FOLLOW(f);
+    reopen(&f);
+    check(&f, 0, 0);
+    log_line(&f, "200 /\n");
+    check(&f, 1, 1);
+    REQUIRE(move(&f, "a.log", "a.log.1"));
+    CHECK(tree_write(&f.t, "a.log", "")); /* logrotate's create */
+    for (int i = 0; i < 100; i++) {       /* NGINX has not reopened yet */
+        log_line(&f, "200 /\n");
+        check(&f, 1, 1);
+    }
+    log_line(&f, "200 /last\n");
+    reopen(&f);
+    log_line(&f, "404 /first\n");
+    check(&f, 2, 1);
+    CHECK_INT(f.tail.n_old, 0);
+}
+
+T(renamed_file_is_followed_while_nothing_takes_its_place)
+{
+    FOLLOW(f);
+    reopen(&f);
+    check(&f, 0, 0);
+    REQUIRE(move(&f, "a.log", "a.log.1"));
+    for (int i = 0; i < 10; i++) {
+        log_line(&f, "200 /\n");
+        check(&f, 1, 1);
+    }
+    CHECK_HAS(f.tail.problem, "still writes to the old file");
+    CHECK(f.tail.readable);
+    reopen(&f);
+    log_line(&f, "200 /\n");
+    check(&f, 1, 1);
+    CHECK_STR(f.tail.problem, "");
+}
+
+T(several_rotations_before_nginx_reopens_lose_nothing)
+{
+    FOLLOW(f);
+    reopen(&f);
+    check(&f, 0, 0);
+    int first = dup(f.writer);
+    REQUIRE(move(&f, "a.log", "a.log.1"));
+    reopen(&f);
+    check(&f, 0, 0);
+    REQUIRE(move(&f, "a.log.1", "a.log.2") && move(&f, "a.log", "a.log.1"));
+    log_line(&f, "200 /b\n");
+    CHECK(write(first, "404 /a\n", 7) == 7); /* by a worker that is still shutting down */
+    reopen(&f);
+    log_line(&f, "500 /c\n");
+    check(&f, 3, 1);
+    CHECK(write(first, "200 /a\n", 7) == 7);
+    check(&f, 1, 1);
+    close(first);
+    check(&f, 0, 0);
+    CHECK_INT(f.tail.n_old, 0);
+}
+
+T(deleted_file_is_read_as_long_as_it_is_written)
+{
+    FOLLOW(f);
+    reopen(&f);
+    check(&f, 0, 0);
+    unlink(tree_path(&f.t, "a.log"));
+    log_line(&f, "200 /\n");
+    check(&f, 1, 1);
+    log_line(&f, "200 /\n");
+    check(&f, 1, 1);
+    reopen(&f);
+    log_line(&f, "200 /\n");
+    check(&f, 1, 1);
+}
+
+T(file_that_is_renamed_back_goes_on_where_it_was)
+{
+    FOLLOW(f);
+    reopen(&f);
+    check(&f, 0, 0);
+    log_line(&f, "200 /\n");
+    check(&f, 1, 1);
+    REQUIRE(move(&f, "a.log", "b"));
+    check(&f, 0, 0);
+    REQUIRE(move(&f, "b", "a.log"));
+    log_line(&f, "404 /\n");
+    check(&f, 1, 0);
+    CHECK_INT(f.tail.n_old, 0);
+}
+
+T(file_that_is_not_open_is_found_when_it_is_renamed)
+{
+    FOLLOW(f);
+    f.reader.most = 0; /* none stays open */
+    reopen(&f);
+    check(&f, 0, 0);
+    CHECK_INT(f.reader.open, 0);
+    log_line(&f, "200 /a\n");
+    REQUIRE(move(&f, "a.log", "a.log.1"));
+    reopen(&f);
+    log_line(&f, "404 /b\n");
+    check(&f, 2, 1);
+    CHECK_INT(f.reader.open, 0);
+}
+
+T(file_that_is_not_open_and_leaves_its_folder_is_missed)
+{
+    FOLLOW(f);
+    f.reader.most = 0;
+    reopen(&f);
+    check(&f, 0, 0);
+    CHECK(mkdir(tree_path(&f.t, "old"), 0755) == 0);
+    REQUIRE(move(&f, "a.log", "old/a.log"));
+    reopen(&f);
+    log_line(&f, "200 /b\n");
+    check(&f, 1, 1);
+    CHECK_HAS(f.tail.note, "may be missing");
+}
+
+T(older_file_that_takes_the_place_is_not_counted_as_new)
+{
+    FOLLOW(f);
+    CHECK(tree_write(&f.t, "b", "200 /old\n200 /old\n"));
+    reopen(&f);
+    struct timespec nap = { .tv_nsec = 60000000 };
+    nanosleep(&nap, NULL);
+    check(&f, 0, 0);
+    REQUIRE(move(&f, "b", "a.log")); /* a link that leads elsewhere now does the same */
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /new\n"));
+    check(&f, 1, 1);
+}
+
+/* ---- truncated ---- */
+
+T(truncated_file_is_read_from_its_start)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /aaaa\n200 /bbbb\n"));
+    check(&f, 2, 2);
+    CHECK(tree_write(&f.t, "a.log", "200 /\n"));
+    check(&f, 1, 1);
+    CHECK_HAS(f.tail.note, "was truncated and no copy of it was found");
+    /* Truncated and grown beyond our place, with a line that ends where we were. */
+    CHECK(tree_write(&f.t, "a.log", "404 /\n404 /\n"));
+    check(&f, 2, 0);
+}
+
+T(rest_of_a_truncated_file_is_read_from_its_copy)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /aaaa\n200 /bbbb\n"));
+    check(&f, 2, 2);
+    CHECK(tree_write(&f.t, "a.log.2", "200 /cccc\n200 /dddd\n200 /eeee\n404 /\n404 /\n"));
+    struct timespec nap = { .tv_nsec = 30000000 };
+    for (int i = 3; i >= 0; i--) { /* of several that hold what was read the youngest is it */
+        char name[32];
+        snprintf(name, sizeof(name), "a.log.1%d", i);
+        CHECK(tree_write(&f.t, name,
+                         i == 0 ? "200 /aaaa\n200 /bbbb\n404 /cccc\n"
+                                : "200 /aaaa\n200 /bbbb\n200 /old\n200 /old\n"));
+        nanosleep(&nap, NULL);
+    }
+    CHECK(tree_write(&f.t, "a.log", "200 /\n"));
+    check(&f, 2, 1);
+    CHECK_STR(f.tail.note, "");
+}
+
+T(copy_that_is_held_is_read_after_it_was_compressed)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /aaaa\n"));
+    check(&f, 1, 1);
+    CHECK(tree_write(&f.t, "a.log.1", ""));
+    otr_log_tail_hold(&f.tail, "a.log.1", &f.reader);
+    CHECK(tree_write(&f.t, "a.log.1", "200 /aaaa\n404 /bbbb\n"));
+    unlink(tree_path(&f.t, "a.log.1"));
+    CHECK(tree_write(&f.t, "a.log", "200 /\n"));
+    check(&f, 2, 1);
+    CHECK_STR(f.tail.note, "");
+}
+
+/* ---- not readable ---- */
+
+T(folder_in_the_place_of_a_log_is_a_reason)
 {
     FOLLOW(f);
     CHECK(mkdir(tree_path(&f.t, "a.log"), 0755) == 0);
     check(&f, 0, 0);
+    CHECK_HAS(f.tail.problem, "is a folder");
+    CHECK(!f.tail.readable);
+}
+
+T(pipe_in_the_place_of_a_log_is_a_reason_and_does_not_block)
+{
+    FOLLOW(f);
+    CHECK(mkfifo(tree_path(&f.t, "a.log"), 0644) == 0);
+    check(&f, 0, 0);
+    CHECK_HAS(f.tail.problem, "FIFO");
+    CHECK(!f.tail.readable);
+}
+
+T(log_that_becomes_readable_is_counted_from_our_first_look)
+{
+    FOLLOW(f);
+    if (geteuid() == 0) {
+        otr_test_skip("root reads everything");
+        return;
+    }
+    CHECK(tree_append(&f.t, "a.log", "200 /\n"));
+    CHECK(chmod(tree_path(&f.t, "a.log"), 0) == 0);
+    check(&f, 0, 0);
+    CHECK_HAS(f.tail.problem, "denied");
+    CHECK(chmod(tree_path(&f.t, "a.log"), 0644) == 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /\n"));
+    check(&f, 1, 1);
+}
+
+T_NO_OOM(lack_of_descriptors_loses_nothing) /* it takes all of the process's */
+{
+    FOLLOW(f);
+    reopen(&f);
+    check(&f, 0, 0);
+    otr_log_file_shut(&f.tail.file, &f.reader);
+    log_line(&f, "200 /\n");
+    struct rlimit was, none;
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &was) == 0);
+    none = was;
+    none.rlim_cur = 0;
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    read_now(&f);
+    REQUIRE(move(&f, "a.log", "a.log.1"));
+    read_now(&f);
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &was) == 0);
+    CHECK(f.reader.exhausted);
+    CHECK_STR(f.tail.problem, "");
+    CHECK_INT(f.tail.counts.lines, 0);
+    reopen(&f);
+    log_line(&f, "200 /\n");
+    f.reader.exhausted = false;
+    check(&f, 2, 2);
 }

@@ -54,6 +54,7 @@ T(wrong_entries_are_refused_with_place_and_key)
     refused("plugins:\n  load:\n    - {name: A, source: x}\n", "name");
     refused("plugins:\n  load:\n    - {name: a, source: x, engine: v8}\n", "wasmtime");
     refused("plugins:\n  load:\n    - {name: a, source: x, abi: corba}\n", "corba");
+    refused("plugins:\n  load:\n    - {name: a, source: x, abi: corba}\n", "extism, wapc, wit");
     refused("plugins:\n  load:\n    - {name: a, source: x, sha256: abc}\n", "64");
     refused("plugins:\n  load:\n    - {name: a, source: x, on_failure: explode}\n",
             "restart, disable");

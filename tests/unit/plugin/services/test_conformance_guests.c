@@ -78,6 +78,11 @@ static void check_kv(fixture *f)
     REQUIRE_OK(ask(f, "kv.list", ""), f->err);
     CHECK_STR(ANSWER, "[\"b\",\"cl\xC3\xA9"
                       "1\"]");
+    REQUIRE_OK(ask(f, "kv.list", "{\"limit\":1}"), f->err);
+    CHECK_STR(ANSWER, "{\"keys\":[\"b\"],\"more\":true}");
+    REQUIRE_OK(ask(f, "kv.list", "{\"prefix\":\"c\",\"after\":\"b\"}"), f->err);
+    CHECK_STR(ANSWER, "{\"keys\":[\"cl\xC3\xA9"
+                      "1\"],\"more\":false}");
     REQUIRE_OK(ask(f, "kv.delete", "b"), f->err);
     CHECK_STR(ANSWER, "true");
     REQUIRE_OK(ask(f, "kv.delete", "b"), f->err);
@@ -85,6 +90,20 @@ static void check_kv(fixture *f)
     put[4] = 0; /* a key with a NUL */
     CHECK_INT(ask_bytes(f, "kv.put", (otr_bytes){ put, sizeof put }), OTR_EINVAL);
     CHECK(!otr_guest_dead(f->guest.guest));
+}
+
+/* By the function of sdk/, which only the kits for C have. */
+static void check_page(fixture *f, const char *name)
+{
+    if (strncmp(name, "c-", 2) != 0 || strstr(name, "-wit") != NULL) {
+        return;
+    }
+    REQUIRE_OK(ask(f, "kv.set", "{\"key\":\"p1\",\"value\":1}"), f->err);
+    REQUIRE_OK(ask(f, "kv.set", "{\"key\":\"p\\\"2\",\"value\":1}"), f->err);
+    REQUIRE_OK(tell(f, "page", "o"), f->err);
+    CHECK_STR(ANSWER, "{\"keys\":[\"p\\\"2\"],\"more\":true}");
+    REQUIRE_OK(tell(f, "page", "p\"2"), f->err);
+    CHECK_STR(ANSWER, "{\"keys\":[\"p1\"],\"more\":false}");
 }
 
 /* Length of the JSON, the JSON, the body: see plugin/services/services.h. */
@@ -264,6 +283,7 @@ static void check_all(fixture *f, const char *name)
     check_publish(f);
     check_small_services(f);
     check_kv(f);
+    check_page(f, name);
     check_http(f);
     check_any_operation(f);
     check_files(f, name);

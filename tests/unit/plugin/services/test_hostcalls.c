@@ -185,15 +185,31 @@ T(kv_is_denied_without_a_grant_and_other_operations_are_unknown)
     CHECK_HAS(err.msg, "fly");
 }
 
+static bool open_store(fixture *f, char path[])
+{
+    int fd = mkstemp(path);
+    close(fd);
+    f->manifest.store = path;
+    f->manifest.kv_bytes = 1000;
+    return fd >= 0;
+}
+
+static void close_store(fixture *f, const char *path)
+{
+    otr_gate_close(&f->hc.gate, &otr_service_kv);
+    for (const char *const *end = (const char *const[]){ "", "-wal", "-shm", NULL }; *end != NULL;
+         end++) {
+        char name[48];
+        (void)snprintf(name, sizeof(name), "%s%s", path, *end);
+        unlink(name);
+    }
+}
+
 T(kv_keeps_json_values_by_key)
 {
     SETUP;
     char path[] = "/tmp/otr-kv-XXXXXX", answer[64];
-    int fd = mkstemp(path);
-    REQUIRE(fd >= 0);
-    close(fd);
-    f.manifest.store = path;
-    f.manifest.kv_bytes = 1000;
+    REQUIRE(open_store(&f, path));
     CHECK(ask(&f, "kv.set", "{\"key\":\"n\"}", answer, sizeof(answer), &err) == OTR_EINVAL);
     CHECK(ask(&f, "kv.set", "{\"key\":\"n\",\"value\":{\"a\":1}}", answer, sizeof(answer), &err) ==
           OTR_OK);
@@ -215,13 +231,72 @@ T(kv_keeps_json_values_by_key)
     otr_bytes nul = { (const uint8_t *)"a\0b", 3 };
     CHECK_INT(otr_hostcalls_ops.call(&f.hc, "kv.get", nul, &none, &err), OTR_EINVAL);
     otr_buf_deinit(&none);
-    otr_gate_close(&f.hc.gate, &otr_service_kv);
-    for (const char *const *end = (const char *const[]){ "", "-wal", "-shm", NULL }; *end != NULL;
-         end++) {
-        char name[48];
-        (void)snprintf(name, sizeof(name), "%s%s", path, *end);
-        unlink(name);
+    close_store(&f, path);
+}
+
+T(kv_lists_are_a_page_when_the_question_has_after_or_limit)
+{
+    static const struct {
+        const char *in, *answer; /* NULL: OTR_EINVAL */
+    } all[] = {
+        { "k", "[\"k1\",\"k2\",\"k3\"]" },
+        { "", "[\"k1\",\"k2\",\"k3\",\"{\\\"prefix\\\":\\\"k\\\"}\"]" },
+        { "{\"prefix\":\"k\"}", "[\"{\\\"prefix\\\":\\\"k\\\"}\"]" }, /* a prefix, as ever */
+        { "{\"limit\":2}", "{\"keys\":[\"k1\",\"k2\"],\"more\":true}" },
+        { "{\"limit\":4}", "{\"keys\":[\"k1\",\"k2\",\"k3\",\"{\\\"prefix\\\":\\\"k\\\"}\"],"
+                           "\"more\":false}" },
+        { "{\"prefix\":\"k\",\"limit\":3}", "{\"keys\":[\"k1\",\"k2\",\"k3\"],\"more\":false}" },
+        { "{\"prefix\":\"k\",\"after\":\"k1\",\"limit\":1}", "{\"keys\":[\"k2\"],\"more\":true}" },
+        { "{\"prefix\":\"k\",\"after\":\"k2\"}", "{\"keys\":[\"k3\"],\"more\":false}" },
+        { "{\"after\":\"~\"}", "{\"keys\":[],\"more\":false}" },
+        { "{\"limit\":0}", NULL },
+        { "{\"limit\":10001}", NULL },
+        { "{\"limit\":\"2\"}", NULL },
+        { "{\"limit\":2.5}", NULL },
+        { "{\"after\":1}", NULL },
+        { "{\"prefix\":null,\"limit\":1}", NULL },
+    };
+    SETUP;
+    char path[] = "/tmp/otr-kv-XXXXXX", answer[256];
+    REQUIRE(open_store(&f, path));
+    static const char *const keys[] = { "k3", "k1", "{\\\"prefix\\\":\\\"k\\\"}", "k2" };
+    for (size_t i = 0; i < OTR_COUNT(keys); i++) {
+        char in[64];
+        (void)snprintf(in, sizeof(in), "{\"key\":\"%s\",\"value\":1}", keys[i]);
+        REQUIRE_OK(ask(&f, "kv.set", in, answer, sizeof(answer), &err), err);
     }
+    for (size_t i = 0; i < OTR_COUNT(all); i++) {
+        otr_code rc = ask(&f, "kv.list", all[i].in, answer, sizeof(answer), &err);
+        CHECK_INT(rc, all[i].answer != NULL ? OTR_OK : OTR_EINVAL);
+        CHECK_STR(answer, all[i].answer != NULL ? all[i].answer : "");
+    }
+    close_store(&f, path);
+}
+
+static void deinit(otr_buf *b)
+{
+    otr_buf_deinit(b);
+}
+
+T(a_page_of_keys_ends_where_the_answer_is_full)
+{
+    SETUP;
+    char path[] = "/tmp/otr-kv-XXXXXX", answer[64];
+    REQUIRE(open_store(&f, path));
+    for (char key[] = "{\"key\":\"aaaaaaaaaa\",\"value\":1}"; key[8] < 'i'; key[8]++) {
+        REQUIRE_OK(ask(&f, "kv.set", key, answer, sizeof(answer), &err), err);
+    }
+    OTR_CLEANUP(deinit) otr_buf out;
+    otr_buf_init(&out, 80);
+    REQUIRE_OK(otr_hostcalls_ops.call(&f.hc, "kv.list", otr_bytes_of("{\"limit\":9}"), &out, &err),
+               err);
+    CHECK_STR(otr_buf_text(&out), "{\"keys\":[\"aaaaaaaaaa\",\"baaaaaaaaa\",\"caaaaaaaaa\"],"
+                                  "\"more\":true}");
+    otr_buf_deinit(&out);
+    otr_buf_init(&out, 40); /* not even one: an empty page would be asked for again and again */
+    CHECK_INT(otr_hostcalls_ops.call(&f.hc, "kv.list", otr_bytes_of("{\"limit\":9}"), &out, &err),
+              OTR_EQUOTA);
+    close_store(&f, path);
 }
 
 T(random_bytes_are_bounded)

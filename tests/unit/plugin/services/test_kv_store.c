@@ -156,6 +156,27 @@ T(a_list_is_in_order_and_by_prefix)
         REQUIRE_OK(otr_kv_set(s.kv, keys[i], otr_bytes_of("v"), &err), err);
     }
     char seen[64] = "";
-    REQUIRE_OK(otr_kv_list(s.kv, "b", join, seen, &err), err);
+    REQUIRE_OK(otr_kv_list(s.kv, "b", "", join, seen, &err), err);
     CHECK_STR(seen, "b1b2");
+}
+
+T(a_list_goes_on_after_a_key_that_need_not_be_there)
+{
+    static const struct {
+        const char *prefix, *after, *seen;
+    } all[] = {
+        { "b", "b1", "b3b4" }, { "b", "b2", "b3b4" }, { "b", "b4", "" },   { "b", "a", "b1b3b4" },
+        { "b", "bz", "" },     { "b", "c", "" },      { "", "b3", "b4c" }, { "", "zz", "" },
+        { "b3", "b3", "" },    { "b3", "b", "b3" },
+    };
+    static const char *const keys[] = { "b3", "a", "b1", "c", "b4" };
+    STORE(100);
+    for (size_t i = 0; i < OTR_COUNT(keys); i++) {
+        REQUIRE_OK(otr_kv_set(s.kv, keys[i], otr_bytes_of("v"), &err), err);
+    }
+    for (size_t i = 0; i < OTR_COUNT(all); i++) {
+        char seen[64] = "";
+        REQUIRE_OK(otr_kv_list(s.kv, all[i].prefix, all[i].after, join, seen, &err), err);
+        CHECK_STR(seen, all[i].seen);
+    }
 }

@@ -1,10 +1,11 @@
 /*
- * Numbers as they lie in a guest's memory: little-endian, at any address, of 1 to 8 bytes.
+ * Numbers as they lie in a guest's memory and in our own files: little-endian, at any address, of
+ * 1 to 8 bytes.
  *
  * Thread: any.
  */
-#ifndef OTR_WASM_VALUE_LITTLE_ENDIAN_H
-#define OTR_WASM_VALUE_LITTLE_ENDIAN_H
+#ifndef OTR_BASE_LITTLE_ENDIAN_H
+#define OTR_BASE_LITTLE_ENDIAN_H
 
 #include <stdint.h>
 

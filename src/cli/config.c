@@ -1,0 +1,133 @@
+/* `outrider config show`: what an agent with these flags, variables and file would take. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+#include "cli/source.h"
+#include "cli/view.h"
+
+enum { DUMP_BYTES = 16 << 20, COLUMNS = 3 };
+
+static const char usage[] =
+    "Usage: outrider config show [--all] [--json] [--config FILE] [FLAG]…\n\n"
+    "What \"outrider run\" with the same flags, environment and file would take: each key that is\n"
+    "not at its default (--all: each key), and where its value comes from.\n"
+    "Exit: 0 fine, 1 there are warnings, 2 the configuration is wrong.\n";
+
+typedef struct options {
+    bool all, json;
+} options;
+
+/* Takes the command's own flags out; the rest is what `run` takes. */
+static int take_own(int argc, char **argv, options *ret)
+{
+    int kept = 0;
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            ret->json = true;
+        } else if (strcmp(argv[i], "--all") == 0) {
+            ret->all = true;
+        } else {
+            argv[kept++] = argv[i];
+        }
+    }
+    return kept;
+}
+
+static bool print_key(otr_table *t, const otr_json *row)
+{
+    const otr_json *value = otr_json_get(row, "value");
+    otr_buf text;
+    otr_buf_init(&text, DUMP_BYTES);
+    otr_code rc = otr_json_kind(value) == OTR_JSON_STRING
+                      ? otr_buf_adds(&text, otr_json_str(value, ""), NULL)
+                      : otr_json_write(value, &text, NULL);
+    if (rc == OTR_OK) {
+        const char *from = otr_json_str(otr_json_get(row, "from"), "");
+        otr_table_cell(t, OTR_TONE_PLAIN, "%s", otr_json_str(otr_json_get(row, "key"), ""));
+        otr_table_cell(t, OTR_TONE_PLAIN, "%s", otr_buf_text(&text));
+        otr_table_cell(t, OTR_TONE_DIM, "%s%s%s", otr_json_str(otr_json_get(row, "origin"), ""),
+                       from[0] != '\0' ? " " : "", from);
+    }
+    otr_buf_deinit(&text);
+    return rc == OTR_OK;
+}
+
+static bool print_keys(const otr_json *root, const options *o)
+{
+    static const char *const heads[COLUMNS] = { "KEY", "VALUE", "FROM" };
+    const otr_json *keys = otr_json_get(root, "keys");
+    otr_table t;
+    otr_table_init(&t, COLUMNS, 0);
+    for (size_t i = 0; i < COLUMNS; i++) {
+        otr_table_cell(&t, OTR_TONE_DIM, "%s", heads[i]);
+    }
+    bool ok = true;
+    for (size_t i = 0; i < otr_json_size(keys) && ok; i++) {
+        const otr_json *row = otr_json_at(keys, i);
+        bool given = strcmp(otr_json_str(otr_json_get(row, "origin"), ""), "default") != 0;
+        ok = (!o->all && !given) || print_key(&t, row);
+    }
+    otr_table_print(&t);
+    return ok;
+}
+
+static otr_code show(const otr_config *cfg, const options *o, otr_err *err)
+{
+    OTR_CLEANUP(otr_buf_deinit) otr_buf dump;
+    OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
+    otr_buf_init(&dump, DUMP_BYTES);
+    otr_code rc = otr_config_dump(cfg, &dump, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    if (o->json) {
+        (void)puts(otr_buf_text(&dump));
+        return OTR_OK;
+    }
+    rc = otr_json_parse(otr_buf_bytes(&dump), &root, err);
+    return rc != OTR_OK ? rc : print_keys(root, o) ? OTR_OK : otr_fail_nomem(err);
+}
+
+static int run_show(int argc, char **argv)
+{
+    options o = { .all = false };
+    OTR_CLEANUP(otr_buf_deinit) otr_buf path;
+    otr_config_source source;
+    otr_config *cfg = NULL;
+    otr_err err = { 0 };
+    otr_buf_init(&path, OTR_CLI_PATH_BYTES);
+    argc = take_own(argc, argv, &o);
+    if (!otr_cli_source("config show", argc, argv, &source, &path)) {
+        return OTR_VIEW_FAILED;
+    }
+    otr_code rc = otr_config_load(&source, &cfg, &err);
+    rc = rc == OTR_OK ? show(cfg, &o, &err) : rc;
+    int code = rc == OTR_OK ? OTR_VIEW_FINE : OTR_VIEW_FAILED;
+    if (rc != OTR_OK) {
+        (void)fprintf(stderr, "outrider config show: %s\n", err.msg);
+    } else {
+        for (const char *const *w = otr_config_warnings(cfg); *w != NULL; w++) {
+            (void)fprintf(stderr, "outrider config show: warning: %s\n", *w);
+            code = OTR_VIEW_NOT_FINE;
+        }
+    }
+    otr_config_unref(cfg);
+    return code;
+}
+
+int otr_cli_config(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            (void)fputs(usage, stdout);
+            return OTR_VIEW_FINE;
+        }
+    }
+    if (argc < 2 || strcmp(argv[1], "show") != 0) {
+        (void)fprintf(stderr, "outrider config: there is \"config show\" only\n\n%s", usage);
+        return OTR_VIEW_FAILED;
+    }
+    return run_show(argc - 2, argv + 2);
+}
