@@ -112,6 +112,31 @@ T(more_headers_than_a_program_has_are_not_read)
     CHECK_INT(image.parts[OTR_IMAGE_PARTS - 1].at, OTR_IMAGE_PARTS - 1);
 }
 
+T(headers_of_a_32_bit_program_are_read_the_same)
+{
+    static Elf32_Phdr p[HEADERS];
+    for (unsigned i = 0; i < HEADERS; i++) {
+        p[i] = (Elf32_Phdr){ .p_type = PT_LOAD, .p_flags = PF_R, .p_offset = 7 + i, .p_filesz = 2 };
+    }
+    const Elf64_Ehdr like = header(0, 0);
+    Elf32_Ehdr h = { .e_phoff = sizeof(h), .e_phnum = 2, .e_phentsize = sizeof(*p) };
+    memcpy(h.e_ident, like.e_ident, sizeof(h.e_ident));
+    h.e_ident[EI_CLASS] = ELFCLASS32;
+    FILE_OF(fd);
+    REQUIRE(pwrite(fd, &h, sizeof(h), 0) == (ssize_t)sizeof(h) &&
+            pwrite(fd, p, sizeof(p), sizeof(h)) == (ssize_t)sizeof(p));
+    check_parts(fd, SIZE, (part[]){ { 7, 2 }, { 8, 2 } }, 2);
+    h.e_phnum = HEADERS;
+    REQUIRE(pwrite(fd, &h, sizeof(h), 0) == (ssize_t)sizeof(h));
+    otr_image image;
+    otr_image_read(fd, SIZE, &image);
+    CHECK_INT(image.n_parts, OTR_IMAGE_PARTS);
+    h.e_phnum = 2;
+    h.e_phentsize++;
+    REQUIRE(pwrite(fd, &h, sizeof(h), 0) == (ssize_t)sizeof(h));
+    check_parts(fd, SIZE, (part[]){ { 0, SIZE } }, 1);
+}
+
 T(headers_beyond_the_file_are_not_there)
 {
     static const uint64_t offsets[] = { SIZE, UINT64_MAX, INT64_MAX, UINT64_MAX - 55,
