@@ -423,6 +423,14 @@ T(flags_take_any_separator_and_either_form)
     CHECK_STR(otr_config_str(more, "lib_dir"), "/l");
 }
 
+T(the_first_key_of_all_is_reached_from_everywhere)
+{
+    LOAD(env, .env = { "NGINX_AGENT_ALLOWED_DIRECTORIES=/env" });
+    CHECK_STR(otr_config_strings(env, "allowed_directories")[1], "/env");
+    LOAD(flag, .argv = { "--allowed-directories=/flag" });
+    CHECK_STR(otr_config_strings(flag, "allowed_directories")[1], "/flag");
+}
+
 T(lists_are_separated_by_commas_and_white_space)
 {
     LOAD(env, .env = { "NGINX_AGENT_FEATURES= a,b  c\td,, " });
@@ -609,8 +617,8 @@ T(a_real_nginx_agent_file_is_read)
 T(a_dump_shows_all_but_secrets)
 {
     LOAD(cfg, .keys = small_keys,
-         .yaml =
-             "secret: hush\nnet: {port: 81}\ntree:\n  a: [1, x]\n  auth_token: hush\n  password:\n",
+         .yaml = "secret: hush\nnet: {port: 81}\ntree:\n  a: [1, x]\n  auth_token: hush\n  "
+                 "api-key: hush\n  api_key: hush\n  password:\n",
          .argv = { "--net-fast", "--only-flag=y" });
     BUF(out);
     otr_err e = { 0 };
@@ -622,8 +630,8 @@ T(a_dump_shows_all_but_secrets)
     CHECK_HAS(text, "\"keys\":[{\"key\":\"net.any\",\"value\":0,\"origin\":\"default\"");
     CHECK_HAS(text, "\"warnings\":[]}");
     CHECK_HAS(text, "{\"key\":\"secret\",\"value\":\"***\",\"origin\":\"file\"");
-    CHECK_HAS(text,
-              "\"tree\",\"value\":{\"a\":[1,\"x\"],\"auth_token\":\"***\",\"password\":null}");
+    CHECK_HAS(text, "\"tree\",\"value\":{\"a\":[1,\"x\"],\"auth_token\":\"***\",\"api-key\":\"***"
+                    "\",\"api_key\":\"***\",\"password\":null}");
     CHECK_HAS(text,
               "{\"key\":\"net.fast\",\"value\":true,\"origin\":\"flag\",\"from\":\"--net-fast\"}");
     CHECK_HAS(text, "{\"key\":\"net.ratio\",\"value\":0.5,\"origin\":\"default\",\"from\":\"\"}");

@@ -219,6 +219,8 @@ T(the_nearest_name_is_a_plausible_slip)
     CHECK_STR(otr_nearest("labesl", names), "labels");
     CHECK_STR(otr_nearest("feature", names), "features");
     CHECK_STR(otr_nearest("levelxx", names), "level");
+    static const char *const near[] = { "level", "levels", NULL };
+    CHECK_STR(otr_nearest("levl", near), "level");
     CHECK(otr_nearest("levelxxx", names) == NULL);
     CHECK_STR(otr_nearest("path", names), "path");
     CHECK(otr_nearest("x", names) == NULL);

@@ -128,6 +128,38 @@ T(outside_of_the_allowed_folders_nothing_is_opened)
     close(fd);
 }
 
+/* The texts of what is opened: a right code with another file behind it is no help. */
+T(what_is_opened_is_the_file_that_the_path_leads_to)
+{
+    TREE(t);
+    REQUIRE(tree_write(&t, "in/a", "a") && tree_write(&t, "in/.n/a", "hidden") &&
+            tree_write(&t, "in/..n/a", "dots") && tree_write(&t, "in/deep/a", "deep"));
+    REQUIRE(symlink("../.n/./a", tree_path(&t, "in/deep/link")) == 0);
+    static const char *const rows[][2] = { { "in/a", "a" },
+                                           { "in/./a", "a" },
+                                           { "in//deep/../a", "a" },
+                                           { "in/.n/a", "hidden" },
+                                           { "in/..n/a", "dots" },
+                                           { "in/deep/a", "deep" },
+                                           { "in/deep/link", "hidden" } };
+    char folder[256];
+    snprintf(folder, sizeof(folder), "%s/in", t.dir);
+    const char *const allowed[] = { folder, NULL };
+    const otr_root beneath = { .path = "", .allowed = allowed };
+    for (size_t i = 0; i < 2 * OTR_COUNT(rows); i++) {
+        otr_err err = { 0 };
+        OTR_CLEANUP(fd_closep) int fd = -1;
+        struct stat st;
+        char text[16] = "";
+        REQUIRE_OK(otr_root_open_file(i % 2 == 0 ? &host : &beneath, tree_path(&t, rows[i / 2][0]),
+                                      &fd, &st, &err),
+                   err);
+        CHECK(read(fd, text, sizeof(text) - 1) > 0);
+        CHECK_STR(text, rows[i / 2][1]);
+        CHECK_INT(st.st_size, strlen(text));
+    }
+}
+
 T(links_count_by_where_they_end)
 {
     TREE(t);

@@ -142,6 +142,8 @@ T(lua_block_ends_at_its_own_brace)
     lua(" s = '}' t = \"\\\"}\" } next", " s = '}' t = \"\\\"}\" ", "next");
     lua("-- }\nx() } next", "-- }\nx() ", "next");
     lua("--[[ } ]] x } next", "--[[ } ]] x ", "next");
+    lua("--[[ }\n } ]] x } next", "--[[ }\n } ]] x ", "next");
+    lua("--[=[ }\n ]] } ]=] x } next", "--[=[ }\n ]] } ]=] x ", "next");
     lua("x = [==[ } ]] ]=] ]==] } next", "x = [==[ } ]] ]=] ]==] ", "next");
     lua("x = a[b[1]] } next", "x = a[b[1]] ", "next");
 }

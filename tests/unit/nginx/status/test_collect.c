@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "nginx/status/collect.h"
+#include "nginx/status/urls.h"
 #include "unit/nginx/tree.h"
 
 typedef struct result {
@@ -213,6 +214,8 @@ T(uri_is_one_that_leads_to_this_location)
           "" },
         { "location / { try_files $uri /s; } location = /s { internal; stub_status; }", "/" },
         { "location = /x { error_page 404 /s; } location = /s { internal; stub_status; }", "/x" },
+        { "location / { try_files $uri /s$args; } location = /s { internal; stub_status; }", "/s" },
+        { "location = /x { error_page 404 s; } location = /s { internal; stub_status; }", "/s" },
         { "location = /s { internal; stub_status; }", "/s" },
         { "stub_status;", "/" },
         { "location \"/my status\" { stub_status; }", "/my%20status" },
@@ -233,4 +236,20 @@ T(what_cannot_be_told_is_asked_last)
     check("server { listen 81; location ~ ^/(?!x) { } location /a { stub_status; }"
           "location ^~ /b { stub_status; } }",
           "http://127.0.0.1:81/b http://127.0.0.1:81/a");
+}
+
+T(uri_that_is_too_long_is_not_asked)
+{
+    char servers[2 * OTR_URI_BYTES], name[OTR_URI_BYTES + 1], url[2 * OTR_URI_BYTES] = "";
+    for (size_t n = OTR_URI_BYTES - 1; n <= OTR_URI_BYTES; n++) {
+        memset(name, 'a', n);
+        name[0] = '/';
+        name[n] = '\0';
+        snprintf(servers, sizeof(servers), "server { listen 81; location = %s { stub_status; } }",
+                 name);
+        if (n < OTR_URI_BYTES) {
+            snprintf(url, sizeof(url), "http://127.0.0.1:81%s", name);
+        }
+        check(servers, n < OTR_URI_BYTES ? url : "");
+    }
 }
