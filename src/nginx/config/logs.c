@@ -9,7 +9,6 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "nginx/files.h"
-#include "nginx/status/urls.h"
 
 enum { LOGS_MOST = 10000, FORMATS_MOST = 1000, FORMAT_BYTES = 65536, TABLE = 32768 };
 
