@@ -4,11 +4,11 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,14 +77,14 @@ typedef struct visit { /* by a thread that ends afterwards: nothing has to be un
     otr_err *err;
 } visit;
 
-static int go_there(void *arg)
+static void *go_there(void *arg)
 {
     visit *v = arg;
     v->rc = setns(v->space, CLONE_NEWNET) == 0
                 ? make_sockets(v->family, v->sockets, v->err)
                 : otr_fail_sys(v->err, errno,
                                "its network namespace cannot be entered (CAP_SYS_ADMIN)");
-    return 0;
+    return NULL;
 }
 
 static otr_code sockets_there(const otr_master_id *master, int family, sockets *ret, otr_err *err)
@@ -100,13 +100,13 @@ static otr_code sockets_there(const otr_master_id *master, int family, sockets *
         return otr_fail_sys(err, errno,
                             "it is in another network namespace, which cannot be opened");
     }
-    thrd_t thread;
+    pthread_t thread;
     if (!otr_kin_lives(master)) {
         v.rc = otr_fail(err, OTR_ENOTFOUND, "the process is gone");
-    } else if (thrd_create(&thread, go_there, &v) != thrd_success) {
+    } else if (pthread_create(&thread, NULL, go_there, &v) != 0) {
         v.rc = otr_fail_nomem(err);
     } else {
-        (void)thrd_join(thread, NULL);
+        (void)pthread_join(thread, NULL);
     }
     close(v.space);
     return v.rc;
@@ -168,7 +168,7 @@ static otr_code connect_once(const otr_connect_spec *spec, sockets *s, otr_err *
 
 static void pause_ms(long ms)
 {
-    (void)thrd_sleep(&(struct timespec){ .tv_nsec = ms * 1000000L }, NULL);
+    (void)nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000L }, NULL);
 }
 
 /* Who took the connection? Until a worker accepted it, nobody has its socket. */

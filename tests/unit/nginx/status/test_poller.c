@@ -1,5 +1,5 @@
 #include <netinet/in.h>
-#include <threads.h>
+#include <pthread.h>
 
 #include "nginx/status/poller.h"
 #include "unit/nginx/real_nginx.h"
@@ -125,12 +125,12 @@ T_NO_OOM(first_candidate_that_answers_is_kept)
 /* A thread of this process takes connections: for its own pid they are proved, for another not. */
 typedef struct page {
     int listening;
-    thrd_t thread;
+    pthread_t thread;
     struct sockaddr_in at;
     char url[64];
 } page;
 
-static int serve(void *arg)
+static void *serve(void *arg)
 {
     static const char text[] = "HTTP/1.1 200 OK\r\nContent-Length: 97\r\nConnection: close\r\n\r\n"
                                "Active connections: 1 \nserver accepts handled requests\n"
@@ -144,13 +144,13 @@ static int serve(void *arg)
         }
         close(fd);
     }
-    return 0;
+    return NULL;
 }
 
 static void page_deinit(page *p)
 {
     (void)shutdown(p->listening, SHUT_RDWR);
-    (void)thrd_join(p->thread, NULL);
+    (void)pthread_join(p->thread, NULL);
     close(p->listening);
 }
 
@@ -162,7 +162,7 @@ static bool page_init(page *p)
     p->listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (bind(p->listening, (struct sockaddr *)&p->at, size) != 0 || listen(p->listening, 8) != 0 ||
         getsockname(p->listening, (struct sockaddr *)&p->at, &size) != 0 ||
-        thrd_create(&p->thread, serve, p) != thrd_success) {
+        pthread_create(&p->thread, NULL, serve, p) != 0) {
         return false;
     }
     snprintf(p->url, sizeof(p->url), "http://127.0.0.1:%u/s", ntohs(p->at.sin_port));
