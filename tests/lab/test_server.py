@@ -135,7 +135,8 @@ def test_streams_have_their_own_limit_and_leave(lab):
         lines = [c.recv(15) for c in clients]
         assert lines.count(b"HTTP/1.1 200 OK") == 64 and lines.count(b"HTTP/1.1 429 To") == 6
         assert asks(agent)[0] == b"HTTP/1.1 200 OK"
-        time.sleep(17)  # longer than an idle connection may be
+        with held(agent, 1, KEPT) as idle:  # by the time that this one was closed, they have been quiet for longer
+            until(lambda: closed(idle) == 1, "an idle connection is closed", 30, step=0.1)
         quiet = [c for c, line in zip(clients, lines) if line.endswith(b"OK")]
         assert closed(quiet) == 0
     until(lambda: b" 200 " in raw(b"HEAD /api/v1/events/stream HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",

@@ -4,19 +4,11 @@
 #include "base/limits.h"
 #include "nginx/config/access_logs.h"
 #include "nginx/config/logs.h"
+#include "nginx/language/context.h"
 #include "nginx/status/collect.h"
 
-typedef enum context {
-    IN_MAIN,
-    IN_HTTP,
-    IN_SERVER,
-    IN_LOCATION,
-    IN_HTTP_OTHER, /* another block somewhere in http */
-    IN_OTHER,
-} context;
-
 typedef struct block {
-    context in;
+    otr_context in;
     bool unseen;  /* an include in it cannot be read */
     size_t level; /* of its own access logs */
 } block;
@@ -43,8 +35,8 @@ static block *top(scan *s)
 
 static bool in_http(const scan *s)
 {
-    context in = s->blocks[s->depth].in;
-    return in != IN_MAIN && in != IN_OTHER;
+    otr_context in = s->blocks[s->depth].in;
+    return in != OTR_IN_MAIN && in != OTR_IN_OTHER;
 }
 
 /* ---- logs ---- */
@@ -59,13 +51,13 @@ static otr_code take_error_log(scan *s, const char *path, otr_err *err)
 /* A block ends: are its own logs used, or those around it? */
 static void leave_logs(scan *s, const block *b)
 {
-    if (b->in == IN_HTTP) {
+    if (b->in == OTR_IN_HTTP) {
         s->http_level = b->level;
         s->http_unseen |= b->unseen;
         return;
     }
     otr_log_scan_mark(&s->logs, b->level);
-    if (b->in == IN_SERVER && b->level == LOG_LEVEL_NONE) {
+    if (b->in == OTR_IN_SERVER && b->level == LOG_LEVEL_NONE) {
         s->needs_outer |= !b->unseen;
         s->may_need |= b->unseen;
     }
@@ -73,28 +65,10 @@ static void leave_logs(scan *s, const block *b)
 
 /* ---- blocks ---- */
 
-static context context_of(const scan *s, const char *name)
-{
-    context outer = s->blocks[s->depth].in;
-    if (outer == IN_MAIN) {
-        return strcmp(name, "http") == 0 ? IN_HTTP : IN_OTHER;
-    }
-    if (outer == IN_OTHER) {
-        return IN_OTHER;
-    }
-    if (outer == IN_HTTP && strcmp(name, "server") == 0) {
-        return IN_SERVER;
-    }
-    if ((outer == IN_SERVER || outer == IN_LOCATION) && strcmp(name, "location") == 0) {
-        return IN_LOCATION;
-    }
-    return IN_HTTP_OTHER;
-}
-
 static void push(scan *s, const otr_directive *d)
 {
-    block b = { .in = context_of(s, d->name) };
-    s->http |= b.in == IN_HTTP;
+    block b = { .in = otr_context_of(top(s)->in, d->name) };
+    s->http |= b.in == OTR_IN_HTTP;
     s->blocks[++s->depth] = b;
 }
 
@@ -130,10 +104,10 @@ static otr_code enter(void *arg, const otr_directive *d, otr_err *err)
         return rc;
     }
     if (strcmp(d->name, "error_log") == 0 && d->n_args > 0) {
-        s->main_log |= top(s)->in == IN_MAIN;
+        s->main_log |= top(s)->in == OTR_IN_MAIN;
         return take_error_log(s, d->args[0], err);
     }
-    if (top(s)->in == IN_MAIN && strcmp(d->name, "pid") == 0 && d->n_args == 1 &&
+    if (top(s)->in == OTR_IN_MAIN && strcmp(d->name, "pid") == 0 && d->n_args == 1 &&
         s->config->pid_file == NULL) {
         return otr_log_path(s->spec, d->args[0], &s->config->pid_file, err);
     }
@@ -145,7 +119,7 @@ static otr_code unseen(void *arg, const otr_unseen *what, otr_err *err)
 {
     scan *s = arg;
     top(s)->unseen = s->config->unseen = true;
-    s->main_unseen |= top(s)->in == IN_MAIN;
+    s->main_unseen |= top(s)->in == OTR_IN_MAIN;
     return otr_remark(&s->config->remarks, err, "%s:%u: %s: what it says is not known", what->file,
                       what->line, what->why->msg);
 }

@@ -6,23 +6,15 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "nginx/files.h"
+#include "nginx/language/context.h"
 #include "nginx/status/listens.h"
 #include "nginx/status/servers.h"
 #include "nginx/status/urls.h"
 
 enum { STUBS_MOST = 64, NAME_BYTES = 512 };
 
-typedef enum context {
-    IN_MAIN,
-    IN_HTTP,
-    IN_SERVER,
-    IN_LOCATION,
-    IN_HTTP_OTHER, /* another block somewhere in http */
-    IN_OTHER,
-} context;
-
 typedef struct block {
-    context in;
+    otr_context in;
     int location;                /* the innermost one; OTR_NO_INDEX */
     size_t locations, fallbacks; /* of a server: how many there were before it */
 } block;
@@ -200,24 +192,6 @@ static otr_code on_fallback(otr_status_collect *c, const otr_directive *d, otr_e
 
 /* ---- blocks ---- */
 
-static context context_of(const otr_status_collect *c, const char *name)
-{
-    context outer = c->blocks[c->depth].in;
-    if (outer == IN_MAIN) {
-        return strcmp(name, "http") == 0 ? IN_HTTP : IN_OTHER;
-    }
-    if (outer == IN_OTHER) {
-        return IN_OTHER;
-    }
-    if (outer == IN_HTTP && strcmp(name, "server") == 0) {
-        return IN_SERVER;
-    }
-    if ((outer == IN_SERVER || outer == IN_LOCATION) && strcmp(name, "location") == 0) {
-        return IN_LOCATION;
-    }
-    return IN_HTTP_OTHER;
-}
-
 static void note_if(otr_status_collect *c, const otr_directive *d)
 {
     for (size_t i = 0; i < d->n_args; i++) {
@@ -227,25 +201,26 @@ static void note_if(otr_status_collect *c, const otr_directive *d)
 
 static otr_code push(otr_status_collect *c, const otr_directive *d, otr_err *err)
 {
-    block b = { .in = context_of(c, d->name),
+    block b = { .in = otr_context_of(top(c)->in, d->name),
                 .location = top(c)->location,
                 .locations = c->servers.n_locations,
                 .fallbacks = c->servers.n_fallbacks };
     otr_code rc = OTR_OK;
-    if (b.in == IN_LOCATION) {
+    if (b.in == OTR_IN_LOCATION) {
         b.location = (int)c->servers.n_locations;
         rc = add_location(c, d, err);
-    } else if (b.in == IN_SERVER) {
+    } else if (b.in == OTR_IN_SERVER) {
         otr_servers *s = &c->servers;
         rc = otr_scan_room(&s->items, s->n, &s->cap, sizeof(*s->items), err);
         if (rc == OTR_OK) {
             s->items[s->n++] = (otr_server){ 0 };
         }
-    } else if (b.in == IN_HTTP_OTHER && top(c)->in == IN_SERVER && strcmp(d->name, "if") == 0) {
+    } else if (b.in == OTR_IN_HTTP_OTHER && top(c)->in == OTR_IN_SERVER &&
+               strcmp(d->name, "if") == 0) {
         note_if(c, d);
     }
     if (rc == OTR_EQUOTA) {
-        b.in = IN_OTHER; /* too many of them: this one is not looked at */
+        b.in = OTR_IN_OTHER; /* too many of them: this one is not looked at */
         rc = OTR_OK;
     }
     if (rc == OTR_OK) {
@@ -257,7 +232,7 @@ static otr_code push(otr_status_collect *c, const otr_directive *d, otr_err *err
 void otr_status_collect_leave(otr_status_collect *c)
 {
     const block *b = top(c);
-    if (b->in == IN_SERVER) {
+    if (b->in == OTR_IN_SERVER) {
         otr_code rc = OTR_OK;
         otr_server *server = server_of(c);
         if (!server->has_names) {
@@ -315,10 +290,10 @@ static void on_stub(otr_status_collect *c)
         return; /* more of them tell nothing new */
     }
     c->stubs++;
-    if (top(c)->in == IN_LOCATION) {
+    if (top(c)->in == OTR_IN_LOCATION) {
         c->servers.locations[top(c)->location].stub = true;
         server_of(c)->stubs++;
-    } else if (top(c)->in == IN_SERVER) {
+    } else if (top(c)->in == OTR_IN_SERVER) {
         server_of(c)->stub = true;
     }
 }
@@ -327,12 +302,12 @@ static void on_access(otr_status_collect *c, const otr_directive *d)
 {
     bool off =
         strcmp(d->name, "access_log") == 0 && d->n_args > 0 && strcmp(d->args[0], "off") == 0;
-    if (top(c)->in == IN_LOCATION) {
+    if (top(c)->in == OTR_IN_LOCATION) {
         otr_location *l = &c->servers.locations[top(c)->location];
         l->quiet |= off;
         l->restricted |= restricts(d->name);
         l->internal |= strcmp(d->name, "internal") == 0;
-    } else if (top(c)->in == IN_SERVER) {
+    } else if (top(c)->in == OTR_IN_SERVER) {
         server_of(c)->quiet |= off;
         server_of(c)->restricted |= restricts(d->name);
     }
@@ -340,8 +315,8 @@ static void on_access(otr_status_collect *c, const otr_directive *d)
 
 static otr_code on_directive(otr_status_collect *c, const otr_directive *d, otr_err *err)
 {
-    context in = top(c)->in;
-    if (in == IN_MAIN || in == IN_HTTP || in == IN_OTHER) {
+    otr_context in = top(c)->in;
+    if (in == OTR_IN_MAIN || in == OTR_IN_HTTP || in == OTR_IN_OTHER) {
         return OTR_OK;
     }
     if (strcmp(d->name, "stub_status") == 0) {
@@ -352,7 +327,7 @@ static otr_code on_directive(otr_status_collect *c, const otr_directive *d, otr_
         return on_fallback(c, d, err);
     }
     on_access(c, d);
-    return in == IN_SERVER ? on_server_directive(c, d, err) : OTR_OK;
+    return in == OTR_IN_SERVER ? on_server_directive(c, d, err) : OTR_OK;
 }
 
 otr_code otr_status_collect_enter(otr_status_collect *c, const otr_directive *d, otr_err *err)
