@@ -17,7 +17,7 @@ add_library(dep_http_parser INTERFACE)
 target_include_directories(dep_http_parser SYSTEM INTERFACE ${HTTP_PARSER_INCLUDE})
 target_link_libraries(dep_http_parser INTERFACE ${HTTP_PARSER_LIBRARY})
 
-# Only its headers: src/plugin/source/curl.c opens the library when a plugin first needs it.
+# Only its headers: src/net/curl/curl.c opens the library when a plugin first needs it.
 pkg_check_modules(curl REQUIRED libcurl>=7.85)
 add_library(dep_curl INTERFACE)
 target_include_directories(dep_curl SYSTEM INTERFACE ${curl_INCLUDE_DIRS})

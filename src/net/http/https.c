@@ -1,33 +1,15 @@
 #include "net/http/https.h"
 
 #include <curl/curl.h>
-#include <dlfcn.h>
-#include <threads.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
-
-#define LIBRARY "libcurl.so.4"
+#include "net/curl/curl.h"
 
 enum { URL_BYTES = 8192, NAME_BYTES = 256, REQUEST_BYTES = 2048 };
 
-typedef struct curl_table {
-    CURL *(*init)(void);
-    CURLcode (*setopt)(CURL *easy, CURLoption option, ...);
-    CURLcode (*perform)(CURL *easy);
-    CURLcode (*getinfo)(CURL *easy, CURLINFO info, ...);
-    void (*cleanup)(CURL *easy);
-    const char *(*text)(CURLcode code);
-    struct curl_slist *(*append)(struct curl_slist *list, const char *text);
-    void (*free_all)(struct curl_slist *list);
-} curl_table;
-
-/* Written once, under `once`; read-only afterwards. */
-static once_flag once = ONCE_FLAG_INIT;
-static curl_table curl;
-static bool opened;
-
 struct otr_https {
+    const otr_curl *curl;
     CURL *easy;
     struct curl_slist *headers, *connect_to;
     otr_https_connect_fn *connect;
@@ -37,29 +19,6 @@ struct otr_https {
     otr_err *err; /* of the question under way */
     otr_code rc;
 };
-
-static bool find(void *library, const char *name, void *slot)
-{
-    void *symbol = dlsym(library, name);
-    memcpy(slot, &symbol, sizeof(symbol)); /* C has no conversion from void * to a function */
-    return symbol != NULL;
-}
-
-static void open_once(void)
-{
-    CURLcode (*start)(long) = NULL;
-    void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-    opened = library != NULL && find(library, "curl_global_init", &start) &&
-             find(library, "curl_easy_init", &curl.init) &&
-             find(library, "curl_easy_setopt", &curl.setopt) &&
-             find(library, "curl_easy_perform", &curl.perform) &&
-             find(library, "curl_easy_getinfo", &curl.getinfo) &&
-             find(library, "curl_easy_cleanup", &curl.cleanup) &&
-             find(library, "curl_easy_strerror", &curl.text) &&
-             find(library, "curl_slist_append", &curl.append) &&
-             find(library, "curl_slist_free_all", &curl.free_all) &&
-             start(CURL_GLOBAL_ALL) == CURLE_OK;
-}
 
 /* ---- what libcurl calls ---- */
 
@@ -115,16 +74,16 @@ static otr_code set_url(otr_https *h, const otr_http_url *url, otr_err *err)
     otr_buf_init(&text, URL_BYTES);
     otr_code rc =
         otr_buf_addf(&text, err, "%s://%s%s", url->tls ? "https" : "http", host_of(url), url->path);
-    bool bad =
-        rc == OTR_OK && (curl.setopt(h->easy, CURLOPT_URL, otr_buf_text(&text)) != CURLE_OK ||
-                         curl.setopt(h->easy, CURLOPT_PATH_AS_IS, 1L) != CURLE_OK);
+    bool bad = rc == OTR_OK &&
+               (h->curl->easy_setopt(h->easy, CURLOPT_URL, otr_buf_text(&text)) != CURLE_OK ||
+                h->curl->easy_setopt(h->easy, CURLOPT_PATH_AS_IS, 1L) != CURLE_OK);
     otr_buf_deinit(&text);
     return bad ? otr_fail_nomem(err) : rc;
 }
 
 static otr_code add_header(otr_https *h, const char *line, otr_err *err)
 {
-    struct curl_slist *more = curl.append(h->headers, line);
+    struct curl_slist *more = h->curl->slist_append(h->headers, line);
     if (more == NULL) {
         return otr_fail_nomem(err);
     }
@@ -151,10 +110,11 @@ static otr_code set_headers(otr_https *h, const otr_http_url *url, otr_err *err)
 /* libcurl makes connections to a unix socket itself and takes none that is there already. */
 static CURLcode set_hooks(otr_https *h, const otr_http_url *url)
 {
-    CURLcode rc = curl.setopt(h->easy, CURLOPT_WRITEFUNCTION, on_body);
+    CURLcode rc = h->curl->easy_setopt(h->easy, CURLOPT_WRITEFUNCTION, on_body);
     if (rc == CURLE_OK && url->unix_path == NULL) {
-        rc = curl.setopt(h->easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-        rc = rc == CURLE_OK ? curl.setopt(h->easy, CURLOPT_SOCKOPTFUNCTION, on_socket) : rc;
+        rc = h->curl->easy_setopt(h->easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+        rc =
+            rc == CURLE_OK ? h->curl->easy_setopt(h->easy, CURLOPT_SOCKOPTFUNCTION, on_socket) : rc;
     }
     return rc;
 }
@@ -164,7 +124,7 @@ static otr_code set_options(otr_https *h, const otr_https_spec *spec, otr_err *e
     const otr_http_url *url = spec->url;
     long check = spec->trust == OTR_HTTPS_CHECKED;
     long version = url->host_header[0] == '\0' ? CURL_HTTP_VERSION_1_0 : CURL_HTTP_VERSION_1_1;
-    h->connect_to = curl.append(NULL, "::127.0.0.1:"); /* nothing is looked up */
+    h->connect_to = h->curl->slist_append(NULL, "::127.0.0.1:"); /* nothing is looked up */
     if (h->connect_to == NULL) {
         return otr_fail_nomem(err);
     }
@@ -182,7 +142,7 @@ static otr_code set_options(otr_https *h, const otr_https_spec *spec, otr_err *e
     };
     CURLcode rc = CURLE_OK;
     for (size_t i = 0; rc == CURLE_OK && i < OTR_COUNT(numbers); i++) {
-        rc = curl.setopt(h->easy, numbers[i].name, numbers[i].value);
+        rc = h->curl->easy_setopt(h->easy, numbers[i].name, numbers[i].value);
     }
     const struct {
         CURLoption name;
@@ -203,30 +163,32 @@ static otr_code set_options(otr_https *h, const otr_https_spec *spec, otr_err *e
     };
     for (size_t i = 0; rc == CURLE_OK && i < OTR_COUNT(texts); i++) {
         bool skip = texts[i].value == NULL;
-        rc = skip ? CURLE_OK : curl.setopt(h->easy, texts[i].name, texts[i].value);
+        rc = skip ? CURLE_OK : h->curl->easy_setopt(h->easy, texts[i].name, texts[i].value);
     }
     rc = rc == CURLE_OK ? set_hooks(h, url) : rc;
-    return rc == CURLE_OK ? OTR_OK : otr_fail(err, OTR_EUNSUP, LIBRARY ": %s", curl.text(rc));
+    return rc == CURLE_OK ? OTR_OK
+                          : otr_fail(err, OTR_EUNSUP, "libcurl: %s", h->curl->easy_strerror(rc));
 }
 
 otr_code otr_https_new(const otr_https_spec *spec, otr_https **ret, otr_err *err)
 {
-    call_once(&once, open_once);
-    if (!opened) {
-        return otr_fail(err, OTR_EUNSUP,
-                        "https and HTTP/2 need " LIBRARY ": install the package libcurl4");
+    const otr_curl *curl;
+    otr_code rc = otr_curl_open(&curl, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
     otr_https *h = otr_zalloc(sizeof(*h));
     if (h == NULL) {
         return otr_fail_nomem(err);
     }
+    h->curl = curl;
     h->connect = spec->connect;
     h->arg = spec->arg;
     if (spec->url->proxy_protocol) {
         memcpy(h->proxy_line, "PROXY UNKNOWN\r\n", sizeof("PROXY UNKNOWN\r\n"));
     }
-    h->easy = curl.init();
-    otr_code rc = h->easy != NULL ? set_url(h, spec->url, err) : otr_fail_nomem(err);
+    h->easy = h->curl->easy_init();
+    rc = h->easy != NULL ? set_url(h, spec->url, err) : otr_fail_nomem(err);
     rc = rc == OTR_OK ? set_headers(h, spec->url, err) : rc;
     rc = rc == OTR_OK ? set_options(h, spec, err) : rc;
     if (rc != OTR_OK) {
@@ -243,9 +205,9 @@ void otr_https_free(otr_https *https)
         return;
     }
     if (https->easy != NULL) {
-        curl.cleanup(https->easy);
-        curl.free_all(https->headers);
-        curl.free_all(https->connect_to);
+        https->curl->easy_cleanup(https->easy);
+        https->curl->slist_free_all(https->headers);
+        https->curl->slist_free_all(https->connect_to);
     }
     otr_free(https);
 }
@@ -259,13 +221,13 @@ otr_code otr_https_get(otr_https *h, uint64_t timeout_ms, otr_buf *body, unsigne
     h->body = body;
     h->rc = OTR_OK;
     otr_buf_clear(body);
-    CURLcode rc = curl.setopt(h->easy, CURLOPT_ERRORBUFFER, why);
-    rc = rc == CURLE_OK ? curl.setopt(h->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms) : rc;
-    rc = rc == CURLE_OK ? curl.perform(h->easy) : rc;
-    (void)curl.setopt(h->easy, CURLOPT_ERRORBUFFER, NULL);
+    CURLcode rc = h->curl->easy_setopt(h->easy, CURLOPT_ERRORBUFFER, why);
+    rc = rc == CURLE_OK ? h->curl->easy_setopt(h->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms) : rc;
+    rc = rc == CURLE_OK ? h->curl->easy_perform(h->easy) : rc;
+    (void)h->curl->easy_setopt(h->easy, CURLOPT_ERRORBUFFER, NULL);
     long status = 0;
     if (rc == CURLE_OK) {
-        rc = curl.getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
+        rc = h->curl->easy_getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
     }
     if (rc == CURLE_OK) {
         *ret_status = (unsigned)status;
@@ -275,5 +237,5 @@ otr_code otr_https_get(otr_https *h, uint64_t timeout_ms, otr_buf *body, unsigne
         return h->rc; /* told by what libcurl called */
     }
     otr_code code = rc == CURLE_OPERATION_TIMEDOUT ? OTR_ETIMEOUT : OTR_EIO;
-    return otr_fail(err, code, "%s", why[0] != '\0' ? why : curl.text(rc));
+    return otr_fail(err, code, "%s", why[0] != '\0' ? why : h->curl->easy_strerror(rc));
 }

@@ -15,8 +15,8 @@
 #include "base/frame.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "net/curl/curl.h"
 #include "plugin/services/services.h"
-#include "plugin/source/curl.h"
 #include "wasm/abi/extism_manifest.h"
 
 enum { MAX_REDIRECTS = 5, METHOD_BYTES = 16, ADDRESS_BYTES = 64, PORT_BASE = 10 };

@@ -6,8 +6,8 @@
 #include <strings.h>
 
 #include "base/clock.h"
+#include "net/curl/curl.h"
 #include "plugin/manifest/url.h"
-#include "plugin/source/curl.h"
 
 enum { STATUS_OK = 200, STATUS_SAME = 304, MAX_REDIRECTS = 5, CONNECT_MS = 10000 };
 

@@ -1,4 +1,4 @@
-#include "plugin/source/curl.h"
+#include "net/curl/curl.h"
 
 #include <dlfcn.h>
 #include <stdbool.h>
@@ -35,6 +35,7 @@ static void open_once(void)
         { "curl_global_init", &init },
         { "curl_easy_init", &table.easy_init },
         { "curl_easy_setopt", &table.easy_setopt },
+        { "curl_easy_perform", &table.easy_perform },
         { "curl_easy_getinfo", &table.easy_getinfo },
         { "curl_easy_reset", &table.easy_reset },
         { "curl_easy_cleanup", &table.easy_cleanup },
@@ -68,7 +69,7 @@ otr_code otr_curl_open(const otr_curl **ret, otr_err *err)
     call_once(&once, open_once);
     if (!opened) {
         return otr_fail(err, OTR_EUNSUP,
-                        "http.request and sources from https need " LIBRARY
+                        "http.request, https and HTTP/2 need " LIBRARY
                         " 7.85 or newer: install the package libcurl4");
     }
     *ret = &table;

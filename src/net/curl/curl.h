@@ -1,13 +1,14 @@
 /*
- * libcurl, opened by the first granted request or the first download.
+ * libcurl, opened by the first granted request, the first download or the first status page that
+ * only TLS or HTTP/2 leads to.
  *
  * Linked, it would make every agent larger by 6 MB of resident memory and start 20 ms later,
  * plugins or none (docs/adr/0007). The functions have libcurl's own names and types.
  *
  * Thread: any.
  */
-#ifndef OTR_PLUGIN_SOURCE_CURL_H
-#define OTR_PLUGIN_SOURCE_CURL_H
+#ifndef OTR_NET_CURL_CURL_H
+#define OTR_NET_CURL_CURL_H
 
 #include <curl/curl.h>
 #include <stdatomic.h>
@@ -18,6 +19,7 @@
 typedef struct otr_curl {
     CURL *(*easy_init)(void);
     CURLcode (*easy_setopt)(CURL *easy, CURLoption option, ...);
+    CURLcode (*easy_perform)(CURL *easy);
     CURLcode (*easy_getinfo)(CURL *easy, CURLINFO info, ...);
     void (*easy_reset)(CURL *easy);
     void (*easy_cleanup)(CURL *easy);
