@@ -89,19 +89,25 @@ static otr_code encode_payload(const otr_msg *msg, otr_buf *out, otr_err *err)
     return msg->topic->encode(msg->payload, out, err);
 }
 
+/* All of an envelope before its data. */
+static void begin_envelope(const otr_msg *msg, otr_jw *w, otr_buf *out, otr_err *err)
+{
+    char when[OTR_TIME_BYTES];
+    otr_jw_begin(w, out, err);
+    otr_jw_obj(w, NULL);
+    otr_jw_u64(w, "id", msg->id);
+    otr_jw_str(w, "topic", msg->topic->name);
+    otr_jw_u64(w, "version", msg->topic->version);
+    otr_jw_str(w, "time", otr_time_text(otr_wall_of(msg->created_ns), when));
+    otr_jw_str(w, "source", msg->source);
+    otr_jw_u64(w, "cause", msg->cause);
+}
+
 static otr_code encode_envelope(const otr_msg *msg, otr_buf *out, otr_err *err)
 {
     size_t start = out->n;
-    char when[OTR_TIME_BYTES];
     otr_jw w;
-    otr_jw_begin(&w, out, err);
-    otr_jw_obj(&w, NULL);
-    otr_jw_u64(&w, "id", msg->id);
-    otr_jw_str(&w, "topic", msg->topic->name);
-    otr_jw_u64(&w, "version", msg->topic->version);
-    otr_jw_str(&w, "time", otr_time_text(otr_wall_of(msg->created_ns), when));
-    otr_jw_str(&w, "source", msg->source);
-    otr_jw_u64(&w, "cause", msg->cause);
+    begin_envelope(msg, &w, out, err);
     otr_jw_raw(&w, "data", (otr_bytes){ 0 }); /* the payload writes itself behind the key */
     size_t data_at = out->n - start;
     if (w.rc == OTR_OK) {
@@ -183,16 +189,8 @@ otr_code otr_msg_json_most(const otr_msg *msg, size_t most, otr_buf *out, otr_er
     if (rc != OTR_OK || json.n <= most) {
         return rc == OTR_OK ? otr_buf_add(out, json, err) : rc;
     }
-    char when[OTR_TIME_BYTES];
     otr_jw w;
-    otr_jw_begin(&w, out, err);
-    otr_jw_obj(&w, NULL);
-    otr_jw_u64(&w, "id", msg->id);
-    otr_jw_str(&w, "topic", msg->topic->name);
-    otr_jw_u64(&w, "version", msg->topic->version);
-    otr_jw_str(&w, "time", otr_time_text(otr_wall_of(msg->created_ns), when));
-    otr_jw_str(&w, "source", msg->source);
-    otr_jw_u64(&w, "cause", msg->cause);
+    begin_envelope(msg, &w, out, err);
     otr_jw_null(&w, "data");
     otr_jw_u64(&w, "omitted_bytes", json.n);
     otr_jw_obj_end(&w);
