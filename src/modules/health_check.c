@@ -8,7 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "nginx/instance/proc.h"
+#include "nginx/proc.h"
 
 enum { CHILDREN_MOST = 1024, TITLE_BYTES = 128, PATH_BYTES = 64, NAMED_MOST = 3, STUCK_S = 30 };
 

@@ -20,7 +20,7 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "nginx/instance/binary.h"
-#include "nginx/instance/proc.h"
+#include "nginx/proc.h"
 
 typedef struct otr_discovery otr_discovery;
 

@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 #include "nginx/instance/binary.h"
-#include "nginx/instance/proc.h"
+#include "nginx/proc.h"
 
 typedef enum otr_program {
     OTR_PROGRAM_UNKNOWN, /* cannot be read */

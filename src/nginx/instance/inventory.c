@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "nginx/instance/proc.h"
+#include "nginx/proc.h"
 
 enum { QUICK_MS = 10 }; /* again while a new master is held back */
 

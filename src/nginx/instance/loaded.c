@@ -8,7 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "nginx/instance/proc.h"
+#include "nginx/proc.h"
 
 enum { WAITS_MOST = 50, TITLE_BYTES = 128 };
 

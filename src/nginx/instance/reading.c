@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 #include "nginx/files.h"
-#include "nginx/instance/proc.h"
+#include "nginx/proc.h"
 
 otr_root otr_reading_root(const otr_survey *s, const otr_master *m, const record *r)
 {

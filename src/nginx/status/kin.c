@@ -7,72 +7,26 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/buf.h"
+#include "nginx/proc.h"
 
-enum { PATH_BYTES = 64, TEXT_BYTES = 65536, CHILDREN_MOST = 1024 };
+enum { PATH_BYTES = 64, CHILDREN_MOST = 1024 };
 
-typedef struct process {
-    pid_t ppid;
-    uint64_t started_ticks;
-} process;
-
-/* Field `n` (from 1) behind the name, which may hold anything; 0: none. */
-static uint64_t field(const char *rest, int n)
+/* False for one that has ended, too. */
+static bool look(pid_t pid, otr_proc_stat *ret)
 {
-    for (; n > 1 && rest != NULL; n--) {
-        rest = strchr(rest + 1, ' ');
-    }
-    char *end = NULL;
-    return rest != NULL ? strtoull(rest, &end, 10) : 0;
-}
-
-static bool look(pid_t pid, process *ret)
-{
-    char path[PATH_BYTES], text[1024];
-    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
-    if (fd >= 0) {
-        close(fd);
-    }
-    if (n <= 0) {
-        return false;
-    }
-    text[n] = '\0';
-    const char *rest = strrchr(text, ')');
-    if (rest == NULL || rest[1] != ' ' || rest[2] == 'Z') {
-        return false;
-    }
-    ret->ppid = (pid_t)field(rest + 1, 2);
-    ret->started_ticks = field(rest + 1, 20);
-    return true;
+    return otr_proc_stat_read("/proc", pid, ret) && ret->state != 'Z';
 }
 
 bool otr_kin_lives(const otr_master_id *master)
 {
-    process p;
+    otr_proc_stat p;
     return look(master->pid, &p) && p.started_ticks == master->started_ticks;
 }
 
 static size_t children_of(pid_t pid, pid_t out[CHILDREN_MOST])
 {
-    char path[PATH_BYTES];
-    otr_buf text;
-    otr_buf_init(&text, TEXT_BYTES);
-    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
     size_t n = 0;
-    if (otr_buf_read_file(&text, path, NULL) == OTR_OK) {
-        const char *at = otr_buf_text(&text);
-        for (char *end = NULL; n < CHILDREN_MOST; at = end) {
-            long child = strtol(at, &end, 10);
-            if (end == at || child <= 0) {
-                break;
-            }
-            out[n++] = (pid_t)child;
-        }
-    }
-    otr_buf_deinit(&text);
-    return n;
+    return otr_proc_children("/proc", pid, out, CHILDREN_MOST, &n) ? n : 0;
 }
 
 static bool is_master(pid_t pid)
@@ -92,7 +46,7 @@ static bool is_master(pid_t pid)
 static void add(pid_t pid, otr_master_id out[OTR_KIN_MASTERS], size_t *n)
 {
     pid_t none[CHILDREN_MOST];
-    process p;
+    otr_proc_stat p;
     if (*n < OTR_KIN_MASTERS && pid > 1 && is_master(pid) && children_of(pid, none) > 0 &&
         look(pid, &p)) {
         out[(*n)++] = (otr_master_id){ pid, p.started_ticks };
@@ -101,7 +55,7 @@ static void add(pid_t pid, otr_master_id out[OTR_KIN_MASTERS], size_t *n)
 
 size_t otr_kin_masters(const otr_master_id *master, otr_master_id out[OTR_KIN_MASTERS])
 {
-    process p;
+    otr_proc_stat p;
     if (!look(master->pid, &p) || p.started_ticks != master->started_ticks) {
         return 0;
     }

@@ -16,7 +16,7 @@
 #include "modules/modules.h"
 #include "modules/services.h"
 #include "modules/topics.h"
-#include "nginx/instance/proc.h"
+#include "nginx/proc.h"
 #include "support/test.h"
 
 enum { PATIENCE_MS = 5000, OOM_PATIENCE_MS = 30 };

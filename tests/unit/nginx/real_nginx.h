@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "nginx/instance/proc.h"
+#include "nginx/proc.h"
 #include "unit/nginx/tree.h"
 
 static const char nginx_binary[] = "/usr/sbin/nginx";

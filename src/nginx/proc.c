@@ -1,4 +1,4 @@
-#include "nginx/instance/proc.h"
+#include "nginx/proc.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,8 +5,8 @@
  *
  * Thread: any.
  */
-#ifndef OTR_NGINX_INSTANCE_PROC_H
-#define OTR_NGINX_INSTANCE_PROC_H
+#ifndef OTR_NGINX_PROC_H
+#define OTR_NGINX_PROC_H
 
 #include <stdbool.h>
 #include <stdint.h>
