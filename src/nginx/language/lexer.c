@@ -283,7 +283,7 @@ otr_code otr_lexer_lua(otr_lexer *lexer, otr_token *ret, otr_err *err)
                         .raw = { src.p + lexer->at, at - lexer->at },
                         .start = lexer->at,
                         .end = at,
-                        .line = first };
+                        .line = lexer->line };
     lexer->at = at + 1;
     return OTR_OK;
 }

@@ -140,6 +140,9 @@ otr_code otr_reader_next(otr_reader *reader, otr_item *ret, otr_err *err)
     item.line = item.n_words > 0 ? item.words[0].line : end.line;
     item.start = item.n_words > 0 ? item.words[0].start : end.start;
     item.end = end.end;
+    item.end_line = end.kind == OTR_TOKEN_OPEN && item.kind == OTR_ITEM_DIRECTIVE
+                        ? reader->lexer.line
+                        : end.line;
     *ret = item;
     return OTR_OK;
 }

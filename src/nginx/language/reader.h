@@ -33,6 +33,7 @@ typedef struct otr_item {
     const otr_token *comments; /* between its words, where they are asked for */
     size_t n_comments;
     unsigned line;     /* of the first word, else of the token itself */
+    unsigned end_line; /* of the `;`, `{` or `}` */
     size_t start, end; /* byte offsets of all of it in the text, its `;`, `{` or `}` included */
 } otr_item;
 
