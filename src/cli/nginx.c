@@ -35,7 +35,8 @@ static int usage(FILE *to, int rc)
     return rc;
 }
 
-int otr_cli_nginx_say(const otr_cli_nginx *o, const char *what)
+/* Returns the exit code of a command that could not do its work. */
+static int complain(const otr_cli_nginx *o, const char *what)
 {
     (void)fprintf(stderr, "outrider nginx %s: %s\n", o->command, what);
     return EXIT_USAGE;
@@ -146,8 +147,8 @@ static int take_options(otr_cli_nginx *o, const char *takes, int argc, char **ar
             return usage(stderr, EXIT_USAGE) + 1;
         }
         if (!take_option(o, c, optarg)) {
-            return otr_cli_nginx_say(o, c == 'i' ? "--indent takes a number from 0 to 16"
-                                                 : "--ignore names too many directives") +
+            return complain(o, c == 'i' ? "--indent takes a number from 0 to 16"
+                                        : "--ignore names too many directives") +
                    1;
         }
     }
@@ -196,24 +197,20 @@ static otr_code read_all(otr_cli_nginx *o, otr_buf *out, otr_err *err)
     return rc;
 }
 
-/* The tree; what goes in by standard input is read before. */
-static otr_code parse_file(otr_cli_nginx *o, otr_buf *text, otr_conf **ret, otr_err *err)
+/* What is to be parsed; what comes in by standard input is read now. */
+static otr_code prepare(otr_cli_nginx *o, otr_buf *text, otr_bytes *given, otr_err *err)
 {
-    otr_bytes given;
     o->parse.root = &o->root;
     o->parse.folder = o->folder;
     o->parse.path = o->file;
-    if (strcmp(o->file, "-") == 0) {
-        otr_code rc = read_all(o, text, err);
-        if (rc != OTR_OK) {
-            return rc;
-        }
-        given = otr_buf_bytes(text);
-        o->parse.path = "stdin";
-        o->parse.text = &given;
-        return otr_conf_parse(&o->parse, ret, err);
+    if (strcmp(o->file, "-") != 0) {
+        return OTR_OK;
     }
-    return otr_conf_parse(&o->parse, ret, err);
+    otr_code rc = read_all(o, text, err);
+    *given = otr_buf_bytes(text);
+    o->parse.path = "stdin";
+    o->parse.text = given;
+    return rc;
 }
 
 static int say_errors(const otr_cli_nginx *o, const otr_conf *conf)
@@ -237,23 +234,24 @@ static int run_parse(otr_cli_nginx *o)
 {
     otr_err err = { 0 };
     OTR_CLEANUP(otr_buf_deinit) otr_buf text = { 0 };
-    OTR_CLEANUP(otr_conf_freep) otr_conf *conf = NULL;
-    otr_code rc = parse_file(o, &text, &conf, &err);
+    otr_bytes given;
     FILE *to = NULL;
+    otr_code rc = prepare(o, &text, &given, &err);
     if (rc == OTR_OK) {
         rc = open_output(o, &to, &err);
     }
-    if (rc == OTR_OK) {
-        otr_json_style style = { .combine = o->combine, .indent = o->indent };
-        otr_sink sink = { .put = to_stream, .arg = to };
-        rc = otr_conf_write_json(conf, &style, &sink, &err);
-        otr_code closed = close_output(o, to, rc == OTR_OK ? &err : NULL);
-        rc = rc == OTR_OK ? closed : rc;
-    }
     if (rc != OTR_OK) {
-        return otr_cli_nginx_say(o, err.msg);
+        return complain(o, err.msg);
     }
-    return conf->n_errors > 0 ? EXIT_WRONG : 0;
+    bool failed = false;
+    otr_json_style style = { .combine = o->combine, .indent = o->indent };
+    otr_sink sink = { .put = to_stream, .arg = to };
+    rc = otr_conf_stream_json(&o->parse, &style, &sink, &failed, &err);
+    otr_code closed = close_output(o, to, rc == OTR_OK ? &err : NULL);
+    if (rc != OTR_OK || closed != OTR_OK) {
+        return complain(o, err.msg);
+    }
+    return failed ? EXIT_WRONG : 0;
 }
 
 static int run_lex(otr_cli_nginx *o)
@@ -266,14 +264,14 @@ static int run_lex(otr_cli_nginx *o)
         rc = open_output(o, &to, &err);
     }
     if (rc != OTR_OK) {
-        return otr_cli_nginx_say(o, err.msg);
+        return complain(o, err.msg);
     }
     otr_lex_style style = { .file = o->file, .lines = o->lines, .indent = o->indent };
     otr_sink sink = { .put = to_stream, .arg = to };
     rc = otr_conf_write_tokens(otr_buf_bytes(&text), &style, &sink, &err);
     otr_code closed = close_output(o, to, rc == OTR_OK ? &err : NULL);
     if (rc != OTR_OK || closed != OTR_OK) {
-        (void)otr_cli_nginx_say(o, err.msg);
+        (void)complain(o, err.msg);
     }
     return rc == OTR_EINVAL ? EXIT_WRONG : rc != OTR_OK || closed != OTR_OK ? EXIT_USAGE : 0;
 }
@@ -291,7 +289,7 @@ static int print_text(const otr_cli_nginx *o, otr_buf *text)
         otr_code closed = close_output(o, to, rc == OTR_OK ? &err : NULL);
         rc = rc == OTR_OK ? closed : rc;
     }
-    return rc == OTR_OK ? 0 : otr_cli_nginx_say(o, err.msg);
+    return rc == OTR_OK ? 0 : complain(o, err.msg);
 }
 
 static int run_layout(otr_cli_nginx *o)
@@ -304,9 +302,13 @@ static int run_layout(otr_cli_nginx *o)
     OTR_CLEANUP(otr_buf_deinit) otr_buf out;
     OTR_CLEANUP(otr_conf_freep) otr_conf *conf = NULL;
     otr_buf_init(&out, 8UL * OTR_LIMIT_NGINX_CONFIG_BYTES);
-    otr_code rc = parse_file(o, &text, &conf, &err);
+    otr_bytes given;
+    otr_code rc = prepare(o, &text, &given, &err);
+    if (rc == OTR_OK) {
+        rc = otr_conf_parse(&o->parse, &conf, &err);
+    }
     if (rc != OTR_OK) {
-        return otr_cli_nginx_say(o, err.msg);
+        return complain(o, err.msg);
     }
     if (conf->n_errors > 0) {
         return say_errors(o, conf);
@@ -314,7 +316,7 @@ static int run_layout(otr_cli_nginx *o)
     otr_layout layout = { .indent = o->indented ? o->indent : DEFAULT_INDENT, .tabs = o->tabs };
     rc = mini ? otr_conf_write_mini(conf->files[0].first, &out, &err)
               : otr_conf_write_text(conf->files[0].first, &layout, &out, &err);
-    return rc == OTR_OK ? print_text(o, &out) : otr_cli_nginx_say(o, err.msg);
+    return rc == OTR_OK ? print_text(o, &out) : complain(o, err.msg);
 }
 
 static int run_build(otr_cli_nginx *o)
@@ -333,7 +335,7 @@ static int run_build(otr_cli_nginx *o)
     if (rc == OTR_OK) {
         rc = otr_cli_nginx_build(o, conf, &layout, &err);
     }
-    return rc == OTR_OK ? 0 : otr_cli_nginx_say(o, err.msg);
+    return rc == OTR_OK ? 0 : complain(o, err.msg);
 }
 
 /* `takes`: the options of each by their letters. */
@@ -361,7 +363,7 @@ int otr_cli_nginx_main(int argc, char **argv)
     char folder[OTR_NGINX_PATH_BYTES];
     o.folder = getcwd(folder, sizeof(folder));
     if (o.folder == NULL) {
-        return otr_cli_nginx_say(&o, "the present folder cannot be told");
+        return complain(&o, "the present folder cannot be told");
     }
     for (size_t i = 0; i < OTR_COUNT(commands); i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {

@@ -27,9 +27,6 @@ typedef struct otr_cli_nginx {
     bool indented, combine, lines, tabs, force, to_stdout, verbose, no_headers;
 } otr_cli_nginx;
 
-/* Says it on standard error; returns the exit code of a command that could not do its work. */
-int otr_cli_nginx_say(const otr_cli_nginx *o, const char *what);
-
 /* Writes the files of `conf`, each whole or not at all. OTR_ESTATE: one of them is there already
  * and `force` is not. */
 otr_code otr_cli_nginx_build(const otr_cli_nginx *o, const otr_conf *conf, const otr_layout *layout,

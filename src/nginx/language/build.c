@@ -16,31 +16,33 @@ static bool is_blank(uint8_t c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
+static bool opens_variable(otr_bytes text, size_t i)
+{
+    return text.p[i] == '$' && i + 1 < text.n && text.p[i + 1] == '{';
+}
+
+static bool ends_plain(uint8_t c)
+{
+    return is_blank(c) || c == '{' || c == ';' || c == '"' || c == '\'';
+}
+
 /* Does a plain word of these bytes read otherwise than as itself? */
 static bool needs_quotes(otr_bytes text)
 {
-    if (text.n == 0 || text.p[0] == '#' || text.p[0] == '}' ||
-        (text.n > 1 && text.p[0] == '$' && text.p[1] == '{')) {
+    if (text.n == 0 || text.p[0] == '#' || opens_variable(text, 0)) {
         return true;
     }
     bool open = false; /* in `${name}` */
     for (size_t i = 0; i < text.n; i++) {
         uint8_t c = text.p[i];
+        bool opens = opens_variable(text, i);
         if (c == '\\') {
             i++;
-        } else if (c == '$' && i + 1 < text.n && text.p[i + 1] == '{') {
-            if (open) {
-                return true;
-            }
-            open = true;
-            i++;
-        } else if (c == '}') {
-            if (!open) {
-                return true;
-            }
-            open = false;
-        } else if (is_blank(c) || c == '{' || c == ';' || c == '"' || c == '\'') {
+        } else if (ends_plain(c) || (c == '}' && !open) || (opens && open)) {
             return true;
+        } else if (opens || c == '}') {
+            open = opens;
+            i += opens;
         }
     }
     return open || text.p[text.n - 1] == '$';
@@ -78,7 +80,8 @@ static otr_code put_quoted(builder *b, otr_bytes text)
     return rc == OTR_OK ? otr_buf_addc(b->out, quote, b->err) : rc;
 }
 
-static otr_code put_word(builder *b, const otr_word *word)
+/* `plain` or `quoted` comes before it. */
+static otr_code put_after(builder *b, const otr_word *word, const char *plain, const char *quoted)
 {
     otr_buf_clear(&b->word);
     otr_code rc = otr_word_text(word, &b->word, b->err);
@@ -91,7 +94,17 @@ static otr_code put_word(builder *b, const otr_word *word)
                         ends_in_escape(text) ? "an argument ends with a backslash"
                                              : "an argument holds a NUL byte");
     }
-    return needs_quotes(text) ? put_quoted(b, text) : otr_buf_add(b->out, text, b->err);
+    bool quotes = needs_quotes(text);
+    rc = otr_buf_adds(b->out, quotes ? quoted : plain, b->err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    return quotes ? put_quoted(b, text) : otr_buf_add(b->out, text, b->err);
+}
+
+static otr_code put_word(builder *b, const otr_word *word)
+{
+    return put_after(b, word, "", "");
 }
 
 /* ---- directives ---- */
@@ -115,23 +128,23 @@ static bool is_lua(const otr_node *node)
            otr_lexer_is_lua((otr_bytes){ node->words[0].p, node->words[0].n });
 }
 
-/* The name and the arguments. */
+/* The name and the arguments. After the parenthesis of an `if` a quote would be a part of the word
+ * that the parenthesis begins: a blank keeps them apart. */
 static otr_code put_head(builder *b, const otr_node *node)
 {
-    otr_code rc = put_word(b, &node->words[0]);
-    bool is_if = otr_node_is(node, "if");
     otr_args args;
     otr_word arg;
-    const char *before = is_if ? " (" : " ";
-    if (rc == OTR_OK && is_if && otr_args_count(node) == 0) {
-        rc = otr_buf_adds(b->out, before, b->err);
+    otr_args_begin(&args, node);
+    bool wrap = otr_node_is(node, "if") && (args.trim || node->end == 0);
+    otr_code rc = put_word(b, &node->words[0]);
+    if (rc == OTR_OK && wrap && otr_args_count(node) == 0) {
+        rc = otr_buf_adds(b->out, " (", b->err);
     }
-    for (otr_args_begin(&args, node); rc == OTR_OK && otr_args_next(&args, &arg);) {
-        rc = otr_buf_adds(b->out, before, b->err);
-        rc = rc == OTR_OK ? put_word(b, &arg) : rc;
-        before = " ";
+    bool first = wrap;
+    for (; rc == OTR_OK && otr_args_next(&args, &arg); first = false) {
+        rc = put_after(b, &arg, first ? " (" : " ", first ? " ( " : " ");
     }
-    return rc == OTR_OK && is_if ? otr_buf_adds(b->out, ")", b->err) : rc;
+    return rc == OTR_OK && wrap ? otr_buf_addc(b->out, ')', b->err) : rc;
 }
 
 static otr_code put_margin(builder *b, unsigned depth)

@@ -16,12 +16,20 @@ void otr_conf_free(otr_conf *conf)
         return;
     }
     for (size_t i = 0; i < conf->n_files; i++) {
-        otr_buf_deinit(&conf->files[i].kept);
+        otr_conf_drop(&conf->files[i]);
     }
     otr_arena_deinit(&conf->arena);
     otr_free(conf->files);
     otr_free(conf->errors);
     otr_free(conf);
+}
+
+void otr_conf_drop(otr_conf_file *file)
+{
+    otr_arena_deinit(&file->arena);
+    otr_buf_deinit(&file->kept);
+    file->text = (otr_bytes){ 0 };
+    file->first = NULL;
 }
 
 void otr_conf_freep(void *slot)

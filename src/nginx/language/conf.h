@@ -3,7 +3,7 @@
  * places in the text. Made by otr_conf_parse() from files (parse.h) or by otr_conf_load() from JSON
  * (payload.h), written by otr_conf_write_*() (payload.h, build.h).
  *
- * All of it lies in one arena and is borrowed until otr_conf_free(). Words are views of the text as
+ * All of it is borrowed until otr_conf_free(). Words are views of the text as
  * it stands there, escapes not resolved: otr_word_text() gives what crossplane shows, which keeps
  * them but for a quote in quotes; otr_word_meaning() what NGINX reads.
  *
@@ -52,12 +52,13 @@ typedef struct otr_conf_file {
     const char *path; /* as the include, or the caller, named it */
     otr_bytes text;   /* in `kept`, or the caller's; none where it came from JSON */
     otr_buf kept;
+    otr_arena arena; /* its nodes and words */
     otr_node *first;
     bool failed; /* has errors */
 } otr_conf_file;
 
 typedef struct otr_conf {
-    otr_arena arena;
+    otr_arena arena;      /* paths and texts of errors */
     otr_conf_file *files; /* the main one first, the others in the order of their first include */
     size_t n_files, cap_files;
     otr_conf_error *errors; /* in the order in which they were met, one file after the other */
@@ -84,6 +85,9 @@ typedef struct otr_args {
 void otr_args_begin(otr_args *args, const otr_node *node);
 bool otr_args_next(otr_args *args, otr_word *ret);
 size_t otr_args_count(const otr_node *node);
+
+/* Lets the tree and the text of a file go; its path and its errors stay. */
+void otr_conf_drop(otr_conf_file *file);
 
 /* For those who make one. */
 otr_code otr_conf_new(otr_conf **ret, otr_err *err) OTR_MUST_CHECK;

@@ -11,15 +11,15 @@ typedef struct loader {
 static otr_code wrong(const loader *l, const otr_json *of, const char *what)
 {
     int64_t line = otr_json_int(otr_json_get(of, "line"), 0);
-    return otr_fail(l->err, OTR_EINVAL, "%s: a directive%s%lld: %s", l->conf->files[l->file].path,
-                    line > 0 ? " of line " : " without a line, ", (long long)line, what);
+    return otr_fail(l->err, OTR_EINVAL, "%s: the directive at line %lld: %s",
+                    l->conf->files[l->file].path, (long long)line, what);
 }
 
 static otr_code load_word(loader *l, const otr_json *json, otr_word *ret)
 {
     const char *text = otr_json_str(json, NULL);
     size_t n = strlen(text);
-    char *copy = otr_arena_strndup(&l->conf->arena, text, n);
+    char *copy = otr_arena_strndup(&l->conf->files[l->file].arena, text, n);
     if (copy == NULL) {
         return otr_fail_nomem(l->err);
     }
@@ -44,7 +44,7 @@ static otr_code load_words(loader *l, const otr_json *json, otr_node *node)
     if (!node->is_comment && (otr_json_kind(args) != OTR_JSON_ARRAY || !all_strings(args))) {
         return wrong(l, json, "\"args\" is no array of strings");
     }
-    otr_word *words = otr_arena_alloc(&l->conf->arena, n + 1, sizeof(*words));
+    otr_word *words = otr_arena_alloc(&l->conf->files[l->file].arena, n + 1, sizeof(*words));
     if (words == NULL) {
         return otr_fail_nomem(l->err);
     }
@@ -67,7 +67,7 @@ static otr_code load_node(loader *l, const otr_json *json, otr_node **ret)
     if (otr_json_kind(name) != OTR_JSON_STRING) {
         return wrong(l, json, "\"directive\" is no string");
     }
-    otr_node *node = otr_arena_alloc(&l->conf->arena, 1, sizeof(*node));
+    otr_node *node = otr_arena_alloc(&l->conf->files[l->file].arena, 1, sizeof(*node));
     if (node == NULL) {
         return otr_fail_nomem(l->err);
     }

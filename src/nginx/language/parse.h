@@ -30,6 +30,10 @@ typedef struct otr_parse {
     bool strict;     /* an unknown directive is an error */
     bool first_only; /* a file with an error is left empty at the first one */
     bool any_place, any_args; /* do not check these */
+    /* Called with each file once it is read, in their order; its tree and text go when this
+     * returns. An error ends the reading. Optional: without it all stays. */
+    otr_code (*each)(void *arg, const otr_conf *conf, size_t i, otr_err *err);
+    void *arg;
 } otr_parse;
 
 /* Errors are those of memory and limits only (which say "<file>:<line>: what"); all others are

@@ -286,22 +286,41 @@ static void file(writer *w, const otr_conf *conf, size_t i, bool combine)
     end(w, "}");
 }
 
-otr_code otr_conf_write_json(const otr_conf *conf, const otr_json_style *style,
-                             const otr_sink *sink, otr_err *err)
+/* `config` comes first: what was wrong is known when all of it has been written. */
+static otr_code write_each(void *arg, const otr_conf *conf, size_t i, otr_err *err)
+{
+    writer *w = arg;
+    w->err = err;
+    file(w, conf, i, false);
+    return w->rc;
+}
+
+otr_code otr_conf_stream_json(const otr_parse *spec, const otr_json_style *style,
+                              const otr_sink *sink, bool *ret_failed, otr_err *err)
 {
     writer w;
     writer_init(&w, sink, style->indent, err);
     begin(&w, "{");
-    status(&w, conf->n_errors > 0);
-    errors(&w, conf, SIZE_MAX, true);
     key(&w, "config");
     begin(&w, "[");
-    for (size_t i = 0; i < (style->combine ? 1 : conf->n_files); i++) {
-        file(&w, conf, i, style->combine);
+    otr_parse each = *spec;
+    each.each = style->combine ? NULL : write_each;
+    each.arg = &w;
+    OTR_CLEANUP(otr_conf_freep) otr_conf *conf = NULL;
+    otr_code rc = otr_conf_parse(&each, &conf, err);
+    if (rc == OTR_OK) {
+        w.err = err;
+        if (style->combine) {
+            file(&w, conf, 0, true);
+        }
+        end(&w, "]");
+        errors(&w, conf, SIZE_MAX, true);
+        status(&w, conf->n_errors > 0);
+        end(&w, "}");
+        put(&w, "\n");
+        *ret_failed = conf->n_errors > 0;
     }
-    end(&w, "]");
-    end(&w, "}");
-    put(&w, "\n");
+    w.rc = rc != OTR_OK ? rc : w.rc;
     return writer_finish(&w);
 }
 

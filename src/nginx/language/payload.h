@@ -14,6 +14,7 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "nginx/language/conf.h"
+#include "nginx/language/parse.h"
 
 /* Where text goes, piece by piece; an error of it ends the writing. */
 typedef struct otr_sink {
@@ -26,10 +27,12 @@ typedef struct otr_json_style {
     unsigned indent; /* blanks for each level; 0: all in one line */
 } otr_json_style;
 
-/* OTR_EQUOTA: combined, it has more than OTR_LIMIT_NGINX_COMBINED directives (files that include
- * each other have no end). */
-otr_code otr_conf_write_json(const otr_conf *conf, const otr_json_style *style,
-                             const otr_sink *sink, otr_err *err) OTR_MUST_CHECK;
+/* Reads and writes one file after the other, so that memory is that of the largest one (all of them
+ * where `combine` is asked for). OTR_EQUOTA: combined, it has more than OTR_LIMIT_NGINX_COMBINED
+ * directives (files that include each other have no end). `*ret_failed`: the status that was
+ * written is "failed". */
+otr_code otr_conf_stream_json(const otr_parse *spec, const otr_json_style *style,
+                              const otr_sink *sink, bool *ret_failed, otr_err *err) OTR_MUST_CHECK;
 
 /* The tokens of a text: ["a","{"], with `lines` [["a",1],["{",1]]. OTR_EINVAL: "<file>:<line>:
  * what". */

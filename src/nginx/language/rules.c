@@ -111,11 +111,6 @@ void otr_rules_free(otr_rules *rules)
     otr_free(rules);
 }
 
-void otr_rules_freep(void *slot)
-{
-    otr_rules_free(*(otr_rules **)slot);
-}
-
 /* The next rule of that name from number `i` - 1 on; NULL: no more. */
 static const rule *find(const otr_rules *rules, otr_bytes name, uint16_t *i)
 {

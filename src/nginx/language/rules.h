@@ -47,7 +47,6 @@ typedef struct otr_rules otr_rules;
 
 otr_code otr_rules_new(otr_rules **ret, otr_err *err) OTR_MUST_CHECK;
 void otr_rules_free(otr_rules *rules);
-void otr_rules_freep(void *slot); /* for OTR_CLEANUP */
 
 typedef enum otr_use_end {
     OTR_USE_SEMICOLON,
