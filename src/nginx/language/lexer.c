@@ -88,7 +88,8 @@ static otr_code quoted_word(otr_lexer *lexer, otr_token *ret, otr_err *err)
         lexer->line += p[at] == '\n';
     }
     if (at >= lexer->src.n) {
-        return fail(lexer, ret->line, err, "quoted text is not closed");
+        return fail(lexer, ret->line, err,
+                    "unexpected end of file: the text quoted here is not closed");
     }
     ret->quoted = true;
     ret->raw = (otr_bytes){ p + lexer->at + 1, at - lexer->at - 1 };

@@ -68,7 +68,7 @@ static otr_code at_end(const otr_reader *r, const otr_token *end, otr_item *item
 {
     item->kind = OTR_ITEM_END;
     if (item->n_words > 0) {
-        return unexpected(r, end, "end of file, expecting \";\" or \"{\"", err);
+        return unexpected(r, end, "end of file, expecting \";\" or \"}\"", err);
     }
     return r->depth == 0 ? OTR_OK : unexpected(r, end, "end of file, expecting \"}\"", err);
 }
