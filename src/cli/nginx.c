@@ -3,7 +3,6 @@
 #include "cli/nginx.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,27 +43,48 @@ static int complain(const otr_cli_nginx *o, const char *what)
 
 /* ---- options ---- */
 
-static const struct option words[] = {
-    { "out", required_argument, NULL, 'o' },
-    { "indent", required_argument, NULL, 'i' },
-    { "ignore", required_argument, NULL, 'I' },
-    { "no-catch", no_argument, NULL, 'C' },
-    { "combine", no_argument, NULL, 'm' },
-    { "single-file", no_argument, NULL, 's' },
-    { "include-comments", no_argument, NULL, 'c' },
-    { "strict", no_argument, NULL, 'S' },
-    { "no-check-ctx", no_argument, NULL, 'x' },
-    { "no-check-args", no_argument, NULL, 'a' },
-    { "line-numbers", no_argument, NULL, 'n' },
-    { "dir", required_argument, NULL, 'd' },
-    { "force", no_argument, NULL, 'f' },
-    { "tabs", no_argument, NULL, 't' },
-    { "no-headers", no_argument, NULL, 'H' },
-    { "stdout", no_argument, NULL, 'O' },
-    { "verbose", no_argument, NULL, 'v' },
-    { "help", no_argument, NULL, 'h' },
-    { NULL, 0, NULL, 0 },
+static const struct word {
+    const char *name;
+    char letter; /* upper case: it has none of its own on the command line */
+    bool has_value;
+} words[] = {
+    { "out", 'o', true },
+    { "indent", 'i', true },
+    { "ignore", 'I', true },
+    { "no-catch", 'C', false },
+    { "combine", 'M', false },
+    { "single-file", 'S', false },
+    { "include-comments", 'K', false },
+    { "strict", 'T', false },
+    { "no-check-ctx", 'X', false },
+    { "no-check-args", 'A', false },
+    { "line-numbers", 'n', false },
+    { "dir", 'd', true },
+    { "force", 'f', false },
+    { "tabs", 't', false },
+    { "no-headers", 'H', false },
+    { "stdout", 'O', false },
+    { "verbose", 'v', false },
+    { "help", 'h', false },
 };
+
+/* The option that `text` is, with what follows its "=" in `*ret_value`; NULL: there is none. */
+static const struct word *find_word(char *text, char **ret_value)
+{
+    *ret_value = NULL;
+    for (size_t i = 0; i < OTR_COUNT(words); i++) {
+        size_t n = strlen(words[i].name);
+        if (text[1] == '-' && strncmp(text + 2, words[i].name, n) == 0 &&
+            (text[2 + n] == '\0' || (text[2 + n] == '=' && words[i].has_value))) {
+            *ret_value = text[2 + n] == '=' ? text + 3 + n : NULL;
+            return &words[i];
+        }
+        if (text[1] == words[i].letter && text[2] == '\0' && words[i].letter >= 'a') {
+            return &words[i];
+        }
+    }
+    return NULL;
+}
 
 static bool take_ignored(otr_cli_nginx *o, char *list)
 {
@@ -83,22 +103,22 @@ static bool take_indent(otr_cli_nginx *o, const char *text)
 {
     char *end = NULL;
     errno = 0;
-    unsigned long n = strtoul(text, &end, 10);
+    unsigned long n = text != NULL ? strtoul(text, &end, 10) : 0;
     o->indent = (unsigned)n;
     o->indented = true;
-    return errno == 0 && end != text && *end == '\0' && n <= MAX_INDENT;
+    return errno == 0 && end != NULL && end != text && *end == '\0' && n <= MAX_INDENT;
 }
 
-static bool take_switch(otr_cli_nginx *o, int letter)
+static bool take_switch(otr_cli_nginx *o, char letter)
 {
     bool *const of[128] = {
         ['C'] = &o->parse.first_only,
-        ['m'] = &o->combine,
-        ['s'] = &o->parse.single,
-        ['c'] = &o->parse.comments,
-        ['S'] = &o->parse.strict,
-        ['x'] = &o->parse.any_place,
-        ['a'] = &o->parse.any_args,
+        ['M'] = &o->combine,
+        ['S'] = &o->parse.single,
+        ['K'] = &o->parse.comments,
+        ['T'] = &o->parse.strict,
+        ['X'] = &o->parse.any_place,
+        ['A'] = &o->parse.any_args,
         ['n'] = &o->lines,
         ['f'] = &o->force,
         ['t'] = &o->tabs,
@@ -106,14 +126,11 @@ static bool take_switch(otr_cli_nginx *o, int letter)
         ['O'] = &o->to_stdout,
         ['v'] = &o->verbose,
     };
-    if (letter < 0 || letter >= 128 || of[letter] == NULL) {
-        return false;
-    }
-    *of[letter] = true;
+    *of[(unsigned char)letter] = true;
     return true;
 }
 
-static bool take_option(otr_cli_nginx *o, int letter, char *value)
+static bool take_option(otr_cli_nginx *o, char letter, char *value)
 {
     switch (letter) {
     case 'o':
@@ -132,31 +149,48 @@ static bool take_option(otr_cli_nginx *o, int letter, char *value)
 }
 
 /* 0: go on; else the exit code + 1. */
-static int take_options(otr_cli_nginx *o, const char *takes, int argc, char **argv)
+static int take_word(otr_cli_nginx *o, const char *takes, const struct word *word, char *value)
 {
-    optind = 0;
-    for (int c; (c = getopt_long(argc, argv, "o:i:nd:ftvh", words, NULL)) != -1;) {
-        if (c == 'h') {
-            return usage(stdout, 0) + 1;
-        }
-        if (c == '?') {
-            return usage(stderr, EXIT_USAGE) + 1;
-        }
-        if (strchr(takes, c) == NULL) {
-            (void)fprintf(stderr, "outrider nginx %s: it has no such option\n", o->command);
-            return usage(stderr, EXIT_USAGE) + 1;
-        }
-        if (!take_option(o, c, optarg)) {
-            return complain(o, c == 'i' ? "--indent takes a number from 0 to 16"
-                                        : "--ignore names too many directives") +
-                   1;
-        }
+    if (word->letter == 'h') {
+        return usage(stdout, 0) + 1;
     }
-    if (optind != argc - 1) {
+    if (strchr(takes, word->letter) == NULL) {
+        (void)fprintf(stderr, "outrider nginx %s: it has no option --%s\n", o->command, word->name);
         return usage(stderr, EXIT_USAGE) + 1;
     }
-    o->file = argv[optind];
+    if (!take_option(o, word->letter, value)) {
+        return 1 + complain(o, word->letter == 'i' ? "--indent takes a number from 0 to 16"
+                                                   : "--ignore names too many directives");
+    }
     return 0;
+}
+
+static int take_options(otr_cli_nginx *o, const char *takes, int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        char *value;
+        if (argv[i][0] != '-' || argv[i][1] == '\0') {
+            if (o->file != NULL) {
+                return usage(stderr, EXIT_USAGE) + 1;
+            }
+            o->file = argv[i];
+            continue;
+        }
+        const struct word *word = find_word(argv[i], &value);
+        if (word != NULL && word->has_value && value == NULL) {
+            value = i + 1 < argc ? argv[++i] : NULL;
+        }
+        if (word == NULL || (word->has_value && value == NULL)) {
+            (void)fprintf(stderr, "outrider nginx %s: %s: %s\n", o->command, argv[i],
+                          word == NULL ? "there is no such option" : "its value is missing");
+            return usage(stderr, EXIT_USAGE) + 1;
+        }
+        int rc = take_word(o, takes, word, value);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    return o->file != NULL ? 0 : usage(stderr, EXIT_USAGE) + 1;
 }
 
 /* ---- input and output ---- */
@@ -343,7 +377,7 @@ static const struct command {
     const char *name, *takes;
     int (*fn)(otr_cli_nginx *o);
 } commands[] = {
-    { "parse", "oiICmscSxa", run_parse },
+    { "parse", "oiICMSKTXA", run_parse },
     { "build", "difHOtv", run_build },
     { "lex", "oin", run_lex },
     { "format", "oit", run_layout },

@@ -150,7 +150,7 @@ def made(tmp_path_factory):
     return found
 
 
-def debians():
+def of_debian():
     folders = ["/etc/nginx", "/usr/share/doc", "/usr/share/nginx"]
     for folder in folders:
         for path in sorted(pathlib.Path(folder).rglob("*")):
@@ -192,7 +192,7 @@ def check_equal(crossplane, path, part=False, number=None):
 
 
 def test_the_configurations_of_debian_read_as_crossplane_reads_them(crossplane):
-    paths = list(debians())
+    paths = list(of_debian())
     assert len(paths) >= 5, paths
     for path in paths:
         check_equal(crossplane, path, part=b"events" not in path.read_bytes())

@@ -1,5 +1,4 @@
 #include "base/json.h"
-#include "base/limits.h"
 #include "nginx/language/payload.h"
 
 typedef struct loader {
