@@ -34,6 +34,7 @@ extern const double otr_plugin_bucket_bounds[OTR_PLUGIN_BUCKETS + 1]; /* seconds
 typedef struct otr_plugin_stats {
     uint64_t calls;    /* messages processed and other operations */
     uint64_t errors;   /* operations that answered with an error */
+    uint64_t skipped;  /* messages without the field that `input:` names */
     uint64_t traps;    /* guest traps */
     uint64_t timeouts; /* guest calls past their deadline */
     uint64_t restarts;
@@ -66,6 +67,10 @@ typedef struct otr_plugin_view { /* borrowed until the next turn of the loop */
     uint64_t state_since_ns;       /* monotonic */
     const char *const *subscribes; /* NULL-terminated */
     const char *const *hooks;      /* guests: questions it answers; NULL-terminated */
+    /* Guests that are asked by names of their own: operation, name, …; NULL-terminated. NULL: none
+     * is. */
+    const char *const *operations;
+    const char *input, *publishes; /* guests: `input:` and `publish:`, "" when not given */
     size_t instances, running;     /* guests: sandboxes configured, and at work */
     bool quarantined;              /* disabled by too many failures */
     otr_plugin_stats stats;

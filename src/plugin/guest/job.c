@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "plugin/guest/map.h"
 #include "plugin/internal.h"
 #include "plugin/source/source.h"
 
@@ -23,6 +24,8 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
     otr_buf file;
     otr_source source = otr_source_of(job->manifest);
     otr_source_info info;
+    const char *required[OTR_MAPPING_OPERATIONS + 1];
+    otr_mapping_required(&job->manifest->mapping, required);
     source.ended = &job->hostcalls.gate.ended;
     otr_buf_init(&file, OTR_LIMIT_PLUGIN_FILE_BYTES);
     otr_code rc = otr_source_read(&source, &file, &info, err);
@@ -33,7 +36,7 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
             .name = job->name,
             .wasm = otr_buf_bytes(&file),
             .abi = job->manifest->abi,
-            .operations = otr_contract_required,
+            .operations = required,
             .rewrite = true,
         };
         rc = otr_guest_parts_load(&source, job->engine, &spec, &job->parts, &job->code, err);
@@ -44,7 +47,10 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
                                 otr_abi_name(otr_guest_code_abi(job->code)), err);
     }
     otr_buf_deinit(&file);
-    return rc;
+    if (rc == OTR_OK) {
+        otr_guest_map_tell(job->manifest);
+    }
+    return otr_guest_map_blame(job->manifest, rc, err);
 }
 
 /* The load may be over by now, or even the job: its end and this come in any order. */
@@ -104,19 +110,27 @@ static void count(otr_guest_job *job, otr_code rc, uint64_t begin_ns)
 static otr_code call(otr_guest_job *job, const char *op, otr_bytes in, uint64_t limit_ns,
                      otr_err *err)
 {
+    const char *own = otr_mapping_name(&job->manifest->mapping, op);
     otr_buf_clear(&job->output);
     uint64_t now = otr_now_ns();
     uint64_t deadline = now + limit_ns;
     if (job->kind == OTR_JOB_CLOSE && deadline > job->deadline_ns) {
         deadline = job->deadline_ns;
     }
-    otr_code rc = otr_guest_call(job->guest, op, in, deadline, &job->output, err);
+    otr_code rc = otr_guest_call(job->guest, own, in, deadline, &job->output, err);
     count(job, rc, now);
-    return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", op);
+    if (rc == OTR_OK) {
+        return OTR_OK;
+    }
+    return own == op ? otr_wrap(err, rc, "%s", op) : otr_wrap(err, rc, "%s (%s)", op, own);
 }
 
 bool otr_guest_job_has(const otr_guest_job *job, unsigned has, const char *operation)
 {
+    const char *own = otr_mapping_find(&job->manifest->mapping, operation);
+    if (own != NULL) {
+        return otr_guest_code_has(job->code, own);
+    }
     if (job->info.operations & OTR_HAS_LIST) {
         return (job->info.operations & has) != 0;
     }
@@ -132,6 +146,10 @@ static otr_code answer(otr_guest_job *job, const char *op, otr_bytes *ret, otr_e
 
 static otr_code ask_info(otr_guest_job *job, otr_err *err)
 {
+    if (job->manifest->mapping.version != NULL) {
+        otr_contract_info_deinit(&job->info);
+        return otr_guest_map_info(job->manifest, &job->info, err);
+    }
     otr_hostcalls_begin(&job->hostcalls, NULL);
     otr_bytes json;
     otr_code rc = call(job, "info", (otr_bytes){ NULL, 0 }, job->manifest->init_ns, err);
@@ -143,12 +161,28 @@ static otr_code ask_info(otr_guest_job *job, otr_err *err)
     return otr_contract_read_info(json, &job->info, err);
 }
 
+/* A waPC guest whose entry has the topics may turn out not to know the question. */
+static otr_code ask_for_topics(otr_guest_job *job, otr_bytes *ret, otr_err *err)
+{
+    static const otr_bytes nothing = { (const uint8_t *)"[]", 2 };
+    const otr_plugin_mapping *map = &job->manifest->mapping;
+    *ret = nothing;
+    if (!otr_guest_map_asks_topics(map, job->code)) {
+        return OTR_OK;
+    }
+    otr_code rc = call(job, "subscriptions", (otr_bytes){ NULL, 0 }, job->manifest->init_ns, err);
+    if (rc == OTR_EINVAL && map->topics_given && otr_mapping_find(map, "subscriptions") == NULL) {
+        otr_log_debug("guest has no subscriptions", "plugin", job->name, "err", err->msg);
+        return OTR_OK;
+    }
+    return rc == OTR_OK ? answer(job, "subscriptions", ret, err) : rc;
+}
+
 static otr_code ask_topics(otr_guest_job *job, otr_err *err)
 {
     otr_hostcalls_begin(&job->hostcalls, NULL);
     otr_bytes json;
-    otr_code rc = call(job, "subscriptions", (otr_bytes){ NULL, 0 }, job->manifest->init_ns, err);
-    rc = rc == OTR_OK ? answer(job, "subscriptions", &json, err) : rc;
+    otr_code rc = ask_for_topics(job, &json, err);
     if (rc != OTR_OK) {
         return rc;
     }
@@ -187,6 +221,7 @@ static otr_code ask_init(otr_guest_job *job, otr_err *err)
     }
     otr_code rc = configure(job, "init", err);
     bool sure = (job->info.operations & OTR_HAS_LIST) != 0 ||
+                otr_mapping_find(&job->manifest->mapping, "init") != NULL ||
                 strcmp(otr_abi_name(otr_guest_code_abi(job->code)), "wapc") != 0;
     if (rc == OTR_EINVAL && !sure && job->manifest->config_pairs[0] == NULL) {
         otr_log_debug("guest has no init", "plugin", job->name, "err", err->msg);
@@ -252,14 +287,31 @@ static void take_answer(otr_guest_job *job, otr_code rc, const otr_err *err)
     }
 }
 
+static otr_code ask_process(otr_guest_job *job, const otr_guest_item *item, otr_bytes in,
+                            otr_err *err)
+{
+    otr_hostcalls_begin(&job->hostcalls, item->msg);
+    otr_code rc = call(job, "process", in, job->manifest->call_ns, err);
+    if (rc == OTR_OK && item->deadline_ns == 0) {
+        rc = otr_guest_map_output(&job->hostcalls, otr_buf_bytes(&job->output), &job->scratch, err);
+        job->delta.errors += rc != OTR_OK;
+    }
+    return rc;
+}
+
 static otr_code process_one(otr_guest_job *job, const otr_guest_item *item, otr_err *err)
 {
     otr_bytes in;
-    otr_code rc = otr_encoding_message(job->manifest->encoding, item->msg, &in, err);
+    otr_code rc = otr_guest_map_input(job->manifest, item->msg, &job->scratch, &in, err);
     bool made = rc == OTR_OK;
+    bool field = job->manifest->mapping.input == OTR_INPUT_FIELD;
+    if (rc == OTR_ENOTFOUND && field && item->deadline_ns == 0) {
+        job->delta.skipped++;
+        otr_guest_map_skip(job->manifest, item->msg, &job->skip_logged);
+        return OTR_OK;
+    }
     if (made) {
-        otr_hostcalls_begin(&job->hostcalls, item->msg);
-        rc = call(job, "process", in, job->manifest->call_ns, err);
+        rc = ask_process(job, item, in, err);
     } else {
         job->delta.errors++;
     }
@@ -497,6 +549,7 @@ void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus)
     to->published += otr_hostcalls_flush(hc, bus);
     to->calls += d->calls;
     to->errors += d->errors;
+    to->skipped += d->skipped;
     to->traps += d->traps;
     to->timeouts += d->timeouts;
     to->call_ns += d->call_ns;

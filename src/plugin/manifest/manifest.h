@@ -31,6 +31,7 @@
 #include "config/config.h"
 #include "plugin/encoding/encoding.h"
 #include "plugin/manifest/http_grant.h"
+#include "plugin/manifest/mapping.h"
 #include "wasm/engine/engine.h"
 #include "wasm/guest.h"
 
@@ -113,9 +114,10 @@ typedef struct otr_manifest { /* one entry of `load:` */
     unsigned publish_per_s; /* 0: without bound */
     otr_on_failure on_failure;
     otr_restart restart;
-    size_t instances; /* sandboxes that share its queue */
-    char *identity;   /* the entry without `config:` as JSON: when it differs, the plugin is loaded
-                         anew */
+    size_t instances;           /* sandboxes that share its queue */
+    otr_plugin_mapping mapping; /* for a guest that does not know the contract */
+    char *identity; /* the entry without `config:` as JSON: when it differs, the plugin is loaded
+                       anew */
 } otr_manifest;
 
 typedef struct otr_manifest_set {
