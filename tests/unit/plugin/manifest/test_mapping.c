@@ -58,7 +58,7 @@ T(operations_that_cannot_be_are_refused)
 {
     refused("operations: x", "operations:", "expected a map");
     refused("operations: [process]", "operations:", "expected a map");
-    refused("operations: {prozess: x}", "\"prozess\"", "info, subscriptions, process");
+    refused("operations: {handle: x}", "\"handle\"", "info, subscriptions, process");
     refused("operations: {echo: x}", "\"echo\"", "there are");
     refused("operations: {process: ''}", "operations: process", "1 to 128 bytes");
     refused("operations: {process: [x]}", "operations: process", "the guest's own name");
