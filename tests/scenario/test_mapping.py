@@ -93,6 +93,36 @@ def test_plugins_that_others_published_take_part(nginx, agents, talker, engine):
     assert 'operation="process → count_vowels"' in agent.text()
 
 
+# Exports a function of its own and knows no world of ours.
+COMPONENT = """(component
+  (core module $m
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+    (func (export "shout") (param i32 i32) (result i32)
+      (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16)))
+  (core instance $i (instantiate $m))
+  (func (export "shout") (param "input" (list u8)) (result (list u8))
+    (canon lift (core func $i "shout") (memory $i "memory") (realloc (func $i "realloc")))))
+"""
+
+
+def test_a_component_of_another_world_takes_part(folder, nginx, agents, talker):
+    guest = write_guest(folder, "stranger", COMPONENT)
+    agent = agents(
+        plugins=[
+            talker,
+            mapped(guest, "field", "shout", input="data.text"),
+            mapped(guest, "data", "shout", input="data"),
+            mapped(guest, "wrong", "shoutt", input="data"),
+        ]
+    )
+    assert answer(agent, "field")["data"] == "hello world"
+    assert answer(agent, "data")["data"] == DATA
+    assert agent.plugin("data")["abi"] == "wit"
+    reason = agent.wait_plugin("wrong", "disabled")["reason"]
+    assert "operations.process at" in reason and "shoutt" in reason
+
+
 KITS = ["c-extism", "c-wapc", "as-extism", "as-wapc", "rust-extism", "rust-wapc", "zig-extism", "zig-wapc", "c-wit"]
 
 
