@@ -190,8 +190,6 @@ void otr_guest_check_changed(otr_guest_plugin *g);
 void otr_guest_switch_off(otr_guest_plugin *g);
 /* From the return on `m` (owned) rules the plugin; what it changes is in `ret`. */
 void otr_guest_take_policy(otr_guest_plugin *g, otr_manifest *m, otr_reload_entry *ret);
-/* The file at work is not what is on the disk. */
-bool otr_guest_stale(const otr_guest_plugin *g);
 
 /* ---- results.c: what follows from the end of a job ---- */
 

@@ -209,30 +209,40 @@ static otr_code ask_init(otr_guest_job *job, otr_err *err)
     return rc;
 }
 
-static otr_code run_load(otr_guest_job *job, otr_err *err)
+/* Starts the sandbox, unless nobody wants it any more, and lets the loop cancel it. */
+static otr_code start(otr_guest_job *job, otr_err *err)
 {
-    job->permanent = job->unreached = job->passing = job->hostcalls.gate.passing = false;
-    otr_code rc = job->code == NULL ? load_code(job, err) : OTR_OK;
-    if (rc == OTR_OK && atomic_load(&job->last_call)) {
-        rc = otr_fail(err, OTR_ESTATE, "not started: a reload or an operator ended it");
+    if (atomic_load(&job->last_call)) {
+        return otr_fail(err, OTR_ESTATE, "not started: a reload or an operator ended it");
     }
-    if (rc == OTR_OK) {
-        rc = spawn(job, err);
-    }
+    otr_code rc = spawn(job, err);
     if (rc == OTR_OK) {
         job->announced = job->guest;
         job->announcing = true;
         otr_loop_post(job->loop, &job->announce, announce, job);
-        rc = ask_info(job, err);
     }
-    rc = rc == OTR_OK ? ask_topics(job, err) : rc;
-    rc = rc == OTR_OK ? ask_init(job, err) : rc;
+    return rc;
+}
+
+/* Traps, time-outs and memory may be the moment's fault, and so may what a host operation met; all
+ * else will be the same next time. */
+static void judge(otr_guest_job *job, otr_code rc)
+{
     job->loaded_bytes = rc == OTR_OK ? otr_guest_memory_bytes(job->guest) : 0;
     job->passing = rc != OTR_OK && rc != OTR_ENOMEM && job->hostcalls.gate.passing;
-    /* Traps, time-outs and memory may be the moment's fault; all else will be the same next time.
-     */
     job->permanent = rc != OTR_OK && rc != OTR_EGUEST && rc != OTR_ETIMEOUT && rc != OTR_EQUOTA &&
                      rc != OTR_ENOMEM && !job->unreached && !job->passing;
+}
+
+static otr_code run_load(otr_guest_job *job, otr_err *err)
+{
+    job->unreached = job->hostcalls.gate.passing = false;
+    otr_code rc = job->code == NULL ? load_code(job, err) : OTR_OK;
+    rc = rc == OTR_OK ? start(job, err) : rc;
+    rc = rc == OTR_OK ? ask_info(job, err) : rc;
+    rc = rc == OTR_OK ? ask_topics(job, err) : rc;
+    rc = rc == OTR_OK ? ask_init(job, err) : rc;
+    judge(job, rc);
     return rc;
 }
 

@@ -99,7 +99,8 @@ static bool stale_file(const otr_guest_plugin *g, const otr_guest_job *job)
            !otr_same_file(&now, &job->file);
 }
 
-bool otr_guest_stale(const otr_guest_plugin *g)
+/* What is at work is not what is on the disk. */
+static bool stale(const otr_guest_plugin *g)
 {
     const otr_seats *seats = g->fresh_ready ? &g->fresh : &g->seats;
     if (seats->n == 0 || seats->items[0]->job->kind == OTR_JOB_LOAD) {
@@ -182,7 +183,7 @@ static void drop_outdated(otr_guest_plugin *g)
 static void end_and_begin(otr_guest_plugin *g, const otr_guest_seat *s, otr_leave how,
                           const otr_changes *c)
 {
-    bool same_code = how == OTR_LEAVE_CALL && is_one_file(s) && !otr_guest_stale(g) &&
+    bool same_code = how == OTR_LEAVE_CALL && is_one_file(s) && !stale(g) &&
                      !otr_changes_have(c, OTR_SETTING_CODE, ANY);
     otr_log_info("plugin ended by its new settings, a fresh instance follows", "plugin",
                  g->p->name);
@@ -201,10 +202,10 @@ static otr_reload_result follow_running(otr_guest_plugin *g, const otr_guest_sea
         return OTR_RELOAD_RESTARTED;
     }
     hold(g, s);
-    bool stale = otr_guest_stale(g);
-    if (stale || g->changing != NULL || otr_changes_sandbox(&c) ||
+    bool other_file = stale(g);
+    if (other_file || g->changing != NULL || otr_changes_sandbox(&c) ||
         otr_changes_have(&c, OTR_SETTING_CONFIG, ANY)) {
-        g->wanted_code = g->wanted_code || stale;
+        g->wanted_code = g->wanted_code || other_file;
         g->wanted = g->wanted || g->fresh.n == 0;
     } else {
         otr_guest_settle_for_policy(g);

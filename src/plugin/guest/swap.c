@@ -12,7 +12,7 @@
 /* The very file that runs is refused now, by what its keys' files say: not that either. */
 static bool trust_withdrawn(const otr_guest_plugin *g, const otr_guest_seat *s, otr_code rc)
 {
-    return rc == OTR_EDENIED && g->seats.n > 0 &&
+    return rc == OTR_EDENIED && g->seats.n > 0 && s->job->file.st_ino != 0 &&
            otr_same_file(&s->job->file, &g->seats.items[0]->job->file);
 }
 
