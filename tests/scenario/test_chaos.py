@@ -162,8 +162,10 @@ def test_accounts_balance_whatever_is_done_to_plugins(folder, agents, engine):
     chaos = Chaos(agent, folder, engine)
     end = time.monotonic() + SECONDS / 2
     while time.monotonic() < end:
-        chaos.step()
-        assert not agent.ended(), agent.text()[-4000:]
+        try:
+            chaos.step()
+        except OSError as why:
+            raise AssertionError(f"{why}: {agent.process.wait(10)}\n{agent.text()[-6000:]}") from why
     chaos.settle()
     received = 0
     for p in chaos.guests():
