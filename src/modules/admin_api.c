@@ -109,6 +109,9 @@ static void write_counters(otr_jw *w, const otr_plugin_stats *s)
     otr_jw_u64(w, "published", s->published);
     otr_jw_u64(w, "publish_dropped", s->publish_dropped);
     otr_jw_u64(w, "dead_letters", s->dead_letters);
+    otr_jw_u64(w, "handled", s->handled);
+    otr_jw_u64(w, "given_again", s->given_again);
+    otr_jw_u64(w, "in_hand", s->in_hand);
     otr_jw_u64(w, "denials", s->denials);
     otr_jw_u64(w, "hooks_asked", s->hooks_asked);
     otr_jw_u64(w, "hooks_denied", s->hooks_denied);

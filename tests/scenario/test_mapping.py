@@ -59,6 +59,12 @@ def answer(agent, name, match=lambda e: True):
     )
 
 
+def balanced(agent, *names):
+    """Every message that was taken is accounted for."""
+    for p in map(agent.plugin, names):
+        assert p["queue"]["taken"] + p["given_again"] == p["handled"] + p["dead_letters"] + p["in_hand"], p
+
+
 def running(agent, name):
     return agent.wait_plugin(name, "running", seconds=60)
 
@@ -178,6 +184,7 @@ def test_a_message_without_the_field_is_skipped_and_counted(nginx, agents, talke
     wait_for(lambda: (agent.plugin("typo") or {}).get("skipped", 0) > 2, "messages are skipped")
     plugin = agent.plugin("typo")
     assert plugin["errors"] == plugin["dead_letters"] == plugin["calls"] == 0
+    balanced(agent, "typo", "null", "head")
     assert answers(agent, "typo") == []
     assert agent.text().count("message skipped, as it has no such field") == 1
     assert answer(agent, "null")["data"] is None  # null is a value
@@ -195,6 +202,7 @@ def test_what_is_not_granted_is_not_published(nginx, agents, talker):
     _, letters = agent.request("/api/v1/plugins/mute/dead-letters")
     assert "not granted" in letters[-1]["reason"] and letters[-1]["message"]["data"] == DATA
     assert "no grant covers what the plugin is to publish" in agent.text()
+    balanced(agent, "mute")
     # The grant takes effect with a reload, and so does its end.
     agent.settings["plugins"]["load"][1]["grants"] = {"publish": ["test.out"]}
     agent.write_config()
@@ -207,6 +215,7 @@ def test_a_guest_that_fails_leaves_dead_letters_with_both_names(nginx, agents, t
     wait_for(lambda: (agent.plugin("fails") or {}).get("dead_letters", 0) > 0, "dead letters")
     _, letters = agent.request("/api/v1/plugins/fails/dead-letters")
     assert letters[0]["reason"] == "process (fail): asked to fail"
+    balanced(agent, "fails")
     assert answers(agent, "fails") == []
 
 

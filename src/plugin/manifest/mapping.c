@@ -200,12 +200,17 @@ static bool same_names(const otr_plugin_mapping *a, const otr_plugin_mapping *b)
     return true;
 }
 
-bool otr_mapping_equal(const otr_plugin_mapping *a, const otr_plugin_mapping *b)
+/* Whose `version:` was given was not asked for its topics as long as they were given, too. */
+bool otr_mapping_asks_alike(const otr_plugin_mapping *a, const otr_plugin_mapping *b)
 {
-    return a->topics_given == b->topics_given && same_names(a, b) &&
-           same_text(a->version, b->version) && a->input == b->input &&
-           (a->input != OTR_INPUT_FIELD || same_text(a->input_text, b->input_text)) &&
-           same_text(a->publish, b->publish);
+    bool asked_now = a->version != NULL && a->topics_given && !b->topics_given;
+    return same_names(a, b) && !asked_now;
+}
+
+bool otr_mapping_gives_alike(const otr_plugin_mapping *a, const otr_plugin_mapping *b)
+{
+    return a->input == b->input &&
+           (a->input != OTR_INPUT_FIELD || same_text(a->input_text, b->input_text));
 }
 
 static bool is_required(const otr_plugin_mapping *m, const char *operation)

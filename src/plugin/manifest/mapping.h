@@ -45,7 +45,11 @@ typedef struct otr_plugin_mapping {
 otr_code otr_mapping_read(const otr_node *entry, const char *plugin, otr_plugin_mapping *ret,
                           otr_err *err) OTR_MUST_CHECK;
 void otr_mapping_deinit(otr_plugin_mapping *m);
-bool otr_mapping_equal(const otr_plugin_mapping *a, const otr_plugin_mapping *b);
+/* Whether a guest of `a` is asked by the same names under `b`, and no less than what it was not
+ * asked before. */
+bool otr_mapping_asks_alike(const otr_plugin_mapping *a, const otr_plugin_mapping *b);
+/* Whether it is given the same. */
+bool otr_mapping_gives_alike(const otr_plugin_mapping *a, const otr_plugin_mapping *b);
 
 /* The guest's own name for the contract's operation, NULL when `operations:` does not name it. */
 const char *otr_mapping_find(const otr_plugin_mapping *m, const char *operation);

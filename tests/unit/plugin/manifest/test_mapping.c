@@ -157,29 +157,39 @@ T(a_guest_must_have_what_the_entry_does_not_say)
     requires("subscribe: [a], operations: {subscriptions: s, info: i}", "i s process");
 }
 
-static bool equal(const char *a, const char *b)
+typedef bool comparison(const otr_plugin_mapping *a, const otr_plugin_mapping *b);
+
+static bool alike(comparison *compare, const char *a, const char *b)
 {
     OTR_CLEANUP(otr_manifest_set_freep) otr_manifest_set *x = NULL;
     OTR_CLEANUP(otr_manifest_set_freep) otr_manifest_set *y = NULL;
     otr_err err = { 0 };
     bool both = parse(a, &x, &err) == OTR_OK && parse(b, &y, &err) == OTR_OK;
-    return both && otr_mapping_equal(&x->items[0]->mapping, &y->items[0]->mapping) &&
-           otr_mapping_equal(&y->items[0]->mapping, &x->items[0]->mapping);
+    return both && compare(&x->items[0]->mapping, &y->items[0]->mapping);
 }
 
-T_NO_OOM(mappings_are_equal_when_they_mean_the_same)
+T_NO_OOM(what_is_asked_by_the_same_names_is_alike)
 {
-    CHECK(equal("abi: extism", "abi: extism"));
-    CHECK(equal("operations: {process: a, init: b}", "operations: {init: b, process: a}"));
-    CHECK(equal("operations: {}", "input: message"));
-    CHECK(!equal("operations: {process: a}", "operations: {process: b}"));
-    CHECK(!equal("operations: {process: a}", "operations: {init: a}"));
-    CHECK(!equal("operations: {process: a}", "abi: extism"));
-    CHECK(!equal("version: 1", "version: 2"));
-    CHECK(!equal("version: 1", "abi: extism"));
-    CHECK(!equal("input: data", "input: message"));
-    CHECK(!equal("input: data.a", "input: data.b"));
-    CHECK(!equal("publish: a", "publish: b"));
-    CHECK(!equal("publish: a", "abi: extism"));
-    CHECK(!equal("subscribe: [a]", "abi: extism"));
+    comparison *asks = otr_mapping_asks_alike;
+    CHECK(alike(asks, "abi: extism", "version: 1, input: data, publish: a"));
+    CHECK(alike(asks, "operations: {process: a, init: b}", "operations: {init: b, process: a}"));
+    CHECK(alike(asks, "operations: {}", "abi: extism"));
+    CHECK(!alike(asks, "operations: {process: a}", "operations: {process: b}"));
+    CHECK(!alike(asks, "operations: {process: a}", "operations: {init: a}"));
+    CHECK(!alike(asks, "operations: {process: a}", "abi: extism"));
+    CHECK(!alike(asks, "abi: extism", "operations: {process: a}"));
+    CHECK(!alike(asks, "version: 1, subscribe: [a]", "version: 1"));
+    CHECK(alike(asks, "version: 1, subscribe: [a]", "version: 1, hooks: [a]"));
+    CHECK(alike(asks, "subscribe: [a]", "abi: extism"));
+    CHECK(alike(asks, "abi: extism", "subscribe: [a]"));
+}
+
+T_NO_OOM(what_is_given_the_same_is_alike)
+{
+    comparison *gives = otr_mapping_gives_alike;
+    CHECK(alike(gives, "input: message", "abi: extism"));
+    CHECK(alike(gives, "input: data.a", "input: 'data.a'"));
+    CHECK(!alike(gives, "input: data", "input: message"));
+    CHECK(!alike(gives, "input: data.a", "input: data.b"));
+    CHECK(!alike(gives, "input: data.a", "input: data"));
 }
