@@ -141,6 +141,9 @@ static bool is_in_doubt(const otr_guest_plugin *g, const otr_guest_seat *s, cons
     if (policy->sha256 != NULL && strcmp(policy->sha256, g->sha256) != 0) {
         return true;
     }
+    if (policy->signed_needed && was->signed_needed && otr_guest_keys_stamp(was) != g->keys_stamp) {
+        return true; /* a key's file says something else, or is gone */
+    }
     if (policy->signed_needed &&
         (!was->signed_needed || strcmp(was->signature, policy->signature) != 0)) {
         return true;
@@ -232,6 +235,9 @@ static otr_reload_result follow(otr_guest_plugin *g, otr_reload_result calm)
         otr_sub_limit(g->p->sub, g->crew.policy->queue);
     }
     otr_guest_settle_for_policy(g);
+    if (g->waiting && otr_guest_waits_for(g) == NULL) {
+        otr_guest_begin(g);
+    }
     return calm;
 }
 
