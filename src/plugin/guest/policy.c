@@ -82,6 +82,7 @@ static void rule(otr_guest_plugin *g, otr_manifest *m)
         old->newer = otr_manifest_ref(m);
     }
     g->crew.policy = m;
+    otr_timer_stop(g->again);
     each_seat(g, rule_seat, m);
     each_seat(g, unlink_of_seat, NULL);
     unlink_newer(g, g->manifest);
@@ -194,6 +195,16 @@ static void end_and_begin(otr_guest_plugin *g, const otr_guest_seat *s, otr_leav
     otr_seats_hurry(&g->crew, how);
 }
 
+/* What a version had against it that nobody asks for any more is no reason now. */
+static void settle_running(otr_guest_plugin *g)
+{
+    otr_guest_settle_for_policy(g);
+    if (g->p->state_id == OTR_PLUGIN_RUNNING && g->down == 0 && g->p->reason[0] != '\0' &&
+        g->fresh.n == 0 && !g->wanted) {
+        otr_plugin_set_state(g->p, OTR_PLUGIN_RUNNING, "");
+    }
+}
+
 static otr_reload_result follow_running(otr_guest_plugin *g, const otr_guest_seat *s,
                                         otr_reload_result calm)
 {
@@ -211,7 +222,7 @@ static otr_reload_result follow_running(otr_guest_plugin *g, const otr_guest_sea
         g->wanted_code = g->wanted_code || other_file;
         g->wanted = g->wanted || g->fresh.n == 0;
     } else {
-        otr_guest_settle_for_policy(g);
+        settle_running(g);
     }
     return g->wanted || g->fresh.n > 0 ? OTR_RELOAD_LOADING : calm;
 }
