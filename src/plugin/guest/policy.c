@@ -6,7 +6,7 @@
  * that runs and for each call that begins. What a sandbox is made of, or was handed already
  * (memory, folders, variables, secrets), cannot be taken back from it: it makes no other call, and
  * a fresh one takes its place. The same when the newest entry would not let its code be loaded, or
- * nobody can tell; what runs then is cut short.
+ * nobody can tell; what runs then is cut short, as it is when folders were taken away.
  */
 #include <stdio.h>
 #include <string.h>
@@ -184,14 +184,12 @@ static void drop_outdated(otr_guest_plugin *g)
     }
 }
 
-static void end_and_begin(otr_guest_plugin *g, const otr_guest_seat *s, otr_leave how,
-                          const otr_changes *c)
+/* `code`: what runs may be shared with what follows. */
+static void end_and_begin(otr_guest_plugin *g, otr_leave how, const otr_guest_seat *code)
 {
-    bool same_code = how == OTR_LEAVE_CALL && is_one_file(s) && !stale(g) &&
-                     !otr_changes_have(c, OTR_SETTING_CODE, ANY);
     otr_log_info("plugin ended by its new settings, a fresh instance follows", "plugin",
                  g->p->name);
-    otr_guest_begin_anew(g, how, same_code ? s : NULL);
+    otr_guest_begin_anew(g, how, code);
     otr_seats_hurry(&g->crew, how);
 }
 
@@ -210,9 +208,14 @@ static otr_reload_result follow_running(otr_guest_plugin *g, const otr_guest_sea
 {
     otr_changes c;
     otr_manifest_compare(g->manifest, g->crew.policy, &c);
-    bool doubt = is_in_doubt(g, s, &c);
-    if (doubt || otr_changes_have(&c, OTR_SETTING_SANDBOX, OTR_NARROWER)) {
-        end_and_begin(g, s, doubt ? OTR_LEAVE_NOW : OTR_LEAVE_CALL, &c);
+    if (is_in_doubt(g, s, &c)) {
+        end_and_begin(g, OTR_LEAVE_NOW, NULL);
+        return OTR_RELOAD_RESTARTED;
+    }
+    if (otr_changes_have(&c, OTR_SETTING_SANDBOX, OTR_NARROWER)) {
+        bool same = is_one_file(s) && !stale(g) && !otr_changes_have(&c, OTR_SETTING_CODE, ANY);
+        /* Its files are not asked for at the gate: a call that runs would keep them. */
+        end_and_begin(g, otr_changes_paths(&c) ? OTR_LEAVE_NOW : OTR_LEAVE_CALL, same ? s : NULL);
         return OTR_RELOAD_RESTARTED;
     }
     hold(g, s);
