@@ -115,6 +115,11 @@ def test_a_version_that_fails_to_load_keeps_no_old_policy(folder, agents):
     wait_for(lambda: agent.plugin("p")["denials"] == 1, "it is denied")
     seen = agent.plugin("p")
     assert seen["state"] == "running" and seen["published"] == 1
+    # what nobody asks for any more is no reason
+    assert reload(agent, [feed, {**talker, "grants": {"publish": ["test.*"]}}])["p"]["result"] == "applied"
+    assert agent.plugin("p")["reason"] == ""
+    reload(agent, [feed, broken])
+    wait_for(lambda: "init" in agent.plugin("p")["reason"], "it failed again")
     write_guest(folder, "broken", extism_guest(**TALKER))
     agent.signal(signal.SIGHUP)
     wait_for(lambda: agent.plugin("p")["source"].endswith("broken.wat"), "the mended version runs")
@@ -146,6 +151,19 @@ def test_memory_beyond_a_new_limit_ends_the_instance(folder, agents):
     assert said["result"] == "restarted" and "limits.memory" in said["applied"]
     assert agent.plugin("p")["state"] != "running"
     agent.wait_plugin("p", "disabled")
+
+
+def test_folders_that_are_taken_away_end_the_call_that_runs(folder, agents):
+    forever = dict(process="(loop $l (br $l)) (i32.const 0)", topics=("in.*",))
+    one = entry(write_guest(folder, "p", extism_guest(**forever)), limits={"call": "60s"})
+    feed = feeder(folder)
+    agent = agents(plugins=[feed, {**one, "grants": {"paths": [{"host": str(folder), "write": True}]}}])
+    ask(agent)
+    wait_for(lambda: agent.plugin("p")["in_hand"] == 1, "it is at work")
+    said = reload(agent, [feed, {**one, "grants": {"paths": [{"host": str(folder)}]}}])["p"]
+    assert said["result"] == "restarted" and said["applied"] == ["grants.paths"]
+    wait_for(lambda: agent.plugin("p")["dead_letters"] == 1, "the call was cut short")
+    agent.wait_plugin("p", "running")
 
 
 def test_a_pin_that_the_running_code_has_not_ends_it(folder, agents):
@@ -351,8 +369,8 @@ def test_what_waits_when_a_plugin_ends_is_counted(folder, agents, instances):
     flood = dict(FEEDER)
     flood["process"] = (
         "(local $i i32) (loop $l (drop (call $say)) (local.set $i (i32.add (local.get $i) (i32.const 1)))"
-        " (br_if $l (i32.lt_u (local.get $i) (i32.const 1000)))) " + FEEDER["process"].replace("(drop (call $say)) ", "")
-    )
+        " (br_if $l (i32.lt_u (local.get $i) (i32.const 1000)))) "
+    ) + FEEDER["process"].replace("(drop (call $say)) ", "")
     feed = entry(write_guest(folder, "feeder", extism_guest(**flood)), grants={"publish": ["in.*"]})
     slow = "(local $n i32) (local.set $n (i32.const 30000000)) (loop $l (local.set $n (i32.sub (local.get $n)"
     slow += " (i32.const 1))) (br_if $l (local.get $n))) (unreachable)"
@@ -371,3 +389,26 @@ def test_what_waits_when_a_plugin_ends_is_counted(folder, agents, instances):
     assert p["handled"] == 0 and p["dead_letters"] + queue["dropped"] == 1000
     dropped = f'outrider_plugin_queue_dropped_messages_total{{plugin="trap"}} {queue["dropped"]}'
     assert dropped in agent.http("/metrics")
+
+
+# ---- the answer ----
+
+
+def test_the_command_says_what_became_of_each_plugin(folder, agents):
+    path = write_guest(folder, "p", extism_guest(**TALKER))
+    agent = agents(plugins=[entry(path)])
+    agent.settings["plugins"]["load"] = [entry(path, limits={"queue": 9, "call": "2s"}), entry(path, name="q")]
+    agent.write_config()
+    code, out, err = cli("reload", "--socket", agent.socket, env={"COLUMNS": "160"})
+    assert code == 0, err
+    lines = out.decode().splitlines()
+    assert str(agent.conf) in lines[0] and "reloaded 1x" in lines[0]
+    assert any(line.split() == ["p", "loading", "limits.queue", "limits.call"] for line in lines), lines
+    assert any(line.split()[:2] == ["q", "added"] for line in lines), lines
+    code, out, _ = cli("reload", "--json", "--socket", agent.socket)
+    assert code == 0 and [p["name"] for p in json.loads(out)["plugins"]] == ["p", "q"]
+    agent.settings["plugins"]["load"] = [entry(path, limits={"call": "soon"})]
+    agent.write_config()
+    code, _, err = cli("reload", "--socket", agent.socket)
+    assert code == 1 and "call" in err
+    assert cli("reload", "--socket", folder / "none.sock")[0] == 2

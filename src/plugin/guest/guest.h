@@ -47,9 +47,10 @@ struct otr_guest_plugin {
     char *version;
     const char *abi; /* static */
     char sha256[OTR_SHA256_HEX_BYTES];
-    char **hooks;     /* questions it answers; NULL-terminated */
-    size_t running;   /* sandboxes at work */
-    bool quarantined; /* disabled by too many failures */
+    char **hooks;        /* questions it answers; NULL-terminated */
+    size_t running;      /* sandboxes at work */
+    bool quarantined;    /* disabled by too many failures */
+    uint64_t keys_stamp; /* of the files that `manifest->trust_keys` names, as they were then */
 
     otr_seat_crew crew;
     otr_seats seats;
@@ -136,6 +137,8 @@ const otr_guest_seat *otr_guest_running_seat(const otr_guest_plugin *g); /* one,
 /* Subscribes, and answers hooks, as the policy says, or the guest itself by `job`. */
 otr_code otr_guest_listen(otr_guest_plugin *g, const otr_guest_job *job, otr_err *err)
     OTR_MUST_CHECK;
+/* Changes when a file of a key does. */
+uint64_t otr_guest_keys_stamp(const otr_manifest *m);
 /* The plugin's manifest is the policy from now on. */
 void otr_guest_settle_for_policy(otr_guest_plugin *g);
 /* The plugin's state follows from its seats; says so when it changes. */

@@ -226,6 +226,15 @@ static otr_code prepare(otr_guests *all, const otr_manifest_set *set, otr_reload
 
 /* ---- afterwards ---- */
 
+static void settled(otr_guests *all)
+{
+    for (otr_plugin *p = all->host->first; p != NULL; p = p->next) {
+        if (p->guest && otr_guest_of(p)->started && !p->stopped) {
+            otr_guest_plugin_others_settled(p);
+        }
+    }
+}
+
 static bool come_back(otr_guests *all, otr_plugin *p)
 {
     otr_err err = { 0 };
@@ -250,15 +259,7 @@ static void sweep(otr_guests *all)
     if (came) {
         start_new(all);
     }
-}
-
-static void settled(otr_guests *all)
-{
-    for (otr_plugin *p = all->host->first; p != NULL; p = p->next) {
-        if (p->guest && otr_guest_of(p)->started && !p->stopped) {
-            otr_guest_plugin_others_settled(p);
-        }
-    }
+    settled(all); /* who waited for one that is gone */
 }
 
 /* ---- one guest ---- */

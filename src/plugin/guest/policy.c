@@ -6,7 +6,7 @@
  * that runs and for each call that begins. What a sandbox is made of, or was handed already
  * (memory, folders, variables, secrets), cannot be taken back from it: it makes no other call, and
  * a fresh one takes its place. The same when the newest entry would not let its code be loaded, or
- * nobody can tell; what runs then is cut short.
+ * nobody can tell; what runs then is cut short, as it is when folders were taken away.
  */
 #include <stdio.h>
 #include <string.h>
@@ -82,6 +82,7 @@ static void rule(otr_guest_plugin *g, otr_manifest *m)
         old->newer = otr_manifest_ref(m);
     }
     g->crew.policy = m;
+    otr_timer_stop(g->again);
     each_seat(g, rule_seat, m);
     each_seat(g, unlink_of_seat, NULL);
     unlink_newer(g, g->manifest);
@@ -141,6 +142,9 @@ static bool is_in_doubt(const otr_guest_plugin *g, const otr_guest_seat *s, cons
     if (policy->sha256 != NULL && strcmp(policy->sha256, g->sha256) != 0) {
         return true;
     }
+    if (policy->signed_needed && was->signed_needed && otr_guest_keys_stamp(was) != g->keys_stamp) {
+        return true; /* a key's file says something else, or is gone */
+    }
     if (policy->signed_needed &&
         (!was->signed_needed || strcmp(was->signature, policy->signature) != 0)) {
         return true;
@@ -180,15 +184,23 @@ static void drop_outdated(otr_guest_plugin *g)
     }
 }
 
-static void end_and_begin(otr_guest_plugin *g, const otr_guest_seat *s, otr_leave how,
-                          const otr_changes *c)
+/* `code`: what runs may be shared with what follows. */
+static void end_and_begin(otr_guest_plugin *g, otr_leave how, const otr_guest_seat *code)
 {
-    bool same_code = how == OTR_LEAVE_CALL && is_one_file(s) && !stale(g) &&
-                     !otr_changes_have(c, OTR_SETTING_CODE, ANY);
     otr_log_info("plugin ended by its new settings, a fresh instance follows", "plugin",
                  g->p->name);
-    otr_guest_begin_anew(g, how, same_code ? s : NULL);
+    otr_guest_begin_anew(g, how, code);
     otr_seats_hurry(&g->crew, how);
+}
+
+/* What a version had against it that nobody asks for any more is no reason now. */
+static void settle_running(otr_guest_plugin *g)
+{
+    otr_guest_settle_for_policy(g);
+    if (g->p->state_id == OTR_PLUGIN_RUNNING && g->down == 0 && g->p->reason[0] != '\0' &&
+        g->fresh.n == 0 && !g->wanted) {
+        otr_plugin_set_state(g->p, OTR_PLUGIN_RUNNING, "");
+    }
 }
 
 static otr_reload_result follow_running(otr_guest_plugin *g, const otr_guest_seat *s,
@@ -196,9 +208,14 @@ static otr_reload_result follow_running(otr_guest_plugin *g, const otr_guest_sea
 {
     otr_changes c;
     otr_manifest_compare(g->manifest, g->crew.policy, &c);
-    bool doubt = is_in_doubt(g, s, &c);
-    if (doubt || otr_changes_have(&c, OTR_SETTING_SANDBOX, OTR_NARROWER)) {
-        end_and_begin(g, s, doubt ? OTR_LEAVE_NOW : OTR_LEAVE_CALL, &c);
+    if (is_in_doubt(g, s, &c)) {
+        end_and_begin(g, OTR_LEAVE_NOW, NULL);
+        return OTR_RELOAD_RESTARTED;
+    }
+    if (otr_changes_have(&c, OTR_SETTING_SANDBOX, OTR_NARROWER)) {
+        bool same = is_one_file(s) && !stale(g) && !otr_changes_have(&c, OTR_SETTING_CODE, ANY);
+        /* Its files are not asked for at the gate: a call that runs would keep them. */
+        end_and_begin(g, otr_changes_paths(&c) ? OTR_LEAVE_NOW : OTR_LEAVE_CALL, same ? s : NULL);
         return OTR_RELOAD_RESTARTED;
     }
     hold(g, s);
@@ -208,7 +225,7 @@ static otr_reload_result follow_running(otr_guest_plugin *g, const otr_guest_sea
         g->wanted_code = g->wanted_code || other_file;
         g->wanted = g->wanted || g->fresh.n == 0;
     } else {
-        otr_guest_settle_for_policy(g);
+        settle_running(g);
     }
     return g->wanted || g->fresh.n > 0 ? OTR_RELOAD_LOADING : calm;
 }
@@ -232,6 +249,9 @@ static otr_reload_result follow(otr_guest_plugin *g, otr_reload_result calm)
         otr_sub_limit(g->p->sub, g->crew.policy->queue);
     }
     otr_guest_settle_for_policy(g);
+    if (g->waiting && otr_guest_waits_for(g) == NULL) {
+        otr_guest_begin(g);
+    }
     return calm;
 }
 

@@ -104,10 +104,20 @@ void otr_guest_forget_fresh(otr_guest_plugin *g)
     g->fresh_ready = false;
 }
 
+uint64_t otr_guest_keys_stamp(const otr_manifest *m)
+{
+    uint64_t stamp = 0;
+    for (char *const *key = m->trust_keys; m->signed_needed && *key != NULL; key++) {
+        stamp = stamp * 31 + ((*key)[0] == '/' ? otr_module_file_stamp(*key) : 0);
+    }
+    return stamp;
+}
+
 void otr_guest_settle_for_policy(otr_guest_plugin *g)
 {
     otr_manifest *old = g->manifest;
     g->manifest = otr_manifest_ref(g->crew.policy);
+    g->keys_stamp = otr_guest_keys_stamp(g->manifest);
     otr_manifest_free(old);
 }
 
@@ -194,6 +204,7 @@ otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *
     (void)snprintf(g->sha256, sizeof(g->sha256), "%s", otr_guest_code_sha256(job->code));
     otr_code rc = otr_guest_listen(g, job, err);
     g->adopted = rc == OTR_OK;
+    g->keys_stamp = otr_guest_keys_stamp(g->manifest);
     g->waits = 0;
     p->host->guests->adopted(p->host->guests); /* a new manifest may name another file */
     return rc;

@@ -9,11 +9,10 @@
 
 /* ---- a new version ---- */
 
-/* The very file that runs is refused now, by what its keys' files say: not that either. */
-static bool trust_withdrawn(const otr_guest_plugin *g, const otr_guest_seat *s, otr_code rc)
+/* It is refused since a key's file changed: then what runs may be by that key, too. */
+static bool trust_withdrawn(const otr_guest_plugin *g, otr_code rc)
 {
-    return rc == OTR_EDENIED && g->seats.n > 0 && s->job->file.st_ino != 0 &&
-           otr_same_file(&s->job->file, &g->seats.items[0]->job->file);
+    return rc == OTR_EDENIED && otr_guest_keys_stamp(g->manifest) != g->keys_stamp;
 }
 
 static void try_again(void *arg)
@@ -44,7 +43,7 @@ static void fresh_failed(otr_guest_seat *s, otr_code rc)
 {
     otr_guest_plugin *g = s->g;
     otr_err why = s->job->err; /* the job that it stands in goes */
-    if (trust_withdrawn(g, s, rc)) {
+    if (trust_withdrawn(g, rc)) {
         otr_log_error("plugin disabled", "plugin", g->p->name, "reason", why.msg);
         otr_guest_disable(g, why.msg, false);
         return;

@@ -444,6 +444,15 @@ bool otr_changes_have(const otr_changes *c, otr_setting_kind kind, unsigned bits
     return false;
 }
 
+bool otr_changes_paths(const otr_changes *c)
+{
+    size_t i = 0;
+    while (settings[i].compare != paths) {
+        i++;
+    }
+    return (c->of[i] & OTR_NARROWER) != 0;
+}
+
 bool otr_changes_sandbox(const otr_changes *c)
 {
     const unsigned any = OTR_NARROWER | OTR_WIDER;

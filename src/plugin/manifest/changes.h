@@ -38,6 +38,8 @@ const char *otr_setting_name(size_t i);
 otr_setting_kind otr_setting_kind_of(size_t i);
 /* Is there a change of this kind with one of `bits`? */
 bool otr_changes_have(const otr_changes *c, otr_setting_kind kind, unsigned bits);
+/* Is `grants.paths` narrower? */
+bool otr_changes_paths(const otr_changes *c);
 /* Does the change need another sandbox? */
 bool otr_changes_sandbox(const otr_changes *c);
 bool otr_changes_any(const otr_changes *c);
