@@ -545,6 +545,34 @@ void otr_sub_free(otr_sub *sub)
     otr_free(sub);
 }
 
+void otr_sub_limit(otr_sub *sub, size_t capacity)
+{
+    sub->capacity = capacity;
+    while (sub->tail - sub->head > capacity) {
+        drop_oldest(sub);
+    }
+}
+
+void otr_sub_move(otr_sub *from, otr_sub *to)
+{
+    uint64_t moved = 0;
+    while (from->head != from->tail) {
+        const otr_msg *msg = from->ring[from->head & from->mask];
+        if (!wants(to, msg->topic->name)) {
+            drop_oldest(from);
+            continue;
+        }
+        from->head++;
+        from->bytes -= otr_msg_bytes(msg);
+        to->bytes += otr_msg_bytes(msg);
+        append(to, msg);
+        moved++;
+    }
+    from->head -= moved;
+    from->tail -= moved;
+    otr_sub_wake(to);
+}
+
 bool otr_sub_holds(const otr_sub *sub, const otr_msg *msg)
 {
     for (uint64_t place = sub->head; place != sub->tail; place++) {

@@ -104,6 +104,11 @@ otr_msg *otr_sub_take(otr_sub *sub);
 /* Asks for another `ready` if something waits; for a subscriber that stopped taking. One whose
  * `ready` takes nothing is otherwise called again only when more arrives. */
 void otr_sub_wake(otr_sub *sub);
+/* 1 … OTR_LIMIT_BUS_QUEUE may wait from now on; the oldest beyond that are dropped. */
+void otr_sub_limit(otr_sub *sub, size_t capacity);
+/* What waits in `from` and suits `to`, which nobody has given anything yet, goes there in its
+ * order; the rest is dropped there. It counts as received in one of them only. */
+void otr_sub_move(otr_sub *from, otr_sub *to);
 /* Does `msg` itself wait in the queue? Looks through all of it. */
 bool otr_sub_holds(const otr_sub *sub, const otr_msg *msg);
 void otr_sub_get_stats(const otr_sub *sub, otr_sub_stats *ret);

@@ -1,5 +1,7 @@
 #include "bus/msg.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -31,13 +33,15 @@ otr_code otr_msg_new(const otr_topic *topic, void *payload, const char *source,
                         topic->name, source != NULL ? source : "nobody", depth,
                         OTR_LIMIT_BUS_CAUSE_DEPTH);
     }
-    otr_msg *msg = otr_alloc(sizeof(*msg));
+    size_t n = source != NULL ? strlen(source) + 1 : 0;
+    otr_msg *msg = otr_alloc(sizeof(*msg) + n);
     if (msg == NULL) {
         return otr_fail_nomem(err);
     }
     msg->topic = topic;
     msg->payload = payload;
-    msg->source = source;
+    /* A message may outlive who published it: a plugin that is removed. */
+    msg->source = n > 0 ? memcpy(msg + 1, source, n) : NULL;
     msg->id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
     msg->cause = cause != NULL ? cause->id : 0;
     msg->cause_depth = depth;

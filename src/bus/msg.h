@@ -26,7 +26,7 @@ typedef struct otr_topic {
 typedef struct otr_msg {
     const otr_topic *topic;
     const void *payload; /* its type is fixed by topic: see modules/topics.h */
-    const char *source;  /* participant that published it; lives as long as the bus */
+    const char *source;  /* name of who published it; the message's own, or NULL */
     uint64_t id;         /* unique in this process, > 0 */
     uint64_t cause;      /* id of the message this one answers, or 0 */
     unsigned

@@ -29,6 +29,7 @@ static const struct command {
       "inspect or call a plugin file; list, reload, disable … a running one" },
     { "nginx", otr_cli_nginx_main,
       "parse, build, lex, format or minify an NGINX configuration" },
+    { "reload", otr_cli_reload, "read the configuration again, and what became of each plugin" },
     { "config", otr_cli_config,
       "show: what the configuration comes to, and where each value is from" },
     { "version", version, "print the version" },

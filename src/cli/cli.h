@@ -25,6 +25,7 @@ int otr_cli_plugin_compile(int argc, char **argv);           /* argv[0] is "comp
 int otr_cli_status(int argc, char **argv);
 int otr_cli_plugins(int argc, char **argv);
 int otr_cli_events(int argc, char **argv);
+int otr_cli_reload(int argc, char **argv);
 bool otr_cli_is_plugin_view(const char *word);  /* of `outrider plugin WORD` */
 int otr_cli_plugin_view(int argc, char **argv); /* argv[0] is that word */
 int otr_cli_plugin_ask(int argc, char **argv);  /* argv[0] is "ask" */

@@ -1,6 +1,7 @@
 #include "daemon/daemon.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -21,7 +22,7 @@
 #include "plugin/manifest/manifest.h"
 #include "telemetry/registry.h"
 
-enum { QUESTION_BYTES = 1 << 20 };
+enum { NAMES_BYTES = 512, QUESTION_BYTES = 1 << 20 };
 
 typedef struct otr_daemon {
     const otr_config_source *source;
@@ -143,11 +144,55 @@ static void name_waiting(otr_daemon *d, const otr_config *fresh)
         return;
     }
     memcpy(d->services.waiting, otr_buf_text(&keys), keys.n + 1);
-    if (keys.n > 0) {
+    const char *more = otr_plugin_host_report(d->host)->waiting;
+    if (more != NULL) {
+        size_t n = strlen(d->services.waiting);
+        (void)snprintf(d->services.waiting + n, sizeof(d->services.waiting) - n, "%s%s",
+                       n > 0 ? ", " : "", more);
+    }
+    if (d->services.waiting[0] != '\0') {
         otr_problem_set(d->services.problems, "", "restart", "takes effect after a restart: %s",
                         d->services.waiting);
     } else {
         otr_problem_clear(d->services.problems, "", "restart");
+    }
+}
+
+static void join(const char *const *names, char *to, size_t size)
+{
+    size_t n = 0;
+    to[0] = '\0';
+    for (; *names != NULL && n < size; names++) {
+        n += (size_t)snprintf(to + n, size - n, "%s%s", n > 0 ? ", " : "", *names);
+    }
+}
+
+/* What became of each entry that is not what it was, and of those that could not be done. */
+static void log_plugins(otr_daemon *d)
+{
+    const otr_reload_report *report = otr_plugin_host_report(d->host);
+    const char *failed = NULL, *why = "";
+    for (size_t i = 0; i < report->n; i++) {
+        const otr_reload_entry *e = &report->items[i];
+        char applied[NAMES_BYTES], pending[NAMES_BYTES];
+        join(e->applied, applied, sizeof(applied));
+        join(e->pending, pending, sizeof(pending));
+        if (e->result == OTR_RELOAD_FAILED) {
+            failed = e->name;
+            why = e->reason;
+            otr_log_error("plugin not taken from the new config", "plugin", e->name, "err", why);
+        } else if (e->result != OTR_RELOAD_UNCHANGED) {
+            otr_log_info("plugin's config reloaded", "plugin", e->name, "result",
+                         otr_reload_result_name(e->result), "applied", applied, "pending", pending,
+                         "reason", e->reason);
+        }
+    }
+    if (failed != NULL) {
+        otr_problem_set(d->services.problems, "", "plugins",
+                        "plugin %s was not taken from the new configuration: %s; reload it again",
+                        failed, why);
+    } else {
+        otr_problem_clear(d->services.problems, "", "plugins");
     }
 }
 
@@ -173,6 +218,7 @@ static otr_code take_config(otr_daemon *d, otr_config *fresh, otr_err *err)
     otr_log_set_level(otr_log_level_of(otr_config_str(fresh, "log.level")));
     log_warnings(fresh);
     name_waiting(d, fresh);
+    log_plugins(d);
     otr_listeners_take(&d->listeners, fresh);
     otr_config_unref(d->cfg);
     d->cfg = fresh;

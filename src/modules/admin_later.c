@@ -45,12 +45,38 @@ static void reload_closed(void *arg)
     }
 }
 
+static void write_names(otr_jw *w, const char *key, const char *const *names)
+{
+    otr_jw_arr(w, key);
+    for (; *names != NULL; names++) {
+        otr_jw_str(w, NULL, *names);
+    }
+    otr_jw_arr_end(w);
+}
+
+static void write_entry(otr_jw *w, const otr_reload_entry *e)
+{
+    otr_jw_obj(w, NULL);
+    otr_jw_str(w, "name", e->name);
+    otr_jw_str(w, "result", otr_reload_result_name(e->result));
+    write_names(w, "applied", e->applied);
+    write_names(w, "pending", e->pending);
+    otr_jw_str(w, "reason", e->reason);
+    otr_jw_obj_end(w);
+}
+
 static otr_code write_reloaded(const otr_admin *a, otr_buf *out, otr_err *err)
 {
     otr_jw w;
     otr_jw_begin(&w, out, err);
     otr_jw_obj(&w, NULL);
     otr_admin_write_config(&w, a);
+    otr_jw_arr(&w, "plugins");
+    const otr_reload_report *report = otr_plugin_host_report(a->services->plugins);
+    for (size_t i = 0; i < report->n; i++) {
+        write_entry(&w, &report->items[i]);
+    }
+    otr_jw_arr_end(&w);
     otr_jw_obj_end(&w);
     return otr_jw_end(&w);
 }

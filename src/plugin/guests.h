@@ -22,11 +22,16 @@ struct otr_guests_ops {
     void (*close)(otr_guests *all); /* after the last of them was freed; NULL is fine */
     /* Reads and checks the configuration; nothing changes yet. */
     otr_code (*read)(const otr_config *cfg, otr_manifest_set **ret, otr_err *err);
-    /* Makes the guests those of `set` and frees it. What can, changes; the first error is returned.
-     */
-    otr_code (*apply)(otr_guests *all, otr_manifest_set *set, otr_err *err);
+    /* Makes room for them in `report` and opens what they need, while nothing changes yet. */
+    otr_code (*prepare)(otr_guests *all, const otr_manifest_set *set, otr_reload_report *report,
+                        otr_err *err);
+    /* Makes the guests those of `set`, frees it and fills `report`, which was prepared. */
+    void (*apply)(otr_guests *all, otr_manifest_set *set, otr_reload_report *report);
+    void (*forget)(otr_manifest_set *set); /* instead of apply(); NULL is fine */
     /* Somebody came up or failed to; others may have waited for it. */
     void (*settled)(otr_guests *all);
+    /* Some were removed and have stopped: frees them, and begins those that came back. */
+    void (*sweep)(otr_guests *all);
     /* The host begins to stop: no file is watched and nothing compiled any more. */
     void (*end)(otr_guests *all);
     /* Stops those that were asked to stop and are no longer needed by others. */

@@ -138,6 +138,7 @@ void otr_plugin_host_free(otr_plugin_host *host)
     if (host->guests != NULL) {
         host->spec.guests->close(host->guests);
     }
+    otr_free(host->report.items);
     otr_free(host);
 }
 
@@ -157,10 +158,40 @@ static otr_code read_guests(const otr_plugin_host *host, const otr_config *cfg,
     return host->guests != NULL ? host->spec.guests->read(cfg, ret, err) : OTR_OK;
 }
 
-/* Frees `set`. */
-static otr_code apply_guests(otr_plugin_host *host, otr_manifest_set *set, otr_err *err)
+/* Nothing changes yet; `set` stays the caller's. */
+static otr_code prepare_guests(otr_plugin_host *host, const otr_manifest_set *set, otr_err *err)
 {
-    return host->guests != NULL ? host->spec.guests->apply(host->guests, set, err) : OTR_OK;
+    otr_freep(&host->report.items);
+    host->report = (otr_reload_report){ .items = NULL };
+    return host->guests != NULL ? host->spec.guests->prepare(host->guests, set, &host->report, err)
+                                : OTR_OK;
+}
+
+/* Frees `set`. */
+static void apply_guests(otr_plugin_host *host, otr_manifest_set *set)
+{
+    if (host->guests != NULL) {
+        host->spec.guests->apply(host->guests, set, &host->report);
+    }
+}
+
+static void forget_guests(const otr_plugin_host *host, otr_manifest_set *set)
+{
+    if (host->guests != NULL) {
+        host->spec.guests->forget(set);
+    }
+}
+
+const otr_reload_report *otr_plugin_host_report(const otr_plugin_host *host)
+{
+    return &host->report;
+}
+
+const char *otr_reload_result_name(otr_reload_result result)
+{
+    static const char *const names[] = { "unchanged", "applied", "loading", "restarted", "added",
+                                         "removed",   "queued",  "off",     "disabled",  "failed" };
+    return (size_t)result < OTR_COUNT(names) ? names[result] : "unknown";
 }
 
 otr_code otr_plugin_host_start(otr_plugin_host *host, const otr_config *cfg, otr_err *err)
@@ -172,14 +203,17 @@ otr_code otr_plugin_host_start(otr_plugin_host *host, const otr_config *cfg, otr
     for (otr_plugin *p = host->first; p != NULL && rc == OTR_OK; p = p->next) {
         rc = start_module(p, err);
     }
-    otr_manifest_set *set;
+    otr_manifest_set *set = NULL;
     rc = rc == OTR_OK ? read_guests(host, cfg, &set, err) : rc;
-    rc = rc == OTR_OK ? apply_guests(host, set, err) : rc;
-    if (rc == OTR_OK) {
-        host->started = true;
-        tell_ready(host);
+    rc = rc == OTR_OK ? prepare_guests(host, set, err) : rc;
+    if (rc != OTR_OK) {
+        forget_guests(host, set);
+        return rc;
     }
-    return rc;
+    apply_guests(host, set);
+    host->started = true;
+    tell_ready(host);
+    return OTR_OK;
 }
 
 /* A module without reload() is taken down and built again in its place. */
@@ -197,9 +231,11 @@ static otr_code reload_module(otr_plugin *p, const otr_config *cfg, otr_err *err
 
 otr_code otr_plugin_host_reload(otr_plugin_host *host, const otr_config *cfg, otr_err *err)
 {
-    otr_manifest_set *set;
+    otr_manifest_set *set = NULL;
     otr_code first = read_guests(host, cfg, &set, err);
+    first = first == OTR_OK ? prepare_guests(host, set, err) : first;
     if (first != OTR_OK) {
+        forget_guests(host, set);
         return first;
     }
     for (otr_plugin *p = host->first; p != NULL; p = p->next) {
@@ -209,12 +245,12 @@ otr_code otr_plugin_host_reload(otr_plugin_host *host, const otr_config *cfg, ot
             first = otr_fail(err, rc, "module %s: %s", p->name, own.msg);
         }
     }
-    otr_err own = { 0 };
-    otr_code rc = apply_guests(host, set, &own);
-    if (rc != OTR_OK && first == OTR_OK) {
-        first = otr_fail(err, rc, "%s", own.msg);
+    if (first != OTR_OK) {
+        forget_guests(host, set); /* what is in force is the configuration before */
+        return first;
     }
-    return first;
+    apply_guests(host, set);
+    return OTR_OK;
 }
 
 /* ---- stop ---- */
@@ -252,11 +288,8 @@ static void sweep(void *arg)
 {
     otr_plugin_host *host = arg;
     stop_more(host);
-    for (otr_plugin *p = host->first, *next; p != NULL && !host->stopping; p = next) {
-        next = p->next;
-        if (p->guest && p->stopped) {
-            otr_plugin_free(p);
-        }
+    if (host->guests != NULL && !host->stopping) {
+        host->spec.guests->sweep(host->guests);
     }
 }
 

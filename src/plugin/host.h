@@ -34,6 +34,7 @@ extern const double otr_plugin_bucket_bounds[OTR_PLUGIN_BUCKETS + 1]; /* seconds
 typedef struct otr_plugin_stats {
     uint64_t calls;    /* messages processed and other operations */
     uint64_t errors;   /* operations that answered with an error */
+    uint64_t skipped;  /* messages without the field that `input:` names */
     uint64_t traps;    /* guest traps */
     uint64_t timeouts; /* guest calls past their deadline */
     uint64_t restarts;
@@ -44,6 +45,9 @@ typedef struct otr_plugin_stats {
     uint64_t denials_by[OTR_DENIAL_KINDS];
     uint64_t logs, logs_dropped;
     uint64_t dead_letters; /* messages that failed, ever */
+    uint64_t handled;      /* messages that it took without an error */
+    uint64_t given_again;  /* messages given to it beside the queue: replayed, or facts */
+    uint64_t in_hand;      /* messages taken for it that are neither handled nor dead yet */
     uint64_t hooks_asked;
     uint64_t hooks_denied;                        /* by its answer, or for want of one */
     uint64_t hooks_unanswered;                    /* no usable answer in time */
@@ -66,10 +70,47 @@ typedef struct otr_plugin_view { /* borrowed until the next turn of the loop */
     uint64_t state_since_ns;       /* monotonic */
     const char *const *subscribes; /* NULL-terminated */
     const char *const *hooks;      /* guests: questions it answers; NULL-terminated */
+    /* Guests that are asked by names of their own: operation, name, …; NULL-terminated. NULL: none
+     * is. */
+    const char *const *operations;
+    const char *input, *publishes; /* guests: `input:` and `publish:`, "" when not given */
     size_t instances, running;     /* guests: sandboxes configured, and at work */
     bool quarantined;              /* disabled by too many failures */
     otr_plugin_stats stats;
 } otr_plugin_view;
+
+/* What became of one entry at a reload. */
+typedef enum otr_reload_result {
+    OTR_RELOAD_UNCHANGED,
+    OTR_RELOAD_APPLIED,   /* all of it holds */
+    OTR_RELOAD_LOADING,   /* what is narrower holds; the rest comes with the version being loaded */
+    OTR_RELOAD_RESTARTED, /* what ran was ended by it; a fresh sandbox is being loaded */
+    OTR_RELOAD_ADDED,
+    OTR_RELOAD_REMOVED,
+    OTR_RELOAD_QUEUED,   /* it begins when the plugin before of this name has stopped */
+    OTR_RELOAD_OFF,      /* `off: true` */
+    OTR_RELOAD_DISABLED, /* an operator switched it off, and it stays so; its settings are taken */
+    OTR_RELOAD_FAILED,   /* see `reason`; what it asks for is not done */
+} otr_reload_result;
+
+const char *otr_reload_result_name(otr_reload_result result); /* "unchanged" … */
+
+enum { OTR_RELOAD_SETTINGS = 48 };
+
+typedef struct otr_reload_entry {
+    char name[OTR_PLUGIN_NAME_BYTES];
+    otr_reload_result result;
+    /* Names of settings that changed, static, NULL-terminated: those that hold from now on, and
+     * those that wait for the version being loaded. */
+    const char *applied[OTR_RELOAD_SETTINGS], *pending[OTR_RELOAD_SETTINGS];
+    char reason[480]; /* "": there is nothing to say */
+} otr_reload_entry;
+
+typedef struct otr_reload_report {
+    otr_reload_entry *items;
+    size_t n;
+    const char *waiting; /* a setting of all that waits for a restart of the agent; NULL: none */
+} otr_reload_report;
 
 typedef struct otr_plugin_host_spec {
     otr_loop *loop;
@@ -100,12 +141,16 @@ otr_code otr_plugin_host_add(otr_plugin_host *host, const otr_plugin_ops *ops, o
 otr_code otr_plugin_host_start(otr_plugin_host *host, const otr_config *cfg, otr_err *err)
     OTR_MUST_CHECK;
 /* Each module takes `cfg` by reload(). One that cannot keeps its old settings: the first failure is
- * returned after all were asked. */
+ * returned after all were asked, and guests are left as they are. Then the guests become those of
+ * `cfg`: from the return on no call begins under a wider policy than it has. What became of each
+ * entry is in otr_plugin_host_report(); one that cannot be done is no failure of the reload. */
 otr_code otr_plugin_host_reload(otr_plugin_host *host, const otr_config *cfg, otr_err *err)
     OTR_MUST_CHECK;
+/* Of the latest start or reload, in the order of the entries; those that are gone come last. */
+const otr_reload_report *otr_plugin_host_report(const otr_plugin_host *host);
 typedef enum otr_plugin_verb {
     OTR_PLUGIN_RELOAD,  /* load the file anew beside the running one, then exchange them */
-    OTR_PLUGIN_DISABLE, /* off until enabled, reloaded or the configuration changes */
+    OTR_PLUGIN_DISABLE, /* off until enabled, reloaded or its entry changes */
     OTR_PLUGIN_ENABLE,  /* on again, with its failures forgotten */
     OTR_PLUGIN_REPLAY,  /* its dead letters are processed again, oldest first */
 } otr_plugin_verb;

@@ -21,8 +21,9 @@ struct otr_plugin {
     uint64_t state_since_ns;
     char reason[OTR_REASON_BYTES];
     otr_plugin_stats stats;
-    char **patterns; /* what it subscribed to; NULL-terminated or NULL */
-    bool guest;      /* one of host->guests */
+    otr_sub_stats past; /* of the queues that it had before `sub`: nothing waits in them */
+    char **patterns;    /* what it subscribed to; NULL-terminated or NULL */
+    bool guest;         /* one of host->guests */
     bool inited, settled, stopped;
     struct otr_plugin *next, *prev;
 };
@@ -37,15 +38,18 @@ struct otr_plugin_host {
     bool started, ready_told, stopping;
     struct otr_hook *hooks; /* questions under way */
     size_t n_hooks;
-    otr_defer stop_check; /* are all stopped? */
-    otr_defer sweep;      /* frees guests that were removed and have stopped */
+    otr_defer stop_check;     /* are all stopped? */
+    otr_defer sweep;          /* frees guests that were removed and have stopped */
+    otr_reload_report report; /* of the latest otr_plugin_host_start() or _reload() */
 };
 
 void otr_plugin_set_state(otr_plugin *p, otr_plugin_state_id state, const char *reason);
-/* Subscribes `p` to `patterns` (copied), in place of what it was subscribed to. `queue`: messages
- * that may wait; 0: OTR_LIMIT_PLUGIN_QUEUE. */
+/* Subscribes `p` to `patterns` (copied), in place of what it was subscribed to: what waits and is
+ * among them still does. `queue`: messages that may wait; 0: OTR_LIMIT_PLUGIN_QUEUE. On failure
+ * nothing has changed. */
 otr_code otr_plugin_subscribe(otr_plugin *p, const char *const *patterns, size_t queue,
                               void (*ready)(void *arg, otr_sub *sub), otr_err *err) OTR_MUST_CHECK;
+/* What waits is dropped, and counted so. */
 void otr_plugin_unsubscribe(otr_plugin *p);
 /* Adds one call of `ns` to the time histogram in `stats`. Any thread. */
 void otr_plugin_count_call(otr_plugin_stats *stats, uint64_t ns);

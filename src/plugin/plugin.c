@@ -76,6 +76,23 @@ void otr_plugin_count_call(otr_plugin_stats *stats, uint64_t ns)
 
 /* ---- views ---- */
 
+/* Of the queue that it has and of those that it had. */
+static void queue_of(const otr_plugin *p, otr_sub_stats *ret)
+{
+    *ret = p->past;
+    if (p->sub != NULL) {
+        otr_sub_stats now;
+        otr_sub_get_stats(p->sub, &now);
+        ret->received += now.received;
+        ret->taken += now.taken;
+        ret->dropped += now.dropped;
+        ret->coalesced += now.coalesced;
+        ret->depth = now.depth;
+        ret->depth_max = now.depth_max > ret->depth_max ? now.depth_max : ret->depth_max;
+        ret->capacity = now.capacity;
+    }
+}
+
 void otr_plugin_view_of(const otr_plugin *p, otr_plugin_view *ret)
 {
     static const char *const none[] = { NULL };
@@ -89,6 +106,8 @@ void otr_plugin_view_of(const otr_plugin *p, otr_plugin_view *ret)
         .source = "",
         .sha256 = "",
         .encoding = "",
+        .input = "",
+        .publishes = "",
         .state = p->state_id,
         .reason = p->reason,
         .state_since_ns = p->state_since_ns,
@@ -99,9 +118,7 @@ void otr_plugin_view_of(const otr_plugin *p, otr_plugin_view *ret)
     if (p->guest) {
         p->host->spec.guests->describe(p, ret);
     }
-    if (p->sub != NULL) {
-        otr_sub_get_stats(p->sub, &ret->stats.queue);
-    }
+    queue_of(p, &ret->stats.queue);
 }
 
 void otr_plugin_set_state(otr_plugin *p, otr_plugin_state_id state, const char *reason)
@@ -118,62 +135,81 @@ void otr_plugin_set_state(otr_plugin *p, otr_plugin_state_id state, const char *
 
 /* ---- subscriptions ---- */
 
-static void free_patterns(otr_plugin *p)
+static void free_patterns(char **patterns)
 {
-    for (size_t i = 0; p->patterns != NULL && p->patterns[i] != NULL; i++) {
-        otr_free(p->patterns[i]);
+    for (size_t i = 0; patterns != NULL && patterns[i] != NULL; i++) {
+        otr_free(patterns[i]);
     }
-    otr_freep(&p->patterns);
+    otr_free(patterns);
+}
+
+/* Keeps the account of the queue, which goes with what waits in it. */
+static void close_queue(otr_plugin *p)
+{
+    queue_of(p, &p->past);
+    p->past.dropped += p->past.depth;
+    p->past.depth = 0;
+    otr_sub_free(p->sub);
+    p->sub = NULL;
 }
 
 void otr_plugin_unsubscribe(otr_plugin *p)
 {
-    otr_sub_free(p->sub);
-    p->sub = NULL;
-    free_patterns(p);
+    close_queue(p);
+    p->past.capacity = 0;
+    free_patterns(otr_steal(&p->patterns));
 }
 
-static otr_code copy_patterns(otr_plugin *p, const char *const *patterns, otr_err *err)
+static otr_code copy_patterns(const char *const *patterns, char ***ret, otr_err *err)
 {
     size_t n = 0;
     while (patterns[n] != NULL) {
         n++;
     }
-    p->patterns = otr_calloc(n + 1, sizeof(*p->patterns));
-    for (size_t i = 0; p->patterns != NULL && i < n; i++) {
-        p->patterns[i] = otr_strdup(patterns[i]);
-        if (p->patterns[i] == NULL) {
+    char **copy = otr_calloc(n + 1, sizeof(*copy));
+    for (size_t i = 0; copy != NULL && i < n; i++) {
+        copy[i] = otr_strdup(patterns[i]);
+        if (copy[i] == NULL) {
+            free_patterns(copy);
             return otr_fail_nomem(err);
         }
     }
-    return p->patterns != NULL ? OTR_OK : otr_fail_nomem(err);
+    *ret = copy;
+    return copy != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
 otr_code otr_plugin_subscribe(otr_plugin *p, const char *const *patterns, size_t queue,
                               void (*ready)(void *arg, otr_sub *sub), otr_err *err)
 {
-    otr_plugin_unsubscribe(p);
-    otr_code rc = copy_patterns(p, patterns, err);
+    char **copy = NULL;
+    otr_sub *sub = NULL;
+    otr_code rc = copy_patterns(patterns, &copy, err);
     if (rc != OTR_OK) {
-        free_patterns(p);
         return rc;
-    }
-    if (p->patterns[0] == NULL) {
-        return OTR_OK;
     }
     otr_sub_spec spec = {
         .name = p->name,
-        .patterns = (const char *const *)p->patterns,
+        .patterns = (const char *const *)copy,
         .policy = OTR_SUB_DROP_OLDEST,
         .capacity = queue > 0 ? queue : OTR_LIMIT_PLUGIN_QUEUE,
         .ready = ready,
         .arg = p,
     };
-    rc = otr_bus_subscribe(p->host->spec.bus, &spec, &p->sub, err);
-    if (rc != OTR_OK) {
-        free_patterns(p);
+    if (copy[0] != NULL) {
+        rc = otr_bus_subscribe(p->host->spec.bus, &spec, &sub, err);
     }
-    return rc;
+    if (rc != OTR_OK) {
+        free_patterns(copy);
+        return rc;
+    }
+    if (p->sub != NULL && sub != NULL) {
+        otr_sub_move(p->sub, sub);
+    }
+    close_queue(p);
+    free_patterns(p->patterns);
+    p->patterns = copy;
+    p->sub = sub;
+    return OTR_OK;
 }
 
 /* ---- the list of all ---- */

@@ -163,7 +163,10 @@ class Agent:
         self.write_config()
 
     def write_config(self, text=None):
-        self.conf.write_text(text if text is not None else yaml.safe_dump(self.settings))
+        """By a rename: a reload may read it at any moment."""
+        fresh = self.conf.with_suffix(".new")
+        fresh.write_text(text if text is not None else yaml.safe_dump(self.settings))
+        fresh.replace(self.conf)
 
     def start(self, wait=True):
         env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1", **self.env}

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/log.h"
 
 /* Where the engine of this name is, or will be. */
@@ -58,11 +59,23 @@ static otr_code open_engine(otr_guest_engines *e, const char *name, const char *
 otr_code otr_guest_engines_open(otr_guest_engines *e, const char *program,
                                 const otr_manifest_set *set, otr_err *err)
 {
-    otr_code rc = open_compiler(e, program, set, err);
+    otr_code rc = OTR_OK;
+    if (!e->opened && set->n > 0 && set->cache_dir != NULL &&
+        (e->cache_dir = otr_strdup(set->cache_dir)) == NULL) {
+        return otr_fail_nomem(err);
+    }
+    e->opened = e->opened || set->n > 0;
+    rc = open_compiler(e, program, set, err);
     for (size_t i = 0; rc == OTR_OK && i < set->n; i++) {
-        rc = open_engine(e, set->items[i]->engine, set->cache_dir, err);
+        rc = open_engine(e, set->items[i]->engine, e->cache_dir, err);
     }
     return rc;
+}
+
+bool otr_guest_engines_cached_in(const otr_guest_engines *e, const char *dir)
+{
+    return !e->opened || (e->cache_dir == NULL || dir == NULL ? e->cache_dir == dir
+                                                              : strcmp(e->cache_dir, dir) == 0);
 }
 
 void otr_guest_engines_end(otr_guest_engines *e)
@@ -80,4 +93,5 @@ void otr_guest_engines_close(otr_guest_engines *e)
         }
     }
     otr_plugin_compiler_free(e->compiler);
+    otr_free(e->cache_dir);
 }

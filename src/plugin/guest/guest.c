@@ -14,6 +14,7 @@ static void pump(otr_guest_plugin *g)
     }
     otr_guest_check_changed(g);
     otr_guest_take_next(g);
+    otr_guest_load_seats(g, &g->seats); /* that waited for others to leave */
     otr_guest_try_exchange(g);
     otr_guest_work(g);
     otr_guest_try_exchange(g);
@@ -48,11 +49,12 @@ static void not_started(otr_guest_seat *s, const otr_err *why)
 static void left(otr_guest_seat *s)
 {
     otr_guest_plugin *g = s->g;
-    if (s->finish_batch) { /* it could not: the new version may */
+    if (s->job->n > 0) { /* what it did not begin */
         otr_guest_seat *one[] = { s };
         otr_guest_hand_over(&(otr_seats){ one, 1 }, &g->seats);
         otr_dead_bury_rest(&g->dead, s->job,
-                           "the instance that took it ended, and no other had room");
+                           g->seats.n > 0 ? "the instance that took it ended, and no other had room"
+                                          : "the plugin ended before its turn came");
         g->p->stats.dead_letters = g->dead.n;
     }
     otr_guest_fail_batch(s->job, "the plugin ended before it was asked");
@@ -102,63 +104,38 @@ otr_code otr_guest_plugin_replay(otr_plugin *p, otr_err *err)
 void otr_guest_plugin_reload(otr_plugin *p)
 {
     otr_guest_plugin *g = otr_guest_of(p);
-    g->next_is_new_code = true;
-    otr_guest_plugin_reconfigure(p, otr_manifest_ref(g->next != NULL ? g->next : g->manifest));
+    g->wanted = g->wanted_code = true;
+    g->off = false;
+    pump(g);
 }
 
 otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err)
 {
     otr_guest_plugin *g = otr_guest_of(p);
     (void)err;
-    if (g->next != NULL) { /* it counts when the plugin is switched on again */
-        otr_manifest_free(g->manifest);
-        g->manifest = otr_steal(&g->next);
-        g->next_is_new_code = false;
-    }
     g->off = true;
     if (p->state_id != OTR_PLUGIN_DISABLED) {
-        otr_guest_disable(g, "switched off by an operator", false);
+        otr_guest_disable(g, OTR_GUEST_SWITCHED_OFF, false);
+    } else {
+        otr_plugin_set_state(p, OTR_PLUGIN_DISABLED, OTR_GUEST_SWITCHED_OFF);
     }
     return OTR_OK;
 }
 
-void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest)
+void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest, otr_reload_entry *ret)
 {
     otr_guest_plugin *g = otr_guest_of(p);
-    g->next_is_new_code = g->next_is_new_code ||
-                          strcmp(g->manifest->identity, manifest->identity) != 0 ||
-                          otr_guest_plugin_stale(p) || p->state_id == OTR_PLUGIN_DISABLED;
-    otr_manifest_free(g->next);
-    g->next = manifest;
-    g->off = false;
+    otr_guest_take_policy(g, manifest, ret);
     pump(g);
-}
-
-bool otr_guest_plugin_stale(otr_plugin *p)
-{
-    const otr_guest_plugin *g = otr_guest_of(p);
-    const otr_seats *seats = g->fresh_ready ? &g->fresh : &g->seats;
-    if (seats->n == 0 || seats->items[0]->job->kind == OTR_JOB_LOAD) {
-        return false;
-    }
-    const struct stat *then = &seats->items[0]->job->file;
-    struct stat now;
-    if (otr_guest_parts_changed(&seats->items[0]->job->parts)) {
-        return true;
-    }
-    if (then->st_ino == 0 || stat(g->manifest->source, &now) != 0) {
-        return false;
-    }
-    return !otr_same_file(&now, then);
 }
 
 otr_file_state otr_guest_plugin_compare(const otr_plugin *p, const struct stat *now)
 {
     const otr_guest_plugin *g = p->state;
-    if (g->off || g->crew.stopping) {
+    if (g->off || g->crew.policy->off || g->crew.stopping) {
         return OTR_FILE_OFF;
     }
-    if (g->fresh.n > 0 || g->next != NULL) {
+    if (g->fresh.n > 0 || g->wanted) {
         return OTR_FILE_BUSY;
     }
     for (size_t i = 0; i < g->seats.n; i++) {
@@ -200,7 +177,8 @@ static void guest_stop(otr_plugin *p, uint64_t deadline_ns)
     otr_plugin_unsubscribe(p);
     otr_guest_fail_calls(g, "it is stopping");
     otr_guest_forget_fresh(g);
-    otr_seats_leave(&g->seats, true, false);
+    otr_seats_leave(&g->seats, OTR_LEAVE_CLOSE);
+    otr_seats_hurry(&g->crew, OTR_LEAVE_CLOSE);
     otr_err err = { 0 };
     if (g->crew.leaving != NULL &&
         otr_timer_new(p->host->spec.loop, end_patience, g, &g->timer, &err) == OTR_OK) {
@@ -225,6 +203,7 @@ static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
         .pool = p->host->spec.pool,
         .bus = p->host->spec.bus,
         .engines = &p->host->guests->engines,
+        .policy = otr_manifest_ref(g->manifest),
     };
     return otr_seats_new(&g->crew, g->manifest, OTR_SEAT_AT_WORK, &g->seats, err);
 }
@@ -232,7 +211,12 @@ static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
 static otr_code guest_start(otr_plugin *p, otr_err *err)
 {
     (void)err;
-    otr_guest_begin(otr_guest_of(p));
+    otr_guest_plugin *g = otr_guest_of(p);
+    if (g->crew.policy->off) {
+        otr_guest_switch_off(g);
+    } else {
+        otr_guest_begin(g);
+    }
     return OTR_OK;
 }
 
@@ -240,6 +224,7 @@ static void guest_fini(otr_plugin *p)
 {
     otr_guest_plugin *g = otr_guest_of(p);
     otr_timer_free(g->timer);
+    otr_timer_free(g->again);
     if (g->p != NULL) {
         otr_guest_fail_calls(g, "it is gone");
     }
@@ -247,8 +232,9 @@ static void guest_fini(otr_plugin *p)
     otr_seats_free(&g->seats);
     otr_manifest_free(g->manifest);
     otr_manifest_free(g->fresh_manifest);
-    otr_manifest_free(g->next);
     otr_manifest_free(g->changing);
+    otr_manifest_free(g->back);
+    otr_manifest_free(g->crew.policy);
     otr_dead_deinit(&g->dead);
     (void)otr_facts_unref(g->facts);
     otr_texts_free(g->hooks);

@@ -6,6 +6,9 @@
  * Failures count for the plugin; too many, or one that trying again cannot help, disable it: then
  * it has no seats. Disabling, stopping and hot reload are all of them seats that leave.
  *
+ * What the operator wrote last (`crew.policy`) rules every seat, old or new, from the moment of the
+ * reload on: policy.c. Which code runs is another matter, and follows when it can.
+ *
  * Hot reload: fresh seats load the new version while the old ones work on. When all are ready the
  * old ones drain what was queued by then, and leave. A fresh seat that fails takes the others with
  * it and the old ones stay.
@@ -37,31 +40,33 @@ struct otr_guests {
 
 struct otr_guest_plugin {
     otr_plugin *p;
-    otr_manifest *manifest;                 /* owned */
+    otr_manifest *manifest;                 /* of the seats; owned */
     void (*ready)(void *arg, otr_sub *sub); /* there are messages; `arg` is `p` */
 
     /* what it shows of itself, from when it first ran */
     char *version;
     const char *abi; /* static */
     char sha256[OTR_SHA256_HEX_BYTES];
-    char **hooks;     /* questions it answers; NULL-terminated */
-    size_t queue;     /* the capacity it subscribed with */
-    size_t running;   /* sandboxes at work */
-    bool quarantined; /* disabled by too many failures */
+    char **hooks;        /* questions it answers; NULL-terminated */
+    size_t running;      /* sandboxes at work */
+    bool quarantined;    /* disabled by too many failures */
+    uint64_t keys_stamp; /* of the files that `manifest->trust_keys` names, as they were then */
 
     otr_seat_crew crew;
     otr_seats seats;
-    size_t down;        /* seats in back-off, as the plugin's reason says */
-    unsigned failures;  /* in the window */
-    unsigned unreached; /* attempts in a row that did not reach the server with the file */
+    size_t down;       /* seats in back-off, as the plugin's reason says */
+    unsigned failures; /* in the window */
+    unsigned waits;    /* attempts to load in a row that failed for reasons that may pass */
     uint64_t window_ns;
 
     otr_seats fresh; /* of a new version, or none */
     otr_manifest *fresh_manifest;
     bool fresh_ready; /* they are loaded: exchange when `drain` messages are done */
     size_t drain;
-    otr_manifest *next;     /* a changed manifest that waits for its turn */
-    bool next_is_new_code;  /* it needs the file to be loaded anew */
+    bool wanted;            /* the seats are to become what `crew.policy` says, in their turn */
+    bool wanted_code;       /* and the file is to be loaded, also when that says nothing new */
+    otr_timer *again;       /* until a new version that failed may be tried again; or NULL */
+    otr_manifest *back;     /* it stops and was put back meanwhile: who takes its place */
     otr_manifest *changing; /* settings that the seats are being asked to take, or NULL */
     bool refused;           /* one did not: the others go back */
     otr_err refusal;
@@ -72,7 +77,7 @@ struct otr_guest_plugin {
 
     bool adopted; /* subscribed as the version at work wants */
     bool waiting; /* for the plugins in `after:` */
-    bool off;     /* an operator wants it off: a changed file does not switch it on */
+    bool off;     /* an operator wants it off: only he, or a changed entry, switches it on */
     bool started, stop_wanted, stop_begun;
     uint64_t stop_by_ns; /* monotonic; of stop_wanted */
     otr_timer *timer;    /* the end of patience when stopping */
@@ -128,6 +133,14 @@ otr_msg *otr_guest_next_fact(otr_guest_plugin *g); /* the caller's reference; NU
 void otr_guest_begin(otr_guest_plugin *g);
 /* Loads what is empty of `seats`, unless the plugin waits for something. */
 void otr_guest_load_seats(const otr_guest_plugin *g, const otr_seats *seats);
+const otr_guest_seat *otr_guest_running_seat(const otr_guest_plugin *g); /* one, or NULL */
+/* Subscribes, and answers hooks, as the policy says, or the guest itself by `job`. */
+otr_code otr_guest_listen(otr_guest_plugin *g, const otr_guest_job *job, otr_err *err)
+    OTR_MUST_CHECK;
+/* Changes when a file of a key does. */
+uint64_t otr_guest_keys_stamp(const otr_manifest *m);
+/* The plugin's manifest is the policy from now on. */
+void otr_guest_settle_for_policy(otr_guest_plugin *g);
 /* The plugin's state follows from its seats; says so when it changes. */
 void otr_guest_derive(otr_guest_plugin *g);
 /* Takes name, topics and hooks from a seat that was loaded, and subscribes. */
@@ -142,8 +155,11 @@ void otr_guest_check_stopped(otr_guest_plugin *g);
 
 /* Counts the failure. The seat backs off, or the plugin is disabled: `s` may be void then. */
 void otr_guest_seat_failed(otr_guest_seat *s, const otr_err *err);
-/* The server that has the file did not answer; `s` backs off, or is void. */
-void otr_guest_wait_for_source(otr_guest_seat *s, const otr_err *err);
+/* It could not be loaded for a reason that may pass: a server with its file, or that its init()
+ * asks, does not answer. Tried again and again, ever more rarely; `s` backs off, or is void. */
+void otr_guest_wait(otr_guest_seat *s);
+/* Until the next try of such a load, which this counts. */
+uint64_t otr_guest_next_wait_ms(otr_guest_plugin *g);
 void otr_guest_seat_rested(otr_guest_seat *s);
 
 /* ---- work.c: who takes which message ---- */
@@ -155,8 +171,11 @@ void otr_guest_hand_over(const otr_seats *from, const otr_seats *to);
 
 /* ---- swap.c: new settings, new versions ---- */
 
-/* Takes up `next`, if it is its turn. */
+/* Does what is `wanted`, if it is its turn. */
 void otr_guest_take_next(otr_guest_plugin *g);
+/* All seats leave at once, `how`, and others begin in their place, as the policy says. `code`: a
+ * seat with code that may still run and is what the policy asks for; NULL: it is loaded. */
+void otr_guest_begin_anew(otr_guest_plugin *g, otr_leave how, const otr_guest_seat *code);
 /* Exchanges the seats when the new ones are ready and the old ones have drained. */
 void otr_guest_try_exchange(otr_guest_plugin *g);
 /* A fresh seat has loaded, or not. `s` may be void afterwards. */
@@ -165,6 +184,15 @@ void otr_guest_fresh_loaded(otr_guest_seat *s, otr_code rc);
 void otr_guest_reconfigured(otr_guest_seat *s, otr_code rc);
 /* Ends the change of settings when all were asked. */
 void otr_guest_check_changed(otr_guest_plugin *g);
+
+/* ---- policy.c: what the operator wrote ---- */
+
+#define OTR_GUEST_SWITCHED_OFF "switched off by an operator"
+
+/* `off: true` */
+void otr_guest_switch_off(otr_guest_plugin *g);
+/* From the return on `m` (owned) rules the plugin; what it changes is in `ret`. */
+void otr_guest_take_policy(otr_guest_plugin *g, otr_manifest *m, otr_reload_entry *ret);
 
 /* ---- results.c: what follows from the end of a job ---- */
 
@@ -179,17 +207,14 @@ extern const otr_plugin_ops otr_guest_plugin_ops;
 void otr_guest_plugin_others_settled(otr_plugin *p);
 /* Takes the question up (owns `call`), or answers it when there is no room. */
 void otr_guest_plugin_ask(otr_plugin *p, otr_hook_call *call);
-/* Asks the running guest to take `manifest` (owned), which differs from its own. */
-void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest);
+/* Its entry is `manifest` (owned) now, or the same as before. */
+void otr_guest_plugin_reconfigure(otr_plugin *p, otr_manifest *manifest, otr_reload_entry *ret);
 /* Loads the file anew, also when it has not changed; off: ends it until it is switched on. */
 void otr_guest_plugin_reload(otr_plugin *p);
 otr_code otr_guest_plugin_disable(otr_plugin *p, otr_err *err) OTR_MUST_CHECK;
 otr_code otr_guest_plugin_write_dead(const otr_plugin *p, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;
 otr_code otr_guest_plugin_replay(otr_plugin *p, otr_err *err) OTR_MUST_CHECK;
-/* Its file is not the one that was loaded. */
-bool otr_guest_plugin_stale(otr_plugin *p);
-
 typedef enum otr_file_state {
     OTR_FILE_SAME,  /* it was loaded already, or tried */
     OTR_FILE_OFF,   /* it is not to be loaded: an operator switched the plugin off */

@@ -1,6 +1,7 @@
 /* All guests of a host: brings them in line with the manifests of a configuration. */
 #include "plugin/guest/guests.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -71,12 +72,19 @@ static bool listed(const otr_manifest_set *set, const char *name)
 }
 
 /* Removed from the configuration: it stops by itself; the host frees it then. */
-static void remove_gone(otr_guests *all, const otr_manifest_set *set)
+static void remove_gone(otr_guests *all, const otr_manifest_set *set, otr_reload_report *report)
 {
     for (otr_plugin *p = all->host->first; p != NULL; p = p->next) {
-        if (!p->guest || p->stopped || p->state_id == OTR_PLUGIN_STOPPING || listed(set, p->name)) {
+        if (!p->guest || listed(set, p->name)) {
             continue;
         }
+        otr_manifest_free(otr_steal(&otr_guest_of(p)->back));
+        if (p->stopped || p->state_id == OTR_PLUGIN_STOPPING) {
+            continue;
+        }
+        otr_reload_entry *entry = &report->items[report->n++];
+        (void)snprintf(entry->name, sizeof(entry->name), "%s", p->name);
+        entry->result = OTR_RELOAD_REMOVED;
         otr_log_info("plugin removed", "plugin", p->name);
         otr_plugin_set_state(p, OTR_PLUGIN_STOPPING, "removed from the configuration");
         stop(p, otr_now_ns() + REMOVE_MS * OTR_NS_PER_MS);
@@ -84,6 +92,7 @@ static void remove_gone(otr_guests *all, const otr_manifest_set *set)
     stop_more(all);
 }
 
+/* Owns `m`. */
 static otr_code add(otr_plugin_host *host, otr_manifest *m, otr_err *err)
 {
     otr_plugin *p;
@@ -102,27 +111,6 @@ static otr_code add(otr_plugin_host *host, otr_manifest *m, otr_err *err)
     return rc;
 }
 
-static otr_code change(otr_plugin *p, otr_manifest *m, otr_err *err)
-{
-    if (!p->guest || p->state_id == OTR_PLUGIN_STOPPING) {
-        otr_code rc =
-            otr_fail(err, OTR_ESTATE, "%s: plugin \"%s\" %s", m->where, m->name,
-                     p->guest ? "is still stopping" : "has the name of a compiled-in module");
-        otr_manifest_free(m);
-        return rc;
-    }
-    const otr_manifest *now = otr_guest_of(p)->manifest;
-    bool same = strcmp(now->identity, m->identity) == 0 &&
-                strcmp(now->config_json, m->config_json) == 0 && !otr_guest_plugin_stale(p) &&
-                p->state_id != OTR_PLUGIN_DISABLED;
-    if (same) {
-        otr_manifest_free(m);
-    } else {
-        otr_guest_plugin_reconfigure(p, m);
-    }
-    return OTR_OK;
-}
-
 /* The plugin of this name, unless it has stopped: then it goes. */
 static otr_plugin *find_living(const otr_plugin_host *host, const char *name)
 {
@@ -134,34 +122,31 @@ static otr_plugin *find_living(const otr_plugin_host *host, const char *name)
     return p;
 }
 
-/* New ones first, so that whoever changes can wait for them; then the changes; then they begin. */
-static otr_code apply_set(otr_guests *all, otr_manifest_set *set, otr_err *err)
+static void add_one(otr_guests *all, otr_manifest *m, otr_reload_entry *ret)
 {
-    otr_plugin_host *host = all->host;
-    otr_code first = otr_guest_engines_open(&all->engines, host->spec.program, set, err);
-    if (first != OTR_OK) {
-        return first;
+    otr_err err = { 0 };
+    ret->result = OTR_RELOAD_ADDED;
+    if (add(all->host, m, &err) != OTR_OK) {
+        ret->result = OTR_RELOAD_FAILED;
+        (void)snprintf(ret->reason, sizeof(ret->reason), "%s", err.msg);
     }
-    remove_gone(all, set);
-    for (size_t i = 0; i < 2 * set->n; i++) {
-        otr_manifest **m = &set->items[i % set->n];
-        if (*m == NULL) {
-            continue;
-        }
-        otr_plugin *p = find_living(host, (*m)->name);
-        otr_err own = { 0 };
-        otr_code rc = OTR_OK;
-        if (p == NULL) {
-            rc = add(host, otr_steal(m), &own);
-        } else if (i >= set->n) {
-            rc = change(p, otr_steal(m), &own);
-        }
-        if (rc != OTR_OK && first == OTR_OK) {
-            first = otr_fail(err, rc, "%s", own.msg);
-        }
-    }
-    set->n = 0;
-    for (otr_plugin *p = host->first; p != NULL; p = p->next) {
+}
+
+/* It was removed and stops: its place is kept for who comes back. */
+static void queue_one(otr_plugin *p, otr_manifest *m, otr_reload_entry *ret)
+{
+    otr_guest_plugin *g = otr_guest_of(p);
+    otr_manifest_free(g->back);
+    g->back = m;
+    ret->result = OTR_RELOAD_QUEUED;
+    (void)snprintf(ret->reason, sizeof(ret->reason),
+                   "the plugin before of this name still stops; it begins after that");
+    otr_plugin_set_state(p, OTR_PLUGIN_STOPPING, "begins anew when it has stopped");
+}
+
+static void start_new(otr_guests *all)
+{
+    for (otr_plugin *p = all->host->first; p != NULL; p = p->next) {
         if (p->guest && !otr_guest_of(p)->started) {
             otr_err own = { 0 };
             otr_guest_of(p)->started = true;
@@ -169,15 +154,77 @@ static otr_code apply_set(otr_guests *all, otr_manifest_set *set, otr_err *err)
         }
     }
     otr_source_watch_update(all);
-    return first;
 }
 
-static otr_code apply(otr_guests *all, otr_manifest_set *set, otr_err *err)
+/* New ones first, so that whoever changes can wait for them; then the changes; then they begin. */
+static void apply(otr_guests *all, otr_manifest_set *set, otr_reload_report *report)
 {
-    otr_code rc = apply_set(all, set, err);
+    remove_gone(all, set, report);
+    for (size_t i = 0; i < 2 * set->n; i++) {
+        otr_manifest **m = &set->items[i % set->n];
+        otr_reload_entry *entry = &report->items[i % set->n];
+        otr_plugin *p = *m != NULL ? find_living(all->host, (*m)->name) : NULL;
+        if (*m == NULL) {
+            continue;
+        }
+        (void)snprintf(entry->name, sizeof(entry->name), "%s", (*m)->name);
+        if (p == NULL) {
+            add_one(all, otr_steal(m), entry);
+        } else if (p->state_id == OTR_PLUGIN_STOPPING) {
+            queue_one(p, otr_steal(m), entry);
+        } else if (i >= set->n) {
+            otr_guest_plugin_reconfigure(p, otr_steal(m), entry);
+        }
+    }
+    set->n = 0;
     otr_manifest_set_free(set);
-    return rc;
+    start_new(all);
 }
+
+/* ---- before it ---- */
+
+static otr_code check_names(const otr_guests *all, const otr_manifest_set *set, otr_err *err)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        const otr_plugin *p = otr_plugin_find(all->host, set->items[i]->name);
+        if (p != NULL && !p->guest) {
+            return otr_fail(err, OTR_EINVAL,
+                            "%s: name: \"%s\" is the name of a compiled-in module; take another",
+                            set->items[i]->where, p->name);
+        }
+    }
+    return OTR_OK;
+}
+
+static void note_cache(otr_guests *all, const otr_manifest_set *set, otr_reload_report *report)
+{
+    report->waiting =
+        otr_guest_engines_cached_in(&all->engines, set->cache_dir) ? NULL : "plugins.cache";
+}
+
+static otr_code prepare(otr_guests *all, const otr_manifest_set *set, otr_reload_report *report,
+                        otr_err *err)
+{
+    size_t most = set->n;
+    otr_code rc = check_names(all, set, err);
+    for (const otr_plugin *p = all->host->first; p != NULL; p = p->next) {
+        most += p->guest;
+    }
+    rc = rc == OTR_OK ? otr_guest_engines_open(&all->engines, all->host->spec.program, set, err)
+                      : rc;
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    report->items = otr_calloc(most + 1, sizeof(*report->items));
+    if (report->items == NULL) {
+        return otr_fail_nomem(err);
+    }
+    report->n = set->n;
+    note_cache(all, set, report);
+    return OTR_OK;
+}
+
+/* ---- afterwards ---- */
 
 static void settled(otr_guests *all)
 {
@@ -188,7 +235,55 @@ static void settled(otr_guests *all)
     }
 }
 
+static bool come_back(otr_guests *all, otr_plugin *p)
+{
+    otr_err err = { 0 };
+    otr_manifest *m = otr_steal(&otr_guest_of(p)->back);
+    otr_plugin_free(p);
+    if (m != NULL && add(all->host, m, &err) != OTR_OK) {
+        otr_log_error("plugin that was put back cannot begin: reload the configuration", "err",
+                      err.msg);
+    }
+    return m != NULL;
+}
+
+static void sweep(otr_guests *all)
+{
+    bool came = false;
+    for (otr_plugin *p = all->host->first, *next; p != NULL; p = next) {
+        next = p->next;
+        if (p->guest && p->stopped) {
+            came = come_back(all, p) || came;
+        }
+    }
+    if (came) {
+        start_new(all);
+    }
+    settled(all); /* who waited for one that is gone */
+}
+
 /* ---- one guest ---- */
+
+static size_t events_of(const otr_guest_job *job)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < job->n; i++) {
+        n += job->batch[i].deadline_ns == 0;
+    }
+    return n;
+}
+
+static size_t in_hand(const otr_guest_plugin *g)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < g->seats.n; i++) {
+        n += events_of(g->seats.items[i]->job);
+    }
+    for (const otr_guest_seat *s = g->crew.leaving; s != NULL; s = s->next_leaving) {
+        n += events_of(s->job);
+    }
+    return n;
+}
 
 static void describe(const otr_plugin *p, otr_plugin_view *view)
 {
@@ -201,25 +296,38 @@ static void describe(const otr_plugin *p, otr_plugin_view *view)
     view->sha256 = g->sha256;
     view->encoding = otr_encoding_names[g->manifest->encoding];
     view->hooks = g->hooks != NULL ? (const char *const *)g->hooks : view->hooks;
+    view->operations = (const char *const *)g->manifest->mapping.names;
+    const otr_plugin_mapping *map = &g->manifest->mapping;
+    view->input = map->input_text != NULL ? map->input_text : "";
+    view->publishes = map->publish != NULL ? map->publish : "";
     view->instances = g->manifest->instances;
     view->running = g->running;
     view->quarantined = g->quarantined;
+    view->stats.in_hand = in_hand(g);
 }
 
 static char *const *hooks(const otr_plugin *p)
 {
     const otr_guest_plugin *g = p->state;
-    return g->manifest->hooks != NULL ? g->manifest->hooks : g->hooks;
+    return g->crew.policy->hooks != NULL ? g->crew.policy->hooks : g->hooks;
 }
 
 static bool fail_closed(const otr_plugin *p)
 {
     const otr_guest_plugin *g = p->state;
-    return g->manifest->on_failure == OTR_ON_FAILURE_CLOSED;
+    return g->crew.policy->on_failure == OTR_ON_FAILURE_CLOSED;
 }
 
 static otr_code tell(otr_plugin *p, otr_plugin_verb verb, otr_err *err)
 {
+    const otr_guest_plugin *g = p->state;
+    bool on = verb == OTR_PLUGIN_ENABLE || verb == OTR_PLUGIN_RELOAD;
+    if (on && g->crew.policy->off) {
+        return otr_fail(err, OTR_ESTATE,
+                        "plugin \"%s\" has `off: true` at %s: take it out and reload the "
+                        "configuration",
+                        p->name, g->crew.policy->where);
+    }
     switch (verb) {
     case OTR_PLUGIN_DISABLE:
         return otr_guest_plugin_disable(p, err);
@@ -242,7 +350,10 @@ const otr_guests_ops otr_guests_of_wasm = {
     .open = open_all,
     .close = close_all,
     .read = otr_manifest_parse,
+    .prepare = prepare,
     .apply = apply,
+    .forget = otr_manifest_set_free,
+    .sweep = sweep,
     .settled = settled,
     .end = end,
     .stop_more = stop_more,

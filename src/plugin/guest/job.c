@@ -7,7 +7,9 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "plugin/guest/map.h"
 #include "plugin/internal.h"
+#include "plugin/manifest/changes.h"
 #include "plugin/source/source.h"
 
 enum {
@@ -23,6 +25,8 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
     otr_buf file;
     otr_source source = otr_source_of(job->manifest);
     otr_source_info info;
+    const char *required[OTR_MAPPING_OPERATIONS + 1];
+    otr_mapping_required(&job->manifest->mapping, required);
     source.ended = &job->hostcalls.gate.ended;
     otr_buf_init(&file, OTR_LIMIT_PLUGIN_FILE_BYTES);
     otr_code rc = otr_source_read(&source, &file, &info, err);
@@ -33,7 +37,7 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
             .name = job->name,
             .wasm = otr_buf_bytes(&file),
             .abi = job->manifest->abi,
-            .operations = otr_contract_required,
+            .operations = required,
             .rewrite = true,
         };
         rc = otr_guest_parts_load(&source, job->engine, &spec, &job->parts, &job->code, err);
@@ -44,7 +48,10 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
                                 otr_abi_name(otr_guest_code_abi(job->code)), err);
     }
     otr_buf_deinit(&file);
-    return rc;
+    if (rc == OTR_OK) {
+        otr_guest_map_tell(job->manifest);
+    }
+    return otr_guest_map_blame(job->manifest, rc, err);
 }
 
 /* The load may be over by now, or even the job: its end and this come in any order. */
@@ -101,22 +108,43 @@ static void count(otr_guest_job *job, otr_code rc, uint64_t begin_ns)
     }
 }
 
-static otr_code call(otr_guest_job *job, const char *op, otr_bytes in, uint64_t limit_ns,
-                     otr_err *err)
+typedef enum limit { LIMIT_CALL, LIMIT_INIT } limit;
+
+/* The shorter of what the sandbox was made under and what the operator wrote last. */
+static uint64_t limit_ns(const otr_guest_job *job, limit which)
 {
+    const otr_manifest *own = job->manifest, *policy = otr_gate_policy(&job->hostcalls.gate);
+    return which == LIMIT_CALL ? otr_least(own->call_ns, policy->call_ns)
+                               : otr_least(own->init_ns, policy->init_ns);
+}
+
+static otr_code call(otr_guest_job *job, const char *op, otr_bytes in, limit which, otr_err *err)
+{
+    const char *own = otr_mapping_name(&job->manifest->mapping, op);
     otr_buf_clear(&job->output);
+    if (job->kind != OTR_JOB_CLOSE && job->kind != OTR_JOB_PROCESS &&
+        atomic_load(&job->last_call)) {
+        return otr_fail(err, OTR_ESTATE, "%s: not called, a reload or an operator ended it", op);
+    }
     uint64_t now = otr_now_ns();
-    uint64_t deadline = now + limit_ns;
+    uint64_t deadline = now + limit_ns(job, which);
     if (job->kind == OTR_JOB_CLOSE && deadline > job->deadline_ns) {
         deadline = job->deadline_ns;
     }
-    otr_code rc = otr_guest_call(job->guest, op, in, deadline, &job->output, err);
+    otr_code rc = otr_guest_call(job->guest, own, in, deadline, &job->output, err);
     count(job, rc, now);
-    return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", op);
+    if (rc == OTR_OK) {
+        return OTR_OK;
+    }
+    return own == op ? otr_wrap(err, rc, "%s", op) : otr_wrap(err, rc, "%s (%s)", op, own);
 }
 
 bool otr_guest_job_has(const otr_guest_job *job, unsigned has, const char *operation)
 {
+    const char *own = otr_mapping_find(&job->manifest->mapping, operation);
+    if (own != NULL) {
+        return otr_guest_code_has(job->code, own);
+    }
     if (job->info.operations & OTR_HAS_LIST) {
         return (job->info.operations & has) != 0;
     }
@@ -132,9 +160,13 @@ static otr_code answer(otr_guest_job *job, const char *op, otr_bytes *ret, otr_e
 
 static otr_code ask_info(otr_guest_job *job, otr_err *err)
 {
+    if (job->manifest->mapping.version != NULL) {
+        otr_contract_info_deinit(&job->info);
+        return otr_guest_map_info(job->manifest, &job->info, err);
+    }
     otr_hostcalls_begin(&job->hostcalls, NULL);
     otr_bytes json;
-    otr_code rc = call(job, "info", (otr_bytes){ NULL, 0 }, job->manifest->init_ns, err);
+    otr_code rc = call(job, "info", (otr_bytes){ NULL, 0 }, LIMIT_INIT, err);
     rc = rc == OTR_OK ? answer(job, "info", &json, err) : rc;
     if (rc != OTR_OK) {
         return rc;
@@ -143,12 +175,28 @@ static otr_code ask_info(otr_guest_job *job, otr_err *err)
     return otr_contract_read_info(json, &job->info, err);
 }
 
+/* A waPC guest whose entry has the topics may turn out not to know the question. */
+static otr_code ask_for_topics(otr_guest_job *job, otr_bytes *ret, otr_err *err)
+{
+    static const otr_bytes nothing = { (const uint8_t *)"[]", 2 };
+    const otr_plugin_mapping *map = &job->manifest->mapping;
+    *ret = nothing;
+    if (!otr_guest_map_asks_topics(map, job->code)) {
+        return OTR_OK;
+    }
+    otr_code rc = call(job, "subscriptions", (otr_bytes){ NULL, 0 }, LIMIT_INIT, err);
+    if (rc == OTR_EINVAL && map->topics_given && otr_mapping_find(map, "subscriptions") == NULL) {
+        otr_log_debug("guest has no subscriptions", "plugin", job->name, "err", err->msg);
+        return OTR_OK;
+    }
+    return rc == OTR_OK ? answer(job, "subscriptions", ret, err) : rc;
+}
+
 static otr_code ask_topics(otr_guest_job *job, otr_err *err)
 {
     otr_hostcalls_begin(&job->hostcalls, NULL);
     otr_bytes json;
-    otr_code rc = call(job, "subscriptions", (otr_bytes){ NULL, 0 }, job->manifest->init_ns, err);
-    rc = rc == OTR_OK ? answer(job, "subscriptions", &json, err) : rc;
+    otr_code rc = ask_for_topics(job, &json, err);
     if (rc != OTR_OK) {
         return rc;
     }
@@ -173,7 +221,7 @@ static otr_code configure(otr_guest_job *job, const char *op, otr_err *err)
     rc = rc == OTR_OK ? otr_encoding_input(job->manifest->encoding, op, otr_buf_bytes(&config),
                                            &job->scratch, &in, err)
                       : rc;
-    rc = rc == OTR_OK ? call(job, op, in, job->manifest->init_ns, err) : rc;
+    rc = rc == OTR_OK ? call(job, op, in, LIMIT_INIT, err) : rc;
     otr_buf_deinit(&config);
     return rc;
 }
@@ -187,6 +235,7 @@ static otr_code ask_init(otr_guest_job *job, otr_err *err)
     }
     otr_code rc = configure(job, "init", err);
     bool sure = (job->info.operations & OTR_HAS_LIST) != 0 ||
+                otr_mapping_find(&job->manifest->mapping, "init") != NULL ||
                 strcmp(otr_abi_name(otr_guest_code_abi(job->code)), "wapc") != 0;
     if (rc == OTR_EINVAL && !sure && job->manifest->config_pairs[0] == NULL) {
         otr_log_debug("guest has no init", "plugin", job->name, "err", err->msg);
@@ -195,26 +244,40 @@ static otr_code ask_init(otr_guest_job *job, otr_err *err)
     return rc;
 }
 
-static otr_code run_load(otr_guest_job *job, otr_err *err)
+/* Starts the sandbox, unless nobody wants it any more, and lets the loop cancel it. */
+static otr_code start(otr_guest_job *job, otr_err *err)
 {
-    job->permanent = job->unreached = false;
-    otr_code rc = job->code == NULL ? load_code(job, err) : OTR_OK;
-    if (rc == OTR_OK) {
-        rc = spawn(job, err);
+    if (atomic_load(&job->last_call)) {
+        return otr_fail(err, OTR_ESTATE, "not started: a reload or an operator ended it");
     }
+    otr_code rc = spawn(job, err);
     if (rc == OTR_OK) {
         job->announced = job->guest;
         job->announcing = true;
         otr_loop_post(job->loop, &job->announce, announce, job);
-        rc = ask_info(job, err);
     }
+    return rc;
+}
+
+/* Traps, time-outs and memory may be the moment's fault, and so may what a host operation met; all
+ * else will be the same next time. */
+static void judge(otr_guest_job *job, otr_code rc)
+{
+    job->loaded_bytes = rc == OTR_OK ? otr_guest_memory_bytes(job->guest) : 0;
+    job->passing = rc != OTR_OK && rc != OTR_ENOMEM && job->hostcalls.gate.passing;
+    job->permanent = rc != OTR_OK && rc != OTR_EGUEST && rc != OTR_ETIMEOUT && rc != OTR_EQUOTA &&
+                     rc != OTR_ENOMEM && !job->unreached && !job->passing;
+}
+
+static otr_code run_load(otr_guest_job *job, otr_err *err)
+{
+    job->unreached = job->hostcalls.gate.passing = false;
+    otr_code rc = job->code == NULL ? load_code(job, err) : OTR_OK;
+    rc = rc == OTR_OK ? start(job, err) : rc;
+    rc = rc == OTR_OK ? ask_info(job, err) : rc;
     rc = rc == OTR_OK ? ask_topics(job, err) : rc;
     rc = rc == OTR_OK ? ask_init(job, err) : rc;
-    job->loaded_bytes = rc == OTR_OK ? otr_guest_memory_bytes(job->guest) : 0;
-    /* Traps, time-outs and memory may be the moment's fault; all else will be the same next time.
-     */
-    job->permanent = rc != OTR_OK && rc != OTR_EGUEST && rc != OTR_ETIMEOUT && rc != OTR_EQUOTA &&
-                     rc != OTR_ENOMEM && !job->unreached;
+    judge(job, rc);
     return rc;
 }
 
@@ -252,14 +315,36 @@ static void take_answer(otr_guest_job *job, otr_code rc, const otr_err *err)
     }
 }
 
+static otr_code ask_process(otr_guest_job *job, const otr_guest_item *item, otr_bytes in,
+                            otr_err *err)
+{
+    otr_hostcalls_begin(&job->hostcalls, item->msg);
+    otr_code rc = call(job, "process", in, LIMIT_CALL, err);
+    if (rc == OTR_OK && item->deadline_ns == 0) {
+        rc = otr_guest_map_output(&job->hostcalls, otr_buf_bytes(&job->output), &job->scratch, err);
+        job->delta.errors += rc != OTR_OK;
+    }
+    return rc;
+}
+
 static otr_code process_one(otr_guest_job *job, const otr_guest_item *item, otr_err *err)
 {
     otr_bytes in;
-    otr_code rc = otr_encoding_message(job->manifest->encoding, item->msg, &in, err);
+    otr_code rc = otr_guest_map_input(job->manifest, item->msg, &job->scratch, &in, err);
     bool made = rc == OTR_OK;
+    bool field = job->manifest->mapping.input == OTR_INPUT_FIELD;
+    if (rc == OTR_ENOTFOUND && field && item->deadline_ns == 0) {
+        job->delta.skipped++;
+        job->delta.handled++;
+        otr_guest_map_skip(job->manifest, item->msg, &job->skip_logged);
+        return OTR_OK;
+    }
+    if (made && atomic_load(&job->last_call)) {
+        job->next--; /* not begun: it is for whoever comes after */
+        return OTR_OK;
+    }
     if (made) {
-        otr_hostcalls_begin(&job->hostcalls, item->msg);
-        rc = call(job, "process", in, job->manifest->call_ns, err);
+        rc = ask_process(job, item, in, err);
     } else {
         job->delta.errors++;
     }
@@ -267,6 +352,8 @@ static otr_code process_one(otr_guest_job *job, const otr_guest_item *item, otr_
         take_answer(job, rc, err); /* a question that failed is answered, not kept */
     } else if (rc != OTR_OK) {
         remember_failed(job, (size_t)(item - job->batch), err);
+    } else {
+        job->delta.handled++;
     }
     if (rc != OTR_OK && made && otr_guest_dead(job->guest)) {
         return otr_wrap(err, rc, "message %s", item->msg->topic->name);
@@ -299,7 +386,8 @@ static void rest(otr_guest_job *job, uint64_t now_ns)
 static otr_code run_process(otr_strand *strand, otr_guest_job *job, otr_err *err)
 {
     uint64_t now = otr_now_ns(), end = now + SLICE_NS;
-    while (job->next < job->n && !job->answer.given && !otr_worker_should_stop(strand)) {
+    while (job->next < job->n && !job->answer.given && !otr_worker_should_stop(strand) &&
+           !atomic_load(&job->last_call)) {
         const otr_guest_item *item = &job->batch[job->next++];
         if (item->deadline_ns != 0 && now >= item->deadline_ns) {
             continue; /* its asker has gone */
@@ -323,7 +411,7 @@ static otr_code run_close(otr_guest_job *job, otr_err *err)
     bool alive = job->guest != NULL && !otr_guest_dead(job->guest);
     if (alive && otr_guest_job_has(job, OTR_HAS_CLOSE, "close")) {
         otr_hostcalls_begin(&job->hostcalls, NULL);
-        rc = call(job, "close", (otr_bytes){ NULL, 0 }, job->manifest->call_ns, err);
+        rc = call(job, "close", (otr_bytes){ NULL, 0 }, LIMIT_CALL, err);
     }
     return rc;
 }
@@ -409,12 +497,25 @@ otr_code otr_guest_job_new(otr_loop *loop, otr_pool *pool, const char *name, otr
     return OTR_OK;
 }
 
+void otr_guest_job_rule(otr_guest_job *job, otr_manifest *policy)
+{
+    atomic_store_explicit(&job->hostcalls.gate.policy, policy, memory_order_release);
+}
+
 void otr_guest_job_use(otr_guest_job *job, otr_manifest *manifest)
 {
     otr_manifest *old = job->manifest;
     job->manifest = otr_manifest_ref(manifest);
     job->hostcalls.gate.manifest = manifest;
+    if (old != NULL && otr_gate_policy(&job->hostcalls.gate) == old) {
+        otr_guest_job_rule(job, manifest); /* of a job that nobody rules */
+    }
     otr_manifest_free(old);
+}
+
+void otr_guest_job_ended(otr_guest_job *job)
+{
+    otr_manifest_free(otr_steal(&job->held));
 }
 
 void otr_guest_job_share(otr_guest_job *job, const otr_guest_job *from)
@@ -443,6 +544,7 @@ void otr_guest_job_free(otr_guest_job *job)
     otr_buf_deinit(&job->scratch);
     otr_guest_parts_deinit(&job->parts);
     otr_guest_wasi_deinit(&job->wasi);
+    otr_manifest_free(job->held);
     otr_manifest_free(job->manifest);
     otr_free(job);
 }
@@ -452,6 +554,10 @@ otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_d
 {
     job->kind = kind;
     atomic_store(&job->hostcalls.gate.ended, false);
+    atomic_store(&job->last_call, false);
+    /* Whatever takes its place is kept alive by it until the job has ended. */
+    otr_guest_job_ended(job);
+    job->held = otr_manifest_ref((otr_manifest *)(uintptr_t)otr_gate_policy(&job->hostcalls.gate));
     job->hostcalls.gate.facts = otr_facts_unref(job->hostcalls.gate.facts);
     if (job->bus != NULL && job->manifest->see_instances) {
         job->hostcalls.gate.facts = otr_bus_facts(job->bus);
@@ -461,6 +567,7 @@ otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_d
     otr_code rc = otr_worker_submit(job->strand, run_job, done, job, err);
     if (rc != OTR_OK) {
         job->kind = OTR_JOB_NONE;
+        otr_guest_job_ended(job);
     }
     return rc;
 }
@@ -470,6 +577,7 @@ void otr_guest_job_cancel(otr_guest_job *job)
     if (job == NULL || job->kind == OTR_JOB_NONE) {
         return;
     }
+    atomic_store(&job->last_call, true);
     atomic_store(&job->hostcalls.gate.ended, true);
     if (job->cancellable != NULL) {
         otr_guest_cancel(job->cancellable);
@@ -488,39 +596,4 @@ void otr_guest_job_release(otr_guest_job *job, size_t n)
     memmove(job->batch, job->batch + n, (job->n - n) * sizeof(job->batch[0]));
     job->n -= n;
     job->next = 0;
-}
-
-void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus)
-{
-    otr_plugin_stats *d = &job->delta;
-    otr_hostcalls *hc = &job->hostcalls;
-    to->published += otr_hostcalls_flush(hc, bus);
-    to->calls += d->calls;
-    to->errors += d->errors;
-    to->traps += d->traps;
-    to->timeouts += d->timeouts;
-    to->call_ns += d->call_ns;
-    for (size_t i = 0; i < OTR_COUNT(to->time_counts); i++) {
-        to->time_counts[i] += d->time_counts[i];
-    }
-    to->publish_dropped += hc->outbox.dropped;
-    for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
-        to->denials += hc->gate.denials[i];
-        to->denials_by[i] += hc->gate.denials[i];
-        hc->gate.denials[i] = 0;
-    }
-    to->logs += hc->log.lines;
-    to->logs_dropped += hc->log.dropped;
-    hc->outbox.dropped = hc->log.lines = hc->log.dropped = 0;
-    otr_guest_metrics *own = otr_hostcalls_metrics(hc);
-    if (own != NULL && own->changed && to->metrics == NULL) {
-        to->metrics = otr_zalloc(sizeof(*to->metrics)); /* or the next time */
-        if (to->metrics != NULL) {
-            to->metrics->born_ns = otr_now_ns();
-        }
-    }
-    if (own != NULL && to->metrics != NULL) {
-        otr_guest_metrics_merge(to->metrics, own, job->manifest->metrics);
-    }
-    *d = (otr_plugin_stats){ .memory_bytes = d->memory_bytes };
 }

@@ -43,16 +43,19 @@ typedef struct otr_guest_job {
     otr_strand *strand;
     void *owner; /* for the loop's half */
     const char *name;
-    otr_manifest *manifest; /* a reference of its own */
+    otr_manifest *manifest; /* a reference of its own: what the sandbox is made under */
+    otr_manifest *held;     /* a reference: the policy when the running job began; see gate.h */
     otr_engine *engine;
     otr_loop *loop;
     const otr_bus *bus;   /* for the loop's half, which hands over its facts; NULL: none */
     uint64_t deadline_ns; /* CLOSE: not later than this */
     uint64_t rested_ns;   /* when memory was last given back */
     bool drop_code;
+    atomic_bool last_call; /* set by the loop: the call that runs is the job's last */
 
     otr_guest_code *code;
     otr_guest *guest;
+    bool skip_logged; /* a message without the field that `input:` names */
     struct stat file; /* of the file that `code` came from */
     otr_guest_parts parts;
     otr_guest_wasi wasi; /* of `guest` */
@@ -91,6 +94,7 @@ typedef struct otr_guest_job {
     bool permanent;         /* LOAD: trying again cannot help */
     uint64_t loaded_bytes;  /* LOAD: memory of the sandbox after init() */
     bool unreached;         /* LOAD: the server that has the file did not answer */
+    bool passing;           /* LOAD: it failed after a host operation did that may work later */
     otr_plugin_stats delta; /* calls, errors, traps, …: added to the plugin's by the loop */
 } otr_guest_job;
 
@@ -99,13 +103,16 @@ otr_code otr_guest_job_new(otr_loop *loop, otr_pool *pool, const char *name, otr
                            otr_engine *engine, otr_guest_job **ret, otr_err *err) OTR_MUST_CHECK;
 void otr_guest_job_use(otr_guest_job *job,
                        otr_manifest *manifest); /* takes a reference; while no job runs */
-void otr_guest_job_free(otr_guest_job *job);    /* while no job runs; NULL is fine */
+/* What the operator wrote last: bounds what the sandbox may do, from its next host operation and
+ * its next call on. Also while a job runs; `policy` outlives the job or is followed by another. */
+void otr_guest_job_rule(otr_guest_job *job, otr_manifest *policy);
+void otr_guest_job_ended(otr_guest_job *job); /* on the loop, after each job */
+void otr_guest_job_free(otr_guest_job *job);  /* while no job runs; NULL is fine */
 /* Queues `kind`; `done(job, rc)` follows on the loop. */
 otr_code otr_guest_job_submit(otr_guest_job *job, otr_guest_job_kind kind, otr_done_fn *done,
                               otr_err *err) OTR_MUST_CHECK;
 /* Takes the code that `from` has loaded. Both idle, or `from` at work. */
 void otr_guest_job_share(otr_guest_job *job, const otr_guest_job *from);
-/* Drops the first `n` messages of the batch; their calls are the caller's. */
 /* Ends what the running job does: the guest's call, a request, a download. Nothing runs: nothing.
  */
 void otr_guest_job_cancel(otr_guest_job *job);

@@ -7,14 +7,22 @@
 static bool comes_after(const otr_plugin *p, const char *name)
 {
     const otr_guest_plugin *g = p->state;
-    return otr_texts_have(g->manifest->after, name);
+    return otr_texts_have(g->crew.policy->after, name);
+}
+
+/* It stops, and another one takes its place. */
+static bool comes_back(const otr_plugin *p)
+{
+    const otr_guest_plugin *g = p->state;
+    return g->back != NULL;
 }
 
 const char *otr_guest_waits_for(const otr_guest_plugin *g)
 {
     for (const otr_plugin *other = g->p->host->first; other != NULL; other = other->next) {
-        if (other->guest && !other->settled && !other->stopped && other != g->p &&
-            comes_after(g->p, other->name)) {
+        bool comes = other->guest && other != g->p &&
+                     (comes_back(other) || (!other->settled && !other->stopped));
+        if (comes && comes_after(g->p, other->name)) {
             return other->name;
         }
     }

@@ -15,8 +15,8 @@ static void load_done(otr_guest_seat *s, otr_code rc)
         if (fresh) {
             otr_guest_recall(g);
         }
-    } else if (s->job->unreached) {
-        otr_guest_wait_for_source(s, &s->job->err);
+    } else if (s->job->unreached || s->job->passing) {
+        otr_guest_wait(s);
     } else if (permanent) {
         otr_err why = s->job->err; /* the job that it stands in goes */
         otr_log_error("plugin disabled", "plugin", g->p->name, "reason", why.msg);
@@ -35,8 +35,8 @@ static bool outgrown(const otr_guest_seat *s)
 {
     const otr_manifest *m = s->job->manifest;
     uint64_t now = s->memory_bytes, then = s->job->loaded_bytes;
-    return m->recycle_bytes > 0 && now > m->recycle_bytes && now > then &&
-           now - then > (m->memory_bytes - then) / 2;
+    uint64_t mark = s->crew->policy->recycle_bytes;
+    return mark > 0 && now > mark && now > then && now - then > (m->memory_bytes - then) / 2;
 }
 
 static void recycle(otr_guest_seat *s)

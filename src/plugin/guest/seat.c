@@ -1,5 +1,7 @@
 #include "plugin/guest/seat.h"
 
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -41,6 +43,7 @@ static otr_code seat_new(otr_seat_crew *crew, otr_manifest *m, otr_guest_seat **
     if (rc == OTR_OK) {
         s->job->owner = s;
         s->job->bus = crew->bus;
+        otr_guest_job_rule(s->job, crew->policy);
         rc = otr_timer_new(crew->loop, rested, s, &s->timer, err);
     }
     if (rc != OTR_OK) {
@@ -81,6 +84,7 @@ static void job_done(void *arg, otr_code rc)
     otr_guest_job_kind kind = job->kind;
     job->kind = OTR_JOB_NONE;
     job->cancellable = NULL;
+    otr_guest_job_ended(job);
     s->memory_bytes = job->delta.memory_bytes;
     s->has_code = kind == OTR_JOB_LOAD || kind == OTR_JOB_DROP ? job->code != NULL : s->has_code;
     s->crew->events->done(s, kind, rc);
@@ -150,11 +154,11 @@ static void unlink_leaving(otr_guest_seat *s)
 static otr_guest_job_kind next_of_leaving(otr_guest_seat *s)
 {
     bool stopping = s->crew->stopping;
-    if (s->finish_batch && !stopping && s->state == OTR_SEAT_RUNNING && s->job->n > 0) {
+    if (s->leave == OTR_LEAVE_BATCH && !stopping && s->state == OTR_SEAT_RUNNING && s->job->n > 0) {
         return OTR_JOB_PROCESS;
     }
-    if (s->close_wanted) {
-        s->close_wanted = false;
+    if (!s->closed && s->leave <= OTR_LEAVE_CLOSE) {
+        s->closed = true;
         s->job->deadline_ns =
             stopping ? s->crew->stop_deadline_ns : otr_now_ns() + s->job->manifest->call_ns;
         return OTR_JOB_CLOSE;
@@ -178,26 +182,57 @@ void otr_seat_leave_on(otr_guest_seat *s)
     s->crew->events->left(s);
 }
 
-void otr_seats_leave(otr_seats *seats, bool close_wanted, bool finish_batch)
+static void hurry(const otr_guest_seat *s)
+{
+    if (s->leave == OTR_LEAVE_NOW) {
+        otr_guest_job_cancel(s->job);
+    } else if (s->leave == OTR_LEAVE_CALL ||
+               (s->leave == OTR_LEAVE_CLOSE && s->job->kind == OTR_JOB_PROCESS)) {
+        atomic_store(&s->job->last_call, true);
+    }
+}
+
+void otr_seats_hurry(otr_seat_crew *crew, otr_leave how)
+{
+    for (otr_guest_seat *s = crew->leaving; s != NULL; s = s->next_leaving) {
+        if (s->leave < how) {
+            s->leave = how;
+            hurry(s);
+        }
+    }
+}
+
+void otr_seats_leave(otr_seats *seats, otr_leave how)
 {
     otr_seats gone = *seats;
     *seats = (otr_seats){ NULL, 0 };
     for (size_t i = 0; i < gone.n; i++) {
         otr_guest_seat *s = gone.items[i];
         s->role = OTR_SEAT_LEAVING;
-        s->close_wanted = close_wanted;
-        s->finish_batch = finish_batch;
+        s->leave = how;
         s->next_leaving = s->crew->leaving;
         s->crew->leaving = s;
         otr_timer_stop(s->timer);
+        if (otr_seat_busy(s)) {
+            hurry(s);
+        }
     }
     for (size_t i = 0; i < gone.n; i++) { /* now that the plugin knows all who leave */
         otr_guest_seat *s = gone.items[i];
         if (!otr_seat_busy(s)) {
             otr_seat_leave_on(s);
-        } else if (!close_wanted) {
-            otr_guest_job_cancel(s->job);
         }
     }
     otr_free(gone.items);
+}
+
+void otr_seats_trim(otr_seats *seats, size_t n, otr_leave how)
+{
+    size_t extra = seats->n > n ? seats->n - n : 0;
+    otr_guest_seat **items = extra > 0 ? otr_calloc(extra, sizeof(*items)) : NULL;
+    if (items != NULL) { /* else they go with the version */
+        memcpy(items, seats->items + n, extra * sizeof(*items));
+        seats->n = n;
+        otr_seats_leave(&(otr_seats){ items, extra }, how);
+    }
 }

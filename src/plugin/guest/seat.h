@@ -44,6 +44,13 @@ typedef struct otr_seat_events {
     void (*left)(otr_guest_seat *s);
 } otr_seat_events;
 
+typedef enum otr_leave {
+    OTR_LEAVE_BATCH, /* after the messages it took, and close() */
+    OTR_LEAVE_CLOSE, /* after its job, and close() */
+    OTR_LEAVE_CALL,  /* after the call that runs; no other one is made */
+    OTR_LEAVE_NOW,   /* what runs is cut short; no other call is made */
+} otr_leave;
+
 /* What all seats of one plugin share. */
 typedef struct otr_seat_crew {
     otr_guest_plugin *g; /* whose they are */
@@ -53,6 +60,7 @@ typedef struct otr_seat_crew {
     otr_pool *pool;
     const otr_bus *bus;
     const otr_guest_engines *engines;
+    otr_manifest *policy;      /* what the operator wrote last; the plugin's reference */
     otr_guest_seat *leaving;   /* a list */
     bool stopping;             /* no seat begins anything but its end */
     uint64_t stop_deadline_ns; /* monotonic; of `stopping` */
@@ -72,7 +80,8 @@ struct otr_guest_seat {
     otr_err failure;    /* the latest */
     bool take_settings; /* is to be asked to take the plugin's `changing`, or to go back */
     /* leaving */
-    bool finish_batch, close_wanted, dropped;
+    otr_leave leave;
+    bool closed, dropped;
     otr_guest_seat *next_leaving;
 };
 
@@ -103,9 +112,12 @@ void otr_seats_free(otr_seats *seats); /* idle, all of them */
 bool otr_seat_run(otr_guest_seat *s, otr_guest_job_kind kind);
 /* Loads what is empty, as far as it may. */
 void otr_seats_load(const otr_seats *seats);
-/* All of `seats` leave, and it is empty then. `close_wanted`: after close(). `finish_batch`: after
- * the messages they took. */
-void otr_seats_leave(otr_seats *seats, bool close_wanted, bool finish_batch);
+/* All of `seats` leave, and it is empty then. */
+void otr_seats_leave(otr_seats *seats, otr_leave how);
+/* The same of all but the first `n`. */
+void otr_seats_trim(otr_seats *seats, size_t n, otr_leave how);
+/* Who leaves already leaves sooner. */
+void otr_seats_hurry(otr_seat_crew *crew, otr_leave how);
 /* Its job is done: the next step of leaving. */
 void otr_seat_leave_on(otr_guest_seat *s);
 

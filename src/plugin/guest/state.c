@@ -42,8 +42,28 @@ static void settle(otr_guest_plugin *g)
     }
 }
 
+const otr_guest_seat *otr_guest_running_seat(const otr_guest_plugin *g)
+{
+    for (size_t i = 0; i < g->seats.n; i++) {
+        if (g->seats.items[i]->state == OTR_SEAT_RUNNING) {
+            return g->seats.items[i];
+        }
+    }
+    return NULL;
+}
+
+/* Seats of earlier versions may take their time to leave, as a compilation cannot be cut short: a
+ * plugin that begins anew again and again must not gather them. */
+static bool waits_for_room(const otr_guest_plugin *g, const otr_seats *seats)
+{
+    return seats == &g->seats && g->crew.leaving != NULL && otr_guest_running_seat(g) == NULL;
+}
+
 void otr_guest_load_seats(const otr_guest_plugin *g, const otr_seats *seats)
 {
+    if (waits_for_room(g, seats)) {
+        return; /* when they have left */
+    }
     if (!g->crew.stopping && !g->waiting && g->changing == NULL) {
         otr_seats_load(seats);
     }
@@ -79,31 +99,58 @@ void otr_guest_derive(otr_guest_plugin *g)
 
 void otr_guest_forget_fresh(otr_guest_plugin *g)
 {
-    otr_seats_leave(&g->fresh, false, false);
+    otr_seats_leave(&g->fresh, OTR_LEAVE_NOW);
     otr_manifest_free(otr_steal(&g->fresh_manifest));
     g->fresh_ready = false;
+}
+
+uint64_t otr_guest_keys_stamp(const otr_manifest *m)
+{
+    uint64_t stamp = 0;
+    for (char *const *key = m->trust_keys; m->signed_needed && *key != NULL; key++) {
+        stamp = stamp * 31 + ((*key)[0] == '/' ? otr_module_file_stamp(*key) : 0);
+    }
+    return stamp;
+}
+
+void otr_guest_settle_for_policy(otr_guest_plugin *g)
+{
+    otr_manifest *old = g->manifest;
+    g->manifest = otr_manifest_ref(g->crew.policy);
+    g->keys_stamp = otr_guest_keys_stamp(g->manifest);
+    otr_manifest_free(old);
+}
+
+/* Nobody will take what waits: it is counted, and said once. */
+static void drop_queue(otr_guest_plugin *g)
+{
+    otr_sub_stats queue = { 0 };
+    if (g->p->sub != NULL) {
+        otr_sub_get_stats(g->p->sub, &queue);
+    }
+    if (queue.depth > 0) {
+        otr_log_warn("messages that waited for the plugin are dropped", "plugin", g->p->name,
+                     "messages", OTR_U64(queue.depth));
+    }
+    otr_plugin_unsubscribe(g->p);
 }
 
 void otr_guest_disable(otr_guest_plugin *g, const char *reason, bool quarantined)
 {
     otr_plugin *p = g->p;
     otr_guest_forget_fresh(g);
-    if (g->changing != NULL && !g->refused) { /* what the configuration says now */
-        otr_manifest_free(g->manifest);
-        g->manifest = otr_steal(&g->changing);
-    }
     otr_manifest_free(otr_steal(&g->changing));
-    otr_plugin_unsubscribe(p);
+    otr_guest_settle_for_policy(g); /* it counts when the plugin is switched on again */
+    g->wanted = g->wanted_code = false;
+    drop_queue(g);
     g->adopted = false;
     g->waiting = false;
     g->down = 0;
     g->running = 0;
     g->quarantined = quarantined;
     otr_guest_fail_calls(g, reason);
-    otr_seats_leave(&g->seats, false, false);
-    for (otr_guest_seat *s = g->crew.leaving; s != NULL; s = s->next_leaving) {
-        s->finish_batch = false;
-    }
+    otr_seats_leave(&g->seats, OTR_LEAVE_NOW);
+    otr_seats_hurry(&g->crew, OTR_LEAVE_CLOSE);
     if (!g->crew.stopping) {
         otr_plugin_set_state(p, OTR_PLUGIN_DISABLED, reason);
         otr_plugin_settle(p);
@@ -124,14 +171,27 @@ static otr_code copy_hooks(otr_guest_plugin *g, char *const *hooks, otr_err *err
 static otr_code subscribe(otr_guest_plugin *g, char *const *wanted, otr_err *err)
 {
     otr_plugin *p = g->p;
-    if (otr_texts_same(p->patterns, wanted) && g->queue == g->manifest->queue) {
+    if (otr_texts_same(p->patterns, wanted)) {
+        if (p->sub != NULL) {
+            otr_sub_limit(p->sub, g->crew.policy->queue);
+        }
         return OTR_OK;
     }
     for (otr_hook_call *call = g->first_call; call != NULL; call = call->next) {
         call->position = 0; /* the queue that it counted in goes */
     }
-    g->queue = g->manifest->queue;
-    return otr_plugin_subscribe(p, (const char *const *)wanted, g->queue, g->ready, err);
+    return otr_plugin_subscribe(p, (const char *const *)wanted, g->crew.policy->queue, g->ready,
+                                err);
+}
+
+otr_code otr_guest_listen(otr_guest_plugin *g, const otr_guest_job *job, otr_err *err)
+{
+    const otr_manifest *policy = g->crew.policy;
+    otr_code rc = copy_hooks(g, policy->hooks != NULL ? policy->hooks : job->topics.hooks, err);
+    return rc == OTR_OK
+               ? subscribe(g, policy->subscribe != NULL ? policy->subscribe : job->topics.events,
+                           err)
+               : rc;
 }
 
 otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *err)
@@ -142,13 +202,10 @@ otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *
     g->version = otr_strdup(job->info.version);
     g->abi = otr_abi_name(otr_guest_code_abi(job->code));
     (void)snprintf(g->sha256, sizeof(g->sha256), "%s", otr_guest_code_sha256(job->code));
-    char *const *hooks = g->manifest->hooks != NULL ? g->manifest->hooks : job->topics.hooks;
-    char *const *wanted =
-        g->manifest->subscribe != NULL ? g->manifest->subscribe : job->topics.events;
-    otr_code rc = copy_hooks(g, hooks, err);
-    rc = rc == OTR_OK ? subscribe(g, wanted, err) : rc;
+    otr_code rc = otr_guest_listen(g, job, err);
     g->adopted = rc == OTR_OK;
-    g->unreached = 0;
+    g->keys_stamp = otr_guest_keys_stamp(g->manifest);
+    g->waits = 0;
     p->host->guests->adopted(p->host->guests); /* a new manifest may name another file */
     return rc;
 }

@@ -5,42 +5,63 @@
 #include "base/log.h"
 #include "base/texts.h"
 #include "plugin/guest/guest.h"
-
-static const otr_guest_seat *running_seat(const otr_guest_plugin *g)
-{
-    for (size_t i = 0; i < g->seats.n; i++) {
-        if (g->seats.items[i]->state == OTR_SEAT_RUNNING) {
-            return g->seats.items[i];
-        }
-    }
-    return NULL;
-}
+#include "plugin/manifest/changes.h"
 
 /* ---- a new version ---- */
 
-/* The configuration trusts less than before, and so no longer what runs. */
+/* It is refused since a key's file changed: then what runs may be by that key, too. */
 static bool trust_withdrawn(const otr_guest_plugin *g, otr_code rc)
 {
-    return rc == OTR_EDENIED && g->fresh_manifest != NULL &&
-           !otr_texts_same(g->manifest->revoked, g->fresh_manifest->revoked);
+    return rc == OTR_EDENIED && otr_guest_keys_stamp(g->manifest) != g->keys_stamp;
+}
+
+static void try_again(void *arg)
+{
+    otr_guest_plugin *g = arg;
+    if (!g->crew.stopping && g->p->state_id != OTR_PLUGIN_DISABLED && g->fresh.n == 0) {
+        g->wanted = g->wanted_code = true;
+        g->ready(g->p, NULL);
+    }
+}
+
+/* In a while; what runs goes on. False: not by itself. */
+static bool later(otr_guest_plugin *g, const otr_guest_job *job)
+{
+    otr_err err = { 0 };
+    if (!job->passing && !job->unreached) {
+        return false;
+    }
+    if (g->again == NULL &&
+        otr_timer_new(g->p->host->spec.loop, try_again, g, &g->again, &err) != OTR_OK) {
+        return false;
+    }
+    otr_timer_start(g->again, otr_guest_next_wait_ms(g), 0);
+    return true;
+}
+
+static void fresh_failed(otr_guest_seat *s, otr_code rc)
+{
+    otr_guest_plugin *g = s->g;
+    otr_err why = s->job->err; /* the job that it stands in goes */
+    if (trust_withdrawn(g, rc)) {
+        otr_log_error("plugin disabled", "plugin", g->p->name, "reason", why.msg);
+        otr_guest_disable(g, why.msg, false);
+        return;
+    }
+    otr_log_error(later(g, s->job)
+                      ? "new version of plugin cannot be loaded now, keeping the old one and "
+                        "trying again"
+                      : "new version of plugin cannot be loaded, keeping the old one",
+                  "plugin", g->p->name, "err", why.msg);
+    otr_plugin_set_state(g->p, g->p->state_id, why.msg);
+    otr_guest_forget_fresh(g);
 }
 
 void otr_guest_fresh_loaded(otr_guest_seat *s, otr_code rc)
 {
     otr_guest_plugin *g = s->g;
     if (rc != OTR_OK) {
-        otr_err why = s->job->err; /* the job that it stands in goes */
-        if (trust_withdrawn(g, rc)) {
-            otr_log_error("plugin disabled", "plugin", g->p->name, "reason", why.msg);
-            otr_manifest_free(g->manifest);
-            g->manifest = otr_steal(&g->fresh_manifest);
-            otr_guest_disable(g, why.msg, false);
-            return;
-        }
-        otr_log_error("new version of plugin cannot be loaded, keeping the old one", "plugin",
-                      g->p->name, "err", why.msg);
-        otr_plugin_set_state(g->p, g->p->state_id, why.msg);
-        otr_guest_forget_fresh(g);
+        fresh_failed(s, rc);
         return;
     }
     s->state = OTR_SEAT_RUNNING;
@@ -58,16 +79,17 @@ void otr_guest_fresh_loaded(otr_guest_seat *s, otr_code rc)
     g->fresh_ready = g->fresh.n > 0;
 }
 
-static void load_beside(otr_guest_plugin *g, otr_manifest *m)
+static void load_beside(otr_guest_plugin *g)
 {
     otr_err err = { 0 };
+    otr_manifest *m = g->crew.policy;
+    otr_timer_stop(g->again);
     if (otr_seats_new(&g->crew, m, OTR_SEAT_FRESH, &g->fresh, &err) != OTR_OK) {
         otr_log_error("new version of plugin not loaded, keeping the old one", "plugin", g->p->name,
                       "err", err.msg);
-        otr_manifest_free(m);
         return;
     }
-    g->fresh_manifest = m;
+    g->fresh_manifest = otr_manifest_ref(m);
     otr_guest_load_seats(g, &g->fresh);
 }
 
@@ -75,7 +97,7 @@ static void load_beside(otr_guest_plugin *g, otr_manifest *m)
  * promise that, so each ends the messages it took while the new ones are at work. */
 static bool may_exchange(const otr_guest_plugin *g)
 {
-    if (!g->fresh_ready || (g->drain > 0 && running_seat(g) != NULL)) {
+    if (!g->fresh_ready || (g->drain > 0 && otr_guest_running_seat(g) != NULL)) {
         return false;
     }
     return g->seats.n != 1 || g->seats.items[0]->job->kind != OTR_JOB_PROCESS;
@@ -100,7 +122,7 @@ void otr_guest_try_exchange(otr_guest_plugin *g)
         g->seats.items[i]->role = OTR_SEAT_AT_WORK;
     }
     otr_guest_hand_over(&old, &g->seats);
-    otr_seats_leave(&old, true, true);
+    otr_seats_leave(&old, OTR_LEAVE_BATCH);
     otr_manifest_free(old_manifest);
     if (otr_guest_adopt(g, g->seats.items[0], &err) != OTR_OK) {
         otr_log_error("plugin disabled", "plugin", p->name, "reason", err.msg);
@@ -116,26 +138,40 @@ void otr_guest_try_exchange(otr_guest_plugin *g)
     otr_plugin_settle(p);
 }
 
-/* The plugin does not run: nothing is lost when it begins anew. */
-static void begin_anew(otr_guest_plugin *g, otr_manifest *m)
+/* One that has compiled it shares it with all of the new seats. */
+static void share_code(const otr_seats *seats, const otr_guest_seat *from)
 {
-    otr_plugin *p = g->p;
+    otr_guest_seat *first = seats->items[0];
+    if (from != NULL && from->has_code) {
+        otr_guest_job_share(first->job, from->job);
+        first->has_code = true;
+    }
+}
+
+void otr_guest_begin_anew(otr_guest_plugin *g, otr_leave how, const otr_guest_seat *code)
+{
     otr_seats seats;
     otr_err err = { 0 };
-    if (otr_seats_new(&g->crew, m, OTR_SEAT_AT_WORK, &seats, &err) != OTR_OK) {
-        otr_log_error("plugin not loaded anew", "plugin", p->name, "err", err.msg);
-        otr_manifest_free(m);
+    otr_guest_forget_fresh(g);
+    otr_manifest_free(otr_steal(&g->changing));
+    g->wanted = g->wanted_code = false;
+    if (otr_seats_new(&g->crew, g->crew.policy, OTR_SEAT_AT_WORK, &seats, &err) != OTR_OK) {
+        otr_log_error("plugin disabled", "plugin", g->p->name, "reason", err.msg);
+        otr_guest_disable(g, err.msg, false);
         return;
     }
+    share_code(&seats, code);
     otr_guest_hand_over(&g->seats, &seats);
-    otr_seats_leave(&g->seats, false, false);
+    otr_seats_leave(&g->seats, how);
+    otr_seats_hurry(&g->crew, how);
     g->seats = seats;
-    otr_manifest_free(g->manifest);
-    g->manifest = m;
+    otr_guest_settle_for_policy(g);
     g->quarantined = false;
     g->adopted = false;
     g->failures = 0;
+    g->waits = 0;
     g->down = 0;
+    g->running = 0;
     otr_guest_begin(g);
 }
 
@@ -217,7 +253,7 @@ void otr_guest_check_changed(otr_guest_plugin *g)
  * anew. */
 static bool can_reconfigure(const otr_guest_plugin *g)
 {
-    const otr_guest_seat *s = running_seat(g);
+    const otr_guest_seat *s = otr_guest_running_seat(g);
     if (s == NULL) {
         return false;
     }
@@ -225,30 +261,37 @@ static bool can_reconfigure(const otr_guest_plugin *g)
     return sure && otr_guest_job_has(s->job, OTR_HAS_RECONFIGURE, "reconfigure");
 }
 
-/* Seats of earlier versions may take their time to leave (a compilation cannot be cut short): a
- * plugin that is reloaded again and again must not gather them. */
+/* See waits_for_room() in state.c: they do not gather beside one at work either. */
 static bool has_room(const otr_guest_plugin *g)
 {
     size_t leaving = 0;
     for (const otr_guest_seat *s = g->crew.leaving; s != NULL; s = s->next_leaving) {
         leaving++;
     }
-    return leaving == 0 || (running_seat(g) != NULL && leaving < OTR_LIMIT_PLUGIN_INSTANCES);
+    return leaving < OTR_LIMIT_PLUGIN_INSTANCES;
 }
 
 void otr_guest_take_next(otr_guest_plugin *g)
 {
-    if (g->next == NULL || g->fresh.n > 0 || g->changing != NULL || !has_room(g)) {
+    if (!g->wanted || g->fresh.n > 0 || g->changing != NULL) {
         return;
     }
-    otr_manifest *m = otr_steal(&g->next);
-    bool new_code = g->next_is_new_code;
-    g->next_is_new_code = false;
-    if (!new_code && can_reconfigure(g)) {
-        change(g, m);
-    } else if (running_seat(g) != NULL) {
-        load_beside(g, m);
+    if (otr_guest_running_seat(g) == NULL) {
+        otr_guest_begin_anew(g, OTR_LEAVE_NOW, NULL);
+        return;
+    }
+    if (!has_room(g)) {
+        return;
+    }
+    otr_changes c;
+    otr_manifest_compare(g->manifest, g->crew.policy, &c);
+    bool other = g->wanted_code || otr_changes_sandbox(&c);
+    g->wanted = g->wanted_code = false;
+    if (!other && !otr_changes_have(&c, OTR_SETTING_CONFIG, OTR_NARROWER | OTR_WIDER)) {
+        otr_guest_settle_for_policy(g);
+    } else if (!other && can_reconfigure(g)) {
+        change(g, otr_manifest_ref(g->crew.policy));
     } else {
-        begin_anew(g, m);
+        load_beside(g);
     }
 }

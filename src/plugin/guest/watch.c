@@ -24,8 +24,8 @@ struct otr_source_watch {
 static otr_guest_plugin *watched(otr_plugin *p)
 {
     otr_guest_plugin *g = p->guest ? otr_guest_of(p) : NULL;
-    return g != NULL && g->manifest->watch && !p->stopped && p->state_id != OTR_PLUGIN_STOPPING &&
-                   !otr_url_is(g->manifest->source)
+    return g != NULL && g->crew.policy->watch && !g->crew.policy->off && !p->stopped &&
+                   p->state_id != OTR_PLUGIN_STOPPING && !otr_url_is(g->crew.policy->source)
                ? g
                : NULL;
 }
@@ -56,7 +56,7 @@ static bool is_link(const char *path)
 static bool look_again(otr_guest_plugin *g)
 {
     struct stat now;
-    if (stat(g->manifest->source, &now) != 0) {
+    if (stat(g->crew.policy->source, &now) != 0) {
         return false; /* removed: what runs goes on, and what comes in its place will be told */
     }
     bool still = otr_same_file(&now, &g->watch_last);
@@ -74,7 +74,7 @@ static bool look_again(otr_guest_plugin *g)
         return false;
     }
     otr_log_info("file of plugin changed, loading it", "plugin", g->p->name, "source",
-                 g->manifest->label);
+                 g->crew.policy->label);
     otr_guest_plugin_reload(g->p);
     return false;
 }
@@ -91,7 +91,7 @@ static void on_still(void *arg)
     }
     for (otr_plugin *p = w->all->host->first; p != NULL; p = p->next) {
         otr_guest_plugin *g = watched(p);
-        if (g != NULL && g->watch_pending && holds(w, g->manifest->source)) {
+        if (g != NULL && g->watch_pending && holds(w, g->crew.policy->source)) {
             g->watch_pending = look_again(g);
             again = again || g->watch_pending;
         }
@@ -118,12 +118,12 @@ static void mark_all(otr_source_watch *w, const char *name)
     bool any = false;
     for (otr_plugin *p = w->all->host->first; p != NULL; p = p->next) {
         otr_guest_plugin *g = watched(p);
-        if (g == NULL || !holds(w, g->manifest->source)) {
+        if (g == NULL || !holds(w, g->crew.policy->source)) {
             continue;
         }
-        bool sign = name != NULL && is_signature(w, g->manifest, name);
-        if (name == NULL || sign || strcmp(base_of(g->manifest->source), name) == 0 ||
-            is_link(g->manifest->source)) {
+        bool sign = name != NULL && is_signature(w, g->crew.policy, name);
+        if (name == NULL || sign || strcmp(base_of(g->crew.policy->source), name) == 0 ||
+            is_link(g->crew.policy->source)) {
             g->watch_pending = any = true;
             g->watch_again = g->watch_again || sign;
         }
@@ -219,11 +219,11 @@ void otr_source_watch_update(otr_guests *all)
     }
     for (otr_plugin *p = all->host->first; p != NULL; p = p->next) {
         const otr_guest_plugin *g = watched(p);
-        otr_source_watch *w = g != NULL ? find(all, g->manifest->source) : NULL;
+        otr_source_watch *w = g != NULL ? find(all, g->crew.policy->source) : NULL;
         otr_err err = { 0 };
         if (w != NULL) {
             w->wanted = true;
-        } else if (g != NULL && add(all, g->manifest->source, &err) != OTR_OK) {
+        } else if (g != NULL && add(all, g->crew.policy->source, &err) != OTR_OK) {
             otr_log_warn("file of plugin is not watched: use `outrider plugin reload`", "plugin",
                          p->name, "err", err.msg);
         }

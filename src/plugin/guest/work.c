@@ -44,11 +44,11 @@ static bool take(otr_guest_plugin *g, otr_guest_item *ret)
         return false; /* what is queued is for the new version */
     }
     ret->msg = otr_guest_next_fact(g);
-    if (ret->msg != NULL) {
-        return true;
-    }
-    if (g->dead.n_again > 0) {
+    if (ret->msg == NULL && g->dead.n_again > 0) {
         ret->msg = g->dead.again[--g->dead.n_again];
+    }
+    if (ret->msg != NULL) {
+        g->p->stats.given_again++;
         return true;
     }
     otr_hook_call *call = otr_guest_take_call(g);
@@ -99,7 +99,14 @@ static bool pump_seat(otr_guest_seat *s)
     while (s->job->n < share && take(g, &item)) {
         add(s->job, item);
     }
-    return s->job->n == 0 || otr_seat_run(s, OTR_JOB_PROCESS);
+    if (s->job->n == 0) {
+        return true;
+    }
+    if (s->job->manifest != g->manifest && g->changing == NULL) {
+        otr_guest_job_use(s->job,
+                          g->manifest); /* it differs in nothing that a sandbox is made of */
+    }
+    return otr_seat_run(s, OTR_JOB_PROCESS);
 }
 
 void otr_guest_work(otr_guest_plugin *g)

@@ -69,6 +69,8 @@ otr_code otr_manifest_life(const otr_node *entry, otr_manifest *m, otr_err *err)
     m->on_failure = (otr_on_failure)outcome;
     rc = rc == OTR_OK ? read_restart(entry, &m->restart, err) : rc;
     rc = rc == OTR_OK ? read_instances(entry, m, err) : rc;
+    const otr_node *off = otr_node_get(entry, "off");
+    rc = rc == OTR_OK && off != NULL ? otr_node_as_bool(off, &m->off, err) : rc;
     const otr_node *hooks = otr_node_get(entry, "hooks");
     if (rc == OTR_OK && hooks != NULL) {
         rc = otr_manifest_patterns(hooks, "hooks", &m->hooks, err);

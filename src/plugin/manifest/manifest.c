@@ -30,14 +30,8 @@ otr_manifest *otr_manifest_ref(otr_manifest *m)
     return m;
 }
 
-void otr_manifest_free(otr_manifest *m)
+static void free_one(otr_manifest *m)
 {
-    if (m == NULL || m->more_owners > 0) {
-        if (m != NULL) {
-            m->more_owners--;
-        }
-        return;
-    }
     otr_free(m->name);
     otr_free(m->source);
     otr_free(m->label);
@@ -54,6 +48,7 @@ void otr_manifest_free(otr_manifest *m)
     otr_texts_free(m->config_pairs);
     otr_texts_free(m->subscribe);
     otr_manifest_free_life(m);
+    otr_mapping_deinit(&m->mapping);
     otr_manifest_free_modules(m);
     otr_texts_free(m->publish);
     otr_http_grants_deinit(&m->http);
@@ -61,6 +56,18 @@ void otr_manifest_free(otr_manifest *m)
     otr_free(m->identity);
     otr_free(m->store);
     otr_free(m);
+}
+
+void otr_manifest_free(otr_manifest *m)
+{
+    for (otr_manifest *newer; m != NULL; m = newer) {
+        if (m->more_owners > 0) {
+            m->more_owners--;
+            return;
+        }
+        newer = m->newer;
+        free_one(m);
+    }
 }
 
 void otr_manifest_set_free(otr_manifest_set *set)
@@ -238,26 +245,35 @@ static otr_code resolve_source(const char *directory, otr_manifest *m, otr_err *
                : rc;
 }
 
-/* Everything that makes it another plugin: all members but `config`, and whom to trust. */
+/* What changes.c compares setting by setting. */
+static bool compared(const char *key)
+{
+    static const char *const keys[] = { "name",       "source",    "abi",        "engine",
+                                        "sha256",     "signature", "config",     "subscribe",
+                                        "grants",     "limits",    "hooks",      "after",
+                                        "on_failure", "restart",   "instances",  "modules",
+                                        "encoding",   "off",       "operations", "version",
+                                        "input",      "publish" };
+    size_t i = 0;
+    while (i < OTR_COUNT(keys) && strcmp(key, keys[i]) != 0) {
+        i++;
+    }
+    return i < OTR_COUNT(keys);
+}
+
+/* All other members. */
 static otr_code read_identity(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
     otr_buf out;
     otr_buf_init(&out, OTR_MANIFEST_JSON);
-    otr_code rc = otr_buf_adds(&out, m->source, err);
+    otr_code rc = OTR_OK;
     for (size_t i = 0; i < otr_node_size(entry) && rc == OTR_OK; i++) {
         const char *key = otr_node_key_at(entry, i);
-        if (strcmp(key, "config") != 0) {
+        if (!compared(key)) {
             rc = otr_buf_addf(&out, err, "\n%s=", key);
             rc = rc == OTR_OK ? otr_node_json(otr_node_at(entry, i), &out, err) : rc;
         }
     }
-    for (char *const *key = m->trust_keys; rc == OTR_OK && *key != NULL; key++) {
-        rc = otr_buf_addf(&out, err, "\ntrust=%s", *key);
-    }
-    for (char *const *one = m->revoked; rc == OTR_OK && *one != NULL; one++) {
-        rc = otr_buf_addf(&out, err, "\nrevoked=%s", *one);
-    }
-    rc = rc == OTR_OK && m->ca != NULL ? otr_buf_addf(&out, err, "\nca=%s", m->ca) : rc;
     if (rc == OTR_OK && (m->identity = otr_strdup(otr_buf_text(&out))) == NULL) {
         rc = otr_fail_nomem(err);
     }
@@ -279,12 +295,13 @@ static otr_code read_texts(const otr_node *map, const text_key *texts, size_t n,
     return rc;
 }
 
-/* Which messages it gets, and what they look like. */
+/* Which messages it gets, what they look like, and by which names it is asked. */
 static otr_code read_messages(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
     size_t encoding = 0;
     otr_code rc = otr_manifest_choice(entry, "encoding", otr_encoding_names, &encoding, err);
     m->encoding = (otr_encoding)encoding;
+    rc = rc == OTR_OK ? otr_mapping_read(entry, m->name, &m->mapping, err) : rc;
     const otr_node *node = otr_node_get(entry, "subscribe");
     return rc == OTR_OK && node != NULL
                ? otr_manifest_patterns(node, "subscribe", &m->subscribe, err)
@@ -301,11 +318,12 @@ static otr_code note_where(const otr_node *entry, otr_manifest *m, otr_err *err)
 static otr_code read_entry(const otr_node *entry, const char *directory, const otr_trust *trust,
                            otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "name",       "source",    "abi",       "engine",
-                                         "sha256",     "signature", "config",    "subscribe",
-                                         "grants",     "limits",    "hooks",     "after",
-                                         "on_failure", "restart",   "instances", "modules",
-                                         "encoding",   NULL };
+    static const char *const known[] = { "name",       "source",     "abi",       "engine",
+                                         "sha256",     "signature",  "config",    "subscribe",
+                                         "grants",     "limits",     "hooks",     "after",
+                                         "on_failure", "restart",    "instances", "modules",
+                                         "encoding",   "operations", "version",   "input",
+                                         "publish",    "off",        NULL };
     const text_key texts[] = { { "name", &m->name },     { "source", &m->source },
                                { "abi", &m->abi },       { "engine", &m->engine },
                                { "sha256", &m->sha256 }, { "signature", &m->signature } };

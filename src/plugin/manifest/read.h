@@ -34,7 +34,7 @@ otr_code otr_manifest_resolve(const char *directory, char **path, otr_err *err) 
 otr_code otr_manifest_grants(const otr_node *entry, otr_manifest *m, otr_err *err) OTR_MUST_CHECK;
 void otr_manifest_free_grants(otr_manifest *m); /* env, paths, secrets */
 
-/* life.c: `on_failure`, `restart`, `instances`, `hooks`, `after`. */
+/* life.c: `on_failure`, `restart`, `instances`, `off`, `hooks`, `after`. */
 otr_code otr_manifest_life(const otr_node *entry, otr_manifest *m, otr_err *err) OTR_MUST_CHECK;
 void otr_manifest_free_life(otr_manifest *m);
 /* Every name in `after` is an entry, and there is an order in which all can come up. */

@@ -1,6 +1,7 @@
 /* env.get: variables of the agent's environment that an operator hands to one plugin by name. */
 #include <string.h>
 
+#include "base/texts.h"
 #include "plugin/services/services.h"
 
 static bool same(otr_bytes a, const char *b)
@@ -15,7 +16,7 @@ static otr_code env_get(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, o
     while (name != NULL && *name != NULL && !same(in, *name)) {
         name++;
     }
-    if (name == NULL || *name == NULL) {
+    if (name == NULL || *name == NULL || !otr_texts_have(otr_gate_policy(gate)->env_names, *name)) {
         return otr_gate_deny_name(gate, "env.get", in, "env", err);
     }
     for (char *const *pair = gate->manifest->env; *pair != NULL; pair++) {

@@ -22,10 +22,25 @@ static const otr_operation *operation_of(const otr_service *s, const char *name)
 static otr_code enter(otr_gate *gate, size_t at, otr_err *err)
 {
     const otr_service *s = gate->services[at];
-    if (s->granted != NULL && !s->granted(gate->manifest)) {
+    const otr_manifest *policy = otr_gate_policy(gate);
+    if (s->granted != NULL && (!s->granted(gate->manifest) || !s->granted(policy))) {
         return otr_gate_deny(gate, s->name, s->grant, err);
     }
-    return s->open != NULL && gate->own[at] == NULL ? s->open(gate, &gate->own[at], err) : OTR_OK;
+    if (s->by_policy && gate->opened[at] != policy->serial) {
+        otr_gate_close(gate, s);
+    }
+    if (s->open == NULL || gate->own[at] != NULL) {
+        return OTR_OK;
+    }
+    gate->opened[at] = policy->serial;
+    return s->open(gate, &gate->own[at], err);
+}
+
+void otr_gate_note_status(otr_gate *gate, long status)
+{
+    enum { REQUEST_TIMEOUT = 408, TOO_MANY = 429, SERVER_ERROR = 500 };
+    gate->passing =
+        gate->passing || status == REQUEST_TIMEOUT || status == TOO_MANY || status >= SERVER_ERROR;
 }
 
 otr_code otr_gate_call(otr_gate *gate, const char *op, otr_bytes in, otr_buf *out, otr_err *err)
@@ -34,7 +49,9 @@ otr_code otr_gate_call(otr_gate *gate, const char *op, otr_bytes in, otr_buf *ou
         const otr_operation *found = operation_of(gate->services[i], op);
         if (found != NULL) {
             otr_code rc = enter(gate, i, err);
-            return rc == OTR_OK ? found->run(gate, gate->own[i], in, out, err) : rc;
+            rc = rc == OTR_OK ? found->run(gate, gate->own[i], in, out, err) : rc;
+            gate->passing = gate->passing || rc == OTR_EIO || rc == OTR_ETIMEOUT;
+            return rc;
         }
     }
     return otr_fail(err, OTR_EUNSUP, "there is no host operation \"%s\"", op);
@@ -103,10 +120,10 @@ otr_code otr_gate_deny(otr_gate *gate, const char *what, const char *grant, otr_
         gate->denial_logged |= bit;
         otr_log_warn("host operation denied; further ones of its kind are only counted", "plugin",
                      gate->name, "operation", what, "grant", grant, "manifest",
-                     gate->manifest->where);
+                     otr_gate_policy(gate)->where);
     }
     return otr_fail(err, OTR_EDENIED, "%s: not granted to plugin \"%s\" (grants.%s at %s)", what,
-                    gate->name, grant, gate->manifest->where);
+                    gate->name, grant, otr_gate_policy(gate)->where);
 }
 
 otr_code otr_gate_deny_name(otr_gate *gate, const char *op, otr_bytes name, const char *grant,

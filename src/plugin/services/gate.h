@@ -41,13 +41,18 @@ typedef struct otr_service {
     /* Optional. Before each sandbox of the guest: fills `*own` or puts another in its place. */
     otr_code (*load)(const otr_gate *gate, void **own, otr_err *err);
     void (*close)(void *own); /* Optional when it keeps nothing. Never with NULL. */
+    bool by_policy;           /* what it keeps is opened anew when the policy is another one */
 } otr_service;
 
 struct otr_gate {
-    const char *name; /* the plugin's */
-    const otr_manifest *manifest;
+    const char *name;             /* the plugin's */
+    const otr_manifest *manifest; /* what the sandbox was made under */
+    /* What the operator wrote last; set by the loop, also in the midst of a call. What only one of
+     * the two allows is denied. NULL: `manifest`. */
+    _Atomic(const otr_manifest *) policy;
     const otr_service *const *services; /* ends with NULL */
     void *own[OTR_GATE_SERVICES];       /* what each keeps, in their order */
+    unsigned opened[OTR_GATE_SERVICES]; /* serial of the policy then */
 
     const otr_msg *cause;       /* message in process, or NULL */
     uint64_t began_ns;          /* monotonic: when the running call began; with a grant for http */
@@ -55,10 +60,20 @@ struct otr_gate {
     char *const *allowed_hosts; /* the file's own manifest's, beside the grants; NULL: any */
     atomic_bool ended;          /* set on the loop: nobody waits for the running job any more */
 
+    bool passing; /* an operation failed for a reason that may pass: a peer, a time-out */
+
     uint64_t denials[OTR_DENIAL_KINDS]; /* by kind */
     unsigned denial_logged;             /* bit by kind of grant */
 };
 
+static inline const otr_manifest *otr_gate_policy(const otr_gate *gate)
+{
+    const otr_manifest *policy = atomic_load_explicit(&gate->policy, memory_order_acquire);
+    return policy != NULL ? policy : gate->manifest;
+}
+
+/* An answer of a peer with this status: 408, 429 and 5xx may pass. */
+void otr_gate_note_status(otr_gate *gate, long status);
 /* Runs operation `op` of whichever service has it. OTR_EUNSUP: none has; OTR_EDENIED. */
 otr_code otr_gate_call(otr_gate *gate, const char *op, otr_bytes in, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;

@@ -16,6 +16,7 @@ _Static_assert(OTR_COUNT(table) == OTR_GATE_SERVICES + 1, "a place in the gate f
 void otr_hostcalls_init(otr_hostcalls *hc, const char *name, const otr_manifest *manifest)
 {
     *hc = (otr_hostcalls){ .gate = { .name = name, .manifest = manifest, .services = table } };
+    atomic_init(&hc->gate.policy, manifest);
     otr_outbox_init(&hc->outbox);
 }
 

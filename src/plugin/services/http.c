@@ -265,8 +265,9 @@ static otr_code aim(request *r, const char *text, otr_err *err)
     if (named) {
         return otr_fail(err, OTR_EINVAL, "http.request: credentials belong in a header");
     }
-    const otr_http_grant *grant = otr_http_granted(&r->gate->manifest->http, &target);
-    if (grant == NULL) {
+    const otr_http_grants *newest = &otr_gate_policy(r->gate)->http;
+    const otr_http_grant *grant = otr_http_granted(newest, &target);
+    if (grant == NULL || otr_http_granted(&r->gate->manifest->http, &target) == NULL) {
         char what[256];
         (void)snprintf(what, sizeof(what), "http.request %s %s://%s:%u%s", r->method, r->scheme,
                        r->host, target.port, r->path);
@@ -279,7 +280,8 @@ static otr_code aim(request *r, const char *text, otr_err *err)
                         r->host);
     }
     r->ca = grant->ca;
-    r->literal = otr_http_names_host(&r->gate->manifest->http, r->host);
+    r->literal = otr_http_names_host(newest, r->host) &&
+                 otr_http_names_host(&r->gate->manifest->http, r->host);
     return OTR_OK;
 }
 
@@ -540,6 +542,7 @@ static otr_code run(request *r, otr_buf *out, otr_err *err)
         rc = exchange(r, &status, err);
         rc = rc == OTR_OK ? follow(r, status, &more, err) : rc;
         if (rc == OTR_OK && !more) {
+            otr_gate_note_status(r->gate, status);
             return write_answer(r, status, out, err);
         }
         if (rc == OTR_OK && hops == MAX_REDIRECTS) {

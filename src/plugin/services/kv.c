@@ -5,6 +5,7 @@
 #include "base/frame.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "plugin/manifest/changes.h"
 #include "plugin/services/kv_store.h"
 #include "plugin/services/services.h"
 
@@ -17,9 +18,10 @@ static bool granted(const otr_manifest *m)
 
 static otr_code open_kv(const otr_gate *gate, void **ret, otr_err *err)
 {
+    const otr_manifest *policy = otr_gate_policy(gate);
     otr_kv *kv;
-    otr_code rc =
-        otr_kv_open(gate->manifest->store, gate->name, gate->manifest->kv_bytes, &kv, err);
+    otr_code rc = otr_kv_open(policy->store, gate->name,
+                              otr_least(gate->manifest->kv_bytes, policy->kv_bytes), &kv, err);
     if (rc == OTR_OK) {
         *ret = kv;
     }
@@ -212,4 +214,5 @@ const otr_service otr_service_kv = {
     .operations = operations,
     .open = open_kv,
     .close = close_kv,
+    .by_policy = true,
 };

@@ -1,6 +1,7 @@
 /* metric.*: the plugin's own metrics, until the loop merges them. */
 #include "base/alloc.h"
 #include "plugin/guest_metrics.h"
+#include "plugin/manifest/changes.h"
 #include "plugin/services/services.h"
 
 static bool granted(const otr_manifest *m)
@@ -25,22 +26,27 @@ static void close_metrics(void *own)
     otr_free(own);
 }
 
+static size_t most(const otr_gate *gate)
+{
+    return otr_least(gate->manifest->metrics, otr_gate_policy(gate)->metrics);
+}
+
 static otr_code counter(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
 {
     (void)out;
-    return otr_guest_metrics_take(own, OTR_GUEST_COUNTER, in, gate->manifest->metrics, err);
+    return otr_guest_metrics_take(own, OTR_GUEST_COUNTER, in, most(gate), err);
 }
 
 static otr_code gauge(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
 {
     (void)out;
-    return otr_guest_metrics_take(own, OTR_GUEST_GAUGE, in, gate->manifest->metrics, err);
+    return otr_guest_metrics_take(own, OTR_GUEST_GAUGE, in, most(gate), err);
 }
 
 static otr_code histogram(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
 {
     (void)out;
-    return otr_guest_metrics_take(own, OTR_GUEST_HISTOGRAM, in, gate->manifest->metrics, err);
+    return otr_guest_metrics_take(own, OTR_GUEST_HISTOGRAM, in, most(gate), err);
 }
 
 static const otr_operation operations[] = {

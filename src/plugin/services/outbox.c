@@ -48,14 +48,26 @@ void otr_outbox_deinit(otr_outbox *box)
 
 /* ---- in ---- */
 
-static bool may_publish(const otr_gate *gate, const char *topic)
+static bool granted(const otr_manifest *m, const char *topic)
 {
-    for (char *const *pattern = gate->manifest->publish; *pattern != NULL; pattern++) {
+    for (char *const *pattern = m->publish; *pattern != NULL; pattern++) {
         if (otr_topic_match(*pattern, topic)) {
             return true;
         }
     }
     return false;
+}
+
+static bool may_publish(const otr_gate *gate, const char *topic)
+{
+    const otr_manifest *policy = otr_gate_policy(gate);
+    return granted(gate->manifest, topic) && (policy == gate->manifest || granted(policy, topic));
+}
+
+static unsigned rate_of(const otr_gate *gate)
+{
+    unsigned own = gate->manifest->publish_per_s, policy = otr_gate_policy(gate)->publish_per_s;
+    return own == 0 || (policy != 0 && policy < own) ? policy : own;
 }
 
 /* limits.publish: so many a second, and as many at once as one call may have. The clock is read
@@ -102,10 +114,10 @@ static otr_code check(otr_outbox *box, otr_gate *gate, const char *topic, otr_by
         box->dropped++;
         return otr_fail(err, OTR_EINVAL, "%s: the published data is not valid JSON", topic);
     }
-    if (too_many(box, gate->manifest->publish_per_s)) {
+    unsigned per_s = rate_of(gate);
+    if (too_many(box, per_s)) {
         box->dropped++;
-        return otr_fail(err, OTR_EQUOTA, "more than %u messages a second (limits.publish)",
-                        gate->manifest->publish_per_s);
+        return otr_fail(err, OTR_EQUOTA, "more than %u messages a second (limits.publish)", per_s);
     }
     return OTR_OK;
 }

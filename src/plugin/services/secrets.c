@@ -102,11 +102,23 @@ static bool same(otr_bytes a, const char *b)
     return a.n == strlen(b) && (a.n == 0 || memcmp(a.p, b, a.n) == 0);
 }
 
+/* The same name for the same file in what the operator wrote last. */
+static bool still_granted(const otr_gate *gate, char *const *pair)
+{
+    char *const *all = otr_gate_policy(gate)->secrets;
+    for (; all != NULL && *all != NULL; all += 2) {
+        if (strcmp(all[0], pair[0]) == 0) {
+            return strcmp(all[1], pair[1]) == 0;
+        }
+    }
+    return false;
+}
+
 static otr_code secret_get(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
 {
     char *const *all = gate->manifest->secrets;
     for (size_t i = 0; all != NULL && all[2 * i] != NULL; i++) {
-        if (same(in, all[2 * i])) {
+        if (same(in, all[2 * i]) && still_granted(gate, all + 2 * i)) {
             const secret *s = own != NULL ? (const secret *)own + i : NULL;
             return s != NULL && s->text != NULL
                        ? otr_buf_add(out, (otr_bytes){ (const uint8_t *)s->text, s->n }, err)

@@ -284,3 +284,58 @@ T(a_full_coalescing_queue_drops_the_oldest_topic)
     CHECK_INT(s.coalesced, 0);
     CHECK(consistent(s));
 }
+
+/* ---- queues that change hands ---- */
+
+T(a_queue_that_may_hold_less_drops_its_oldest_at_once)
+{
+    OTR_CLEANUP(free_world) world w = { 0 };
+    otr_err e = { 0 };
+    REQUIRE_OK(make_world(&w, &e), e);
+    OTR_CLEANUP(free_listener) listener l = { 0 };
+    REQUIRE_OK(subscribe(&w, &l, "*", 20, OTR_SUB_DROP_OLDEST, &e), e);
+    uint64_t id[12] = { 0 };
+    for (size_t i = 0; i < OTR_COUNT(id); i++) {
+        REQUIRE(publish_from(&w, &topic_a, NULL, &id[i]) == OTR_OK);
+    }
+    otr_sub_limit(l.sub, 2);
+    otr_sub_stats s = stats_of(&l);
+    CHECK_INT(s.depth, 2);
+    CHECK_INT(s.dropped, 10);
+    CHECK_INT(s.capacity, 2);
+    CHECK(s.received == s.taken + s.dropped + s.depth);
+    otr_sub_limit(l.sub, 20);
+    REQUIRE(publish(&w, &topic_b) == OTR_OK);
+    otr_loop_step(w.loop, 0);
+    CHECK_INT(l.n, 3);
+    CHECK(l.ids[0] == id[10] && l.ids[1] == id[11]);
+    CHECK(consistent(stats_of(&l)));
+}
+
+T(what_waits_moves_to_a_subscriber_that_wants_it)
+{
+    OTR_CLEANUP(free_world) world w = { 0 };
+    otr_err e = { 0 };
+    REQUIRE_OK(make_world(&w, &e), e);
+    OTR_CLEANUP(free_listener) listener from = { 0 };
+    OTR_CLEANUP(free_listener) listener to = { 0 };
+    REQUIRE_OK(subscribe(&w, &from, "*", 20, OTR_SUB_DROP_OLDEST, &e), e);
+    uint64_t id[4] = { 0 };
+    REQUIRE(publish_from(&w, &topic_a, NULL, &id[0]) == OTR_OK);
+    REQUIRE(publish_from(&w, &topic_c, NULL, &id[1]) == OTR_OK);
+    REQUIRE(publish_from(&w, &topic_b, NULL, &id[2]) == OTR_OK);
+    REQUIRE(publish_from(&w, &topic_a, NULL, &id[3]) == OTR_OK);
+    REQUIRE_OK(subscribe(&w, &to, "test.*", 2, OTR_SUB_DROP_OLDEST, &e), e);
+    otr_sub_move(from.sub, to.sub);
+    otr_sub_stats a = stats_of(&from), b = stats_of(&to);
+    CHECK(consistent(a) && consistent(b));
+    CHECK_INT(a.depth, 0);
+    CHECK_INT(a.received, 1); /* each in one of them only */
+    CHECK_INT(a.dropped, 1);  /* other.c */
+    CHECK_INT(b.received, 3);
+    CHECK_INT(b.dropped, 1); /* it holds two */
+    otr_loop_step(w.loop, 0);
+    CHECK_INT(from.n, 0);
+    CHECK_INT(to.n, 2);
+    CHECK(to.ids[0] == id[2] && to.ids[1] == id[3]);
+}

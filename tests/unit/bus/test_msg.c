@@ -125,6 +125,16 @@ T(the_envelope_is_exactly_as_documented)
     CHECK(json.n == (size_t)n && memcmp(json.p, want, json.n) == 0);
 }
 
+T(a_message_keeps_the_name_of_who_published_it)
+{
+    char name[] = "gone";
+    otr_err e = { 0 };
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
+    REQUIRE_OK(otr_msg_new(&bare, NULL, name, NULL, &msg, &e), e);
+    memset(name, 'x', sizeof(name) - 1); /* a plugin that was removed meanwhile */
+    CHECK_STR(msg->source, "gone");
+}
+
 static void deinit_text(void *buf)
 {
     otr_buf_deinit(buf);

@@ -126,7 +126,6 @@ T(trust_is_read_and_a_signature_stands_beside_its_source)
     CHECK_STR(m->trust_keys[0], KEY);
     CHECK_STR(m->trust_keys[1], "/lib/p/keys/b.pub");
     CHECK_STR(set->items[1]->signature, "/lib/p/sigs/b");
-    CHECK_HAS(m->identity, "/lib/p/keys/b.pub");
 }
 
 T(a_signature_of_its_own_is_demanded_without_a_rule_for_all)
@@ -331,14 +330,25 @@ T(an_entry_is_read_whole)
     CHECK_INT(m->encoding, OTR_ENCODING_PROTOBUF);
 }
 
-T(identity_leaves_out_the_config_only)
+T(an_entry_may_be_off)
 {
-    PARSE("plugins:\n  load:\n"
-          "    - {name: a, source: /x, config: {k: 1}}\n"
-          "    - {name: b, source: /x, config: {k: 2}}\n");
+    PARSE(
+        "plugins:\n  load:\n    - {name: a, source: /x, off: true}\n    - {name: b, source: /x}\n");
     REQUIRE_OK(rc, err);
-    CHECK(strcmp(set->items[0]->identity, set->items[1]->identity) != 0); /* the names differ */
-    CHECK(strstr(set->items[0]->identity, "k") == NULL);
+    CHECK(set->items[0]->off && !set->items[1]->off);
+    CHECK_STR(set->items[0]->identity, ""); /* every key is compared by itself */
+    refused("plugins:\n  load:\n    - {name: a, source: /x, off: perhaps}\n", "off");
+}
+
+T(one_that_others_follow_keeps_them_alive_until_it_goes)
+{
+    PARSE("plugins:\n  load:\n    - {name: a, source: /x}\n    - {name: b, source: /x}\n");
+    REQUIRE_OK(rc, err);
+    otr_manifest *first = otr_manifest_ref(set->items[0]);
+    first->newer = otr_manifest_ref(set->items[1]);
+    otr_manifest_set_free(otr_steal(&set));
+    CHECK_STR(first->newer->name, "b");
+    otr_manifest_free(first); /* both: the sanitizer and the harness would tell */
 }
 
 #define LOAD(entries) "plugins:\n  load:\n" entries

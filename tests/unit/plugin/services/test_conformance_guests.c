@@ -221,7 +221,18 @@ static void check_publish(fixture *f)
 }
 
 /* The same guest without any grant: each service says no, the text names the grant, it lives on. */
-static void check_denials(fixture *f)
+static void grant_nothing(otr_manifest *m)
+{
+    static char *nothing[] = { NULL };
+    m->publish = nothing;
+    m->kv_bytes = 0;
+    m->metrics = 0;
+    m->env_names = m->env = NULL;
+    m->secrets = NULL;
+    m->http.n = 0;
+}
+
+static void check_all_denied(fixture *f)
 {
     static const struct {
         const char *op, *in, *grant;
@@ -232,16 +243,8 @@ static void check_denials(fixture *f)
                  { "env.get", "COLOUR", "env" },
                  { "secret.get", "token", "secrets" },
                  { "metric.counter", "{\"name\":\"a\",\"value\":1}", "metrics" } };
-    static char *nothing[] = { NULL };
     uint64_t before = otr_gate_denials(&f->hc.gate);
     char text[32];
-    f->manifest.publish = nothing;
-    f->manifest.kv_bytes = 0;
-    f->manifest.metrics = 0;
-    f->manifest.env_names = f->manifest.env = NULL;
-    f->manifest.secrets = NULL;
-    f->manifest.http.n = 0;
-    otr_gate_close(&f->hc.gate, &otr_service_kv);
     for (size_t i = 0; i < OTR_COUNT(asks); i++) {
         (void)snprintf(text, sizeof text, "grants.%s", asks[i].grant);
         CHECK_INT(ask(f, asks[i].op, asks[i].in), OTR_EINVAL);
@@ -253,6 +256,26 @@ static void check_denials(fixture *f)
     CHECK_HAS(f->err.msg, "grants.publish");
     CHECK_INT(otr_gate_denials(&f->hc.gate), before + OTR_COUNT(asks) + 2);
     CHECK(!otr_guest_dead(f->guest.guest));
+}
+
+static void check_denials(fixture *f)
+{
+    /* What the operator wrote last allows nothing, while the sandbox was made with all of it. */
+    otr_manifest none = f->manifest;
+    grant_nothing(&none);
+    none.serial++;
+    atomic_store(&f->hc.gate.policy, &none);
+    check_all_denied(f);
+    atomic_store(&f->hc.gate.policy, &f->manifest);
+    REQUIRE_OK(ask(f, "env.get", "COLOUR"), f->err);
+    /* The other way round. */
+    none = f->manifest;
+    grant_nothing(&f->manifest);
+    atomic_store(&f->hc.gate.policy, &none);
+    check_all_denied(f);
+    atomic_store(&f->hc.gate.policy, NULL);
+    otr_gate_close(&f->hc.gate, &otr_service_kv);
+    check_all_denied(f);
 }
 
 /* By the kit's own files. waPC's operations are not seen from outside: its name says so. */
