@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "cli/print.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -82,7 +83,8 @@ int otr_cli_main(int argc, char **argv, uint64_t started_ns)
             return commands[i].fn(argc - 1, argv + 1);
         }
     }
-    (void)fprintf(stderr, "outrider: there is no command \"%s\"\n\n", name);
+    otr_cli_say(stderr, "outrider: there is no command \"%s\"", name);
+    (void)fputc('\n', stderr);
     usage(stderr);
     return EXIT_USAGE;
 }

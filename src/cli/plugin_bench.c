@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "cli/print.h"
 #include "wasm/engine/engine.h"
 #include "wasm/guest.h"
 
@@ -47,7 +48,7 @@ typedef struct bench {
 
 static int complain(const char *what, const char *why)
 {
-    (void)fprintf(stderr, "outrider plugin bench: %s: %s\n", what, why);
+    otr_cli_say(stderr, "outrider plugin bench: %s: %s", what, why);
     return EXIT_HOST;
 }
 
