@@ -196,3 +196,33 @@ void otr_jw_raw(otr_jw *w, const char *key, otr_bytes json)
     before(w, key);
     put(w, json.p, json.n);
 }
+
+otr_code otr_json_plain(otr_bytes json, otr_buf *out, otr_err *err)
+{
+    otr_jw w;
+    size_t start = out->n, from = 0;
+    otr_jw_begin(&w, out, err);
+    for (size_t i = 0; i < json.n;) {
+        uint32_t code = json.p[i];
+        size_t len = code < 0x80 ? 1 : otr_utf8_next((otr_bytes){ json.p + i, json.n - i }, &code);
+        if (len > 0 && !otr_escape_needs(code)) {
+            i += len;
+            continue;
+        }
+        put(&w, json.p + from, i - from);
+        if (len == 0) {
+            put(&w, "\xef\xbf\xbd", 3);
+        } else if (code == '\n' || code == '\r' || code == '\t') {
+            put(&w, " ", 1); /* between tokens: inside of strings they are escaped */
+        } else {
+            put_escape(&w, code);
+        }
+        i += len > 0 ? len : 1;
+        from = i;
+    }
+    put(&w, json.p + from, json.n - from);
+    if (w.rc != OTR_OK) {
+        otr_buf_cut(out, start);
+    }
+    return w.rc;
+}

@@ -5,7 +5,7 @@
 
 #include "base/buf.h"
 #include "base/escape.h"
-#include "base/utf8.h"
+#include "base/json.h"
 
 enum { LINE_BYTES = 16 << 20 };
 
@@ -44,31 +44,15 @@ void otr_cli_say(FILE *to, const char *format, ...)
     otr_buf_deinit(&whole);
 }
 
-static void put_unit(FILE *to, uint32_t unit)
-{
-    (void)fprintf(to, "\\u%04x", (unsigned)(unit & 0xffffU));
-}
-
 void otr_cli_print_json(FILE *to, otr_bytes json)
 {
-    while (json.n > 0) {
-        uint32_t code = 0;
-        size_t len = otr_utf8_next(json, &code);
-        bool layout = len == 1 && (code == '\n' || code == '\t'); /* outside of strings only */
-        if (len == 0) {
-            (void)fputs("\\ufffd", to);
-        } else if (layout || !otr_escape_needs(code)) {
-            (void)fwrite(json.p, 1, len, to);
-        } else if (code >= 0x10000) {
-            put_unit(to, 0xd800 + ((code - 0x10000) >> 10));
-            put_unit(to, 0xdc00 + (code & 0x3ffU));
-        } else {
-            put_unit(to, code);
-        }
-        len = len > 0 ? len : 1;
-        json = (otr_bytes){ json.p + len, json.n - len };
+    otr_buf plain;
+    otr_buf_init(&plain, 8 * json.n + 1);
+    if (otr_json_plain(json, &plain, NULL) == OTR_OK) {
+        (void)fwrite(plain.p, 1, plain.n, to);
     }
     (void)fputc('\n', to);
+    otr_buf_deinit(&plain);
 }
 
 int otr_cli_print_output(otr_bytes output)
