@@ -144,7 +144,7 @@ otr_code otr_buf_addf(otr_buf *buf, otr_err *err, const char *format, ...)
     return rc;
 }
 
-otr_code otr_buf_add_escaped(otr_buf *buf, otr_bytes text, otr_err *err)
+static otr_code add_escaped(otr_buf *buf, otr_bytes text, otr_err *err)
 {
     size_t before = buf->n;
     otr_code rc = OTR_OK;
@@ -169,7 +169,7 @@ otr_code otr_buf_add_line(otr_buf *buf, otr_err *err, const char *format, ...)
     va_start(args, format);
     otr_code rc = add_args(&line, err, format, args);
     va_end(args);
-    rc = rc == OTR_OK ? otr_buf_add_escaped(buf, otr_buf_bytes(&line), err) : rc;
+    rc = rc == OTR_OK ? add_escaped(buf, otr_buf_bytes(&line), err) : rc;
     rc = rc == OTR_OK ? otr_buf_addc(buf, '\n', err) : rc;
     if (rc != OTR_OK) {
         otr_buf_cut(buf, before);

@@ -41,9 +41,7 @@ otr_code otr_buf_adds(otr_buf *buf, const char *text, otr_err *err) OTR_MUST_CHE
 otr_code otr_buf_addc(otr_buf *buf, char c, otr_err *err) OTR_MUST_CHECK;
 otr_code otr_buf_addf(otr_buf *buf, otr_err *err, const char *format, ...) OTR_PRINTF(3, 4)
 OTR_MUST_CHECK;
-/* As base/escape.h writes it. */
-otr_code otr_buf_add_escaped(otr_buf *buf, otr_bytes text, otr_err *err) OTR_MUST_CHECK;
-/* One line, whatever is put into it: escaped, then a line break. */
+/* One line, whatever is put into it: as base/escape.h writes it, then a line break. */
 otr_code otr_buf_add_line(otr_buf *buf, otr_err *err, const char *format, ...) OTR_PRINTF(3, 4)
 OTR_MUST_CHECK;
 /* Everything that `fd` has until end of file. OTR_EQUOTA when that is more than fits. */
