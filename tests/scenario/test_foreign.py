@@ -292,7 +292,7 @@ def test_what_is_no_regular_file_is_refused_at_once(folder):
             ("plugin", "call", guest, "info", "--module", f"a={file}"),
             ("config", "show", "--config", file),
         ):
-            code, _, err = cli(*args, timeout=20)
+            code, _, err = cli(*args)
             assert code == 2 and str(file) in err, (args, err)
             assert "regular file" in err or "more than the limit" in err, (args, err)
     unix.close()
