@@ -2,11 +2,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/escape.h"
+#include "base/file.h"
 
 enum { FIRST_BYTES = 64, READ_BYTES = 65536 };
 
@@ -143,6 +144,40 @@ otr_code otr_buf_addf(otr_buf *buf, otr_err *err, const char *format, ...)
     return rc;
 }
 
+static otr_code add_escaped(otr_buf *buf, otr_bytes text, otr_err *err)
+{
+    size_t before = buf->n;
+    otr_code rc = OTR_OK;
+    while (rc == OTR_OK && text.n > 0) {
+        char one[OTR_ESCAPE_BYTES];
+        size_t n = 0, took = otr_escape_next(text, one, &n);
+        rc = otr_buf_add(buf, (otr_bytes){ (const uint8_t *)one, n }, err);
+        text = (otr_bytes){ text.p + took, text.n - took };
+    }
+    if (rc != OTR_OK) {
+        otr_buf_cut(buf, before);
+    }
+    return rc;
+}
+
+otr_code otr_buf_add_line(otr_buf *buf, otr_err *err, const char *format, ...)
+{
+    otr_buf line;
+    va_list args;
+    size_t before = buf->n;
+    otr_buf_init(&line, SIZE_MAX);
+    va_start(args, format);
+    otr_code rc = add_args(&line, err, format, args);
+    va_end(args);
+    rc = rc == OTR_OK ? add_escaped(buf, otr_buf_bytes(&line), err) : rc;
+    rc = rc == OTR_OK ? otr_buf_addc(buf, '\n', err) : rc;
+    if (rc != OTR_OK) {
+        otr_buf_cut(buf, before);
+    }
+    otr_buf_deinit(&line);
+    return rc;
+}
+
 /* Appends what one read gives; *ret is how much that was. At the ceiling one more byte is asked
  * for, to tell a full buffer from one that would overflow. */
 static otr_code read_some(otr_buf *buf, int fd, size_t *ret, otr_err *err)
@@ -172,8 +207,25 @@ static otr_code read_some(otr_buf *buf, int fd, size_t *ret, otr_err *err)
     return OTR_OK;
 }
 
+/* A file says beforehand that it is too large. */
+static otr_code check_room(const otr_buf *buf, int fd, otr_err *err)
+{
+    struct stat st;
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    if (at < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= at ||
+        (uint64_t)(st.st_size - at) <= buf->max_bytes - buf->n) {
+        return OTR_OK;
+    }
+    return otr_fail(err, OTR_EQUOTA, "has %lld bytes, more than the limit of %zu bytes",
+                    (long long)st.st_size, buf->max_bytes);
+}
+
 otr_code otr_buf_read_fd(otr_buf *buf, int fd, otr_err *err)
 {
+    otr_code fits = check_room(buf, fd, err);
+    if (fits != OTR_OK) {
+        return fits;
+    }
     size_t start = buf->n;
     otr_code rc;
     size_t got = 0;
@@ -188,11 +240,13 @@ otr_code otr_buf_read_fd(otr_buf *buf, int fd, otr_err *err)
 
 otr_code otr_buf_read_file(otr_buf *buf, const char *path, otr_err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return otr_fail_sys(err, errno, "cannot open %s", path);
+    struct stat st;
+    int fd = -1;
+    otr_code rc = otr_file_open(path, &fd, &st, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
-    otr_code rc = otr_buf_read_fd(buf, fd, err);
+    rc = otr_buf_read_fd(buf, fd, err);
     close(fd);
     return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", path);
 }

@@ -41,9 +41,12 @@ otr_code otr_buf_adds(otr_buf *buf, const char *text, otr_err *err) OTR_MUST_CHE
 otr_code otr_buf_addc(otr_buf *buf, char c, otr_err *err) OTR_MUST_CHECK;
 otr_code otr_buf_addf(otr_buf *buf, otr_err *err, const char *format, ...) OTR_PRINTF(3, 4)
 OTR_MUST_CHECK;
+/* One line, whatever is put into it: as base/escape.h writes it, then a line break. */
+otr_code otr_buf_add_line(otr_buf *buf, otr_err *err, const char *format, ...) OTR_PRINTF(3, 4)
+OTR_MUST_CHECK;
 /* Everything that `fd` has until end of file. OTR_EQUOTA when that is more than fits. */
 otr_code otr_buf_read_fd(otr_buf *buf, int fd, otr_err *err) OTR_MUST_CHECK;
-/* The whole file at `path`; an error names the path. */
+/* The whole file at `path`, which must be a regular one (base/file.h); an error names the path. */
 otr_code otr_buf_read_file(otr_buf *buf, const char *path, otr_err *err) OTR_MUST_CHECK;
 
 static inline otr_bytes otr_buf_bytes(const otr_buf *buf)

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/escape.h"
+
 static void cut_mark(char *msg, size_t cap, int written)
 {
     if (written >= 0 && (size_t)written >= cap && cap > 4) {
@@ -30,7 +32,7 @@ static void set_text(otr_err *err, const char *tail, const char *format, va_list
         n = more < 0 ? n : n + more;
     }
     cut_mark(text, sizeof(text), n);
-    memcpy(err->msg, text, strlen(text) + 1);
+    (void)otr_escape_text(otr_bytes_of(text), err->msg, sizeof(err->msg));
 }
 
 otr_code otr_fail(otr_err *err, otr_code code, const char *format, ...)

@@ -45,6 +45,9 @@ void otr_jw_bool(otr_jw *w, const char *key, bool value);
 void otr_jw_null(otr_jw *w, const char *key);
 /* `json` is valid JSON already. */
 void otr_jw_raw(otr_jw *w, const char *key, otr_bytes json);
+/* Appends valid JSON of somebody else's on one line and with escapes for what base/escape.h would
+ * escape; it means the same. */
+otr_code otr_json_plain(otr_bytes json, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 
 /* ---- reader ---- */
 

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/escape.h"
 #include "base/json.h"
 #include "base/number.h"
 #include "base/utf8.h"
@@ -27,18 +28,27 @@ static void put(otr_jw *w, const void *p, size_t n)
     }
 }
 
-static void put_escape(otr_jw *w, uint8_t c)
+static void put_unit(otr_jw *w, uint32_t unit)
+{
+    char code[8];
+    int n = snprintf(code, sizeof(code), "\\u%04x", (unsigned)(unit & 0xffffU));
+    put(w, code, (size_t)n);
+}
+
+static void put_escape(otr_jw *w, uint32_t code)
 {
     static const char shorts[] = "\"\"\\\\\bb\ff\nn\rr\tt";
     for (size_t i = 0; i + 1 < sizeof(shorts); i += 2) {
-        if ((uint8_t)shorts[i] == c) {
+        if ((uint8_t)shorts[i] == code) {
             put(w, (char[]){ '\\', shorts[i + 1] }, 2);
             return;
         }
     }
-    char code[8];
-    int n = snprintf(code, sizeof(code), "\\u%04x", c);
-    put(w, code, (size_t)n);
+    if (code >= 0x10000) { /* a surrogate pair */
+        put_unit(w, 0xd800 + ((code - 0x10000) >> 10));
+        code = 0xdc00 + (code & 0x3ffU);
+    }
+    put_unit(w, code);
 }
 
 static void put_string(otr_jw *w, otr_bytes text)
@@ -46,9 +56,10 @@ static void put_string(otr_jw *w, otr_bytes text)
     put(w, "\"", 1);
     size_t from = 0;
     for (size_t i = 0; i < text.n;) {
-        uint8_t c = text.p[i];
-        size_t len = c < 0x80 ? 1 : otr_utf8_next((otr_bytes){ text.p + i, text.n - i }, NULL);
-        bool plain = len > 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f;
+        uint32_t code = text.p[i];
+        size_t len = code < 0x80 ? 1 : otr_utf8_next((otr_bytes){ text.p + i, text.n - i }, &code);
+        bool plain = len > 0 && code != '"' && code != '\\' &&
+                     ((code >= 0x20 && code < 0x7f) || !otr_escape_needs(code));
         if (plain) {
             i += len;
             continue;
@@ -57,9 +68,10 @@ static void put_string(otr_jw *w, otr_bytes text)
         if (len == 0) {
             put(w, "\xef\xbf\xbd", 3);
         } else {
-            put_escape(w, c);
+            put_escape(w, code);
         }
-        from = ++i;
+        i += len > 0 ? len : 1;
+        from = i;
     }
     if (text.n > from) {
         put(w, text.p + from, text.n - from);
@@ -183,4 +195,34 @@ void otr_jw_raw(otr_jw *w, const char *key, otr_bytes json)
 {
     before(w, key);
     put(w, json.p, json.n);
+}
+
+otr_code otr_json_plain(otr_bytes json, otr_buf *out, otr_err *err)
+{
+    otr_jw w;
+    size_t start = out->n, from = 0;
+    otr_jw_begin(&w, out, err);
+    for (size_t i = 0; i < json.n;) {
+        uint32_t code = json.p[i];
+        size_t len = code < 0x80 ? 1 : otr_utf8_next((otr_bytes){ json.p + i, json.n - i }, &code);
+        if (len > 0 && !otr_escape_needs(code)) {
+            i += len;
+            continue;
+        }
+        put(&w, json.p + from, i - from);
+        if (len == 0) {
+            put(&w, "\xef\xbf\xbd", 3);
+        } else if (code == '\n' || code == '\r' || code == '\t') {
+            put(&w, " ", 1); /* between tokens: inside of strings they are escaped */
+        } else {
+            put_escape(&w, code);
+        }
+        i += len > 0 ? len : 1;
+        from = i;
+    }
+    put(&w, json.p + from, json.n - from);
+    if (w.rc != OTR_OK) {
+        otr_buf_cut(out, start);
+    }
+    return w.rc;
 }

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/utf8.h"
+#include "base/escape.h"
 
 /* A line that does not fit is cut, closed and marked in the bytes kept for that. */
 enum { LINE_BYTES = 8192, KEPT_BYTES = 32, FULL_BYTES = LINE_BYTES - KEPT_BYTES };
@@ -157,57 +157,19 @@ static bool needs_quotes(const char *s)
     return false;
 }
 
-/* What a terminal or a reader may take for something else: controls, line separators, marks that
- * turn the direction of text or that cannot be seen. */
-static bool is_hidden(uint32_t code)
-{
-    static const uint32_t ranges[][2] = {
-        { 0x00, 0x1f },     { 0x7f, 0x9f },       { 0xad, 0xad },     { 0x61c, 0x61c },
-        { 0x200b, 0x200f }, { 0x2028, 0x202e },   { 0x2060, 0x206f }, { 0xfeff, 0xfeff },
-        { 0xfff9, 0xfffb }, { 0xe0000, 0xe007f },
-    };
-    for (size_t i = 0; i < OTR_COUNT(ranges); i++) {
-        if (code >= ranges[i][0] && code <= ranges[i][1]) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void put_escape(line *l, uint32_t code)
-{
-    static const char shorts[] = "\"\"\\\\\nn\rr\tt";
-    for (size_t i = 0; i + 1 < sizeof(shorts); i += 2) {
-        if ((unsigned char)shorts[i] == code) {
-            put(l, (char[]){ '\\', shorts[i + 1] }, 2);
-            return;
-        }
-    }
-    char esc[16];
-    const char *format = code < 0x80 ? "\\x%02x" : code < 0x10000 ? "\\u%04x" : "\\U%08x";
-    int n = snprintf(esc, sizeof(esc), format, code);
-    put(l, esc, (size_t)n);
-}
-
 static void put_quoted(line *l, const char *s)
 {
     put(l, "\"", 1);
     bool opened = !l->cut;
-    for (size_t n = strlen(s); n > 0 && !l->cut;) {
-        uint32_t code = 0;
-        size_t len = otr_utf8_next((otr_bytes){ (const uint8_t *)s, n }, &code);
-        if (len == 0) {
-            char esc[8];
-            (void)snprintf(esc, sizeof(esc), "\\x%02x", (unsigned char)*s);
-            put(l, esc, 4);
-            len = 1;
-        } else if (code == '"' || code == '\\' || is_hidden(code)) {
-            put_escape(l, code);
+    for (otr_bytes rest = otr_bytes_of(s); rest.n > 0 && !l->cut;) {
+        char one[OTR_ESCAPE_BYTES];
+        size_t n = 0, took = otr_escape_next(rest, one, &n);
+        if (one[0] == '"' || (one[0] == '\\' && n == 1)) {
+            put(l, (char[]){ '\\', one[0] }, 2);
         } else {
-            put(l, s, len);
+            put(l, one, n);
         }
-        s += len;
-        n -= len;
+        rest = (otr_bytes){ rest.p + took, rest.n - took };
     }
     if (opened) {
         put_kept(l, "\""); /* only one quoted text can be the one that did not fit */

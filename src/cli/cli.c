@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/base.h"
+#include "cli/print.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -27,8 +28,7 @@ static const struct command {
     { "events", otr_cli_events, "the latest messages of the bus [--follow]" },
     { "plugin", otr_cli_plugin,
       "inspect or call a plugin file; list, reload, disable … a running one" },
-    { "nginx", otr_cli_nginx_main,
-      "parse, build, lex, format or minify an NGINX configuration" },
+    { "nginx", otr_cli_nginx_main, "parse, build, lex, format or minify an NGINX configuration" },
     { "reload", otr_cli_reload, "read the configuration again, and what became of each plugin" },
     { "config", otr_cli_config,
       "show: what the configuration comes to, and where each value is from" },
@@ -85,7 +85,8 @@ int otr_cli_main(int argc, char **argv, uint64_t started_ns)
             return commands[i].fn(argc - 1, argv + 1);
         }
     }
-    (void)fprintf(stderr, "outrider: there is no command \"%s\"\n\n", name);
+    otr_cli_say(stderr, "outrider: there is no command \"%s\"", name);
+    (void)fputc('\n', stderr);
     usage(stderr);
     return EXIT_USAGE;
 }

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/print.h"
 #include "cli/source.h"
 #include "cli/view.h"
 
@@ -83,7 +84,7 @@ static otr_code show(const otr_config *cfg, const options *o, otr_err *err)
         return rc;
     }
     if (o->json) {
-        (void)puts(otr_buf_text(&dump));
+        otr_cli_print_json(stdout, otr_buf_bytes(&dump));
         return OTR_OK;
     }
     rc = otr_json_parse(otr_buf_bytes(&dump), &root, err);
@@ -106,10 +107,10 @@ static int run_show(int argc, char **argv)
     rc = rc == OTR_OK ? show(cfg, &o, &err) : rc;
     int code = rc == OTR_OK ? OTR_VIEW_FINE : OTR_VIEW_FAILED;
     if (rc != OTR_OK) {
-        (void)fprintf(stderr, "outrider config show: %s\n", err.msg);
+        otr_cli_say(stderr, "outrider config show: %s", err.msg);
     } else {
         for (const char *const *w = otr_config_warnings(cfg); *w != NULL; w++) {
-            (void)fprintf(stderr, "outrider config show: warning: %s\n", *w);
+            otr_cli_say(stderr, "outrider config show: warning: %s", *w);
             code = OTR_VIEW_NOT_FINE;
         }
     }

@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/print.h"
 #include "nginx/files.h"
 #include "nginx/language/build.h"
 #include "nginx/language/parse.h"
@@ -37,7 +38,7 @@ static int usage(FILE *to, int rc)
 /* Returns the exit code of a command that could not do its work. */
 static int complain(const otr_cli_nginx *o, const char *what)
 {
-    (void)fprintf(stderr, "outrider nginx %s: %s\n", o->command, what);
+    otr_cli_say(stderr, "outrider nginx %s: %s", o->command, what);
     return EXIT_USAGE;
 }
 
@@ -155,7 +156,7 @@ static int take_word(otr_cli_nginx *o, const char *takes, const struct word *wor
         return usage(stdout, 0) + 1;
     }
     if (strchr(takes, word->letter) == NULL) {
-        (void)fprintf(stderr, "outrider nginx %s: it has no option --%s\n", o->command, word->name);
+        otr_cli_say(stderr, "outrider nginx %s: it has no option --%s", o->command, word->name);
         return usage(stderr, EXIT_USAGE) + 1;
     }
     if (!take_option(o, word->letter, value)) {
@@ -181,8 +182,8 @@ static int take_options(otr_cli_nginx *o, const char *takes, int argc, char **ar
             value = i + 1 < argc ? argv[++i] : NULL;
         }
         if (word == NULL || (word->has_value && value == NULL)) {
-            (void)fprintf(stderr, "outrider nginx %s: %s: %s\n", o->command, argv[i],
-                          word == NULL ? "there is no such option" : "its value is missing");
+            otr_cli_say(stderr, "outrider nginx %s: %s: %s", o->command, argv[i],
+                        word == NULL ? "there is no such option" : "its value is missing");
             return usage(stderr, EXIT_USAGE) + 1;
         }
         int rc = take_word(o, takes, word, value);
@@ -253,10 +254,9 @@ static int say_errors(const otr_cli_nginx *o, const otr_conf *conf)
         const otr_conf_error *e = &conf->errors[i];
         const char *path = conf->files[e->file].path;
         if (e->line > 0) {
-            (void)fprintf(stderr, "outrider nginx %s: %s:%u: %s\n", o->command, path, e->line,
-                          e->text);
+            otr_cli_say(stderr, "outrider nginx %s: %s:%u: %s", o->command, path, e->line, e->text);
         } else {
-            (void)fprintf(stderr, "outrider nginx %s: %s: %s\n", o->command, path, e->text);
+            otr_cli_say(stderr, "outrider nginx %s: %s: %s", o->command, path, e->text);
         }
     }
     return conf->n_errors > 0 ? EXIT_WRONG : 0;
@@ -405,6 +405,7 @@ int otr_cli_nginx_main(int argc, char **argv)
             return rc != 0 ? rc - 1 : commands[i].fn(&o);
         }
     }
-    (void)fprintf(stderr, "outrider nginx: there is no command \"%s\"\n\n", argv[1]);
+    otr_cli_say(stderr, "outrider nginx: there is no command \"%s\"", argv[1]);
+    (void)fputc('\n', stderr);
     return usage(stderr, EXIT_USAGE);
 }

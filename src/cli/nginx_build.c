@@ -9,6 +9,7 @@
 
 #include "base/limits.h"
 #include "cli/nginx.h"
+#include "cli/print.h"
 #include "nginx/files.h"
 
 static const char header[] =
@@ -132,7 +133,7 @@ static otr_code build_one(const otr_cli_nginx *o, const otr_conf_file *file,
     } else if (rc == OTR_OK) {
         rc = replace((char *)path.p, otr_buf_bytes(&text), err);
         if (rc == OTR_OK && o->verbose) {
-            (void)printf("wrote to %s\n", otr_buf_text(&path));
+            otr_cli_say(stdout, "wrote to %s", otr_buf_text(&path));
         }
     }
     otr_buf_deinit(&text);

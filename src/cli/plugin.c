@@ -8,7 +8,6 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "cli/cli.h"
@@ -17,6 +16,8 @@
 #include "cli/plugin_bench.h"
 #include "cli/plugin_entry.h"
 #include "cli/plugin_host.h"
+#include "cli/plugin_report.h"
+#include "cli/print.h"
 #include "plugin/encoding/encoding.h"
 #include "wasm/engine/engine.h"
 #include "wasm/guest_file.h"
@@ -49,8 +50,8 @@ typedef struct options {
 
 static int complain(const char *what, const char *why)
 {
-    (void)fprintf(stderr, "outrider plugin: %s%s%s\n", what, why != NULL ? ": " : "",
-                  why != NULL ? why : "");
+    otr_cli_say(stderr, "outrider plugin: %s%s%s", what, why != NULL ? ": " : "",
+                why != NULL ? why : "");
     return EXIT_HOST;
 }
 
@@ -68,8 +69,10 @@ static int usage(FILE *to, int rc)
         "       outrider plugin bench FILE OPERATION [--bytes N | --input TEXT|@FILE|-] [--json]\n"
         "                       [--abi A] [--engine E] [--seconds S] [--timeout MS] "
         "[--no-rewrite]\n\n"
-        "call prints the raw output bytes. Exit: 0 ok, 1 the guest failed, 2 it could not be "
-        "asked.\n"
+        "call prints the raw output bytes, on a terminal with escapes. Exit: 0 ok, 1 the guest "
+        "failed,\n2 it could not be asked. inspect lists under \"missing\" all that the agent "
+        "would "
+        "refuse; exit\n1: the engine does not take the file.\n"
         "What the guest publishes and logs is shown on standard error.\n"
         "--plugin takes file, engine, encoding, config and names of operations from plugins.load "
         "of the agent.\n\n"
@@ -463,8 +466,7 @@ static int call(int argc, char **argv)
     int exit_code = rc == OTR_OK ? call_guest(&s, &o, &err) : EXIT_HOST;
     if (exit_code != 0) {
         (void)complain(o.file != NULL ? o.file : o.plugin, err.msg);
-    } else if ((s.out.n > 0 && fwrite(s.out.p, 1, s.out.n, stdout) != s.out.n) ||
-               fflush(stdout) != 0) {
+    } else if (otr_cli_print_output(otr_buf_bytes(&s.out)) != 0) {
         exit_code = complain("cannot write the output", NULL);
     }
     close_session(&s, &o);
@@ -473,62 +475,9 @@ static int call(int argc, char **argv)
 
 /* ---- inspect ---- */
 
-static const char *text_of(const otr_json *root, const char *key)
-{
-    return otr_json_str(otr_json_get(root, key), "");
-}
-
-static void print_list(const otr_json *root, const char *key, const char *title)
-{
-    const otr_json *list = otr_json_get(root, key);
-    size_t n = list != NULL ? otr_json_size(list) : 0;
-    (void)printf("%s (%zu)\n", title, n);
-    for (size_t i = 0; i < n; i++) {
-        const otr_json *item = otr_json_at(list, i);
-        const char *plain = otr_json_str(item, NULL);
-        const char *module = text_of(item, "module");
-        (void)printf("  %s%s%s  %s\n", module, module[0] != '\0' ? "." : "",
-                     plain != NULL ? plain : text_of(item, "name"),
-                     plain != NULL ? "" : text_of(item, "type"));
-    }
-}
-
-static void print_modules(const otr_json *root)
-{
-    const otr_json *list = otr_json_get(root, "modules");
-    for (size_t i = 0; list != NULL && i < otr_json_size(list); i++) {
-        const otr_json *item = otr_json_at(list, i);
-        (void)printf("module %s\n", text_of(item, "name"));
-        print_list(item, "exports", " exports");
-        print_list(item, "imports", " imports");
-    }
-}
-
-static int print_inspection(const session *s, const options *o, otr_err *err)
-{
-    if (o->json) {
-        (void)printf("%s\n", otr_buf_text(&s->out));
-        return 0;
-    }
-    OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
-    if (otr_json_parse(otr_buf_bytes(&s->out), &root, err) != OTR_OK) {
-        return complain(o->file, err->msg);
-    }
-    (void)printf("file     %s\nabi      %s\nengine   %s\nsize     %zu bytes\nsha256   %s\n",
-                 o->file, text_of(root, "abi"), text_of(root, "engine"), s->wasm.n,
-                 text_of(root, "sha256"));
-    if (o->entry.manifest != NULL) {
-        otr_cli_entry_print(o->entry.manifest);
-    }
-    print_list(root, "exports", "exports");
-    print_list(root, "imports", "imports");
-    print_modules(root);
-    print_list(root, "missing", "missing");
-    return 0;
-}
-
 static int inspect(int argc, char **argv)
 {
+    const char *required[OTR_MAPPING_OPERATIONS + 1];
     options o = { .rewrite = true };
     int bad = read_options(&o, argc, argv, (const char **[2]){ &o.file, NULL });
     if (bad != 0) {
@@ -541,13 +490,22 @@ static int inspect(int argc, char **argv)
     if (rc == OTR_OK) {
         otr_load_spec spec = load_spec(&s, &o);
         const otr_extism_source source = source_of(&s, &o);
+        if (spec.operations == NULL) {
+            otr_mapping_required(&(otr_plugin_mapping){ 0 }, required);
+            spec.operations = required;
+        }
         rc = otr_guest_inspect_file(s.engine, &spec, &source, &s.out, &err);
     }
     if (rc == OTR_OK && o.entry.manifest != NULL) {
         rc = otr_cli_entry_report(o.entry.manifest, &s.out, &err);
     }
-    int exit_code = rc == OTR_OK ? print_inspection(&s, &o, &err)
-                                 : complain(o.file != NULL ? o.file : o.plugin, err.msg);
+    const char *shown = o.file != NULL ? o.file : o.plugin;
+    int exit_code = rc != OTR_OK ? complain(shown, err.msg)
+                    : o.json     ? otr_cli_report_json(otr_buf_bytes(&s.out))
+                                 : otr_cli_report_text(shown, otr_buf_bytes(&s.out));
+    if (rc == OTR_OK && !o.json && o.entry.manifest != NULL) {
+        otr_cli_entry_print(o.entry.manifest);
+    }
     close_session(&s, &o);
     return exit_code;
 }

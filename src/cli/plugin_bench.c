@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "cli/print.h"
 #include "wasm/engine/engine.h"
 #include "wasm/guest.h"
 
@@ -47,7 +48,7 @@ typedef struct bench {
 
 static int complain(const char *what, const char *why)
 {
-    (void)fprintf(stderr, "outrider plugin bench: %s: %s\n", what, why);
+    otr_cli_say(stderr, "outrider plugin bench: %s: %s", what, why);
     return EXIT_HOST;
 }
 
@@ -302,9 +303,10 @@ static double per_second(size_t bytes, double ns)
 
 static void print_text(const bench *b, double least, double median)
 {
-    (void)printf("file       %s\nabi        %s\nengine     %s%s\noperation  %s\n", b->o->file,
-                 otr_abi_name(otr_guest_code_abi(b->code)), b->o->engine,
-                 b->o->rewrite ? "" : ", not rewritten", b->o->operation);
+    otr_cli_say(stdout, "file       %s", b->o->file);
+    otr_cli_say(stdout, "abi        %s", otr_abi_name(otr_guest_code_abi(b->code)));
+    otr_cli_say(stdout, "engine     %s%s", b->o->engine, b->o->rewrite ? "" : ", not rewritten");
+    otr_cli_say(stdout, "operation  %s", b->o->operation);
     (void)printf("calls      %llu\ncall       min %.1f ns, median %.1f ns\n",
                  (unsigned long long)b->calls, least, median);
     (void)printf("in         %zu bytes, %.1f MB/s\nout        %zu bytes, %.1f MB/s\n", b->in.n,

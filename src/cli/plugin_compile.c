@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/print.h"
 #include "wasm/engine/engine.h"
 #include "wasm/guest.h"
 
@@ -29,7 +30,7 @@ typedef struct options {
 
 static int complain(const char *what, const char *why)
 {
-    (void)fprintf(stderr, "outrider plugin compile: %s: %s\n", what, why);
+    otr_cli_say(stderr, "outrider plugin compile: %s: %s", what, why);
     return EXIT_HOST;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "cli/print.h"
 
 static otr_code publish(void *host, const char *topic, otr_bytes payload, otr_err *err)
 {
@@ -12,7 +13,10 @@ static otr_code publish(void *host, const char *topic, otr_bytes payload, otr_er
     if (!otr_json_valid(payload)) {
         return otr_fail(err, OTR_EINVAL, "%s: the published data is not valid JSON", topic);
     }
-    (void)fprintf(stderr, "publish %s %.*s\n", topic, (int)payload.n, (const char *)payload.p);
+    (void)fputs("publish ", stderr);
+    (void)otr_cli_print(stderr, otr_bytes_of(topic));
+    (void)fputc(' ', stderr);
+    otr_cli_print_json(stderr, payload);
     return OTR_OK;
 }
 
@@ -41,8 +45,9 @@ static void log_line(void *host, int level, otr_bytes text)
     (void)host;
     static const char *const names[] = { "trace", "debug", "info", "warn", "error" };
     size_t i = level < 0 ? 0 : level > OTR_LOG_ERROR ? OTR_COUNT(names) - 1 : (size_t)level + 1;
-    (void)fprintf(stderr, "log %s %.*s\n", names[i], (int)text.n,
-                  text.n > 0 ? (const char *)text.p : "");
+    (void)fprintf(stderr, "log %s ", names[i]);
+    (void)otr_cli_print(stderr, text);
+    (void)fputc('\n', stderr);
 }
 
 const otr_host_ops otr_cli_guest_host_ops = {

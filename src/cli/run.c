@@ -5,6 +5,7 @@
 #include "base/base.h"
 #include "base/buf.h"
 #include "cli/cli.h"
+#include "cli/print.h"
 #include "cli/source.h"
 #include "config/config.h"
 #include "daemon/daemon.h"
@@ -18,7 +19,7 @@ static int help(void)
     otr_buf_init(&out, HELP_BYTES);
     otr_code rc = otr_config_help(otr_cli_tables, &out, &err);
     if (rc != OTR_OK) {
-        (void)fprintf(stderr, "outrider run: %s\n", err.msg);
+        otr_cli_say(stderr, "outrider run: %s", err.msg);
     } else {
         (void)printf(
             "Usage: outrider run [--config FILE] [FLAG]…\n\n"

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/print.h"
 #include "config/agent_keys.h"
 
 extern char **environ;
@@ -17,7 +18,7 @@ static int take_config_flag(const char *command, int argc, char **argv, const ch
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "-c") == 0 || strcmp(argv[i], "--config") == 0) {
             if (i + 1 >= argc) {
-                (void)fprintf(stderr, "outrider %s: %s needs a file name\n", command, argv[i]);
+                otr_cli_say(stderr, "outrider %s: %s needs a file name", command, argv[i]);
                 return -1;
             }
             *ret_file = argv[++i];
@@ -43,7 +44,7 @@ bool otr_cli_source(const char *command, int argc, char **argv, otr_config_sourc
     }
     if (ret->file == NULL) {
         if (otr_config_find(path, &err) != OTR_OK) {
-            (void)fprintf(stderr, "outrider %s: %s\n", command, err.msg);
+            otr_cli_say(stderr, "outrider %s: %s", command, err.msg);
             return false;
         }
         ret->file = otr_buf_text(path);

@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "cli/print.h"
 #include "cli/view.h"
 #include "config/agent_keys.h"
 #include "config/config.h"
@@ -81,9 +82,9 @@ static bool read_options(otr_view *v, int argc, char **argv, int *ret_exit)
         }
         int taken = take_option(v, argc, argv, &i);
         if (taken != 1) {
-            (void)fprintf(stderr, "outrider %s: %s \"%s\"\n%s", v->command,
-                          taken == 0 ? "there is no option" : "a value is missing after", argv[i],
-                          v->usage);
+            otr_cli_say(stderr, "outrider %s: %s \"%s\"", v->command,
+                        taken == 0 ? "there is no option" : "a value is missing after", argv[i]);
+            (void)fputs(v->usage, stderr);
             *ret_exit = OTR_VIEW_FAILED;
             return false;
         }
@@ -114,7 +115,7 @@ static otr_code find_config(const otr_view *v, otr_config **ret, otr_err *err)
     rc = rc == OTR_OK ? load(otr_buf_text(&path), ret, &why) : load("", ret, &why);
     if (rc != OTR_OK && rc != OTR_ENOMEM) {
         /* A broken file is the very moment in which somebody asks for the state of the agent. */
-        (void)fprintf(stderr, "outrider %s: %s: using the default socket\n", v->command, why.msg);
+        otr_cli_say(stderr, "outrider %s: %s: using the default socket", v->command, why.msg);
         rc = load("", ret, err);
     }
     otr_buf_deinit(&path);
@@ -148,7 +149,7 @@ bool otr_view_init(otr_view *v, int argc, char **argv, int *ret_exit)
         return false;
     }
     if (find_socket(v, &err) != OTR_OK) {
-        (void)fprintf(stderr, "outrider %s: %s\n", v->command, err.msg);
+        otr_cli_say(stderr, "outrider %s: %s", v->command, err.msg);
         *ret_exit = OTR_VIEW_FAILED;
         return false;
     }
@@ -178,7 +179,7 @@ void otr_view_complain(const otr_view *v, const otr_err *err)
     for (size_t i = 0; i < OTR_COUNT(rows); i++) {
         advice = rows[i].code == err->code ? rows[i].advice : advice;
     }
-    (void)fprintf(stderr, "outrider %s: %s%s\n", v->command, err->msg, advice);
+    otr_cli_say(stderr, "outrider %s: %s%s", v->command, err->msg, advice);
 }
 
 void otr_view_refused(const otr_view *v, unsigned status, const otr_buf *body)
@@ -188,8 +189,8 @@ void otr_view_refused(const otr_view *v, unsigned status, const otr_buf *body)
     if (otr_json_parse(otr_buf_bytes(body), &root, NULL) == OTR_OK) {
         why = otr_json_str(otr_json_get(otr_json_get(root, "error"), "message"), "");
     }
-    (void)fprintf(stderr, "outrider %s: the agent refused (HTTP %u)%s%s\n", v->command, status,
-                  why[0] != '\0' ? ": " : "", why);
+    otr_cli_say(stderr, "outrider %s: the agent refused (HTTP %u)%s%s", v->command, status,
+                why[0] != '\0' ? ": " : "", why);
     otr_json_free(root);
 }
 
@@ -210,8 +211,8 @@ bool otr_view_ask(const otr_view *v, const char *target, otr_buf *ret_text, otr_
         return false;
     }
     if (otr_json_parse(otr_buf_bytes(ret_text), ret, &err) != OTR_OK) {
-        (void)fprintf(stderr, "outrider %s: %s: what answers there is no agent: %s\n", v->command,
-                      ask.socket_path, err.msg);
+        otr_cli_say(stderr, "outrider %s: %s: what answers there is no agent: %s", v->command,
+                    ask.socket_path, err.msg);
         return false;
     }
     return true;

@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/print.h"
 #include "cli/view.h"
 #include "net/http/unix.h"
 
@@ -114,8 +115,8 @@ static bool on_line(void *arg, const char *line)
             return true;
         }
         if (f->missed) {
-            (void)fprintf(stderr, "outrider events: %lld messages missed: the reader is too slow\n",
-                          (long long)otr_json_int(otr_json_get(event, "missed"), 0));
+            otr_cli_say(stderr, "outrider events: %lld messages missed: the reader is too slow",
+                        (long long)otr_json_int(otr_json_get(event, "missed"), 0));
         } else {
             print_event(f->v, event);
         }
@@ -158,7 +159,7 @@ int otr_cli_events(int argc, char **argv)
     if (otr_view_init(&v, argc, argv, &code)) {
         code = OTR_VIEW_FAILED;
         if (make_target(&v, &target, &err) != OTR_OK) {
-            (void)fprintf(stderr, "outrider events: %s\n", err.msg);
+            otr_cli_say(stderr, "outrider events: %s", err.msg);
         } else {
             code = v.follow ? follow(&v, otr_buf_text(&target))
                             : show_latest(&v, otr_buf_text(&target));

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "cli/cli.h"
 #include "cli/input.h"
+#include "cli/print.h"
 #include "cli/view.h"
 #include "config/config.h"
 #include "net/http/unix.h"
@@ -48,7 +49,7 @@ static int print_result(const otr_view *v, const otr_buf *body)
     otr_err err = { 0 };
     OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
     if (otr_json_parse(otr_buf_bytes(body), &root, &err) != OTR_OK) {
-        (void)fprintf(stderr, "outrider plugin ask: what answers there is no agent: %s\n", err.msg);
+        otr_cli_say(stderr, "outrider plugin ask: what answers there is no agent: %s", err.msg);
         return OTR_VIEW_FAILED;
     }
     const char *verdict = otr_json_str(otr_json_get(root, "verdict"), "");
@@ -59,13 +60,13 @@ static int print_result(const otr_view *v, const otr_buf *body)
     if (nobody) {
         /* A misspelt topic, a plugin that is not loaded: no reason to believe that it was checked.
          */
-        (void)fprintf(stderr,
-                      "outrider plugin ask: no plugin has a hook for %s: nobody was asked; "
-                      "--allow-none if that is fine\n",
-                      otr_json_str(otr_json_get(root, "topic"), "this topic"));
+        otr_cli_say(stderr,
+                    "outrider plugin ask: no plugin has a hook for %s: nobody was asked; "
+                    "--allow-none if that is fine",
+                    otr_json_str(otr_json_get(root, "topic"), "this topic"));
     }
     if (v->json) {
-        (void)puts(otr_buf_text(body));
+        otr_cli_print_json(stdout, otr_buf_bytes(body));
     } else if (!nobody) {
         otr_view_print(allow ? OTR_TONE_GOOD : OTR_TONE_BAD, verdict);
         (void)fputs(reason[0] != '\0' ? ": " : "", stdout);
@@ -104,7 +105,7 @@ static int ask(const otr_view *v, const char *topic)
     otr_buf_init(&input, OTR_LIMIT_HTTP_BODY_BYTES);
     otr_buf_init(&body, ANSWER_BYTES);
     if (read_question(v, &input, &ms, &err) != OTR_OK) {
-        (void)fprintf(stderr, "outrider plugin ask: %s\n", err.msg);
+        otr_cli_say(stderr, "outrider plugin ask: %s", err.msg);
         return OTR_VIEW_FAILED;
     }
     (void)snprintf(target, sizeof(target), "/api/v1/hooks/%s?deadline_ms=%" PRIu64, topic, ms);
@@ -131,7 +132,8 @@ int otr_cli_plugin_ask(int argc, char **argv)
     bool help = strcmp(topic, "--help") == 0 || strcmp(topic, "-h") == 0;
     if (!help && (topic[0] == '\0' || strlen(topic) > OTR_LIMIT_BUS_TOPIC_BYTES ||
                   strspn(topic, "abcdefghijklmnopqrstuvwxyz0123456789-_.") != strlen(topic))) {
-        (void)fprintf(stderr, "outrider plugin ask: \"%s\" is no topic\n\n%s", topic, usage);
+        otr_cli_say(stderr, "outrider plugin ask: \"%s\" is no topic", topic);
+        (void)fprintf(stderr, "\n%s", usage);
         return OTR_VIEW_FAILED;
     }
     int skip = help ? 0 : 1;

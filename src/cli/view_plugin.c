@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/print.h"
 #include "cli/view.h"
 #include "cli/view_plugin_show.h"
 #include "net/http/unix.h"
@@ -86,7 +87,7 @@ static int ask(const otr_view *v, const char *word, const char *name)
     const char *tail = strcmp(word, "show") == 0 ? "" : word;
     if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != strlen(name) ||
         strlen(name) > 64) {
-        (void)fprintf(stderr, "outrider plugin %s: \"%s\" cannot be a plugin's name\n", word, name);
+        otr_cli_say(stderr, "outrider plugin %s: \"%s\" cannot be a plugin's name", word, name);
         return OTR_VIEW_FAILED;
     }
     (void)snprintf(target, sizeof(target), "/api/v1/plugins/%s%s%s", name,

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/print.h"
 #include "cli/view.h"
 
 static const char usage[] = "Usage: outrider plugins [--json] [--socket PATH] [--config FILE]\n\n"
@@ -119,7 +120,7 @@ static int show(const otr_view *v)
     if (otr_view_ask(v, "/api/v1/plugins", &body, &root)) {
         code = count_not_running(root) == 0 ? OTR_VIEW_FINE : OTR_VIEW_NOT_FINE;
         if (v->json) {
-            (void)puts(otr_buf_text(&body));
+            otr_cli_print_json(stdout, otr_buf_bytes(&body));
         } else {
             otr_view_plugins_print(root);
             (void)print_reasons(root);

@@ -4,7 +4,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/escape.h"
 #include "base/limits.h"
+#include "cli/print.h"
 #include "cli/view.h"
 
 enum { GAP = 2, CELL_BYTES = 512, LEAST_WIDTH = 20, MOST_WIDTH = 10000 };
@@ -29,21 +31,6 @@ static size_t view_width(void)
     return n >= LEAST_WIDTH ? (size_t)n : 0;
 }
 
-/* C0, DEL and C1 controls would let a plugin's text drive the terminal. */
-static void put_clean(const char *text, size_t n)
-{
-    const unsigned char *p = (const unsigned char *)text, *end = p + n;
-    for (; p < end; p++) {
-        bool c1 = p + 1 < end && p[0] == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f;
-        if (*p < 0x20 || *p == 0x7f || c1) {
-            (void)putchar(*p == '\n' || *p == '\t' ? ' ' : '?');
-            p += c1 ? 1 : 0;
-        } else {
-            (void)putchar(*p);
-        }
-    }
-}
-
 static bool begin_tone(otr_tone tone)
 {
     static const char *const codes[] = { [OTR_TONE_PLAIN] = "",
@@ -61,7 +48,7 @@ static bool begin_tone(otr_tone tone)
 void otr_view_print(otr_tone tone, const char *text)
 {
     bool colour = begin_tone(tone);
-    put_clean(text, strlen(text));
+    (void)otr_cli_print(stdout, otr_bytes_of(text));
     if (colour) {
         (void)fputs("\x1b[0m", stdout);
     }
@@ -73,6 +60,18 @@ static size_t width_of(const char *text, size_t n)
     size_t columns = 0;
     for (size_t i = 0; i < n; i++) {
         columns += ((unsigned char)text[i] & 0xc0U) != 0x80U;
+    }
+    return columns;
+}
+
+static size_t escaped_width(const char *text, size_t n)
+{
+    size_t columns = 0;
+    for (otr_bytes rest = { (const uint8_t *)text, n }; rest.n > 0;) {
+        char one[OTR_ESCAPE_BYTES];
+        size_t wrote = 0, took = otr_escape_next(rest, one, &wrote);
+        columns += width_of(one, wrote);
+        rest = (otr_bytes){ rest.p + took, rest.n - took };
     }
     return columns;
 }
@@ -89,7 +88,7 @@ void otr_view_wrap(size_t indent, otr_tone tone, const char *text)
     bool colour = begin_tone(tone);
     text += strspn(text, blanks);
     while (*text != '\0') {
-        size_t n = strcspn(text, blanks), columns = width_of(text, n);
+        size_t n = strcspn(text, blanks), columns = escaped_width(text, n);
         if (column > indent && width > 0 && column + 1 + columns > width) {
             (void)putchar('\n');
             pad(indent);
@@ -98,8 +97,7 @@ void otr_view_wrap(size_t indent, otr_tone tone, const char *text)
             (void)putchar(' ');
             column++;
         }
-        put_clean(text, n);
-        column += columns;
+        column += otr_cli_print(stdout, (otr_bytes){ (const uint8_t *)text, n });
         text += n;
         text += strspn(text, blanks);
     }
@@ -147,11 +145,12 @@ void otr_table_init(otr_table *t, size_t columns, unsigned right)
 
 void otr_table_cell(otr_table *t, otr_tone tone, const char *format, ...)
 {
-    char cell[CELL_BYTES];
+    char text[CELL_BYTES], cell[CELL_BYTES];
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(cell, sizeof(cell), format, args);
+    (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    (void)otr_escape_text(otr_bytes_of(text), cell, sizeof(cell));
     size_t old = t->text.n;
     if (t->rc == OTR_OK) {
         t->rc = otr_buf_addc(&t->text, (char)tone, NULL);

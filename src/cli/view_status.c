@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/print.h"
 #include "cli/view.h"
 #include "cli/view_plugins.h"
 
@@ -158,7 +159,7 @@ static int show(const otr_view *v)
     if (otr_view_ask(v, "/api/v1/status", &body, &root)) {
         code = is_fine(root) ? OTR_VIEW_FINE : OTR_VIEW_NOT_FINE;
         if (v->json) {
-            (void)puts(otr_buf_text(&body));
+            otr_cli_print_json(stdout, otr_buf_bytes(&body));
         } else {
             print_head(root);
             print_reasons(root);

@@ -3,7 +3,7 @@
 #include "base/alloc.h"
 #include "modules/admin.h"
 
-enum { FRAME_BYTES = OTR_LIMIT_EVENT_BYTES + 256, STUB_BYTES = 1024 };
+enum { FRAME_BYTES = OTR_LIMIT_EVENT_BYTES + 2048, STUB_BYTES = 1024 };
 
 struct otr_admin_stream {
     otr_admin_stream *prev, *next;
@@ -24,27 +24,23 @@ void otr_admin_drop_events(otr_admin *a)
     a->n_events = 0;
 }
 
-/* A guest's JSON may have line ends between its tokens; inside strings they are escaped. */
-static void put_on_one_line(char *json, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (json[i] == '\n' || json[i] == '\r') {
-            json[i] = ' ';
-        }
-    }
-}
-
+/* On one line, and with nothing raw that a terminal would obey: a guest's JSON may be anything. */
 static otr_code encode_event(const otr_msg *msg, otr_admin_event *ret, otr_err *err)
 {
-    otr_buf text;
+    otr_buf text, plain;
     otr_buf_init(&text, OTR_LIMIT_EVENT_BYTES + STUB_BYTES);
+    otr_buf_init(&plain, OTR_LIMIT_EVENT_BYTES + STUB_BYTES);
     otr_code rc = otr_msg_json_most(msg, OTR_LIMIT_EVENT_BYTES, &text, err);
+    rc = rc == OTR_OK ? otr_json_plain(otr_buf_bytes(&text), &plain, err) : rc;
+    if (rc == OTR_EQUOTA) { /* escapes made it too long */
+        rc = otr_msg_json_most(msg, 0, &plain, err);
+    }
+    otr_buf_deinit(&text);
     if (rc != OTR_OK) {
-        otr_buf_deinit(&text);
+        otr_buf_deinit(&plain);
         return rc;
     }
-    put_on_one_line((char *)text.p, text.n);
-    *ret = (otr_admin_event){ msg->topic, (char *)text.p, text.n };
+    *ret = (otr_admin_event){ msg->topic, (char *)plain.p, plain.n };
     return OTR_OK;
 }
 

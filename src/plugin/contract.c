@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/escape.h"
 #include "base/json.h"
 #include "base/texts.h"
 #include "bus/bus.h"
@@ -66,7 +67,9 @@ otr_code otr_contract_read_info(otr_bytes answer, otr_contract_info *ret, otr_er
     if (rc != OTR_OK) {
         return rc;
     }
-    char *version = otr_strdup(otr_json_str(otr_json_get(root, "version"), ""));
+    char shown[4 * MAX_VERSION + 1];
+    const char *given = otr_json_str(otr_json_get(root, "version"), "");
+    char *version = otr_strdup(otr_escape_text(otr_bytes_of(given), shown, sizeof(shown)));
     if (version == NULL) {
         return otr_fail_nomem(err);
     }
@@ -150,17 +153,21 @@ otr_code otr_contract_read_topics(otr_bytes answer, otr_contract_topics *ret, ot
 
 /* ---- hooks ---- */
 
-/* At most what fits, and no half of a character at the end. */
+/* Escaped, as it is shown and told to whoever asked; at most what fits, and no half of a character
+ * at the end. */
 static void copy_message(const char *text, char to[OTR_VERDICT_MESSAGE_BYTES])
 {
-    size_t n = strlen(text);
-    if (n >= OTR_VERDICT_MESSAGE_BYTES) {
-        n = OTR_VERDICT_MESSAGE_BYTES - 1;
-        while (n > 0 && ((unsigned char)text[n] & 0xc0U) == 0x80U) {
-            n--;
+    size_t n = 0;
+    for (otr_bytes rest = otr_bytes_of(text); rest.n > 0;) {
+        char one[OTR_ESCAPE_BYTES];
+        size_t wrote = 0, took = otr_escape_next(rest, one, &wrote);
+        if (n + wrote >= OTR_VERDICT_MESSAGE_BYTES) {
+            break;
         }
+        memcpy(to + n, one, wrote);
+        n += wrote;
+        rest = (otr_bytes){ rest.p + took, rest.n - took };
     }
-    memcpy(to, text, n);
     to[n] = '\0';
 }
 

@@ -54,7 +54,7 @@ typedef enum otr_verdict { OTR_VERDICT_ALLOW, OTR_VERDICT_DENY } otr_verdict;
 
 typedef struct otr_contract_verdict {
     otr_verdict verdict;
-    char message[OTR_VERDICT_MESSAGE_BYTES]; /* UTF-8, cut to this size; "" when there is none */
+    char message[OTR_VERDICT_MESSAGE_BYTES]; /* escaped, cut to this size; "" when there is none */
 } otr_contract_verdict;
 
 /* What a guest answered to a hook. OTR_EINVAL says what is wrong with it. */

@@ -4,10 +4,11 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/escape.h"
 #include "base/json.h"
 #include "base/texts.h"
 
-enum { NAME_BYTES = 64, VALUE_BYTES = 128 };
+enum { NAME_BYTES = 64, VALUE_BYTES = 128, ESCAPED_BYTES = 4 * VALUE_BYTES + 1 };
 
 const double otr_guest_metric_bounds[OTR_GUEST_METRIC_BUCKETS + 1] = {
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 0,
@@ -59,12 +60,19 @@ typedef struct label_walk {
     otr_err *err;
 } label_walk;
 
+/* Escaped here, so that two values that look alike are one series. */
+static bool read_value(const otr_json *v, char out[ESCAPED_BYTES])
+{
+    const char *text = otr_json_str(v, NULL);
+    return text != NULL && strlen(text) <= VALUE_BYTES &&
+           strlen(otr_escape_text(otr_bytes_of(text), out, ESCAPED_BYTES)) <= VALUE_BYTES;
+}
+
 static bool add_label(void *arg, const char *key, const otr_json *v)
 {
     label_walk *w = arg;
-    const char *value = otr_json_str(v, NULL);
-    if (w->n == OTR_GUEST_METRIC_LABELS || value == NULL || strlen(value) > VALUE_BYTES ||
-        !name_ok(key, "_")) {
+    char value[ESCAPED_BYTES];
+    if (w->n == OTR_GUEST_METRIC_LABELS || !read_value(v, value) || !name_ok(key, "_")) {
         w->rc = otr_fail(w->err, OTR_EINVAL,
                          "metric %s: a metric has at most %d labels, named by a-z, 0-9 and '_', "
                          "with texts of at most %d bytes",

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/escape.h"
 #include "base/number.h"
 #include "base/utf8.h"
 #include "telemetry/names.h"
@@ -26,19 +27,26 @@ static const char *number(double value, char out[NUMBER_BYTES])
 }
 
 /* Label values escape backslash, quote and line feed; help texts the first and the last. The
- * format is UTF-8: what is not becomes U+FFFD. */
+ * format is UTF-8: what is not becomes U+FFFD. What a terminal may take for something else is
+ * written as base/escape.h does, in the format's own way to write a backslash. */
 static otr_code add_escaped(otr_buf *out, const char *text, const char *special, otr_err *err)
 {
     otr_code rc = OTR_OK;
     otr_bytes rest = otr_bytes_of(text);
     while (rc == OTR_OK && rest.n > 0) {
-        size_t n = otr_utf8_next(rest, NULL);
+        uint32_t code = 0;
+        size_t n = otr_utf8_next(rest, &code);
         char c = (char)rest.p[0];
         if (n == 0) {
             rc = otr_buf_adds(out, "\xef\xbf\xbd", err);
             n = 1;
         } else if (c == '\n') {
             rc = otr_buf_adds(out, "\\n", err);
+        } else if (otr_escape_needs(code)) {
+            char one[OTR_ESCAPE_BYTES];
+            size_t wrote = 0;
+            (void)otr_escape_next(rest, one, &wrote);
+            rc = otr_buf_addf(out, err, "\\%.*s", (int)wrote, one);
         } else if (n == 1 && strchr(special, c) != NULL) {
             rc = otr_buf_add(out, (otr_bytes){ (const uint8_t[]){ '\\', (uint8_t)c }, 2 }, err);
         } else {

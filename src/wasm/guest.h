@@ -63,8 +63,10 @@ const char *otr_guest_code_sha256(const otr_guest_code *code);
 bool otr_guest_code_has(const otr_guest_code *code, const char *operation);
 
 /* What `outrider plugin inspect` shows, also for files that cannot be loaded: JSON object into
- * `out` (abi, engine, exports, imports, size, sha256, missing[]). Fails only when the file is not
- * a Wasm module at all. */
+ * `out` (abi, engine, size, sha256, compiled, exports, imports, missing[]). `missing` has all that
+ * otr_guest_load() would refuse, by the same checks. Fails only when the file is no Wasm at all;
+ * of Wasm that the engine does not take `compiled` is false and there are no imports and exports.
+ */
 otr_code otr_guest_inspect(otr_engine *engine, const otr_load_spec *spec, otr_buf *out,
                            otr_err *err) OTR_MUST_CHECK;
 

@@ -121,9 +121,10 @@ static otr_code not_offered(const otr_guest_code *code, const otr_extern_info *w
     char want[TYPE_BYTES];
     nearest n = look_for(wanted->name);
     consider_offers(code, wanted, &n);
-    return otr_buf_addf(missing, err, "import %s.%s: %s is not offered%s%s%s\n", wanted->module,
-                        wanted->name, type_text(wanted, want), n.best != NULL ? " (nearest: " : "",
-                        n.best != NULL ? n.best : "", n.best != NULL ? ")" : "");
+    return otr_buf_add_line(missing, err, "import %s.%s: %s is not offered%s%s%s", wanted->module,
+                            wanted->name, type_text(wanted, want),
+                            n.best != NULL ? " (nearest: " : "", n.best != NULL ? n.best : "",
+                            n.best != NULL ? ")" : "");
 }
 
 static bool find_offer(const otr_guest_code *code, const otr_extern_info *wanted,
@@ -156,8 +157,9 @@ static otr_code check_import(const otr_guest_code *code, const otr_extern_info *
         (offer.kind != OTR_EXTERN_FUNC || otr_sig_eq(&offer.sig, &wanted->sig))) {
         return OTR_OK;
     }
-    return otr_buf_addf(missing, err, "import %s.%s: wanted is %s, offered is %s\n", wanted->module,
-                        wanted->name, type_text(wanted, want), type_text(&offer, have));
+    return otr_buf_add_line(missing, err, "import %s.%s: wanted is %s, offered is %s",
+                            wanted->module, wanted->name, type_text(wanted, want),
+                            type_text(&offer, have));
 }
 
 /* Names an export that may be meant by an operation that is absent. */
@@ -171,9 +173,9 @@ static otr_code hint_operation(const otr_module_info *info, const char *operatio
             consider(&n, info->exports[i].name);
         }
     }
-    return n.best == NULL
-               ? OTR_OK
-               : otr_buf_addf(missing, err, "the export nearest to %s is %s\n", operation, n.best);
+    return n.best == NULL ? OTR_OK
+                          : otr_buf_add_line(missing, err, "the export nearest to %s is %s",
+                                             operation, n.best);
 }
 
 static otr_code check_imports(const otr_guest_code *code, const otr_module_info *info,
@@ -201,26 +203,35 @@ otr_code otr_guest_check(const otr_guest_code *code, const char *const *operatio
         size_t before = missing->n;
         rc = check_imports(code, otr_module_info_of(code->linked[i].module), missing, err);
         if (rc == OTR_OK && missing->n > before) {
-            rc = otr_buf_addf(missing, err, "the module %s needs that\n", code->linked[i].name);
+            rc = otr_buf_add_line(missing, err, "the module %s needs that", code->linked[i].name);
         }
     }
     return rc;
+}
+
+/* A function, or of a component whatever stands at its top. */
+static bool is_listed(const otr_module_info *info, size_t at)
+{
+    const otr_extern_info *x = &info->exports[at];
+    return info->component ? strchr(x->name, '#') == NULL : x->kind == OTR_EXTERN_FUNC;
 }
 
 otr_code otr_guest_list_exports(const otr_module_info *info, otr_buf *out, otr_err *err)
 {
     otr_code rc = OTR_OK;
     unsigned n = 0;
-    for (size_t i = 0; rc == OTR_OK && i < info->n_exports && n < LIST_NAMES; i++) {
-        if (info->exports[i].kind == OTR_EXTERN_FUNC) {
-            rc = otr_buf_addf(out, err, "%s%.*s", n++ > 0 ? ", " : "", NAME_BYTES,
+    for (size_t i = 0; rc == OTR_OK && i < info->n_exports && n <= LIST_NAMES; i++) {
+        if (is_listed(info, i) && n++ == LIST_NAMES) {
+            rc = otr_buf_adds(out, ", ...", err);
+        } else if (is_listed(info, i)) {
+            rc = otr_buf_addf(out, err, "%s%.*s", n > 1 ? ", " : "", NAME_BYTES,
                               info->exports[i].name);
         }
     }
     if (rc == OTR_OK && n == 0) {
-        rc = otr_buf_adds(out, "nothing", err);
+        rc = otr_buf_adds(out, info->n_exports == 0 ? "nothing" : "no function", err);
     }
-    return rc == OTR_OK && n == LIST_NAMES ? otr_buf_adds(out, ", ...", err) : rc;
+    return rc;
 }
 
 static bool seen_before(const otr_module_info *info, size_t at)

@@ -79,8 +79,12 @@ void otr_guest_drop_functions(otr_guest_code *code);
  * each import of it or of a linked module that nobody offers as it is wanted. */
 otr_code otr_guest_check(const otr_guest_code *code, const char *const *operations,
                          otr_buf *missing, otr_err *err) OTR_MUST_CHECK;
-/* Appends the names of functions that `info` exports, or of modules that it imports from, with
- * commas and cut at some length. */
+/* guest_inspect.c: otr_guest_inspect(), of a module that `file` is or names. */
+otr_code otr_guest_inspect_of(otr_engine *engine, const otr_load_spec *spec, otr_bytes file,
+                              otr_buf *out, otr_err *err) OTR_MUST_CHECK;
+
+/* Appends the names of functions (of a component, of all at its top) that `info` exports, or of
+ * modules that it imports from, with commas and cut at some length. */
 otr_code otr_guest_list_exports(const otr_module_info *info, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;
 otr_code otr_guest_list_imports(const otr_module_info *info, otr_buf *out, otr_err *err)

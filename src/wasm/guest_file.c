@@ -81,7 +81,7 @@ otr_code otr_guest_inspect_file(otr_engine *engine, const otr_load_spec *spec,
     plan p;
     otr_code rc = open_manifest(spec, from, &m, err);
     rc = rc == OTR_OK ? make_plan(spec, m, &p, err) : rc;
-    return rc == OTR_OK ? otr_guest_inspect(engine, &p.spec, out, err) : rc;
+    return rc == OTR_OK ? otr_guest_inspect_of(engine, &p.spec, spec->wasm, out, err) : rc;
 }
 
 const otr_extism_manifest *otr_guest_code_manifest(const otr_guest_code *code)

@@ -1,7 +1,9 @@
 """http.request of plugins against a real TLS server; denials and secrets as an operator sees them."""
 
+import http.server
 import json
 import os
+import threading
 import time
 
 import pytest
@@ -151,3 +153,92 @@ def test_a_secret_is_nowhere_but_in_the_plugin(folder, nginx, agents):
     shown = agent.text() + json.dumps(agent.api("status")) + agent.http("/metrics") + json.dumps(agent.events())
     shown += cli("plugin", "show", "keeper", "--socket", agent.socket)[1].decode()
     assert "correct-horse-battery" not in shown
+
+
+class Plain:
+    """Answers GET on loopback with the same fields each time; `seen` has paths and the field X-Key."""
+
+    def __init__(self, fields):
+        self.seen = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                outer.seen.append((self.path, self.headers.get("X-Key")))
+                self.send_response(200)
+                for name, value in [*fields, ("Content-Length", "2")]:
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(b"{}")
+
+            def log_message(self, *args):
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = True
+        self.port = self.http.server_port
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.http.shutdown()
+        self.http.server_close()
+
+
+def asking_once(question):
+    """Requests when it comes up and publishes the headers of the answer, or true when there is none."""
+    text = json.dumps(question)
+    return extism_guest(
+        imports=IMPORTS + '(import "extism:host/env" "http_headers" (func $fields (result i64)))',
+        functions=f"""
+  (data (i32.const 4096) "test.fields") (data (i32.const 4160) "true")
+  (data (i32.const 8192) "{escape(text)}")
+  (func $ask (result i32) (local $h i64)
+    (drop (call $http (call $copy (i32.const 8192) (i32.const {len(text)})) (i64.const 0)))
+    (call $error_set (i64.const 0))
+    (local.set $h (call $fields))
+    (if (i64.eqz (local.get $h)) (then (local.set $h (call $copy (i32.const 4160) (i32.const 4)))))
+    (i64.ne (i64.const 0) (call $publish (call $copy (i32.const 4096) (i32.const 11)) (local.get $h))))""",
+        init="(call $ask)",
+        topics=("nothing.at-all",),
+    )
+
+
+@pytest.mark.parametrize("engine", ["wasmtime", "wasmi"])
+def test_a_guest_has_all_headers_and_sends_its_own(folder, agents, engine):
+    twice = [("Vary", "a"), ("X-1", " one "), ("Vary", "b"), ("X-None", ""), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
+    server = Plain([*twice, ("X-2", "two")])
+    try:
+        question = {"url": f"http://127.0.0.1:{server.port}/", "header": {"X-Key": "v"}}
+        grants = {"publish": ["test.*"], "http": [f"http://127.0.0.1:{server.port}/"]}
+        guest = write_guest(folder, "asker", asking_once(question))
+        agent = agents(plugins=[entry(guest, grants=grants, engine=engine)])
+        fields = agent.wait_event("test.fields")["data"]
+        assert {name: fields.get(name) for name in ("vary", "x-1", "x-none", "set-cookie", "x-2")} == {
+            "vary": "a, b", "x-1": "one", "x-none": "", "set-cookie": "a=1, b=2", "x-2": "two"
+        }
+        assert server.seen == [("/", "v")]
+    finally:
+        server.stop()
+
+
+def test_two_grants_together_reach_nothing_that_neither_names(folder, agents):
+    server = Plain([])
+    try:
+        grants = [{"hosts": ["*"], "schemes": ["http"], "ports": [server.port]}, f"http://127.0.0.1:{server.port}/health"]
+        paths = {"fine": "/health", "secret": "/admin/secret", "climbs": "/health/..;/admin/secret"}
+        made = [
+            entry(
+                write_guest(folder, name, asking_once({"url": f"http://127.0.0.1:{server.port}{path}"})),
+                grants={"publish": ["test.*"], "http": grants},
+            )
+            for name, path in paths.items()
+        ]
+        agent = agents(plugins=made)
+        for name in paths:
+            agent.wait_event("test.fields", lambda e, name=name: e["source"] == name)
+        assert [path for path, _ in server.seen] == ["/health"]
+        assert {name: agent.plugin(name)["denials"] for name in paths} == {"fine": 0, "secret": 1, "climbs": 1}
+    finally:
+        server.stop()

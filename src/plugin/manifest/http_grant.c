@@ -1,15 +1,14 @@
 #include "plugin/manifest/http_grant.h"
 
 #include <ctype.h>
-#include <netinet/in.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/texts.h"
+#include "plugin/manifest/http_path.h"
 #include "plugin/manifest/read.h"
 
-enum { MAX_GRANTS = 64, HTTP_PORT = 80, HTTPS_PORT = 443, MAX_PORT = 65535 };
+enum { MAX_GRANTS = 64, MAX_PORT = 65535 };
 
 #define KEY "grants.http"
 
@@ -55,47 +54,15 @@ static otr_code check_hosts(const otr_node *at, char **hosts, otr_err *err)
     return OTR_OK;
 }
 
-/* How many bytes of `p` are a separator, plain or encoded; 0: none. */
-static size_t separator(const char *p)
-{
-    if (*p == '/' || *p == '\\') {
-        return 1;
-    }
-    return strncasecmp(p, "%2f", 3) == 0 || strncasecmp(p, "%5c", 3) == 0 ? 3 : 0;
-}
-
-/* "/a/../b", "/a/%2e%2E/b", "/a\..\b": what a server may take for another path. */
-static bool path_climbs(const char *path)
-{
-    size_t dots = 0;
-    bool other = false;
-    for (const char *p = path;;) {
-        size_t n = separator(p);
-        if (n > 0 || *p == '\0') {
-            if (!other && (dots == 1 || dots == 2)) {
-                return true;
-            }
-            if (*p == '\0') {
-                return false;
-            }
-            dots = 0;
-            other = false;
-            p += n;
-        } else if (*p == '.' || strncasecmp(p, "%2e", 3) == 0) {
-            dots++;
-            p += *p == '.' ? 1 : 3;
-        } else {
-            other = true;
-            p++;
-        }
-    }
-}
-
 static otr_code check_paths(const otr_node *at, char *const *paths, otr_err *err)
 {
     for (; *paths != NULL; paths++) {
-        if ((*paths)[0] != '/' || strpbrk(*paths, "?# \t") != NULL || path_climbs(*paths)) {
+        const char *why = otr_http_path_check(*paths);
+        if ((*paths)[0] != '/' || strpbrk(*paths, "?# \t") != NULL) {
             return bad_value(at, *paths, "expected a path: it begins with '/', without query", err);
+        }
+        if (why != NULL) {
+            return bad_value(at, *paths, why, err);
         }
     }
     return OTR_OK;
@@ -289,170 +256,4 @@ void otr_http_grants_deinit(otr_http_grants *grants)
     }
     otr_free(grants->items);
     *grants = (otr_http_grants){ .n = 0 };
-}
-
-/* ---- asking ---- */
-
-static bool is_in(char *const *list, const char *text)
-{
-    for (; *list != NULL; list++) {
-        if (strcmp(*list, text) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool host_matches(const char *pattern, const char *host)
-{
-    if (strncmp(pattern, "*.", 2) == 0) {
-        size_t n = strlen(host), suffix = strlen(pattern) - 1;
-        return n > suffix && strcasecmp(host + n - suffix, pattern + 1) == 0;
-    }
-    return strcmp(pattern, "*") == 0 || strcasecmp(pattern, host) == 0;
-}
-
-static bool path_matches(const char *pattern, const char *path)
-{
-    const char *star = NULL, *retry = NULL;
-    while (*path != '\0') {
-        if (*pattern == '*') {
-            if (pattern[1] == '\0') {
-                return true;
-            }
-            star = pattern++;
-            retry = path;
-        } else if (*pattern == *path) {
-            pattern++;
-            path++;
-        } else if (star != NULL && *retry != '/') {
-            pattern = star + 1;
-            path = ++retry;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*') {
-        pattern++;
-    }
-    return *pattern == '\0';
-}
-
-static bool any_host(const otr_http_grant *g, const char *host)
-{
-    for (char *const *pattern = g->hosts; *pattern != NULL; pattern++) {
-        if (host_matches(*pattern, host)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool any_path(const otr_http_grant *g, const char *path)
-{
-    for (char *const *pattern = g->paths; *pattern != NULL; pattern++) {
-        if (path_matches(*pattern, path)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool any_port(const otr_http_grant *g, uint16_t port, bool tls)
-{
-    for (size_t i = 0; i < g->n_ports; i++) {
-        if (g->ports[i] == port) {
-            return true;
-        }
-    }
-    return g->n_ports == 0 && port == (tls ? HTTPS_PORT : HTTP_PORT);
-}
-
-const otr_http_grant *otr_http_granted(const otr_http_grants *grants, const otr_http_target *t)
-{
-    bool tls = strcmp(t->scheme, "https") == 0;
-    if ((!tls && strcmp(t->scheme, "http") != 0) || path_climbs(t->path)) {
-        return NULL;
-    }
-    for (size_t i = 0; i < grants->n; i++) {
-        const otr_http_grant *g = &grants->items[i];
-        if ((tls ? g->https : g->http) && (g->methods == NULL || is_in(g->methods, t->method)) &&
-            any_host(g, t->host) && any_port(g, t->port, tls) &&
-            (g->paths == NULL || any_path(g, t->path))) {
-            return g;
-        }
-    }
-    return NULL;
-}
-
-bool otr_http_names_host(const otr_http_grants *grants, const char *host)
-{
-    for (size_t i = 0; i < grants->n; i++) {
-        for (char *const *pattern = grants->items[i].hosts; *pattern != NULL; pattern++) {
-            if ((*pattern)[0] != '*' && strcasecmp(*pattern, host) == 0) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* ---- addresses ---- */
-
-static bool public_v4(uint32_t a)
-{
-    static const struct range {
-        uint32_t net, mask;
-    } closed[] = {
-        { 0x00000000, 0xff000000 }, /* this network */
-        { 0x0a000000, 0xff000000 }, /* private */
-        { 0x64400000, 0xffc00000 }, /* carrier's NAT */
-        { 0x7f000000, 0xff000000 }, /* loopback */
-        { 0xa9fe0000, 0xffff0000 }, /* link-local, metadata services */
-        { 0xac100000, 0xfff00000 }, /* private */
-        { 0xc0000000, 0xffffff00 }, /* protocol assignments */
-        { 0xc0a80000, 0xffff0000 }, /* private */
-        { 0xc6120000, 0xfffe0000 }, /* benchmarks */
-        { 0xe0000000, 0xe0000000 }, /* multicast, reserved, broadcast */
-    };
-    for (size_t i = 0; i < OTR_COUNT(closed); i++) {
-        if ((a & closed[i].mask) == closed[i].net) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static uint32_t word_at(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static bool public_v6(const uint8_t a[16])
-{
-    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-    static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b };
-    if (memcmp(a, mapped, sizeof(mapped)) == 0 || memcmp(a, nat64, sizeof(nat64)) == 0) {
-        return public_v4(word_at(a + 12));
-    }
-    if (a[0] == 0x20 && a[1] == 0x02) { /* 6to4 */
-        return public_v4(word_at(a + 2));
-    }
-    /* Global unicast only: that leaves out ::, ::1, fc00::/7, fe80::/10, ff00::/8. */
-    return (a[0] & 0xe0) == 0x20;
-}
-
-bool otr_address_public(const struct sockaddr *addr)
-{
-    if (addr->sa_family == AF_INET) {
-        struct sockaddr_in v4;
-        memcpy(&v4, addr, sizeof(v4));
-        return public_v4(ntohl(v4.sin_addr.s_addr));
-    }
-    if (addr->sa_family == AF_INET6) {
-        struct sockaddr_in6 v6;
-        memcpy(&v6, addr, sizeof(v6));
-        return public_v6(v6.sin6_addr.s6_addr);
-    }
-    return false;
 }

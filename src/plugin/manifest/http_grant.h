@@ -11,6 +11,11 @@
  *
  * A '*' at the end of a path stands for all that is left, elsewhere for a part without '/'.
  *
+ * Each entry stands alone. When several cover a request, the one that names its host most closely
+ * (a name, a longer domain, a shorter one, "*") decides, among those the one with the closest path
+ * (the longest part before a '*'): its `methods`, its `ca`, and whether an address that is not
+ * public will do, which takes the host by name.
+ *
  * Thread: any; what was read is read-only.
  */
 #ifndef OTR_PLUGIN_MANIFEST_HTTP_GRANT_H
@@ -50,11 +55,15 @@ otr_code otr_http_grants_read(const otr_node *list, otr_http_grants *ret, otr_er
     OTR_MUST_CHECK;
 void otr_http_grants_deinit(otr_http_grants *grants);
 
-/* The first grant that covers the target, or NULL. */
-const otr_http_grant *otr_http_granted(const otr_http_grants *grants,
-                                       const otr_http_target *target);
-/* A grant names this very host: then it may have an address that is not public. */
-bool otr_http_names_host(const otr_http_grants *grants, const char *host);
+typedef struct otr_http_answer {
+    bool named;      /* the entry names this very host: an address that is not public will do */
+    const char *why; /* "", or what else there is to say when it is not granted */
+} otr_http_answer;
+
+/* The entry that decides, or NULL: it is not granted. Of the entries that cover scheme, host, port
+ * and path the one that names them most closely decides about all the rest, alone. */
+const otr_http_grant *otr_http_granted(const otr_http_grants *grants, const otr_http_target *target,
+                                       otr_http_answer *ret);
 /* Neither loopback, private, link-local, multicast nor reserved, also when written as another
  * kind of address. */
 bool otr_address_public(const struct sockaddr *addr);

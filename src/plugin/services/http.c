@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "net/curl/curl.h"
+#include "plugin/services/http_fields.h"
 #include "plugin/services/services.h"
 #include "wasm/abi/extism_manifest.h"
 
@@ -39,10 +40,10 @@ typedef struct request {
     struct curl_slist *headers;
     bool foreign;   /* a redirect led to another origin: credentials stay behind */
     const char *ca; /* of the grant that covers it; NULL: the system's roots */
-    bool literal;   /* a grant names the host: any address will do */
+    bool literal;   /* that grant names the host: any address will do */
     otr_bytes body;
     otr_buf answer;
-    size_t header_bytes;
+    otr_http_fields fields;
     char refused[ADDRESS_BYTES]; /* an address that is not public; "": none */
     bool too_large;
 } request;
@@ -99,6 +100,9 @@ static otr_code read_request(request *r, otr_bytes in, otr_err *err)
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "http.request");
     }
+    if ((rc = otr_http_question_check(r->head, err)) != OTR_OK) {
+        return rc;
+    }
     const char *method = otr_json_str(otr_json_get(r->head, "method"), "GET");
     size_t len = strlen(method);
     if (len == 0 || len >= sizeof(r->method)) {
@@ -111,93 +115,6 @@ static otr_code read_request(request *r, otr_bytes in, otr_err *err)
         }
     }
     return OTR_OK;
-}
-
-/* Those would change where the request goes or where it ends. */
-static bool is_ours(const char *name)
-{
-    static const char *const ours[] = { "host",       "content-length", "transfer-encoding",
-                                        "connection", "upgrade",        "te",
-                                        "trailer",    "expect",         "keep-alive" };
-    for (size_t i = 0; i < OTR_COUNT(ours); i++) {
-        if (strcasecmp(name, ours[i]) == 0) {
-            return true;
-        }
-    }
-    return strncasecmp(name, "proxy-", 6) == 0;
-}
-
-static bool header_ok(const char *name, const char *value)
-{
-    if (name[0] == '\0' || is_ours(name)) {
-        return false;
-    }
-    for (const char *p = name; *p != '\0'; p++) {
-        if (!isalnum((unsigned char)*p) && strchr("!#$%&'*+-.^_`|~", *p) == NULL) {
-            return false;
-        }
-    }
-    for (const char *p = value; *p != '\0'; p++) {
-        if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool is_credential(const char *name)
-{
-    return strcasecmp(name, "authorization") == 0 || strcasecmp(name, "cookie") == 0;
-}
-
-typedef struct header_walk {
-    request *r;
-    otr_code rc;
-    otr_err *err;
-} header_walk;
-
-static bool add_header(void *arg, const char *name, const otr_json *v)
-{
-    header_walk *walk = arg;
-    request *r = walk->r;
-    const char *value = otr_json_str(v, NULL);
-    if (value == NULL || !header_ok(name, value)) {
-        walk->rc = otr_fail(walk->err, OTR_EINVAL,
-                            "http.request: header \"%.64s\" is not a plugin's to send", name);
-        return false;
-    }
-    if (r->foreign && is_credential(name)) {
-        return true;
-    }
-    otr_buf line;
-    otr_buf_init(&line, OTR_LIMIT_PLUGIN_HTTP_HEADER_BYTES);
-    /* "name;" is how libcurl is told to send a header without a value */
-    walk->rc = value[0] != '\0' ? otr_buf_addf(&line, walk->err, "%s: %s", name, value)
-                                : otr_buf_addf(&line, walk->err, "%s;", name);
-    if (walk->rc == OTR_OK) {
-        struct curl_slist *more = r->curl->slist_append(r->headers, otr_buf_text(&line));
-        r->headers = more != NULL ? more : r->headers;
-        walk->rc = more != NULL ? OTR_OK : otr_fail_nomem(walk->err);
-    }
-    otr_buf_deinit(&line);
-    return walk->rc == OTR_OK;
-}
-
-static otr_code make_headers(request *r, otr_err *err)
-{
-    header_walk walk = { .r = r, .err = err };
-    const otr_json *headers = otr_json_get(r->head, "headers");
-    r->curl->slist_free_all(r->headers);
-    /* No "Expect: 100-continue", and a type only when the plugin names one. */
-    r->headers = r->curl->slist_append(NULL, "Expect:");
-    struct curl_slist *more = r->curl->slist_append(r->headers, "Content-Type:");
-    if (r->headers == NULL || more == NULL) {
-        return otr_fail_nomem(err);
-    }
-    if (otr_json_kind(headers) == OTR_JSON_OBJECT) {
-        otr_json_each(headers, add_header, &walk);
-    }
-    return walk.rc;
 }
 
 /* ---- where it goes ---- */
@@ -236,6 +153,15 @@ static bool plugin_allows(const request *r)
     return n < sizeof(host) && otr_extism_host_allowed(r->gate->allowed_hosts, host);
 }
 
+static otr_code deny(const request *r, const otr_http_target *t, const otr_http_answer *answer,
+                     otr_err *err)
+{
+    char what[256];
+    (void)snprintf(what, sizeof(what), "http.request %s %s://%s:%u%.80s%s%s", r->method, r->scheme,
+                   r->host, t->port, r->path, answer->why[0] != '\0' ? "; " : "", answer->why);
+    return otr_gate_deny(r->gate, what, "http", err);
+}
+
 /* Reads the URL with the parser that makes the connection, then asks the grants. */
 static otr_code aim(request *r, const char *text, otr_err *err)
 {
@@ -265,13 +191,14 @@ static otr_code aim(request *r, const char *text, otr_err *err)
     if (named) {
         return otr_fail(err, OTR_EINVAL, "http.request: credentials belong in a header");
     }
-    const otr_http_grants *newest = &otr_gate_policy(r->gate)->http;
-    const otr_http_grant *grant = otr_http_granted(newest, &target);
-    if (grant == NULL || otr_http_granted(&r->gate->manifest->http, &target) == NULL) {
-        char what[256];
-        (void)snprintf(what, sizeof(what), "http.request %s %s://%s:%u%s", r->method, r->scheme,
-                       r->host, target.port, r->path);
-        return otr_gate_deny(r->gate, what, "http", err);
+    /* What holds now, and what the call began with. */
+    otr_http_answer now, then;
+    const otr_http_grant *grant = otr_http_granted(&otr_gate_policy(r->gate)->http, &target, &now);
+    if (grant == NULL) {
+        return deny(r, &target, &now, err);
+    }
+    if (otr_http_granted(&r->gate->manifest->http, &target, &then) == NULL) {
+        return deny(r, &target, &then, err);
     }
     if (!plugin_allows(r)) {
         otr_gate_count_denial(r->gate, "http");
@@ -280,25 +207,53 @@ static otr_code aim(request *r, const char *text, otr_err *err)
                         r->host);
     }
     r->ca = grant->ca;
-    r->literal = otr_http_names_host(newest, r->host) &&
-                 otr_http_names_host(&r->gate->manifest->http, r->host);
+    r->literal = now.named && then.named;
     return OTR_OK;
 }
 
 /* ---- one exchange ---- */
 
+static bool may_reach(request *r, const struct sockaddr *addr, socklen_t n)
+{
+    if (r->literal || otr_address_public(addr)) {
+        return true;
+    }
+    if (getnameinfo(addr, n, r->refused, sizeof(r->refused), NULL, 0, NI_NUMERICHOST) != 0) {
+        (void)snprintf(r->refused, sizeof(r->refused), "?");
+    }
+    return false;
+}
+
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
 {
     request *r = arg;
     (void)purpose;
-    if (!r->literal && !otr_address_public(&addr->addr)) {
-        if (getnameinfo(&addr->addr, addr->addrlen, r->refused, sizeof(r->refused), NULL, 0,
-                        NI_NUMERICHOST) != 0) {
-            (void)snprintf(r->refused, sizeof(r->refused), "?");
-        }
-        return CURL_SOCKET_BAD;
+    return may_reach(r, &addr->addr, addr->addrlen)
+               ? socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol)
+               : CURL_SOCKET_BAD;
+}
+
+/* Also of a connection that is used again, which another grant may have opened. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the library dictates the parameters. */
+static int before_request(void *arg, char *ip, char *own_ip, int port, int own_port)
+{
+    const struct addrinfo numeric = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM };
+    request *r = arg;
+    struct addrinfo *at = NULL;
+    (void)own_ip;
+    (void)port;
+    (void)own_port;
+    if (r->literal) {
+        return CURL_PREREQFUNC_OK;
     }
-    return socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
+    bool fine =
+        getaddrinfo(ip, NULL, &numeric, &at) == 0 && may_reach(r, at->ai_addr, at->ai_addrlen);
+    if (at != NULL) {
+        freeaddrinfo(at);
+    } else {
+        (void)snprintf(r->refused, sizeof(r->refused), "?");
+    }
+    return fine ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 static size_t take_body(char *data, size_t size, size_t n, void *arg)
@@ -316,9 +271,7 @@ static size_t take_body(char *data, size_t size, size_t n, void *arg)
 static size_t take_header(char *data, size_t size, size_t n, void *arg)
 {
     request *r = arg;
-    (void)data;
-    r->header_bytes += size * n;
-    if (r->header_bytes > OTR_LIMIT_PLUGIN_HTTP_HEADER_BYTES) {
+    if (!otr_http_fields_line(&r->fields, (otr_bytes){ (const uint8_t *)data, size * n })) {
         r->too_large = true;
         return size * n + 1;
     }
@@ -369,6 +322,8 @@ static CURLcode set_options(request *r, long ms)
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
     SET(CURLOPT_OPENSOCKETDATA, r);
+    SET(CURLOPT_PREREQFUNCTION, before_request);
+    SET(CURLOPT_PREREQDATA, r);
     SET(CURLOPT_HEADERFUNCTION, take_header);
     SET(CURLOPT_HEADERDATA, r);
 #undef SET
@@ -398,12 +353,15 @@ static otr_code exchange(request *r, long *ret_status, otr_err *err)
 {
     long ms = 0;
     otr_code rc = left_ms(r, &ms, err);
-    rc = rc == OTR_OK ? make_headers(r, err) : rc;
+    rc = rc == OTR_OK ? otr_http_question_fields(r->curl, r->head,
+                                                 r->foreign ? OTR_HTTP_FOREIGN : OTR_HTTP_FIRST,
+                                                 &r->headers, err)
+                      : rc;
     if (rc != OTR_OK) {
         return rc;
     }
     otr_buf_clear(&r->answer);
-    r->header_bytes = 0;
+    otr_http_fields_clear(&r->fields);
     CURLcode bad = set_options(r, ms);
     bad = bad == CURLE_OK ? otr_curl_perform(r->curl, r->multi, r->easy, &r->gate->ended) : bad;
     if (bad != CURLE_OK) {
@@ -463,48 +421,6 @@ static otr_code follow(request *r, long status, bool *ret_more, otr_err *err)
 
 /* ---- the answer ---- */
 
-/* All values of the header, of which `first` is the first. */
-static otr_code join_values(const request *r, const struct curl_header *first, otr_buf *out,
-                            otr_err *err)
-{
-    otr_code rc = otr_buf_adds(out, first->value, err);
-    struct curl_header *h = NULL;
-    while (rc == OTR_OK && first->amount > 1 &&
-           (h = r->curl->easy_nextheader(r->easy, CURLH_HEADER, -1, h)) != NULL) {
-        if (h->index > 0 && strcasecmp(h->name, first->name) == 0) {
-            rc = otr_buf_addf(out, err, ", %s", h->value);
-        }
-    }
-    return rc;
-}
-
-static otr_code write_headers(const request *r, otr_jw *w, otr_err *err)
-{
-    otr_code rc = OTR_OK;
-    otr_buf name, value;
-    otr_buf_init(&name, OTR_LIMIT_PLUGIN_HTTP_HEADER_BYTES);
-    otr_buf_init(&value, OTR_LIMIT_PLUGIN_HTTP_HEADER_BYTES * 2);
-    struct curl_header *h = NULL;
-    while (rc == OTR_OK && (h = r->curl->easy_nextheader(r->easy, CURLH_HEADER, -1, h)) != NULL) {
-        const struct curl_header one = *h;
-        if (one.index > 0) {
-            continue;
-        }
-        otr_buf_clear(&name);
-        otr_buf_clear(&value);
-        for (const char *p = one.name; *p != '\0' && rc == OTR_OK; p++) {
-            rc = otr_buf_addc(&name, (char)tolower((unsigned char)*p), err);
-        }
-        rc = rc == OTR_OK ? join_values(r, &one, &value, err) : rc;
-        if (rc == OTR_OK) {
-            otr_jw_bytes(w, otr_buf_text(&name), otr_buf_bytes(&value));
-        }
-    }
-    otr_buf_deinit(&name);
-    otr_buf_deinit(&value);
-    return rc;
-}
-
 static otr_code write_answer(const request *r, long status, otr_buf *out, otr_err *err)
 {
     otr_buf json;
@@ -514,7 +430,7 @@ static otr_code write_answer(const request *r, long status, otr_buf *out, otr_er
     otr_jw_obj(&w, NULL);
     otr_jw_i64(&w, "status", status);
     otr_jw_obj(&w, "headers");
-    otr_code rc = write_headers(r, &w, err);
+    otr_code rc = otr_http_fields_write(&r->fields, &w, err);
     otr_jw_obj_end(&w);
     otr_jw_obj_end(&w);
     otr_code wrote = otr_jw_end(&w);
@@ -557,6 +473,7 @@ static otr_code http_request(otr_gate *gate, void *own, otr_bytes in, otr_buf *o
     const client *http = own;
     request r = { .gate = gate, .curl = http->curl, .easy = http->easy, .multi = http->multi };
     otr_buf_init(&r.answer, OTR_LIMIT_PLUGIN_HTTP_BYTES);
+    otr_http_fields_init(&r.fields);
     otr_code rc = read_request(&r, in, err);
     if (rc == OTR_OK && (r.url = r.curl->url()) == NULL) {
         rc = otr_fail_nomem(err);
@@ -567,6 +484,7 @@ static otr_code http_request(otr_gate *gate, void *own, otr_bytes in, otr_buf *o
     forget_target(&r);
     r.curl->url_cleanup(r.url);
     otr_buf_deinit(&r.answer);
+    otr_http_fields_deinit(&r.fields);
     otr_json_free(r.head);
     return rc;
 }

@@ -1,10 +1,9 @@
 #include "plugin/source/source.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/frame.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -215,20 +214,13 @@ static otr_code read_remote(const otr_source *s, otr_buf *out, bool *ret_unreach
 static otr_code read_file(const otr_source *s, otr_buf *out, struct stat *ret, otr_err *err)
 {
     const char *path = s->location;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        return otr_fail_sys(err, errno, "cannot open %s (source of the plugin at %s)", path,
-                            s->manifest->where);
+    int fd = -1;
+    otr_code rc = otr_file_open(path, &fd, ret, err);
+    if (rc != OTR_OK) {
+        return otr_wrap(err, rc, "source of the plugin at %s", s->manifest->where);
     }
-    otr_code rc = OTR_OK;
-    if (fstat(fd, ret) != 0) {
-        rc = otr_fail_sys(err, errno, "cannot stat %s", path);
-    } else if (!S_ISREG(ret->st_mode)) {
-        rc = otr_fail(err, OTR_EINVAL, "%s is not a regular file", path);
-    } else {
-        rc = otr_buf_read_fd(out, fd, err);
-        rc = rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", path);
-    }
+    rc = otr_buf_read_fd(out, fd, err);
+    rc = rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", path);
     close(fd);
     return rc;
 }

@@ -1,12 +1,11 @@
 /* What an Extism manifest names: files, hashes; and what is asked of it later. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "wasm/abi/extism_manifest.h"
 
 enum { PATH_BYTES = 4096 };
@@ -29,32 +28,35 @@ uint64_t otr_module_file_stamp(const char *path)
     return stat(path, &st) == 0 ? otr_module_stamp_of(&st) : 0;
 }
 
-/* A regular file into `out`; its state at that time into `*ret_stamp`. */
-static otr_code read_file(const char *path, otr_buf *out, uint64_t *ret_stamp, otr_err *err)
+/* What follows "folder/" in `path`; NULL: it does not begin with that. */
+static const char *within(const char *folder, const char *path)
 {
-    struct stat st;
-    /* A pipe or a device would block or never end. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) {
-        return otr_fail_sys(err, errno, "cannot open %s", path);
+    size_t n = strlen(folder);
+    n -= n > 0 && folder[n - 1] == '/' ? 1 : 0;
+    return strncmp(path, folder, n) == 0 && path[n] == '/' ? path + n + strspn(path + n, "/")
+                                                           : NULL;
+}
+
+/* A manifest is a stranger's: it names files beside itself and below, no others of the machine. */
+static otr_code open_module(const otr_extism_module *x, const char *folder, int *ret_fd,
+                            struct stat *ret, otr_err *err)
+{
+    const char *path = x->path[0] == '/' ? within(folder, x->path) : x->path;
+    if (path == NULL || path[0] == '\0') {
+        return otr_fail(err, OTR_EDENIED,
+                        "path: %s lies outside of the folder of the manifest, %s; put the module "
+                        "there, or give data or url",
+                        x->path, folder);
     }
-    otr_code rc = OTR_OK;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        rc = otr_fail(err, OTR_EINVAL, "%s is not a regular file", path);
-    } else {
-        rc = otr_buf_read_fd(out, fd, err);
-        rc = rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", path);
-    }
-    close(fd);
-    if (rc == OTR_OK) {
-        *ret_stamp = otr_module_stamp_of(&st);
-    }
-    return rc;
+    otr_code rc = otr_file_open_beneath(folder, path, ret_fd, ret, err);
+    return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "path");
 }
 
 static otr_code read_module(otr_extism_module *x, const char *folder, otr_err *err)
 {
     char path[PATH_BYTES];
+    struct stat st;
+    int fd = -1;
     if (folder == NULL) {
         return otr_fail(err, OTR_EDENIED,
                         "path: a manifest that was fetched has no folder; give data or url");
@@ -68,8 +70,14 @@ static otr_code read_module(otr_extism_module *x, const char *folder, otr_err *e
     if ((x->file = otr_strdup(path)) == NULL) {
         return otr_fail_nomem(err);
     }
-    otr_code rc = read_file(path, &x->wasm, &x->stamp, err);
-    return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "path");
+    otr_code rc = open_module(x, folder, &fd, &st, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    rc = otr_buf_read_fd(&x->wasm, fd, err);
+    (void)close(fd);
+    x->stamp = otr_module_stamp_of(&st);
+    return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "path: %s", path);
 }
 
 static otr_code fetch_module(otr_extism_module *x, const otr_extism_source *from, otr_err *err)

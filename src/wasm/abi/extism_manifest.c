@@ -395,6 +395,15 @@ static bool on_key(void *arg, const char *key, const otr_json *v)
     return take_member(arg, known, key, v);
 }
 
+/* The place will do: what the file says may be nobody's business. */
+static void forget_quote(otr_err *err)
+{
+    char *quote = err != NULL ? strstr(err->msg, " near '") : NULL;
+    if (quote != NULL) {
+        *quote = '\0';
+    }
+}
+
 otr_code otr_extism_manifest_parse(otr_bytes text, otr_extism_manifest **ret, otr_err *err)
 {
     OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
@@ -405,6 +414,7 @@ otr_code otr_extism_manifest_parse(otr_bytes text, otr_extism_manifest **ret, ot
     m->max_memory_bytes = m->max_http_bytes = m->max_vars_bytes = UINT64_MAX;
     otr_code rc = otr_json_parse(text, &root, err);
     if (rc != OTR_OK) {
+        forget_quote(err);
         return otr_wrap(err, rc, "Extism manifest");
     }
     reader r = { .m = m, .err = err };

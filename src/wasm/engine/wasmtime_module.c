@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "wasm/engine/wasmtime.h"
+#include "wasm/engine/wat.h"
 
 enum { RECIPE_NAME_BYTES = 100 };
 
@@ -191,14 +192,11 @@ static otr_code compile_any(wt_engine *e, otr_bytes wasm, wasmtime_module_t **re
     if (wasm.n == 0) {
         return otr_fail(err, OTR_EINVAL, "the file is empty");
     }
-    wasm_byte_vec_t binary;
-    wasmtime_error_t *error = wasmtime_wat2wasm((const char *)wasm.p, wasm.n, &binary);
-    if (error != NULL) {
-        return otr_wasmtime_fail(err, OTR_EINVAL, error, "neither a Wasm binary nor Wasm text");
-    }
-    otr_code rc =
-        compile_binary(e, (otr_bytes){ (const uint8_t *)binary.data, binary.size }, ret, err);
-    wasm_byte_vec_delete(&binary);
+    otr_buf binary;
+    otr_buf_init(&binary, OTR_LIMIT_PLUGIN_FILE_BYTES);
+    otr_code rc = otr_wat_to_wasm(wasm, &binary, err);
+    rc = rc == OTR_OK ? compile_binary(e, otr_buf_bytes(&binary), ret, err) : rc;
+    otr_buf_deinit(&binary);
     return rc;
 }
 

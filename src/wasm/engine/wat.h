@@ -1,5 +1,5 @@
 /*
- * Wasm text for engines that read only binaries.
+ * Wasm text, for every engine.
  *
  * Thread: any.
  */
@@ -10,7 +10,8 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* Appends the binary of the module that `text` describes. OTR_EINVAL names its first mistake. */
+/* Appends the binary of the module that `text` describes. OTR_EINVAL names its first mistake
+ * and the place, and quotes no line: the file may be none of ours. */
 otr_code otr_wat_to_wasm(otr_bytes text, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 
 #endif

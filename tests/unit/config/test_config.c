@@ -258,8 +258,8 @@ T(a_missing_file_is_named)
     CHECK_STR(e.msg, "cannot open /nonexistent/nginx-agent.conf: No such file or directory");
     CHECK(cfg == NULL);
     source.file = "/tmp";
-    CHECK_INT(otr_config_load(&source, &cfg, &e), OTR_EIO);
-    CHECK_STR(e.msg, "/tmp: cannot read: Is a directory");
+    CHECK_INT(otr_config_load(&source, &cfg, &e), OTR_EINVAL);
+    CHECK_STR(e.msg, "/tmp is not a regular file but a folder");
 }
 
 T(without_a_file_the_search_path_is_named)

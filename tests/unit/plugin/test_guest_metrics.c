@@ -78,6 +78,30 @@ T(labels_are_the_same_in_any_order)
     CHECK_STR(m.items[1]->keys[1], "b");
 }
 
+T(a_label_is_escaped_and_two_that_look_alike_are_one_series)
+{
+    TABLE;
+    REQUIRE_OK(take(&m, OTR_GUEST_COUNTER,
+                    "{\"name\":\"a\",\"value\":1,\"labels\":{\"k\":\"\\u001b[2J\\u202e\\n\"}}",
+                    &err),
+               err);
+    REQUIRE_OK(take(&m, OTR_GUEST_COUNTER,
+                    "{\"name\":\"a\",\"value\":1,\"labels\":{\"k\":\"\\\\x1b[2J\\\\u202e\\\\n\"}}",
+                    &err),
+               err);
+    CHECK_INT(m.n, 1);
+    CHECK_STR(m.items[0]->values[0], "\\x1b[2J\\u202e\\n");
+    char json[320] = "{\"name\":\"a\",\"value\":1,\"labels\":{\"k\":\"";
+    for (size_t i = 0; i < 32; i++) { /* four bytes each: as long as a label may be */
+        (void)snprintf(json + strlen(json), 8, "\\u001b");
+    }
+    size_t n = strlen(json);
+    (void)snprintf(json + n, sizeof(json) - n, "\"}}");
+    REQUIRE_OK(take(&m, OTR_GUEST_COUNTER, json, &err), err);
+    (void)snprintf(json + n, sizeof(json) - n, "x\"}}");
+    CHECK_INT(take(&m, OTR_GUEST_COUNTER, json, &err), OTR_EINVAL);
+}
+
 T(a_name_has_at_most_64_bytes)
 {
     static const char most[] = "a234567890123456789012345678901234567890123456789012345678901234";

@@ -248,15 +248,18 @@ T(label_values_and_help_are_escaped)
     static otr_family family;
     family = connections;
     family.help = "back\\slash \"quote\"\nline";
-    REQUIRE_OK(otr_registry_series(
-                   reg, &family,
-                   (const char *const[]){ "a\\b\"c\nd\xff\xc3\xa9\xf0\x9f\x98\x80", NULL }, &s, &e),
-               e);
+    REQUIRE_OK(
+        otr_registry_series(
+            reg, &family,
+            (const char *const[]){ "a\\b\"c\nd\xff\xc3\xa9\xf0\x9f\x98\x80\x1b\xe2\x80\xae", NULL },
+            &s, &e),
+        e);
     otr_series_set(s, NAN);
     REQUIRE_OK(otr_registry_prometheus(reg, &out, &e), e);
     CHECK_HAS(otr_buf_text(&out), " back\\\\slash \"quote\"\\nline\n");
-    CHECK_HAS(otr_buf_text(&out),
-              "{outcome=\"a\\\\b\\\"c\\nd\xef\xbf\xbd\xc3\xa9\xf0\x9f\x98\x80\"} NaN\n");
+    CHECK_HAS(
+        otr_buf_text(&out),
+        "{outcome=\"a\\\\b\\\"c\\nd\xef\xbf\xbd\xc3\xa9\xf0\x9f\x98\x80\\\\x1b\\\\u202e\"} NaN\n");
 }
 
 T(numbers_keep_their_value)

@@ -156,7 +156,7 @@ T(grants_for_http_are_checked)
     http_refused("['https://*ab.c/']", "expected a host name");
     http_refused("['https://*./']", "expected a host name");
     http_refused("['https://u@h/']", "expected a host name");
-    http_refused("['https://h/../x']", "expected a path");
+    http_refused("['https://h/../x']", "the path climbs");
     http_refused("['https://h/x?q=1']", "expected a path");
     http_refused("[{methods: [GET]}]", "`hosts`");
     http_refused("[{hosts: [h], methods: [get]}]", "capitals");

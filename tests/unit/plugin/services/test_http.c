@@ -223,6 +223,8 @@ T_NO_OOM(malformed_requests_are_refused)
         "{\"url\":\"nonsense\\u0001\"}",
         "{\"url\":\"http://127.0.0.1/\",\"method\":\"GE T\"}",
         "{\"url\":\"http://127.0.0.1/\",\"method\":\"\"}",
+        "{\"url\":\"http://127.0.0.1/\",\"method\":5}",
+        "{\"url\":\"http://127.0.0.1/\",\"headers\":[]}",
         "{\"url\":\"file:///etc/passwd\"}",
         "{\"url\":\"http://u:p@127.0.0.1/\"}",
     };
@@ -241,6 +243,36 @@ T_NO_OOM(malformed_requests_are_refused)
     /* One letter less is a method, which the grant then has or has not. */
     CHECK_INT(ask(&f, "{\"url\":\"http://127.0.0.1/\",\"method\":\"ABCDEFGHIJKLMNO\"}", "", &err),
               OTR_EDENIED);
+}
+
+T_NO_OOM(a_key_that_there_is_not_is_refused_by_name)
+{
+    SERVE(HELLO);
+    CHECK_INT(
+        ask_port(&f, "{\"url\":\"http://127.0.0.1:%u/\",\"Headers\":{\"A\":\"b\"}}", "", &err),
+        OTR_EINVAL);
+    CHECK_HAS(err.msg, "\"Headers\"");
+    CHECK_INT(ask_port(&f, "{\"url\":\"http://127.0.0.1:%u/\",\"body\":\"x\"}", "", &err),
+              OTR_EINVAL);
+    CHECK_HAS(err.msg, "\"body\"");
+    CHECK_INT(
+        ask_port(&f, "{\"url\":\"http://127.0.0.1:%u/\",\"header\":{},\"headers\":{}}", "", &err),
+        OTR_EINVAL);
+    CHECK_HAS(err.msg, "give it once");
+    CHECK_STR(f.server.seen[0], "");
+}
+
+T_NO_OOM(header_is_the_older_name_of_headers)
+{
+    SERVE(HELLO, HELLO);
+    REQUIRE_OK(
+        ask_port(&f, "{\"url\":\"http://127.0.0.1:%u/\",\"header\":{\"X-Key\":\"v\"}}", "", &err),
+        err);
+    CHECK_HAS(f.server.seen[0], "X-Key: v\r\n");
+    REQUIRE_OK(ask_port(&f, "{\"url\":\"http://127.0.0.1:%u/\",\"headers\":null,\"method\":null}",
+                        "", &err),
+               err);
+    CHECK_HAS(f.server.seen[1], "GET / HTTP/1.1\r\n");
 }
 
 T_NO_OOM(a_url_has_a_longest_length)
@@ -402,6 +434,89 @@ T_NO_OOM(an_answer_has_status_joined_headers_and_body)
     CHECK_HAS(f.server.seen[0], "GET /a/b?q=1 HTTP/1.1\r\n");
     CHECK_HAS(f.server.seen[0], "User-Agent: outrider/");
     CHECK_INT(otr_gate_denials(&f.hc.gate), 0);
+}
+
+static const char *header_of(const fixture *f, const char *name)
+{
+    return otr_json_str(otr_json_get(otr_json_get(f->head, "headers"), name), "(none)");
+}
+
+T_NO_OOM(a_header_that_comes_twice_hides_none_behind_it)
+{
+    SERVE("HTTP/1.1 200 OK\r\nVary: a\r\nX-1:  one \t \r\nvary: b\r\nX-None:\r\nX-Blank:  \r\n"
+          "VARY:\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-2: two\r\n folded\r\n"
+          "Content-Length: 5\r\n\r\nhello");
+    REQUIRE_OK(ask_port(&f, GET, "", &err), err);
+    CHECK_STR(header_of(&f, "vary"), "a, b, ");
+    CHECK_STR(header_of(&f, "x-1"), "one");
+    CHECK_STR(header_of(&f, "x-none"), "");
+    CHECK_STR(header_of(&f, "x-blank"), "");
+    CHECK_STR(header_of(&f, "set-cookie"), "a=1, b=2");
+    CHECK_STR(header_of(&f, "x-2"), "two folded");
+    CHECK_STR(header_of(&f, "content-length"), "5");
+    CHECK_INT(otr_json_size(otr_json_get(f.head, "headers")), 7);
+    CHECK_STR(body_of(&f), "hello");
+}
+
+T_NO_OOM(only_the_last_head_is_the_answers)
+{
+    SERVE("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nX-A: 1\r\n"
+          "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Trailer: t\r\n\r\n");
+    REQUIRE_OK(ask_port(&f, GET, "", &err), err);
+    CHECK_STR(header_of(&f, "link"), "(none)");
+    CHECK_STR(header_of(&f, "x-a"), "1");
+    CHECK_STR(header_of(&f, "x-trailer"), "(none)");
+    CHECK_STR(body_of(&f), "hello");
+}
+
+/* Answers on one connection as often as it is asked. */
+static void *serve_again(void *arg)
+{
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    server *s = arg;
+    int fd = -1;
+    for (size_t i = 0; i < ANSWERS; i++) {
+        fd = fd >= 0 ? fd : accept(s->fd, NULL, NULL);
+        if (fd < 0) {
+            break;
+        }
+        read_request(fd, s->seen[i]);
+        if (s->seen[i][0] == '\0') { /* the other side closed it */
+            close(fd);
+            fd = -1;
+        } else {
+            (void)send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL);
+        }
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return NULL;
+}
+
+T_NO_OOM(a_connection_that_one_grant_opened_is_not_another_grants)
+{
+    OTR_CLEANUP(teardown) fixture f = { .server = { .n = 0 } };
+    otr_err err = { 0 };
+    REQUIRE(server_start(&f.server));
+    pthread_join(f.server.thread, NULL); /* it had nothing to answer */
+    REQUIRE(pthread_create(&f.server.thread, NULL, serve_again, &f.server) == 0);
+    setup(&f, "127.0.0.1");
+    char any[] = "*", *all[] = { any, NULL }, *health[] = { "/health", NULL };
+    otr_http_grant both[] = { f.grant, f.grant };
+    both[0].hosts = all;
+    both[1].paths = health;
+    f.manifest.http = (otr_http_grants){ both, 2 };
+    REQUIRE_OK(ask_port(&f, "{\"url\":\"http://127.0.0.1:%u/health\"}", "", &err), err);
+    CHECK_INT(ask_port(&f, "{\"url\":\"http://127.0.0.1:%u/secret\"}", "", &err), OTR_EDENIED);
+    CHECK_HAS(err.msg, "not a public one");
+    REQUIRE_OK(ask_port(&f, "{\"url\":\"http://127.0.0.1:%u/health\"}", "", &err), err);
+    CHECK_HAS(f.server.seen[0], "GET /health ");
+    for (size_t i = 0; i < ANSWERS; i++) {
+        CHECK(strstr(f.server.seen[i], "secret") == NULL);
+    }
+    otr_hostcalls_deinit(&f.hc); /* closes the connection */
+    otr_hostcalls_init(&f.hc, "p", &f.manifest);
 }
 
 T_NO_OOM(an_error_status_is_an_answer)

@@ -271,10 +271,43 @@ T(a_path_that_is_no_file_or_has_no_folder_is_refused)
     const otr_extism_source nowhere = { 0 }, tmp = { .folder = "/tmp" };
     CHECK_INT(collect(by_path, &nowhere, &m, &err), OTR_EDENIED);
     CHECK_HAS(err.msg, "wasm[0]: path: a manifest that was fetched has no folder");
-    CHECK_INT(collect("{\"wasm\":[{\"path\":\"/dev/zero\"}]}", &tmp, &n, &err), OTR_EINVAL);
-    CHECK_HAS(err.msg, "/dev/zero is not a regular file");
+    CHECK_INT(collect("{\"wasm\":[{\"path\":\".\"}]}", &tmp, &n, &err), OTR_EINVAL);
+    CHECK_HAS(err.msg, "is not a regular file");
     CHECK_INT(collect("{\"wasm\":[{\"path\":\"no/such\"}]}", &tmp, &o, &err), OTR_ENOTFOUND);
     CHECK_HAS(err.msg, "cannot open /tmp/no/such");
+}
+
+T(a_path_stays_in_the_folder_of_the_manifest)
+{
+    FOLDER(f);
+    otr_err err = { 0 };
+    char link[128], out[512];
+    REQUIRE(fill(&f));
+    const otr_extism_source from = { .folder = f.path };
+    (void)snprintf(link, sizeof(link), "%s/link", f.path);
+    REQUIRE(symlink("/etc/passwd", link) == 0);
+    static const char *const bad[] = { "/etc/passwd", "../../../../../etc/passwd",
+                                       "link",        "./../x",
+                                       "/",           "/tmp" };
+    for (size_t i = 0; i < OTR_COUNT(bad); i++) {
+        MANIFEST(m);
+        (void)snprintf(out, sizeof(out), "{\"wasm\":[{\"path\":\"%s\"}]}", bad[i]);
+        CHECK_INT(collect(out, &from, &m, &err), OTR_EDENIED);
+        CHECK_HAS(err.msg, "folder");
+    }
+    (void)unlink(link);
+    MANIFEST(n);
+    (void)snprintf(out, sizeof(out), "{\"wasm\":[{\"path\":\"%s//a.wasm\"}]}", f.path);
+    REQUIRE_OK(collect(out, &from, &n, &err), err); /* its own folder, in full */
+}
+
+T(an_error_quotes_nothing_of_the_file)
+{
+    MANIFEST(m);
+    otr_err err = { 0 };
+    CHECK_INT(collect("{\"wasm\": hunter2 }", &(otr_extism_source){ 0 }, &m, &err), OTR_EINVAL);
+    CHECK_HAS(err.msg, "line 1, column");
+    CHECK(strstr(err.msg, "hunter2") == NULL);
 }
 
 /* ---- URLs ---- */
