@@ -5,15 +5,15 @@ use std::ffi::c_void;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
-use crate::{files, services};
+use crate::{files, limiter::Limiter, services};
 use wasmtime_c_api::wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext};
 use wasmtime_c_api::wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, ComponentType, Func, HasData, Instance, InstancePre, Lift, Linker,
     LinkerInstance, Lower, Resource, ResourceTable, TypedFunc, WasmList, WasmStr,
 };
 use wasmtime_c_api::wasmtime::{
-    bail, AsContext, Config, Engine, Error, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter,
-    Result, Store, StoreContextMut, Trap, UpdateDeadline, ValRaw,
+    bail, AsContext, Config, Engine, Error, InstanceAllocationStrategy, PoolingAllocationConfig, Result,
+    Store, StoreContextMut, Trap, UpdateDeadline, ValRaw,
 };
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::bindings::{io::poll as waiting, sync::io::poll};
@@ -52,28 +52,12 @@ pub(crate) struct State {
     pub(crate) host: Host,
     wasi: WasiCtx,
     table: ResourceTable,
-    memory: usize,
-    max_memory: usize,
-    denied: bool,
+    limiter: Limiter,
 }
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
-    }
-}
-
-impl ResourceLimiter for State {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        let total = self.memory.saturating_add(desired.saturating_sub(current));
-        self.denied |= total > self.max_memory;
-        if total <= self.max_memory {
-            self.memory = total;
-        }
-        Ok(total <= self.max_memory)
-    }
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        Ok(desired <= 100_000)
     }
 }
 
@@ -266,12 +250,13 @@ fn link(cs: &Components, component: Component) -> Code {
 
 fn open(pooling: bool) -> Result<Components> {
     let mut c = Config::new();
-    c.wasm_component_model(true).epoch_interruption(true).concurrency_support(false).parallel_compilation(false).max_wasm_stack(1 << 20);
+    c.wasm_component_model(true).wasm_wide_arithmetic(true).epoch_interruption(true).concurrency_support(false).parallel_compilation(false).max_wasm_stack(1 << 20);
     if pooling {
         let mut p = PoolingAllocationConfig::default();
         // 1,000 instances of up to two memories, some spare for those being replaced.
         p.total_memories(2080).total_tables(4160).total_core_instances(8320).total_component_instances(1040);
         p.max_memories_per_component(8).max_tables_per_component(8).max_core_instances_per_component(64);
+        p.max_memories_per_module(8).max_tables_per_module(8);
         p.linear_memory_keep_resident(64 << 10).max_component_instance_size(4 << 20).max_core_instance_size(4 << 20);
         c.allocation_strategy(InstanceAllocationStrategy::Pooling(p));
     }
@@ -423,16 +408,16 @@ unsafe fn spawn(cs: &Components, c: &Code, spec: &Spec) -> Result<Running> {
     wasi.stdout(Printer { host, fd: 1 }).stderr(Printer { host, fd: 2 }).allow_tcp(false).allow_udp(false);
     files::grant(&mut wasi, &spec.grants)?;
     let wasi = wasi.build();
-    let state = State { host, wasi, table: ResourceTable::new(), memory: 0, max_memory, denied: false };
+    let state = State { host, wasi, table: ResourceTable::new(), limiter: Limiter::of_component(max_memory) };
     let mut store = Store::new(&cs.engine, state);
-    store.limiter(|s| s);
+    store.limiter(|s| &mut s.limiter);
     store.set_hostcall_fuel(1 << 30);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|cx| {
         let host = cx.data().host;
         if unsafe { (host.overdue)(host.user) } != 0 { bail!(Trap::Interrupt) } else { Ok(UpdateDeadline::Continue(1)) }
     });
-    let instance = pre.instantiate(&mut store)?;
+    let instance = pre.instantiate(&mut store).map_err(|e| store.data().limiter.explain(e))?;
     Ok(Running { store, instance, component: c.component.clone() })
 }
 
@@ -450,7 +435,7 @@ pub unsafe extern "C" fn otr_component_drop(r: *mut Running) {
 
 #[no_mangle]
 pub unsafe extern "C" fn otr_component_memory(r: &Running) -> usize {
-    r.store.data().memory
+    r.store.data().limiter.used
 }
 
 fn find(r: &mut Running, interface: &str, name: &str) -> Option<Func> {
@@ -531,7 +516,7 @@ pub unsafe extern "C" fn otr_component_call(r: &mut Running, h: &Handle, input: 
     sink(arg, t.as_ptr(), t.len());
     match e.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => OVERDUE,
-        _ if r.store.data().denied => MEMORY,
+        _ if r.store.data().limiter.denied() => MEMORY,
         _ => TRAP,
     }
 }

@@ -6,8 +6,10 @@ mod component;
 mod debug;
 mod files;
 mod interpreter;
+mod limiter;
 mod rewrite;
 mod services;
+mod survey;
 
 use std::ffi::{c_char, c_int};
 

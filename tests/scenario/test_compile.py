@@ -123,3 +123,15 @@ def test_compile_says_what_is_wrong(folder):
     assert code == 2 and "none.wasm" in err
     code, _, err = cli("plugin", "compile", bad, "--cache", folder / "cache", "--engine", "wasmi")
     assert code == 2 and "only wasmtime" in err
+
+
+def test_a_proposal_that_an_engine_lacks_is_named_in_the_status(folder, agents):
+    throws = support.extism_guest(functions='(tag $e) (func (export "throws") (result i32) (throw $e))')
+    pages = support.extism_guest(functions="(memory 1 1 (pagesize 1))")
+    agent = agents(plugins=[
+        support.entry(support.write_guest(folder, "throws", throws), engine="wasmi"),
+        support.entry(support.write_guest(folder, "pages", pages)),
+    ])
+    reason = agent.wait_plugin("throws", "disabled")["reason"]
+    assert "uses the exceptions proposal, which the engine wasmi does not have: use engine: wasmtime" in reason
+    assert "uses the custom page sizes proposal, which no engine here has" in agent.wait_plugin("pages", "disabled")["reason"]
