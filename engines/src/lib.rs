@@ -5,9 +5,13 @@ extern crate wasmtime_c_api as _;
 mod component;
 mod debug;
 mod files;
+mod http;
 mod interpreter;
+mod missing;
 mod rewrite;
 mod services;
+mod values;
+mod wasi;
 
 use std::ffi::{c_char, c_int};
 
