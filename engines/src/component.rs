@@ -4,14 +4,14 @@ use std::ffi::{c_char, c_void, CStr, CString};
 use std::sync::atomic::AtomicUsize;
 use std::sync::Arc;
 use crate::values::{Blob, Failed, Given, Said, Sink, Text, Told, TAKER};
-use crate::{files, http, missing, services, wasi};
+use crate::{files, http, limiter::Limiter, missing, services, wasi};
 use wasmtime_c_api::wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, Func, Instance, InstancePre, Lift, Linker, LinkerInstance,
     Lower, ResourceTable, TypedFunc,
 };
 use wasmtime_c_api::wasmtime::{
-    bail, AsContext, Config, Engine, Error, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter,
-    Result, Store, StoreContextMut, Trap, UpdateDeadline,
+    bail, AsContext, Config, Engine, Error, InstanceAllocationStrategy, PoolingAllocationConfig, Result,
+    Store, StoreContextMut, Trap, UpdateDeadline,
 };
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxBuilder};
 
@@ -53,23 +53,7 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     /// Bytes of HTTP headers and bodies.
     pub(crate) held: Arc<AtomicUsize>,
-    memory: usize,
-    max_memory: usize,
-    denied: bool,
-}
-
-impl ResourceLimiter for State {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        let total = self.memory.saturating_add(desired.saturating_sub(current));
-        self.denied |= total > self.max_memory;
-        if total <= self.max_memory {
-            self.memory = total;
-        }
-        Ok(total <= self.max_memory)
-    }
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
-        Ok(desired <= 100_000)
-    }
+    limiter: Limiter,
 }
 
 fn slice(b: &[u8]) -> Slice {
@@ -191,12 +175,13 @@ fn link(cs: &Components, component: Component) -> Code {
 
 fn open(pooling: bool) -> Result<Components> {
     let mut c = Config::new();
-    c.wasm_component_model(true).epoch_interruption(true).concurrency_support(false).parallel_compilation(false).max_wasm_stack(1 << 20);
+    c.wasm_component_model(true).wasm_wide_arithmetic(true).epoch_interruption(true).concurrency_support(false).parallel_compilation(false).max_wasm_stack(1 << 20);
     if pooling {
         let mut p = PoolingAllocationConfig::default();
         // 1,000 instances of up to two memories, some spare for those being replaced.
         p.total_memories(2080).total_tables(4160).total_core_instances(8320).total_component_instances(1040);
         p.max_memories_per_component(8).max_tables_per_component(8).max_core_instances_per_component(64);
+        p.max_memories_per_module(8).max_tables_per_module(8).table_elements(100_000);
         p.linear_memory_keep_resident(64 << 10).max_component_instance_size(4 << 20).max_core_instance_size(4 << 20);
         c.allocation_strategy(InstanceAllocationStrategy::Pooling(p));
     }
@@ -314,9 +299,9 @@ unsafe fn spawn(cs: &Components, c: &Code, spec: &Spec) -> Result<Running> {
     let wasi = wasi.build();
     let mut table = ResourceTable::new();
     table.set_max_capacity(wasi::MOST_RESOURCES);
-    let state = State { host, wasi, table, held: Arc::default(), memory: 0, max_memory, denied: false };
+    let state = State { host, wasi, table, held: Arc::default(), limiter: Limiter::of_component(max_memory) };
     let mut store = Store::new(&cs.engine, state);
-    store.limiter(|s| s);
+    store.limiter(|s| &mut s.limiter);
     store.set_hostcall_fuel(if spec.grants.any_folder() { wasi::MOST_COPIED_FILES } else { wasi::MOST_COPIED });
     store.set_max_component_handles(wasi::MOST_HANDLES);
     store.set_epoch_deadline(1);
@@ -342,7 +327,7 @@ pub unsafe extern "C" fn otr_component_drop(r: *mut Running) {
 
 #[no_mangle]
 pub unsafe extern "C" fn otr_component_memory(r: &Running) -> usize {
-    r.store.data().memory
+    r.store.data().limiter.used
 }
 
 fn find(r: &mut Running, interface: &str, name: &str) -> Option<Func> {
@@ -422,7 +407,7 @@ pub unsafe extern "C" fn otr_component_call(r: &mut Running, h: &Handle, input: 
     sink(arg, t.as_ptr(), t.len());
     match e.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => OVERDUE,
-        _ if r.store.data().denied => MEMORY,
+        _ if r.store.data().limiter.denied() => MEMORY,
         _ => TRAP,
     }
 }

@@ -6,10 +6,13 @@ mod component;
 mod debug;
 mod files;
 mod http;
+mod http_types;
 mod interpreter;
+mod limiter;
 mod missing;
 mod rewrite;
 mod services;
+mod survey;
 mod values;
 mod wasi;
 

@@ -171,7 +171,7 @@ impl Pairs {
 macro_rules! lift {
     ($to:ty, $as:ty, $one:expr, $other:ty, $own:expr) => {
         // Layout and type are those of the type in Wasmtime for the same WIT type. Hidden API: checked with the pinned
-        // version, by tests/unit/wasm/abi/test_wit.c and test_wit_limits.c.
+        // version, by tests/unit/wasm/abi/test_wit.c and plugin/services/test_component_limits.c.
         unsafe impl ComponentType for $to {
             type Lower = [ValRaw; 2];
             const ABI: CanonicalAbiInfo = CanonicalAbiInfo::POINTER_PAIR;

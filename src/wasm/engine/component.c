@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "wasm/engine/survey.h"
 #include "wasm/engine/ticker.h"
 #include "wasm/engine/trace.h"
 #include "wasm/wasi/files.h"
@@ -18,7 +19,7 @@ enum { TEXT_BYTES = 1 << 20, REASON_BYTES = 512 };
 
 static const otr_engine_ops component_ops;
 
-static const char settings[] = "wasmtime-component 48.0.8 epoch stack1m";
+static const char settings[] = "wasmtime-component 48.0.8 epoch stack1m wasm3";
 static const char lifecycle[] = "outrider:plugin/lifecycle@1.";
 
 typedef struct wc_engine {
@@ -286,6 +287,7 @@ static otr_code obtain(wc_engine *e, otr_bytes wasm, otr_component **ret, otr_er
     catch c = { &why, err, OTR_OK, 0 };
     component = otr_component_compile(e->components, slice_of(wasm), on_bytes, &c);
     rc = component != NULL ? OTR_OK : fail_text(&why, OTR_EINVAL, "not a valid component", err);
+    rc = otr_survey_explain(wasm, OTR_SURVEY_WASMTIME, rc, err);
     if (rc == OTR_OK && e->cache != NULL) {
         save(e, key, component);
     }
@@ -302,7 +304,8 @@ static otr_code compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_
         return otr_fail_nomem(err);
     }
     m->base = (otr_module){ .ops = base->ops, .engine = base };
-    otr_code rc = obtain(e, wasm, &m->component, err);
+    otr_code rc = otr_survey_check(wasm, NULL, err);
+    rc = rc == OTR_OK ? obtain(e, wasm, &m->component, err) : rc;
     otr_buf text;
     otr_buf_init(&text, TEXT_BYTES);
     if (rc == OTR_OK) {
