@@ -68,20 +68,26 @@ unsafe extern "C" fn append(to: *mut c_void, p: *const u8, n: usize) {
     (*to.cast::<Vec<u8>>()).extend_from_slice(view(Slice { p, n }));
 }
 
-/// One host operation: its status and its bytes, or the text of its error.
-pub(crate) fn ask(host: Host, op: &CStr, a: &[u8], b: &[u8]) -> Result<(i32, Vec<u8>)> {
+/// One host operation that never waits: its status and its bytes, or the text of its error.
+pub(crate) fn tell(host: Host, op: &CStr, a: &[u8], b: &[u8]) -> (i32, Vec<u8>) {
     let mut out = Vec::new();
     let to: *mut Vec<u8> = &mut out;
     let status = unsafe { (host.call)(host.user, op.as_ptr(), slice(a), slice(b), append, to.cast()) };
+    (status, out)
+}
+
+/// One host operation, behind which an overdue guest ends.
+pub(crate) fn ask(host: Host, op: &CStr, a: &[u8], b: &[u8]) -> Result<(i32, Vec<u8>)> {
+    let told = tell(host, op, a, b);
     if host.is_overdue() {
         bail!(Trap::Interrupt);
     }
-    Ok((status, out))
+    Ok(told)
 }
 
 /// Does a grant cover `op`? Asked before anything of the guest's is copied for it.
 pub(crate) fn may(host: Host, op: &CStr) -> Result<bool> {
-    Ok(ask(host, c"may", op.to_bytes(), &[])?.0 == OK)
+    Ok(tell(host, c"may", op.to_bytes(), &[]).0 == OK)
 }
 
 pub(crate) fn text(bytes: Vec<u8>) -> String {
@@ -121,7 +127,11 @@ fn define(linker: &mut Linker<State>) -> Result<()> {
     wasmtime_wasi::p2::add_to_linker_sync(linker)?;
     let mut l = linker.instance(&name("bus"))?;
     def(&mut l, "publish", |cx, (topic, data): (Text, Blob)| {
-        Ok((run(&cx, c"bus.publish", &topic, data.get())?.map(|_| ()),))
+        let host = cx.data().host;
+        Ok((topic.with(|topic| {
+            let (status, out) = tell(host, c"bus.publish", topic.as_bytes(), data.get());
+            Ok(if status == OK { Ok(()) } else { Err(text(out)) })
+        })?,))
     })?;
     let mut l = linker.instance(&name("log"))?;
     def(&mut l, "write", |cx, (level, line): (u8, Text)| {

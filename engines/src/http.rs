@@ -328,10 +328,10 @@ fn handle(mut cx: Cx<'_>, request: Resource<OutgoingRequest>) -> Result<Code<Res
 
 fn finish(mut cx: Cx<'_>, this: Resource<OutgoingBody>, trailers: Option<Resource<Fields>>) -> Result<Code<()>> {
     let (host, table) = (cx.data().host, &mut cx.data_mut().table);
-    let body = table.delete(this)?.0.clone();
+    let this = table.delete(this)?; // dropped behind all: unfinished it would fail the request
     let trailers = trailers.map(|t| table.delete(t)).transpose()?;
     let (data, waiting) = {
-        let mut body = lock(&body);
+        let mut body = lock(&this.0);
         body.finished = true;
         let waiting = body.request.take();
         (if waiting.is_some() { std::mem::take(&mut body.data) } else { Vec::new() }, waiting)

@@ -88,6 +88,9 @@ impl Text {
         if bytes.len() > MOST_TEXT {
             return Ok(Err(format!("a text of {} bytes; the limit is {MOST_TEXT}", bytes.len())));
         }
+        if bytes.is_ascii() {
+            return Ok(Ok(unsafe { std::str::from_utf8_unchecked(bytes) }));
+        }
         utf8(bytes).map(Ok)
     }
     /// Its beginning, when it is longer than a text may be.

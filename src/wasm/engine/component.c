@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "wasm/engine/component_names.h"
 #include "wasm/engine/survey.h"
 #include "wasm/engine/ticker.h"
 #include "wasm/engine/trace.h"
@@ -20,7 +21,6 @@ enum { TEXT_BYTES = 1 << 20, REASON_BYTES = 512 };
 static const otr_engine_ops component_ops;
 
 static const char settings[] = "wasmtime-component 48.0.8 epoch stack1m wasm3";
-static const char lifecycle[] = "outrider:plugin/lifecycle@1.";
 
 typedef struct wc_engine {
     otr_engine base;
@@ -32,11 +32,7 @@ typedef struct wc_engine {
 typedef struct wc_module {
     otr_module base;
     otr_component *component;
-    otr_module_info info;
-    char *names;           /* what describe() said, cut into strings */
-    otr_extern_info *list; /* imports, then exports */
-    char *missing;         /* info.missing */
-    char *interface;       /* the lifecycle interface that it exports, or "" */
+    otr_component_names names;
 } wc_module;
 
 typedef struct wc_func {
@@ -144,96 +140,8 @@ static void module_free(otr_module *base)
     if (m->component != NULL) {
         otr_component_free(m->component);
     }
-    otr_free(m->interface);
-    otr_free(m->missing);
-    otr_free(m->list);
-    otr_free(m->names);
+    otr_component_names_deinit(&m->names);
     otr_free(m);
-}
-
-static size_t count_lines(const char *text, const char *prefix)
-{
-    size_t n = 0;
-    for (const char *at = text; *at != '\0'; at += strcspn(at, "\n") + 1) {
-        n += strncmp(at, prefix, strlen(prefix)) == 0;
-    }
-    return n;
-}
-
-static void take_lines(char *text, const char *prefix, bool import, otr_extern_info *to)
-{
-    size_t skip = strlen(prefix);
-    for (char *at = text; *at != '\0';) {
-        size_t n = strlen(at);
-        if (strncmp(at, prefix, skip) == 0) {
-            *to++ = (otr_extern_info){ .module = import ? "" : NULL,
-                                       .name = at + skip,
-                                       .kind = OTR_EXTERN_OTHER };
-        }
-        at += n + 1;
-    }
-}
-
-/* All that is missing, a line each, as one text. */
-static otr_code read_missing(wc_module *m, const char *text, otr_err *err)
-{
-    static const char prefix[] = "missing ";
-    enum { SKIP = sizeof(prefix) - 1 };
-    if (count_lines(text, prefix) == 0) {
-        return OTR_OK;
-    }
-    char *to = m->missing = otr_zalloc(strlen(text) + 1);
-    if (to == NULL) {
-        return otr_fail_nomem(err);
-    }
-    for (size_t n; *text != '\0'; text += n + (text[n] == '\n' ? 1 : 0)) {
-        n = strcspn(text, "\n");
-        if (strncmp(text, prefix, SKIP) == 0) {
-            to += to != m->missing;
-            memcpy(to, text + SKIP, n - SKIP);
-            to += n - SKIP;
-            *to = '\n';
-        }
-    }
-    *to = '\0';
-    m->info.missing = m->missing;
-    return OTR_OK;
-}
-
-/* Cuts the description into names: `names` ends with an empty string. */
-static otr_code read_names(wc_module *m, const otr_buf *text, otr_err *err)
-{
-    size_t imports = count_lines(otr_buf_text(text), "import ");
-    size_t exports = count_lines(otr_buf_text(text), "export ");
-    m->names = otr_zalloc(text->n + 2);
-    m->list = otr_calloc(imports + exports + 1, sizeof(*m->list));
-    if (m->names == NULL || m->list == NULL) {
-        return otr_fail_nomem(err);
-    }
-    for (size_t i = 0; i < text->n; i++) {
-        m->names[i] = text->p[i] == '\n' ? '\0' : (char)text->p[i];
-    }
-    take_lines(m->names, "import ", true, m->list);
-    take_lines(m->names, "export ", false, m->list + imports);
-    m->info = (otr_module_info){ .imports = m->list,
-                                 .n_imports = imports,
-                                 .exports = m->list + imports,
-                                 .n_exports = exports,
-                                 .component = true };
-    otr_code rc = read_missing(m, otr_buf_text(text), err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    for (size_t i = 0; i < exports && m->interface == NULL; i++) {
-        const char *name = m->info.exports[i].name;
-        if (strncmp(name, lifecycle, sizeof(lifecycle) - 1) == 0 && strchr(name, '#') == NULL) {
-            m->interface = otr_strdup(name);
-        }
-    }
-    if (m->interface == NULL) {
-        m->interface = otr_strdup("");
-    }
-    return m->interface != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
 static otr_component *restore(wc_engine *e, const char *key)
@@ -311,7 +219,7 @@ static otr_code compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_
     if (rc == OTR_OK) {
         catch c = { &text, err, OTR_OK, 0 };
         otr_component_describe(e->components, m->component, on_bytes, &c);
-        rc = c.rc == OTR_OK ? read_names(m, &text, err) : c.rc;
+        rc = c.rc == OTR_OK ? otr_component_names_read(&m->names, &text, err) : c.rc;
     }
     otr_buf_deinit(&text);
     if (rc != OTR_OK) {
@@ -324,22 +232,7 @@ static otr_code compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_
 
 static const otr_module_info *inspect(const otr_module *m)
 {
-    return &((const wc_module *)m)->info;
-}
-
-bool otr_component_has(const otr_module_info *info, const char *operation)
-{
-    size_t n = strlen(operation);
-    for (size_t i = 0; i < info->n_exports; i++) {
-        const char *name = info->exports[i].name;
-        const char *hash = strchr(name, '#');
-        bool ours = hash != NULL && strncmp(name, lifecycle, sizeof(lifecycle) - 1) == 0;
-        if ((ours && strcmp(hash + 1, operation) == 0) ||
-            (hash == NULL && strncmp(name, operation, n + 1) == 0)) {
-            return true;
-        }
-    }
-    return false;
+    return &((const wc_module *)m)->names.info;
 }
 
 /* ---- instance ---- */
@@ -508,8 +401,8 @@ static otr_code find(wc_instance *i, const char *op, const otr_component_func **
     const wc_module *m = (const wc_module *)i->base.module;
     otr_slice name = slice_of(otr_bytes_of(op)), none = { NULL, 0 };
     otr_component_func *handle = NULL;
-    if (m->interface[0] != '\0') {
-        handle = otr_component_func_get(i->inner, slice_of(otr_bytes_of(m->interface)), name);
+    if (m->names.interface[0] != '\0') {
+        handle = otr_component_func_get(i->inner, slice_of(otr_bytes_of(m->names.interface)), name);
     }
     if (handle == NULL) {
         handle = otr_component_func_get(i->inner, none, name);
