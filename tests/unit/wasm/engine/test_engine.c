@@ -46,11 +46,32 @@ T(bytes_that_are_no_module_are_refused)
     expect_bad_module("(module (func (export \"a\") nonsense))", 38, "neither");
 }
 
-T(shared_memory_and_64_bit_memory_are_refused)
+T(a_proposal_that_no_engine_has_is_refused_by_name)
 {
-    static const char shared[] = "(module (memory 1 2 shared))", wide[] = "(module (memory i64 1))";
-    expect_bad_module(shared, sizeof(shared) - 1, "not a valid Wasm module");
-    expect_bad_module(wide, sizeof(wide) - 1, "not a valid Wasm module");
+    FIXTURE(f);
+    otr_err err = { 0 };
+    CHECK_INT(fixture_compile(&f, "(module (memory 1 2 (pagesize 1)))", &err), OTR_EUNSUP);
+    CHECK_HAS(err.msg, "uses the custom page sizes proposal, which no engine here has");
+    fixture_deinit(&f);
+    CHECK_INT(fixture_compile(
+                  &f, "(module (memory 1 2 (pagesize 1)) (type (cont 1)) (type (func)))", &err),
+              OTR_EUNSUP);
+    CHECK_HAS(err.msg, "uses the proposals ");
+    CHECK_HAS(err.msg, "stack switching, custom page sizes");
+}
+
+T(a_proposal_that_wasmi_lacks_is_refused_there_with_advice)
+{
+    static const char throws[] = "(module (tag $e) (func (export \"f\") (throw $e)))";
+    FIXTURE(f);
+    otr_err err = { 0 };
+#ifdef ON_WASMI
+    CHECK_INT(fixture_compile(&f, throws, &err), OTR_EUNSUP);
+    CHECK_HAS(err.msg, "uses the exceptions proposal, which the engine wasmi does not have: use "
+                       "engine: wasmtime");
+#else
+    REQUIRE_OK(fixture_compile(&f, throws, &err), err);
+#endif
 }
 
 T(a_component_is_refused_as_unsupported)
