@@ -122,10 +122,18 @@ struct Body {
     streamed: bool,
     finished: bool,
     /// What is sent when the body is finished.
-    request: Option<(Vec<u8>, Outcome)>,
+    request: Option<(Head, Outcome)>,
 }
 
 type Shared = Arc<Mutex<Body>>;
+
+#[derive(Clone)]
+struct Head {
+    /// Method, URL and headers as the operation wants them.
+    fields: Vec<u8>,
+    /// `content-length`, which libcurl writes itself: only checked.
+    length: Option<Vec<u8>>,
+}
 
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(|e| e.into_inner())
@@ -231,9 +239,9 @@ fn visible(s: &str) -> bool {
 
 /// Of the connection, not of the request: libcurl's or ours.
 fn forbidden(name: &str) -> bool {
-    const NAMES: [&str; 9] = [
-        "connection", "host", "http2-settings", "keep-alive", "proxy-authenticate", "proxy-authorization",
-        "proxy-connection", "transfer-encoding", "upgrade",
+    const NAMES: [&str; 12] = [
+        "connection", "expect", "host", "http2-settings", "keep-alive", "proxy-authenticate", "proxy-authorization",
+        "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
     ];
     NAMES.iter().any(|n| n.eq_ignore_ascii_case(name))
 }
@@ -253,8 +261,7 @@ fn method_name(m: &Method) -> &str {
     }
 }
 
-/// Method, URL and headers as the operation wants them.
-fn head_of(r: &OutgoingRequest) -> Code<Vec<u8>> {
+fn head_of(r: &OutgoingRequest) -> Code<Head> {
     let scheme = match &r.scheme {
         Some(Scheme::Http) => "http",
         Some(Scheme::Https) | None => "https",
@@ -263,21 +270,28 @@ fn head_of(r: &OutgoingRequest) -> Code<Vec<u8>> {
     let authority = r.authority.as_deref().filter(|a| !a.is_empty()).ok_or(ErrorCode::RequestUriInvalid)?;
     let path = r.path.as_deref().unwrap_or("/");
     let slash = if path.starts_with('/') { "" } else { "/" };
-    let mut head = Vec::new();
+    let (mut head, mut length) = (Vec::new(), None);
     put(&mut head, method_name(&r.method).as_bytes());
     put(&mut head, format!("{scheme}://{authority}{slash}{path}").as_bytes());
     for (name, value) in &r.headers.list {
+        if name.eq_ignore_ascii_case("content-length") {
+            length = Some(value.clone());
+            continue;
+        }
         if std::str::from_utf8(value).is_err() {
             return Err(ErrorCode::InternalError(Some(format!("the value of the header {name} is not UTF-8"))));
         }
         put(&mut head, name.as_bytes());
         put(&mut head, value);
     }
-    Ok(head)
+    Ok(Head { fields: head, length })
 }
 
-fn send(host: Host, head: &[u8], body: &[u8]) -> Result<Code<Answer>> {
-    let (status, out) = ask(host, c"wit.http", head, body)?;
+fn send(host: Host, head: &Head, body: &[u8]) -> Result<Code<Answer>> {
+    if head.length.as_ref().is_some_and(|n| n.as_slice() != body.len().to_string().as_bytes()) {
+        return Ok(Err(ErrorCode::RequestBodySize(Some(body.len() as u64))));
+    }
+    let (status, out) = ask(host, c"wit.http", &head.fields, body)?;
     Ok(match status {
         OK => match response(&out) {
             Some(r) => Ok(Answer { status: r.status, headers: r.headers, body: r.body }),

@@ -137,7 +137,7 @@ static const char http_more[] =
     " (export \"handle\" (func (param \"request\" (own $r)) (param \"options\" (option (own $o)))"
     "  (result (result (own $u) (error $c)))))))";
 
-/* `get`: GET https://INPUT/ with a header; `post`: as POST, the body is the input. Both answer with the body that came,
+/* `get`: GET https://INPUT/ with a header; `post`: as POST with a content-length of 4, the body is the input. Both answer with the body that came,
  * or with "!" and the case of the error code; `early` asks for the answer before the body is finished. */
 static const char http_guest[] =
     MEMORY("4") FROM("fields", "http", "[constructor]fields") FROM("append", "http", "[method]fields.append")
@@ -160,14 +160,17 @@ static const char http_module[] =
     TAKEN("handle", "(param i32 i32 i32 i32)") TAKEN("get", "(param i32 i32)") TAKEN("consume", "(param i32 i32)")
     TAKEN("stream", "(param i32 i32)") TAKEN("read", "(param i32 i64 i32)") TAKEN("send", "(param i32 i32 i32 i32)")
     " (data (i32.const 100) \"x-asked\") (data (i32.const 110) \"yes\") (data (i32.const 120) \"example.com\")"
+    " (data (i32.const 140) \"content-length\") (data (i32.const 160) \"4\")"
     " (func $answer (param $at i32) (param $n i32) (result i32)"
     "  (i32.store (i32.const 16) (local.get $at)) (i32.store (i32.const 20) (local.get $n)) (i32.const 16))"
     " (func $failed (param $case i32) (result i32)"
     "  (i32.store8 (i32.const 200) (i32.const 33))"
     "  (i32.store8 (i32.const 201) (i32.add (i32.const 65) (local.get $case)))"
     "  (call $answer (i32.const 200) (i32.const 2)))"
-    " (func $new (param $at i32) (param $n i32) (result i32) (local $h i32)"
+    " (func $new (param $at i32) (param $n i32) (param $length i32) (result i32) (local $h i32)"
     "  (local.set $h (call $fields))"
+    "  (if (local.get $length) (then"
+    "   (call $append (local.get $h) (i32.const 140) (i32.const 14) (i32.const 160) (i32.const 1) (i32.const 300))))"
     "  (call $append (local.get $h) (i32.const 100) (i32.const 7) (i32.const 110) (i32.const 3) (i32.const 300))"
     "  (local.set $h (call $request (local.get $h)))"
     "  (drop (call $authority (local.get $h) (i32.const 1) (local.get $at) (local.get $n)))"
@@ -187,11 +190,11 @@ static const char http_module[] =
 
 static const char http_exports[] =
     " (func (export \"get\") (param i32 i32) (result i32)"
-    "  (if (result i32) (call $go (call $new (local.get 0) (local.get 1)))"
+    "  (if (result i32) (call $go (call $new (local.get 0) (local.get 1) (i32.const 0)))"
     "   (then (call $failed (i32.load8_u (i32.const 408))))"
     "   (else (call $collect (i32.load (i32.const 408))))))"
     " (func $posted (param $p i32) (param $n i32) (param $early i32) (result i32) (local $h i32) (local $b i32)"
-    "  (local.set $h (call $new (i32.const 120) (i32.const 11)))"
+    "  (local.set $h (call $new (i32.const 120) (i32.const 11) (i32.const 1)))"
     "  (drop (call $method (local.get $h) (i32.const 2) (i32.const 0) (i32.const 0)))"
     "  (call $body (local.get $h) (i32.const 700)) (local.set $b (i32.load (i32.const 704)))"
     "  (call $write (local.get $b) (i32.const 700))"
