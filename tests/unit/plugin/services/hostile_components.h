@@ -1,5 +1,5 @@
-/* Components in text that ask the host for as much as the types allow; for test_component_limits.c. Each exports
- * `run`, which traps, ends or goes on until it is stopped. */
+/* Components in text that ask the host for as much as the types allow; for test_component_limits.c.
+ * Each exports `run`, which traps, ends or goes on until it is stopped. */
 #ifndef OTR_TESTS_UNIT_PLUGIN_HOSTILE_COMPONENTS_H
 #define OTR_TESTS_UNIT_PLUGIN_HOSTILE_COMPONENTS_H
 
