@@ -191,7 +191,7 @@ fn open(pooling: bool) -> Result<Components> {
         // 1,000 instances of up to two memories, some spare for those being replaced.
         p.total_memories(2080).total_tables(4160).total_core_instances(8320).total_component_instances(1040);
         p.max_memories_per_component(8).max_tables_per_component(8).max_core_instances_per_component(64);
-        p.max_memories_per_module(8).max_tables_per_module(8).table_elements(100_000);
+        p.max_memories_per_module(8).max_tables_per_module(8);
         p.linear_memory_keep_resident(64 << 10).max_component_instance_size(4 << 20).max_core_instance_size(4 << 20);
         c.allocation_strategy(InstanceAllocationStrategy::Pooling(p));
     }
@@ -319,7 +319,7 @@ unsafe fn spawn(cs: &Components, c: &Code, spec: &Spec) -> Result<Running> {
         let host = cx.data().host;
         if host.is_overdue() { bail!(Trap::Interrupt) } else { Ok(UpdateDeadline::Continue(1)) }
     });
-    let instance = pre.instantiate(&mut store)?;
+    let instance = pre.instantiate(&mut store).map_err(|e| store.data().limiter.explain(e))?;
     Ok(Running { store, instance, component: c.component.clone() })
 }
 

@@ -31,7 +31,7 @@ impl Limiter {
     pub fn of_component(max_bytes: usize) -> Limiter {
         Limiter {
             max_bytes,
-            max_elements: 100_000,
+            max_elements: 20_000, // what the pool has for a table
             max_instances: 64,
             max_memories: 8,
             max_tables: 8,
@@ -41,6 +41,18 @@ impl Limiter {
             tables: 0,
             granted: [0; 2],
         }
+    }
+
+    /// `e`, with which an instance could not be made; or that the account is the reason.
+    pub fn explain(&self, e: wasmtime::Error) -> wasmtime::Error {
+        if self.refused <= self.max_bytes || e.is::<wasmtime::Trap>() {
+            return e;
+        }
+        wasmtime::Error::msg(format!(
+            "its memories and tables would start with {} KiB, all modules together; the limit is {} KiB",
+            self.refused / 1024,
+            self.max_bytes / 1024
+        ))
     }
 
     pub fn denied(&self) -> bool {
@@ -73,7 +85,9 @@ impl Limiter {
 
     fn table(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> bool {
         let bytes = desired.saturating_sub(current).saturating_mul(ELEMENT);
-        self.grow(0, bytes, maximum.is_none_or(|m| desired <= m), desired <= self.max_elements)
+        // A maximum at or above ours may be the pool's, which is not declared by anybody.
+        let declared = maximum.is_none_or(|m| desired <= m || m >= self.max_elements);
+        self.grow(0, bytes, declared, desired <= self.max_elements)
     }
 
     /// Also when wasmi's fuel ran out: the growth is then asked for again.

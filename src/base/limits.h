@@ -62,12 +62,13 @@
 #define OTR_LIMIT_HOOK_MS           60000 /* longest deadline of a question */
 
 /* Wasm modules, beside what a plugin's manifest sets */
-#define OTR_LIMIT_WASM_EXTERNS        10000 /* imports, and exports, of one module */
-#define OTR_LIMIT_WASM_NAME_BYTES     4096  /* one name of them */
-#define OTR_LIMIT_WASM_TABLE_ELEMENTS 100000
-#define OTR_LIMIT_WASM_MEMORIES       8 /* that one module defines, beside those it imports */
-#define OTR_LIMIT_WASM_TABLES         8
-#define OTR_LIMIT_WASM_MEMORY_BYTES   (4096ULL * OTR_MIB) /* of a module; plugins have less */
+#define OTR_LIMIT_WASM_EXTERNS            10000 /* imports, and exports, of one module */
+#define OTR_LIMIT_WASM_NAME_BYTES         4096  /* one name of them */
+#define OTR_LIMIT_WASM_TABLE_ELEMENTS     100000
+#define OTR_LIMIT_WASM_COMPONENT_ELEMENTS 20000 /* of each table of a component */
+#define OTR_LIMIT_WASM_MEMORIES           8 /* that one module defines, beside those it imports */
+#define OTR_LIMIT_WASM_TABLES             8
+#define OTR_LIMIT_WASM_MEMORY_BYTES       (4096ULL * OTR_MIB) /* of a module; plugins have less */
 #define OTR_LIMIT_WASM_COMPILE_BYTES \
     (2048ULL * OTR_MIB)                     /* what the compiler may take, in its child */
 #define OTR_LIMIT_WASM_COMPILE_MS    120000 /* default of plugins.compile_limit */

@@ -2,6 +2,8 @@
 
 #ifdef OTR_ENGINES_OURS
 
+#include <string.h>
+
 #include "base/limits.h"
 
 otr_limiter otr_account_new(uint64_t max_bytes, size_t n_links)
@@ -29,6 +31,12 @@ otr_code otr_account_refused(const otr_limiter *l, const otr_module_info *info, 
                         (unsigned long long)(l->refused_bytes / 1024), limit);
     }
     return OTR_OK;
+}
+
+otr_code otr_account_code(const char *text)
+{
+    static const char said[] = "its memories and tables would start with "; /* limiter.rs */
+    return strstr(text, said) != NULL ? OTR_EQUOTA : OTR_EGUEST;
 }
 
 #endif

@@ -23,6 +23,9 @@ otr_limiter otr_account_new(uint64_t max_bytes, size_t n_links);
 /* Whether the account is why `m` could not be instantiated; says so as OTR_EQUOTA, or returns
  * OTR_OK when it is not. */
 otr_code otr_account_refused(const otr_limiter *l, const otr_module_info *info, otr_err *err);
+/* Of a component, whose account lies with the runtime and tells by text: OTR_EQUOTA when it is why
+ * there is no instance, else OTR_EGUEST. */
+otr_code otr_account_code(const char *text);
 
 #endif
 #endif

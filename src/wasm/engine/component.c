@@ -2,13 +2,13 @@
 
 #ifdef OTR_ENGINES_OURS /* an installed Wasmtime lacks the shim: component_none.c serves then */
 
-#include <outrider_engines.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "wasm/engine/account.h"
 #include "wasm/engine/component_names.h"
 #include "wasm/engine/survey.h"
 #include "wasm/engine/ticker.h"
@@ -359,8 +359,8 @@ static otr_code instantiate(wc_instance *i, const wc_module *m, const otr_spawn 
         otr_ticker_leave(&i->watch);
         otr_lines_flush(&i->lines);
         if (i->inner == NULL) {
-            rc = fail_text(&why, overdue(i) ? OTR_ETIMEOUT : OTR_EGUEST, "cannot be instantiated",
-                           err);
+            otr_code code = overdue(i) ? OTR_ETIMEOUT : otr_account_code(otr_buf_text(&why));
+            rc = fail_text(&why, code, "cannot be instantiated", err);
         }
     }
     otr_buf_deinit(&why);

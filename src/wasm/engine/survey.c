@@ -8,6 +8,12 @@
 #include "base/limits.h"
 #include "wasm/engine/wat.h"
 
+static uint64_t most_elements(otr_bytes binary)
+{
+    bool component = binary.n >= 8 && binary.p[4] == 0x0d; /* its version, where a module has 1 */
+    return component ? OTR_LIMIT_WASM_COMPONENT_ELEMENTS : OTR_LIMIT_WASM_TABLE_ELEMENTS;
+}
+
 static otr_code check_binary(otr_bytes wasm, uint64_t *ret_memory_bytes, otr_err *err)
 {
     otr_survey s;
@@ -25,9 +31,10 @@ static otr_code check_binary(otr_bytes wasm, uint64_t *ret_memory_bytes, otr_err
                         (unsigned)s.memories, (unsigned)s.tables, OTR_LIMIT_WASM_MEMORIES,
                         OTR_LIMIT_WASM_TABLES);
     }
-    if (s.table_elements > OTR_LIMIT_WASM_TABLE_ELEMENTS) {
-        return otr_fail(err, OTR_EQUOTA, "a table starts with %llu elements; the limit is %d",
-                        (unsigned long long)s.table_elements, OTR_LIMIT_WASM_TABLE_ELEMENTS);
+    if (s.table_elements > most_elements(wasm)) {
+        return otr_fail(err, OTR_EQUOTA, "a table starts with %llu elements; the limit is %llu",
+                        (unsigned long long)s.table_elements,
+                        (unsigned long long)most_elements(wasm));
     }
     if (s.memory_bytes > OTR_LIMIT_WASM_MEMORY_BYTES) {
         return otr_fail(err, OTR_EQUOTA,

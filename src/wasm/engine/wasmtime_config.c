@@ -134,6 +134,9 @@ wasm_engine_t *otr_wasmtime_new_engine(wt_engine *e, otr_err *err)
         wasmtime_config_memory_reservation_set(c, slot_bytes);
         wasmtime_config_memory_guard_size_set(c, guard_bytes);
     }
+    if (l == LAYOUT_RESERVED) { /* those of 64 bits could, beyond what is reserved */
+        wasmtime_config_memory_may_move_set(c, false);
+    }
     if (l == LAYOUT_POOLED) {
         set_pool(c);
     }

@@ -382,15 +382,49 @@ T(all_memories_of_a_component_count_together)
 {
     otr_err err = { 0 };
     WIT_GUEST(w);
-    CHECK(wit_open(&w,
-                   "(component (core module $m (memory 6)) (core instance (instantiate $m))"
-                   " (core instance (instantiate $m)) (core instance (instantiate $m)))",
-                   &err) != OTR_OK);
-    CHECK_HAS(err.msg, "memory");
+    CHECK_INT(wit_open(&w,
+                       "(component (core module $m (memory 6)) (core instance (instantiate $m))"
+                       " (core instance (instantiate $m)) (core instance (instantiate $m)))",
+                       &err),
+              OTR_EQUOTA);
+    CHECK_HAS(err.msg, "its memories and tables would start with 1152 KiB, all modules together; "
+                       "the limit is 1024 KiB");
     CHECK(strchr(err.msg, '\n') == NULL);
     REQUIRE(w.code != NULL);
     REQUIRE_OK(wit_start(&w, 18 * 65536, &w.guest, &err), err);
     CHECK_INT((long long)otr_guest_memory_bytes(w.guest), 18LL * 65536);
+}
+
+T(tables_of_a_component_count_with_its_memories)
+{
+    otr_err err = { 0 };
+    WIT_GUEST(w);
+    CHECK_INT(wit_open(&w,
+                       "(component (core module $m (memory 2) (table 20000 funcref)"
+                       "  (table 20000 externref)) (core instance (instantiate $m))"
+                       " (core instance (instantiate $m)) (core instance (instantiate $m)))",
+                       &err),
+              OTR_EQUOTA);
+    CHECK_HAS(err.msg, "the limit is 1024 KiB");
+    REQUIRE(w.code != NULL);
+    REQUIRE_OK(wit_start(&w, 2 * OTR_MIB, &w.guest, &err), err);
+    CHECK_INT((long long)otr_guest_memory_bytes(w.guest), 6LL * 65536 + 6LL * 20000 * 8 - 65536);
+}
+
+T(a_shared_memory_in_a_component_is_refused_at_load)
+{
+    otr_err err = { 0 };
+    WIT_GUEST(w);
+    CHECK_INT(wit_open(&w, "(component (core module $m (memory 1 1 shared)))", &err), OTR_EUNSUP);
+    CHECK_HAS(err.msg, "uses the shared memory (threads) proposal, which no engine here has");
+}
+
+T(a_large_table_in_a_component_is_refused_at_load)
+{
+    otr_err err = { 0 };
+    WIT_GUEST(w);
+    CHECK_INT(wit_open(&w, "(component (core module $m (table 20001 funcref)))", &err), OTR_EQUOTA);
+    CHECK_HAS(err.msg, "a table starts with 20001 elements; the limit is 20000");
 }
 
 /* 0 under a sanitizer, which keeps what is freed. */

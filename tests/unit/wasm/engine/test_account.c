@@ -281,6 +281,8 @@ T(giving_up_for_want_of_a_table_is_told_as_that)
         "(module (memory 1) (table 0 funcref)"
         " (func (export \"ask\") (result i32) (table.grow 0 (ref.null func) (i32.const 99999))"
         "  (drop (table.grow 0 (ref.null func) (i32.const 99999))))"
+        " (func (export \"huge\")"
+        "  (drop (table.grow 0 (ref.null func) (i32.const 100001))) (unreachable))"
         " (func (export \"full\") (result i32)"
         "  (drop (memory.grow (i32.const 1))) (drop (memory.grow (i32.const 99))) (unreachable))"
         " (func (export \"other\") (unreachable)))";
@@ -290,6 +292,9 @@ T(giving_up_for_want_of_a_table_is_told_as_that)
     CHECK_INT(ask(&f, "ask", 0), 0);
     CHECK_INT(fixture_call(f.inst, "full", NULL, 0, &err), OTR_EQUOTA);
     CHECK_HAS(err.msg, "out of memory (limit 1024 KiB)");
+    fixture_deinit(&f);
+    REQUIRE_OK(fixture_spawn(&f, gives_up, NULL, &err), err);
+    CHECK_INT(fixture_call(f.inst, "huge", NULL, 0, &err), OTR_EQUOTA);
 }
 
 T(a_refusal_of_an_earlier_call_does_not_explain_a_trap)

@@ -54,7 +54,7 @@ T(a_proposal_that_no_engine_has_is_refused_by_name)
     CHECK_HAS(err.msg, "uses the custom page sizes proposal, which no engine here has");
     fixture_deinit(&f);
     CHECK_INT(fixture_compile(
-                  &f, "(module (memory 1 2 (pagesize 1)) (type (cont 1)) (type (func)))", &err),
+                  &f, "(module (type (func)) (type (cont 0)) (memory 1 2 (pagesize 1)))", &err),
               OTR_EUNSUP);
     CHECK_HAS(err.msg, "uses the proposals ");
     CHECK_HAS(err.msg, "stack switching, custom page sizes");
