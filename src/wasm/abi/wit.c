@@ -20,17 +20,25 @@ static const otr_import *imports(size_t *ret_n)
     return NULL;
 }
 
+/* The interface itself, of any version or none. */
+static bool is_lifecycle(const char *name)
+{
+    static const char prefix[] = "outrider:plugin/lifecycle";
+    enum { N = sizeof(prefix) - 1 };
+    return strncmp(name, prefix, N) == 0 && (name[N] == '@' || name[N] == '\0') &&
+           strchr(name, '#') == NULL;
+}
+
 /* The interface in a version that is none of ours, as its own line: wanted, there, what to do. */
 static otr_code check_lifecycle(const otr_module_info *info, const char *const *operations,
                                 otr_buf *missing, otr_err *err)
 {
-    static const char prefix[] = "outrider:plugin/lifecycle@";
     if (operations == NULL || *operations == NULL || otr_component_has(info, *operations)) {
         return OTR_OK;
     }
     for (size_t i = 0; i < info->n_exports; i++) {
         const char *name = info->exports[i].name;
-        if (strncmp(name, prefix, sizeof(prefix) - 1) == 0 && strchr(name, '#') == NULL) {
+        if (is_lifecycle(name)) {
             return otr_buf_addf(missing, err,
                                 "it exports %s, this agent calls version 1.1.0 or an older 1.x: "
                                 "build the plugin against outrider:plugin@1.1.0\n",

@@ -276,18 +276,25 @@ T_NO_OOM(any_version_of_wasi_02_loads) /* each compiles for long */
     }
 }
 
-T(a_lifecycle_of_another_major_version_is_told)
+T(a_lifecycle_of_another_version_is_told)
 {
     static const char *const wanted[] = { "info", NULL };
-    otr_err err = { 0 };
-    GUEST(g);
-    const otr_load_spec spec = { .name = "test",
-                                 .operations = wanted,
-                                 .wasm = otr_bytes_of(
-                                     "(component (instance $i) (export "
-                                     "\"outrider:plugin/lifecycle@2.0.0\" (instance $i)))") };
-    REQUIRE_OK(otr_engine_find("wasmtime")->open(NULL, &g.engine, &err), err);
-    CHECK_INT(otr_guest_load(g.engine, &spec, &g.code, &err), OTR_EINVAL);
-    CHECK_HAS(err.msg,
-              "it exports outrider:plugin/lifecycle@2.0.0, this agent calls version 1.1.0");
+    static const char *const exports[] = { "outrider:plugin/lifecycle@2.0.0",
+                                           "outrider:plugin/lifecycle@0.9.0",
+                                           "outrider:plugin/lifecycle" };
+    for (size_t i = 0; i < OTR_COUNT(exports); i++) {
+        otr_err err = { 0 };
+        GUEST(g);
+        char wat[256], told[128];
+        (void)snprintf(wat, sizeof(wat), "(component (instance $i) (export \"%s\" (instance $i)))",
+                       exports[i]);
+        (void)snprintf(told, sizeof(told), "it exports %s, this agent calls version 1.1.0",
+                       exports[i]);
+        const otr_load_spec spec = { .name = "test",
+                                     .operations = wanted,
+                                     .wasm = otr_bytes_of(wat) };
+        REQUIRE_OK(otr_engine_find("wasmtime")->open(NULL, &g.engine, &err), err);
+        CHECK_INT(otr_guest_load(g.engine, &spec, &g.code, &err), OTR_EINVAL);
+        CHECK_HAS(err.msg, told);
+    }
 }
