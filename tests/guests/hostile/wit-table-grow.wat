@@ -1,4 +1,4 @@
-;; expect: EGUEST or OK: tables are bounded
+;; expect: EQUOTA or OK: tables are bounded
 ;; abi: wit
 ;; phase: process
 (component ;;@world
