@@ -69,12 +69,23 @@ void otr_limiter_attach(struct wasmtime_store *store, otr_limiter *limiter);
 
 /* ---- WIT components: bytes are copied once each way ---- */
 
+enum { /* of otr_component_host.call; each but the first has its text in `sink` */
+       OTR_COMPONENT_HOST_OK,
+       OTR_COMPONENT_HOST_ABSENT, /* no such thing */
+       OTR_COMPONENT_HOST_ERROR,
+       OTR_COMPONENT_HOST_DENIED,  /* no grant covers it */
+       OTR_COMPONENT_HOST_TIMEOUT, /* past its time */
+};
+
 typedef struct otr_component_host {
     void *user;
-    /* A host operation with up to two inputs: its answer, or the text of its error, goes to `sink`.
-     * 0: ok, 1: no such thing, 2: an error. On the thread of the call. "print": a is the byte 1 or
-     * 2 (standard output or error), b what the guest writes there. */
-    int32_t (*call)(void *user, otr_slice op, otr_slice a, otr_slice b, otr_sink *sink, void *arg);
+    /* A host operation with up to two inputs, borrowed, often from the guest's memory: its answer,
+     * or the text of its error, goes to `sink`. On the thread of the call. Three are between us:
+     * "print": a is the byte 1 or 2 (standard output or error), b what the guest writes there;
+     * "may": does a grant cover operation a? OK or DENIED, without a text; "log.write": a is the
+     * level, b the line. */
+    int32_t (*call)(void *user, const char *op, otr_slice a, otr_slice b, otr_sink *sink,
+                    void *arg);
     /* Not 0: the guest is to be stopped. Asked at each tick and behind each host operation. */
     int32_t (*overdue)(void *user);
 } otr_component_host;

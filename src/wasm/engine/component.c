@@ -9,17 +9,18 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "wasm/engine/account.h"
+#include "wasm/engine/component_names.h"
 #include "wasm/engine/survey.h"
 #include "wasm/engine/ticker.h"
 #include "wasm/engine/trace.h"
 #include "wasm/wasi/files.h"
+#include "wasm/wasi/lines.h"
 
-enum { TEXT_BYTES = 1 << 20, NAME_BYTES = 256, REASON_BYTES = 512 };
+enum { TEXT_BYTES = 1 << 20, REASON_BYTES = 512 };
 
 static const otr_engine_ops component_ops;
 
 static const char settings[] = "wasmtime-component 48.0.8 epoch stack1m wasm3";
-static const char lifecycle[] = "outrider:plugin/lifecycle@1.";
 
 typedef struct wc_engine {
     otr_engine base;
@@ -31,16 +32,8 @@ typedef struct wc_engine {
 typedef struct wc_module {
     otr_module base;
     otr_component *component;
-    otr_module_info info;
-    char *names;           /* what describe() said, cut into strings */
-    otr_extern_info *list; /* imports, then exports */
-    char *interface;       /* the lifecycle interface that it exports, or "" */
+    otr_component_names names;
 } wc_module;
-
-typedef struct wc_print { /* the unfinished line of standard output or error */
-    char *text;           /* OTR_LIMIT_PLUGIN_LOG_BYTES, with the first byte */
-    size_t n;
-} wc_print;
 
 typedef struct wc_func {
     struct wc_func *next;
@@ -55,8 +48,7 @@ typedef struct wc_instance {
     wc_func *funcs;
     otr_component_host_fn *host_call;
     const _Atomic bool *cancel; /* the owner's; NULL: none */
-    void (*line)(void *user, int fd, otr_bytes text);
-    wc_print prints[2];
+    otr_lines lines;
     uint64_t max_memory_bytes;
     uint64_t deadline_ns; /* of the running call; UINT64_MAX: none */
     _Atomic bool interrupted;
@@ -148,70 +140,8 @@ static void module_free(otr_module *base)
     if (m->component != NULL) {
         otr_component_free(m->component);
     }
-    otr_free(m->interface);
-    otr_free(m->list);
-    otr_free(m->names);
+    otr_component_names_deinit(&m->names);
     otr_free(m);
-}
-
-static size_t count_lines(const char *text, const char *prefix)
-{
-    size_t n = 0;
-    for (const char *at = text; *at != '\0'; at += strcspn(at, "\n") + 1) {
-        n += strncmp(at, prefix, strlen(prefix)) == 0;
-    }
-    return n;
-}
-
-static void take_lines(char *text, const char *prefix, bool import, otr_extern_info *to)
-{
-    size_t skip = strlen(prefix);
-    for (char *at = text; *at != '\0';) {
-        size_t n = strlen(at);
-        if (strncmp(at, prefix, skip) == 0) {
-            *to++ = (otr_extern_info){ .module = import ? "" : NULL,
-                                       .name = at + skip,
-                                       .kind = OTR_EXTERN_OTHER };
-        }
-        at += n + 1;
-    }
-}
-
-/* Cuts the description into names: `names` ends with an empty string. */
-static otr_code read_names(wc_module *m, const otr_buf *text, otr_err *err)
-{
-    size_t imports = count_lines(otr_buf_text(text), "import ");
-    size_t exports = count_lines(otr_buf_text(text), "export ");
-    m->names = otr_zalloc(text->n + 2);
-    m->list = otr_calloc(imports + exports + 1, sizeof(*m->list));
-    if (m->names == NULL || m->list == NULL) {
-        return otr_fail_nomem(err);
-    }
-    for (size_t i = 0; i < text->n; i++) {
-        m->names[i] = text->p[i] == '\n' ? '\0' : (char)text->p[i];
-    }
-    take_lines(m->names, "import ", true, m->list);
-    take_lines(m->names, "export ", false, m->list + imports);
-    m->info = (otr_module_info){ .imports = m->list,
-                                 .n_imports = imports,
-                                 .exports = m->list + imports,
-                                 .n_exports = exports,
-                                 .component = true };
-    if (count_lines(otr_buf_text(text), "missing ") > 0) {
-        otr_extern_info missing;
-        take_lines(m->names, "missing ", false, &missing);
-        m->info.missing = missing.name;
-    }
-    for (size_t i = 0; i < exports && m->interface == NULL; i++) {
-        const char *name = m->info.exports[i].name;
-        if (strncmp(name, lifecycle, sizeof(lifecycle) - 1) == 0 && strchr(name, '#') == NULL) {
-            m->interface = otr_strdup(name);
-        }
-    }
-    if (m->interface == NULL) {
-        m->interface = otr_strdup("");
-    }
-    return m->interface != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
 static otr_component *restore(wc_engine *e, const char *key)
@@ -289,7 +219,7 @@ static otr_code compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_
     if (rc == OTR_OK) {
         catch c = { &text, err, OTR_OK, 0 };
         otr_component_describe(e->components, m->component, on_bytes, &c);
-        rc = c.rc == OTR_OK ? read_names(m, &text, err) : c.rc;
+        rc = c.rc == OTR_OK ? otr_component_names_read(&m->names, &text, err) : c.rc;
     }
     otr_buf_deinit(&text);
     if (rc != OTR_OK) {
@@ -302,22 +232,7 @@ static otr_code compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_
 
 static const otr_module_info *inspect(const otr_module *m)
 {
-    return &((const wc_module *)m)->info;
-}
-
-bool otr_component_has(const otr_module_info *info, const char *operation)
-{
-    size_t n = strlen(operation);
-    for (size_t i = 0; i < info->n_exports; i++) {
-        const char *name = info->exports[i].name;
-        const char *hash = strchr(name, '#');
-        bool ours = hash != NULL && strncmp(name, lifecycle, sizeof(lifecycle) - 1) == 0;
-        if ((ours && strcmp(hash + 1, operation) == 0) ||
-            (hash == NULL && strncmp(name, operation, n + 1) == 0)) {
-            return true;
-        }
-    }
-    return false;
+    return &((const wc_module *)m)->names.info;
 }
 
 /* ---- instance ---- */
@@ -332,60 +247,50 @@ static int32_t overdue(void *user)
            atomic_load_explicit(&t->now_ns, memory_order_relaxed) >= i->deadline_ns;
 }
 
-static void give_line(wc_instance *i, int fd)
+static bool is_print(const char *op, otr_slice a)
 {
-    wc_print *to = &i->prints[fd - 1];
-    i->line(i->base.user, fd, (otr_bytes){ (const uint8_t *)to->text, to->n });
-    to->n = 0;
+    return op[0] == 'p' && otr_same_text(op, "print") && a.n == 1 && (a.p[0] == 1 || a.p[0] == 2);
 }
 
-/* A lost line is better than a guest that fails because it prints. */
-static void print(wc_instance *i, int fd, otr_bytes text)
+static int32_t status_of(otr_code rc)
 {
-    wc_print *to = &i->prints[fd - 1];
-    if (i->line == NULL ||
-        (to->text == NULL && (to->text = otr_alloc(OTR_LIMIT_PLUGIN_LOG_BYTES)) == NULL)) {
-        return;
-    }
-    for (size_t at = 0; at < text.n; at++) {
-        if (text.p[at] != '\n') {
-            to->text[to->n++] = (char)text.p[at];
-        }
-        if (text.p[at] == '\n' || to->n == OTR_LIMIT_PLUGIN_LOG_BYTES) {
-            give_line(i, fd);
-        }
+    switch (rc) {
+    case OTR_OK:
+        return OTR_COMPONENT_HOST_OK;
+    case OTR_ENOTFOUND:
+        return OTR_COMPONENT_HOST_ABSENT;
+    case OTR_EDENIED:
+        return OTR_COMPONENT_HOST_DENIED;
+    case OTR_ETIMEOUT:
+        return OTR_COMPONENT_HOST_TIMEOUT;
+    default:
+        return OTR_COMPONENT_HOST_ERROR;
     }
 }
 
-static bool is_print(otr_slice op, otr_slice a)
-{
-    return op.n == 5 && memcmp(op.p, "print", 5) == 0 && a.n == 1 && (a.p[0] == 1 || a.p[0] == 2);
-}
-
-static int32_t host_call(void *user, otr_slice op, otr_slice a, otr_slice b, otr_sink *sink,
+static int32_t host_call(void *user, const char *op, otr_slice a, otr_slice b, otr_sink *sink,
                          void *arg)
 {
     wc_instance *i = user;
     if (is_print(op, a)) {
-        print(i, a.p[0], (otr_bytes){ b.p, b.n });
-        return 0;
+        otr_lines_take(&i->lines, a.p[0], (otr_bytes){ b.p, b.n });
+        return OTR_COMPONENT_HOST_OK;
     }
-    char name[NAME_BYTES];
-    otr_err err = { 0 };
+    otr_err err; /* not zeroed, as a host call of the other ABIs */
+    err.code = OTR_OK;
+    err.sys = 0;
+    err.msg[0] = '\0';
     otr_buf out;
     otr_buf_init(&out, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
-    size_t n = op.n < NAME_BYTES - 1 ? op.n : NAME_BYTES - 1;
-    memcpy(name, op.p, n);
-    name[n] = '\0';
-    otr_code rc = i->host_call(i->base.user, name, (otr_bytes){ a.p, a.n }, (otr_bytes){ b.p, b.n },
+    otr_code rc = i->host_call(i->base.user, op, (otr_bytes){ a.p, a.n }, (otr_bytes){ b.p, b.n },
                                &out, &err);
-    if (rc == OTR_OK) {
-        sink(arg, out.p, out.n);
-    } else {
+    if (rc != OTR_OK) {
         sink(arg, (const uint8_t *)err.msg, strlen(err.msg));
+    } else if (out.n > 0) {
+        sink(arg, out.p, out.n);
     }
     otr_buf_deinit(&out);
-    return rc == OTR_OK ? 0 : rc == OTR_ENOTFOUND ? 1 : 2;
+    return status_of(rc);
 }
 
 static void instance_free(otr_instance *base)
@@ -403,8 +308,7 @@ static void instance_free(otr_instance *base)
         otr_component_drop(i->inner);
     }
     otr_ticker_remove(&((wc_engine *)base->module->engine)->ticker, &i->watch);
-    otr_free(i->prints[0].text);
-    otr_free(i->prints[1].text);
+    otr_lines_deinit(&i->lines);
     otr_free(i);
 }
 
@@ -453,6 +357,7 @@ static otr_code instantiate(wc_instance *i, const wc_module *m, const otr_spawn 
     if (rc == OTR_OK) {
         i->inner = otr_component_spawn(e->components, m->component, &give, on_bytes, &c);
         otr_ticker_leave(&i->watch);
+        otr_lines_flush(&i->lines);
         if (i->inner == NULL) {
             otr_code code = overdue(i) ? OTR_ETIMEOUT : otr_account_code(otr_buf_text(&why));
             rc = fail_text(&why, code, "cannot be instantiated", err);
@@ -473,7 +378,7 @@ static otr_code spawn(otr_module *base, const otr_spawn *spec, otr_instance **re
     i->base = (otr_instance){ .ops = base->ops, .module = base, .user = spec->user };
     i->cancel = spec->cancel;
     i->host_call = spec->component_call;
-    i->line = spec->wasi != NULL ? spec->wasi->line : NULL;
+    otr_lines_init(&i->lines, spec->wasi != NULL ? spec->wasi->line : NULL, spec->user);
     i->max_memory_bytes = spec->max_memory_bytes;
     otr_ticker_add(&((wc_engine *)base->engine)->ticker, &i->watch);
     otr_code rc = instantiate(i, m, spec, err);
@@ -496,8 +401,8 @@ static otr_code find(wc_instance *i, const char *op, const otr_component_func **
     const wc_module *m = (const wc_module *)i->base.module;
     otr_slice name = slice_of(otr_bytes_of(op)), none = { NULL, 0 };
     otr_component_func *handle = NULL;
-    if (m->interface[0] != '\0') {
-        handle = otr_component_func_get(i->inner, slice_of(otr_bytes_of(m->interface)), name);
+    if (m->names.interface[0] != '\0') {
+        handle = otr_component_func_get(i->inner, slice_of(otr_bytes_of(m->names.interface)), name);
     }
     if (handle == NULL) {
         handle = otr_component_func_get(i->inner, none, name);
@@ -558,6 +463,9 @@ otr_code otr_component_invoke(otr_instance *base, const char *op, otr_bytes in,
     i->deadline_ns = deadline_ns != 0 ? deadline_ns : UINT64_MAX;
     int32_t status = otr_component_call(i->inner, func, slice_of(in), on_bytes, &c);
     otr_ticker_leave(&i->watch);
+    if (OTR_UNLIKELY(otr_lines_wait(&i->lines))) {
+        otr_lines_flush(&i->lines);
+    }
     if (OTR_LIKELY(status == OTR_COMPONENT_OK)) {
         return c.rc == OTR_EQUOTA
                    ? otr_fail(err, OTR_EINVAL, "the answer is larger than the limit of %zu bytes",

@@ -13,6 +13,7 @@
 #include "wasm/engine/engine.h"
 #include "wasm/wasi/errno.h"
 #include "wasm/wasi/files.h"
+#include "wasm/wasi/lines.h"
 
 /* A folder of engines that WASMTIME_DIR names may hold Wasmtime alone. */
 #if __has_include(<outrider_wasmi.h>)
@@ -51,11 +52,6 @@ typedef enum wi_end { /* why the guest was stopped by us */
                       WI_END_HOST, /* a host function failed: host_err */
 } wi_end;
 
-typedef struct wi_line { /* what a guest wrote since its last line break */
-    size_t n;
-    char *text; /* OTR_LIMIT_PLUGIN_LOG_BYTES, from the first write on */
-} wi_line;
-
 typedef struct wi_instance {
     otr_instance base;
     otr_wasmi_store *store;
@@ -74,8 +70,7 @@ typedef struct wi_instance {
     wi_end end;
     otr_err host_err;
     char **env, **args; /* WASI's, NULL-terminated, owned; NULL: none */
-    void (*line)(void *user, int fd, otr_bytes text);
-    wi_line lines[2];
+    otr_lines lines;
 } wi_instance;
 
 extern const otr_engine_ops otr_engine_wasmi;
@@ -112,7 +107,6 @@ otr_code otr_wasmi_failed(wi_instance *i, int32_t status, const char *text, otr_
 const otr_import *otr_wasmi_wasi_find(const otr_wasi *wasi, const char *name);
 otr_code otr_wasmi_wasi_open(wi_instance *i, const otr_wasi *wasi, otr_err *err);
 void otr_wasmi_wasi_close(wi_instance *i);
-void otr_wasmi_flush_lines(wi_instance *i);
 /* Text for the lines of fd 1 or 2. */
 void otr_wasmi_take_text(otr_instance *inst, int fd, const uint8_t *p, size_t n);
 

@@ -189,8 +189,8 @@ otr_code otr_wasmi_engine_call(otr_instance *base, const otr_call *call, otr_err
                                     otr_wasmi_text, &text);
     i->depth--;
     i->deadline_ns = outer;
-    if (i->depth == 0 && (i->lines[0].n | i->lines[1].n) != 0) {
-        otr_wasmi_flush_lines(i);
+    if (i->depth == 0 && otr_lines_wait(&i->lines)) {
+        otr_lines_flush(&i->lines);
     }
     otr_code rc = status == OTR_WASMI_OK ? OTR_OK : failed_in(i, status, &text, call->func, err);
     otr_buf_deinit(&text);

@@ -164,7 +164,7 @@ otr_code otr_wasmi_engine_spawn(otr_module *base, const otr_spawn *spec, otr_ins
         i->depth++;
         rc = instantiate_all(i, m, spec, err);
         i->depth--;
-        otr_wasmi_flush_lines(i);
+        otr_lines_flush(&i->lines);
         i->deadline_ns = UINT64_MAX;
     }
     if (rc != OTR_OK) {

@@ -109,7 +109,7 @@ otr_code otr_wasmi_wasi_open(wi_instance *i, const otr_wasi *wasi, otr_err *err)
             return otr_fail(err, OTR_EINVAL, "environment \"%s\" is not NAME=value", *e);
         }
     }
-    i->line = wasi->line;
+    otr_lines_init(&i->lines, wasi->line, i->base.user);
     otr_code rc = otr_texts_copy((char *const *)wasi->env, &i->env, err);
     rc = rc == OTR_OK ? otr_texts_copy((char *const *)wasi->args, &i->args, err) : rc;
     return rc == OTR_OK && wasi->n_dirs > 0 ? otr_wasi_files_open(wasi, &lends, &i->base.files, err)
@@ -121,9 +121,7 @@ void otr_wasmi_wasi_close(wi_instance *i)
     otr_wasi_files_free(i->base.files);
     otr_texts_free(i->env);
     otr_texts_free(i->args);
-    for (size_t n = 0; n < OTR_COUNT(i->lines); n++) {
-        otr_free(i->lines[n].text);
-    }
+    otr_lines_deinit(&i->lines);
 }
 
 #endif

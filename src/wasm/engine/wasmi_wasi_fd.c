@@ -7,45 +7,9 @@
 enum { MOST_PIECES = 1024, MOST_BYTES = 65536, CHARACTER_DEVICE = 2 };
 enum { RIGHT_READ = 2, RIGHT_WRITE = 64 };
 
-static void give_line(wi_instance *i, int fd)
-{
-    wi_line *l = &i->lines[fd - 1];
-    i->line(i->base.user, fd, (otr_bytes){ (uint8_t *)l->text, l->n });
-    l->n = 0;
-}
-
 void otr_wasmi_take_text(otr_instance *inst, int fd, const uint8_t *p, size_t n)
 {
-    wi_instance *i = (wi_instance *)inst;
-    wi_line *l = &i->lines[fd - 1];
-    if (i->line == NULL) {
-        return;
-    }
-    if (l->text == NULL) {
-        l->text = otr_alloc(OTR_LIMIT_PLUGIN_LOG_BYTES);
-    }
-    if (l->text == NULL) {
-        return; /* a lost log line is better than a guest that fails because it prints */
-    }
-    for (size_t at = 0; at < n; at++) {
-        if (p[at] == '\n') {
-            give_line(i, fd);
-        } else {
-            l->text[l->n++] = (char)p[at];
-            if (l->n == OTR_LIMIT_PLUGIN_LOG_BYTES) {
-                give_line(i, fd);
-            }
-        }
-    }
-}
-
-void otr_wasmi_flush_lines(wi_instance *i)
-{
-    for (int fd = 1; fd <= 2; fd++) {
-        if (i->line != NULL && i->lines[fd - 1].n > 0) {
-            give_line(i, fd);
-        }
-    }
+    otr_lines_take(&((wi_instance *)inst)->lines, fd, (otr_bytes){ p, n });
 }
 
 /* (fd, pieces, n, ret_written): up to a ceiling that keeps the call short, so it may be partial. */

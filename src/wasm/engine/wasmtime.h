@@ -19,6 +19,7 @@
 #include "wasm/engine/codecache.h"
 #include "wasm/engine/engine.h"
 #include "wasm/engine/ticker.h"
+#include "wasm/wasi/lines.h"
 
 typedef struct wt_engine {
     otr_engine base;
@@ -74,13 +75,6 @@ typedef struct wt_part {
     uint64_t large_bytes; /* how much of it was asked to lie in large pages */
 } wt_part;
 
-typedef struct wt_line { /* what a guest wrote since its last line break */
-    struct wt_instance *instance;
-    int fd;
-    size_t n;
-    char *text;
-} wt_line;
-
 typedef enum wt_end { /* why the guest was stopped by us */
                       WT_END_NONE,
                       WT_END_DEADLINE,
@@ -112,8 +106,7 @@ typedef struct wt_instance {
     int exit_code;
     wt_end end;
     otr_err host_err;
-    void (*line)(void *user, int fd, otr_bytes text);
-    wt_line lines[2];
+    otr_lines lines;
     uint8_t *files_memory; /* of the module that calls a function of wasi/files.h */
     size_t files_memory_bytes;
 } wt_instance;
@@ -147,11 +140,8 @@ otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, otr_err *er
 otr_code otr_wasmtime_define_wasi(wasmtime_linker_t *linker, wt_wasi kind, otr_err *err);
 
 /* _print.c */
-void otr_wasmtime_open_lines(wt_instance *i, const otr_wasi *wasi);
 /* Text for the lines of fd 1 or 2. */
 void otr_wasmtime_take_text(otr_instance *inst, int fd, const uint8_t *p, size_t n);
-void otr_wasmtime_flush_lines(wt_instance *i); /* when a call ends: also what has no line break */
-void otr_wasmtime_close_lines(wt_instance *i);
 wasm_trap_t *otr_wasmtime_fd_write(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,
                                    size_t n_vals);
 

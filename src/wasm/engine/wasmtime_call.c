@@ -88,8 +88,8 @@ otr_code otr_wasmtime_call(otr_instance *base, const otr_call *call, otr_err *er
     i->depth--;
     i->deadline_ns = outer;
     if (i->depth == 0) {
-        if (OTR_UNLIKELY((i->lines[0].n | i->lines[1].n) != 0)) {
-            otr_wasmtime_flush_lines(i);
+        if (OTR_UNLIKELY(otr_lines_wait(&i->lines))) {
+            otr_lines_flush(&i->lines);
         }
         otr_ticker_leave(&i->watch);
     }

@@ -21,7 +21,7 @@ void otr_wasmtime_instance_free(otr_instance *base)
         i->funcs = f->next;
         otr_free(f);
     }
-    otr_wasmtime_close_lines(i);
+    otr_lines_deinit(&i->lines);
     otr_wasi_files_free(i->base.files);
     otr_free(i->parts);
     otr_free(i);
@@ -192,7 +192,7 @@ otr_code otr_wasmtime_spawn(otr_module *base, const otr_spawn *spec, otr_instanc
     }
     if (rc == OTR_OK) {
         rc = instantiate_all(i, m, spec, linked, err);
-        otr_wasmtime_flush_lines(i);
+        otr_lines_flush(&i->lines);
         otr_ticker_leave(&i->watch);
         i->deadline_ns = UINT64_MAX;
     }

@@ -84,7 +84,7 @@ otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, otr_err *er
 {
     wasi_config_t *c = wasi_config_new();
     otr_code rc = configure(c, wasi, err);
-    otr_wasmtime_open_lines(i, wasi);
+    otr_lines_init(&i->lines, wasi->line, i->base.user);
     if (rc == OTR_OK && wasi->n_dirs > 0) {
         rc = otr_wasi_files_open(wasi, &lends, &i->base.files, err);
     }
