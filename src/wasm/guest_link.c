@@ -111,13 +111,11 @@ void otr_guest_unlink(otr_guest_code *code)
 
 otr_code otr_guest_start_linked(otr_guest *g, uint64_t deadline_ns, otr_err *err)
 {
-    static const otr_sig none = { 0 };
     int first = g->code->kernel != NULL ? 1 : 0;
     for (size_t i = 0; i < g->code->n_linked; i++) {
         const otr_linked_module *m = &g->code->linked[i];
-        const otr_extern_info *x = otr_module_export(otr_module_info_of(m->module), "_initialize");
-        if (x == NULL || x->kind != OTR_EXTERN_FUNC || !otr_sig_eq(&x->sig, &none)) {
-            continue;
+        if (otr_module_export(otr_module_info_of(m->module), "_initialize") == NULL) {
+            continue; /* the check has seen to its type */
         }
         otr_val vals[1] = { { .i64 = 0 } };
         const otr_call call = { g->inst->ops->func(g->inst, first + (int)i, "_initialize"), vals,

@@ -252,6 +252,7 @@ otr_code otr_wasmtime_failed(wt_instance *i, wasmtime_error_t *error, wasm_trap_
     }
     tell_vec(&s, &text);
     i->dead = !(exited && status == 0);
+    i->exit_code = -1; /* of an earlier call */
     if (exited) {
         i->exit_code = status;
         return otr_fail(err, OTR_EGUEST, "the guest ended itself with exit code %d", status);
