@@ -1,5 +1,6 @@
 /* How a call of an Extism guest ends, and whose a block is: each answer is libextism 1.41's, but
- * for those that docs/abi/differences.md lists. */
+ * for those that docs/abi/differences.md lists. One test without memory is enough: each compiles a
+ * guest for every allocation that fails. */
 #include "unit/wasm/own_guest.h"
 
 /* Texts are blocks of one letter: A, B and K are "AAAAA", "BBBBB" and "k". */
@@ -67,7 +68,7 @@ static const char exits[] =
     "(func (export \"typed\") (param i32) (result i32) (call $exit (i32.const 0)) (i32.const 0))"
     "(func (export \"typed_void\") (param i32) (call $out (call $A)) (call $exit (i32.const 0)))";
 
-T(exit_code_0_is_success_and_its_output_stands)
+T_NO_OOM(exit_code_0_is_success_and_its_output_stands)
 {
     static const char *const fine[] = { "exit_0", "exit_0_void", "exit_0_cleared", "exit_0" };
     OWN(o);
@@ -85,7 +86,7 @@ T(exit_code_0_is_success_and_its_output_stands)
     CHECK(!otr_guest_dead(o.guest));
 }
 
-T(a_trap_after_exit_code_0_is_a_trap)
+T_NO_OOM(a_trap_after_exit_code_0_is_a_trap)
 {
     OWN(o);
     otr_err err = { 0 };
@@ -96,7 +97,7 @@ T(a_trap_after_exit_code_0_is_a_trap)
     CHECK(otr_guest_dead(o.guest));
 }
 
-T(any_other_exit_code_is_a_failure)
+T_NO_OOM(any_other_exit_code_is_a_failure)
 {
     OWN(o);
     otr_err err = { 0 };
@@ -107,7 +108,7 @@ T(any_other_exit_code_is_a_failure)
     CHECK(otr_guest_dead(o.guest));
 }
 
-T(an_error_text_comes_before_an_exit_code)
+T_NO_OOM(an_error_text_comes_before_an_exit_code)
 {
     OWN(o);
     otr_err err = { 0 };
@@ -124,7 +125,7 @@ static otr_code ask_typed(own *o, const char *op, otr_err *err)
     return otr_guest_call_typed(o->guest, &call, &o->out, err);
 }
 
-T(a_typed_function_may_end_with_exit_code_0_when_it_owes_no_result)
+T_NO_OOM(a_typed_function_may_end_with_exit_code_0_when_it_owes_no_result)
 {
     OWN(o);
     otr_err err = { 0 };
@@ -181,7 +182,7 @@ static void check_text(const char *op, otr_code code, const char *text)
     CHECK(strncmp(err.msg, text, strlen(text)) == 0);
 }
 
-T_NO_OOM(an_error_text_comes_before_the_trap) /* the same code each time */
+T_NO_OOM(an_error_text_comes_before_the_trap)
 {
     check_text("trap", OTR_EGUEST, "AAAAA: wasm `unreachable`");
     check_text("freed_trap", OTR_EGUEST, "AAAAA: wasm `unreachable`");
@@ -192,7 +193,7 @@ T_NO_OOM(an_error_text_comes_before_the_trap) /* the same code each time */
     check_text("cleared", OTR_EGUEST, "wasm `unreachable`");
 }
 
-T(an_error_text_stays_when_its_block_is_freed)
+T_NO_OOM(an_error_text_stays_when_its_block_is_freed)
 {
     static const char *const freed[] = { "freed", "freed_0", "reused", "freed_is_gone" };
     OWN(o);
@@ -205,7 +206,7 @@ T(an_error_text_stays_when_its_block_is_freed)
     CHECK(!otr_guest_dead(o.guest));
 }
 
-T(error_texts_that_were_freed_do_not_add_up)
+T_NO_OOM(error_texts_that_were_freed_do_not_add_up)
 {
     OWN(o);
     otr_err err = { 0 };
@@ -215,7 +216,7 @@ T(error_texts_that_were_freed_do_not_add_up)
     CHECK(strncmp(err.msg, "AAAAA", 5) == 0);
 }
 
-T(the_last_error_text_counts_as_it_is_at_the_end)
+T_NO_OOM(the_last_error_text_counts_as_it_is_at_the_end)
 {
     OWN(o);
     otr_err err = { 0 };
@@ -289,7 +290,7 @@ T(host_functions_own_the_blocks_they_are_given)
     CHECK_STR(otr_buf_text(&o.out), "AAAAA");
 }
 
-T(an_answer_stays_when_its_block_goes)
+T_NO_OOM(an_answer_stays_when_its_block_goes)
 {
     OWN(o);
     otr_err err = { 0 };
@@ -302,7 +303,7 @@ T(an_answer_stays_when_its_block_goes)
     CHECK_STR(err.msg, "AAAAA");
 }
 
-T(blocks_that_were_given_away_are_used_again)
+T_NO_OOM(blocks_that_were_given_away_are_used_again)
 {
     OWN(o);
     otr_err err = { 0 };
@@ -315,7 +316,7 @@ T(blocks_that_were_given_away_are_used_again)
 
 /* ---- start functions ---- */
 
-T(a_start_function_of_another_type_is_refused_by_name)
+T_NO_OOM(a_start_function_of_another_type_is_refused_by_name)
 {
     static const char *const wrong[] = {
         "(func (export \"_initialize\") (result i32) (i32.const 0))",
@@ -341,7 +342,7 @@ T(a_start_function_of_another_type_is_refused_by_name)
     }
 }
 
-T(start_functions_of_the_right_type_run)
+T_NO_OOM(start_functions_of_the_right_type_run)
 {
     static const char run[] = "(global $g (mut i32) (i32.const 0))"
                               "(func (export \"run\") (result i32) (i32.sub (global.get $g)"
@@ -363,7 +364,7 @@ T(start_functions_of_the_right_type_run)
     }
 }
 
-T(a_start_function_that_gives_up_says_why)
+T_NO_OOM(a_start_function_that_gives_up_says_why)
 {
     OWN(o);
     otr_err err = { 0 };
