@@ -84,8 +84,7 @@ static const otr_extern_info *linked_offer(const otr_guest_code *code,
 
 static bool wasi_offers(const otr_extern_info *wanted)
 {
-    return strcmp(wanted->module, "wasi_snapshot_preview1") == 0 &&
-           wanted->kind == OTR_EXTERN_FUNC && otr_wasi_has(wanted->name);
+    return wanted->kind == OTR_EXTERN_FUNC && otr_wasi_has(wanted->module, wanted->name);
 }
 
 static void consider_exports(nearest *n, const otr_module_info *info)

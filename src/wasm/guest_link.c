@@ -1,17 +1,19 @@
 /* Modules that a guest imports from by name, and that import from each other. */
 #include "base/alloc.h"
 #include "wasm/guest_code.h"
+#include "wasm/wasi/wasi.h"
 
 /* Names that the host answers to. */
 static bool reserved(const char *name)
 {
-    static const char *const taken[] = { "", "main", "env", "wasi_snapshot_preview1", "wapc" };
+    static const char *const taken[] = { "", "main", "env", "wapc" };
+    otr_wasi_preview preview;
     for (size_t i = 0; i < OTR_COUNT(taken); i++) {
         if (strcmp(name, taken[i]) == 0) {
             return true;
         }
     }
-    return strncmp(name, "extism:host/", 12) == 0;
+    return otr_wasi_is(name, &preview) || strncmp(name, "extism:host/", 12) == 0;
 }
 
 static otr_code check_names(const otr_load_spec *spec, otr_err *err)
