@@ -22,6 +22,8 @@ enum {
     KEEP_BYTES = 64 * 1024, /* of a host response's memory between calls */
 };
 
+#define NO_RESPONSE OTR_ESTATE /* no response is refused for that */
+
 typedef struct wapc {
     const otr_func *call;          /* NULL before attach() */
     uint8_t *base;                 /* of the guest's memory, where that stays where it is … */
@@ -29,8 +31,7 @@ typedef struct wapc {
     otr_bytes op, in;              /* of the running call */
     otr_buf *out;                  /* of the running call, or NULL: where the response goes */
     size_t out_before;             /* its length when the call began */
-    bool answered;                 /* __guest_response was called */
-    otr_err refused;               /* a response that was too large */
+    otr_err refused;               /* a response that was too large; NO_RESPONSE: none came */
     char error[OTR_ERR_MSG_BYTES]; /* __guest_error */
     otr_buf host_response;
     char host_error[OTR_ERR_MSG_BYTES];
@@ -113,7 +114,6 @@ static otr_code guest_response(void *user, otr_instance *inst, otr_val *vals, ot
         return rc;
     }
     x->refused.code = OTR_OK;
-    x->answered = true;
     x->out->n = x->out_before;
     if (len > g->spec.max_output_bytes) {
         (void)otr_fail(&x->refused, OTR_EINVAL, "it answered with %lu bytes; the limit is %zu",
@@ -483,15 +483,13 @@ static void detach(otr_guest *g)
 /* A success without an answer, though an error was told, is none: as other hosts have it. */
 static otr_code answer(const wapc *x, const char *op, int32_t result, otr_err *err)
 {
-    if (result != 1 || (!x->answered && x->error[0] != '\0')) {
+    if (result != 1 || (x->refused.code == NO_RESPONSE && x->error[0] != '\0')) {
         return x->error[0] != '\0'
                    ? otr_fail(err, OTR_EINVAL, "%s", x->error)
                    : otr_fail(err, OTR_EINVAL, "%s failed and gave no error text", op);
     }
-    if (x->refused.code != OTR_OK) {
-        return otr_fail(err, OTR_EINVAL, "%s: %s", op, x->refused.msg);
-    }
-    return OTR_OK;
+    return x->refused.code == NO_RESPONSE ? OTR_OK
+                                          : otr_fail(err, OTR_EINVAL, "%s: %s", op, x->refused.msg);
 }
 
 static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t deadline_ns,
@@ -505,9 +503,8 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
     x->in = in;
     x->out = out;
     x->out_before = out->n;
-    x->answered = false;
     x->error[0] = '\0';
-    x->refused.code = OTR_OK;
+    x->refused.code = NO_RESPONSE;
     otr_val vals[2] = { { .i32 = (int32_t)x->op.n }, { .i32 = (int32_t)in.n } };
     const otr_call call = { x->call, vals, deadline_ns };
     otr_code rc = g->inst->ops->call(g->inst, &call, err);
@@ -515,6 +512,9 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
     x->out = NULL;
     if (x->host_response.cap > 0) {
         drop_response(x);
+    }
+    if (OTR_LIKELY(rc == OTR_OK && vals[0].i32 == 1 && x->refused.code == OTR_OK)) {
+        return OTR_OK;
     }
     return rc == OTR_OK ? answer(x, op, vals[0].i32, err) : rc;
 }
