@@ -8,18 +8,21 @@
  *
  * Thread: that of the guest.
  */
+#include "wasm/abi/wapc.h"
+
 #include <stdio.h>
 
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "wasm/abi/abi.h"
 #include "wasm/abi/user.h"
 
 enum {
     NAME_BYTES = 128,       /* binding, namespace and operation, each */
     KEEP_BYTES = 64 * 1024, /* of a host response's memory between calls */
 };
+
+#define NO_RESPONSE OTR_ESTATE /* no response is refused for that */
 
 typedef struct wapc {
     const otr_func *call;          /* NULL before attach() */
@@ -28,7 +31,7 @@ typedef struct wapc {
     otr_bytes op, in;              /* of the running call */
     otr_buf *out;                  /* of the running call, or NULL: where the response goes */
     size_t out_before;             /* its length when the call began */
-    otr_err refused;               /* a response that was too large */
+    otr_err refused;               /* a response that was too large; NO_RESPONSE: none came */
     char error[OTR_ERR_MSG_BYTES]; /* __guest_error */
     otr_buf host_response;
     char host_error[OTR_ERR_MSG_BYTES];
@@ -441,56 +444,11 @@ static const otr_import *imports(size_t *ret_n)
     return all_imports;
 }
 
-/* ---- what a module must have ---- */
-
-static const otr_sig call_sig = { .n_args = 2, .n_results = 1 };
-
-static bool match(const otr_module_info *info)
-{
-    for (size_t i = 0; i < info->n_imports; i++) {
-        if (strcmp(info->imports[i].module, "wapc") == 0) {
-            return true;
-        }
-    }
-    return otr_module_export(info, "__guest_call") != NULL;
-}
-
-static otr_code check(const otr_module_info *info, const char *const *operations, otr_buf *missing,
-                      otr_err *err)
-{
-    (void)operations; /* their names are known to the guest only */
-    char sig[200];
-    otr_code rc = OTR_OK;
-    const otr_extern_info *call = otr_module_export(info, "__guest_call");
-    const otr_extern_info *memory = otr_module_export(info, "memory");
-    if (call == NULL || call->kind != OTR_EXTERN_FUNC) {
-        rc = otr_buf_adds(missing, "export __guest_call: function (i32, i32) -> i32 is missing\n",
-                          err);
-    } else if (!otr_sig_eq(&call->sig, &call_sig)) {
-        rc = otr_buf_addf(missing, err,
-                          "export __guest_call: wanted is (i32, i32) -> i32, it is %s\n",
-                          otr_sig_text(&call->sig, sig, sizeof(sig)));
-    }
-    if (rc == OTR_OK && (memory == NULL || memory->kind != OTR_EXTERN_MEMORY)) {
-        rc = otr_buf_adds(missing, "export memory: the guest's memory is missing\n", err);
-    }
-    return rc;
-}
-
-static bool has(const otr_module_info *info, const char *operation)
-{
-    (void)info;
-    (void)operation;
-    return true;
-}
-
 /* ---- life ---- */
 
 static otr_code run_start(otr_guest *g, const char *name, uint64_t deadline_ns, otr_err *err)
 {
-    static const otr_sig none = { 0 };
-    const otr_extern_info *x = otr_module_export(g->info, name);
-    if (x == NULL || x->kind != OTR_EXTERN_FUNC || !otr_sig_eq(&x->sig, &none)) {
+    if (otr_module_export(g->info, name) == NULL) { /* check() has seen to its type */
         return OTR_OK;
     }
     otr_val vals[1] = { { .i64 = 0 } };
@@ -507,12 +465,11 @@ static otr_code run_start(otr_guest *g, const char *name, uint64_t deadline_ns, 
 
 static otr_code attach(otr_guest *g, uint64_t deadline_ns, otr_err *err)
 {
-    static const char *const starts[] = { "_initialize", "_start", "wapc_init" };
     wapc *x = g->state;
     x->call = g->inst->ops->func(g->inst, OTR_MEM_GUEST, "__guest_call");
     otr_code rc = x->call != NULL ? OTR_OK : otr_fail_nomem(err);
-    for (size_t i = 0; rc == OTR_OK && i < OTR_COUNT(starts); i++) {
-        rc = run_start(g, starts[i], deadline_ns, err);
+    for (size_t i = 0; rc == OTR_OK && otr_wapc_starts[i] != NULL; i++) {
+        rc = run_start(g, otr_wapc_starts[i], deadline_ns, err);
     }
     return rc;
 }
@@ -523,17 +480,16 @@ static void detach(otr_guest *g)
     otr_buf_deinit(&x->host_response);
 }
 
+/* A success without an answer, though an error was told, is none: as other hosts have it. */
 static otr_code answer(const wapc *x, const char *op, int32_t result, otr_err *err)
 {
-    if (result != 1) {
+    if (result != 1 || (x->refused.code == NO_RESPONSE && x->error[0] != '\0')) {
         return x->error[0] != '\0'
                    ? otr_fail(err, OTR_EINVAL, "%s", x->error)
                    : otr_fail(err, OTR_EINVAL, "%s failed and gave no error text", op);
     }
-    if (x->refused.code != OTR_OK) {
-        return otr_fail(err, OTR_EINVAL, "%s: %s", op, x->refused.msg);
-    }
-    return OTR_OK;
+    return x->refused.code == NO_RESPONSE ? OTR_OK
+                                          : otr_fail(err, OTR_EINVAL, "%s: %s", op, x->refused.msg);
 }
 
 static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t deadline_ns,
@@ -548,7 +504,7 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
     x->out = out;
     x->out_before = out->n;
     x->error[0] = '\0';
-    x->refused.code = OTR_OK;
+    x->refused.code = NO_RESPONSE;
     otr_val vals[2] = { { .i32 = (int32_t)x->op.n }, { .i32 = (int32_t)in.n } };
     const otr_call call = { x->call, vals, deadline_ns };
     otr_code rc = g->inst->ops->call(g->inst, &call, err);
@@ -556,6 +512,9 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
     x->out = NULL;
     if (x->host_response.cap > 0) {
         drop_response(x);
+    }
+    if (OTR_LIKELY(rc == OTR_OK && vals[0].i32 == 1 && x->refused.code == OTR_OK)) {
+        return OTR_OK;
     }
     return rc == OTR_OK ? answer(x, op, vals[0].i32, err) : rc;
 }
@@ -573,13 +532,17 @@ static otr_code begin(otr_guest *g, const otr_guest_ask *ask, otr_err *err)
     return OTR_OK;
 }
 
-static otr_code finish(otr_guest *g, const otr_guest_ask *ask, otr_buf *out, otr_err *err)
+static otr_code finish(otr_guest *g, const otr_guest_ask *ask, otr_code ended, otr_buf *out,
+                       otr_err *err)
 {
     wapc *x = g->state;
     (void)ask;
     (void)out;
     x->op = x->in = (otr_bytes){ NULL, 0 };
     drop_response(x);
+    if (ended != OTR_OK) {
+        return ended;
+    }
     return x->error[0] == '\0' ? OTR_OK : otr_fail(err, OTR_EINVAL, "%s", x->error);
 }
 
@@ -587,10 +550,10 @@ const otr_abi_ops otr_abi_wapc = {
     .name = "wapc",
     .needs = OTR_WASM_CORE,
     .state_size = sizeof(wapc),
-    .match = match,
+    .match = otr_wapc_match,
     .imports = imports,
-    .check = check,
-    .has = has,
+    .check = otr_wapc_check,
+    .has = otr_wapc_has,
     .attach = attach,
     .invoke = invoke,
     .begin = begin,

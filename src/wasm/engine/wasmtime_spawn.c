@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "wasm/engine/wasmtime.h"
-#include "wasm/wasi/files.h"
+#include "wasm/wasi/process.h"
 
 enum { MAX_LINKS = 8 };
 
@@ -23,6 +23,7 @@ void otr_wasmtime_instance_free(otr_instance *base)
     }
     otr_lines_deinit(&i->lines);
     otr_wasi_files_free(i->base.files);
+    otr_wasi_process_free(i->base.process);
     otr_free(i->parts);
     otr_free(i);
 }
@@ -183,7 +184,7 @@ otr_code otr_wasmtime_spawn(otr_module *base, const otr_spawn *spec, otr_instanc
         rc = new_instance(m, spec, &i, err);
     }
     if (rc == OTR_OK && linked->wasi != WT_WASI_NONE) {
-        rc = otr_wasmtime_set_wasi(i, spec->wasi, err);
+        rc = otr_wasmtime_set_wasi(i, spec->wasi, linked, err);
     }
     if (rc == OTR_OK) {
         otr_wasmtime_limit(i, spec->n_links);
