@@ -48,6 +48,8 @@
 #define OTR_LIMIT_PLUGIN_HTTP_BYTES        (16U * OTR_MIB) /* body of one answer to http.request */
 #define OTR_LIMIT_PLUGIN_HTTP_HEADER_BYTES (64U * 1024U)   /* all headers of it */
 #define OTR_LIMIT_PLUGIN_URL_BYTES         8192
+#define OTR_LIMIT_RESOLVES                 512 /* look-ups of names under way or remembered … */
+#define OTR_LIMIT_RESOLVES_OWNER           8   /* … and under way for one plugin */
 #define OTR_LIMIT_PLUGIN_SECRET_BYTES      65536
 #define OTR_LIMIT_PLUGIN_SIG_BYTES         16384            /* one signature or key file */
 #define OTR_LIMIT_PLUGIN_FETCH_MS          30000            /* one download of an https source */

@@ -8,6 +8,7 @@
 
 #include "plugin/guests.h"
 #include "plugin/host.h"
+#include "plugin/log_budget.h"
 
 enum { OTR_REASON_BYTES = 480 };
 
@@ -21,6 +22,7 @@ struct otr_plugin {
     uint64_t state_since_ns;
     char reason[OTR_REASON_BYTES];
     otr_plugin_stats stats;
+    otr_log_budget log_budget; /* any thread */
     char **patterns; /* what it subscribed to; NULL-terminated or NULL */
     bool guest;      /* one of host->guests */
     bool inited, settled, stopped;

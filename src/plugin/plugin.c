@@ -99,6 +99,7 @@ void otr_plugin_view_of(const otr_plugin *p, otr_plugin_view *ret)
     if (p->guest) {
         p->host->spec.guests->describe(p, ret);
     }
+    ret->stats.logs_dropped = otr_log_budget_dropped(&p->log_budget);
     if (p->sub != NULL) {
         otr_sub_get_stats(p->sub, &ret->stats.queue);
     }

@@ -56,8 +56,10 @@ static void back_off(otr_guest_seat *s, const otr_err *err, bool drop_code)
 void otr_guest_wait_for_source(otr_guest_seat *s, const otr_err *err)
 {
     otr_guest_plugin *g = s->g;
-    otr_log_warn("source of plugin cannot be reached, trying again", "plugin", g->p->name, "err",
-                 err->msg);
+    if (otr_log_budget_take(&g->p->log_budget, g->p->name)) {
+        otr_log_warn("source of plugin cannot be reached, trying again", "plugin", g->p->name,
+                     "err", err->msg);
+    }
     g->unreached += g->unreached < UNREACHED_MOST;
     back_off(s, err, true);
 }
@@ -72,8 +74,10 @@ void otr_guest_seat_failed(otr_guest_seat *s, const otr_err *err)
         quarantine(g, failures, last.msg);
         return;
     }
-    otr_log_warn("plugin failed, starting a fresh instance", "plugin", g->p->name, "instance",
-                 OTR_U64(s->number), "failures", OTR_U64(failures), "err", err->msg);
+    if (otr_log_budget_take(&g->p->log_budget, g->p->name)) {
+        otr_log_warn("plugin failed, starting a fresh instance", "plugin", g->p->name, "instance",
+                     OTR_U64(s->number), "failures", OTR_U64(failures), "err", err->msg);
+    }
     back_off(s, err, false);
 }
 

@@ -224,6 +224,7 @@ static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
         .loop = p->host->spec.loop,
         .pool = p->host->spec.pool,
         .bus = p->host->spec.bus,
+        .budget = &p->log_budget,
         .engines = &p->host->guests->engines,
     };
     return otr_seats_new(&g->crew, g->manifest, OTR_SEAT_AT_WORK, &g->seats, err);

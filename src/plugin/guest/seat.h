@@ -52,6 +52,7 @@ typedef struct otr_seat_crew {
     otr_loop *loop;
     otr_pool *pool;
     const otr_bus *bus;
+    otr_log_budget *budget; /* the plugin's */
     const otr_guest_engines *engines;
     otr_guest_seat *leaving;   /* a list */
     bool stopping;             /* no seat begins anything but its end */

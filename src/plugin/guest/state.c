@@ -63,7 +63,8 @@ void otr_guest_derive(otr_guest_plugin *g)
     if (state != p->state_id || down != g->down) {
         char reason[OTR_REASON_BYTES];
         describe_down(g, down, reason, sizeof(reason));
-        if (state == OTR_PLUGIN_RUNNING && state != p->state_id) {
+        if (state == OTR_PLUGIN_RUNNING && state != p->state_id &&
+            otr_log_budget_take(&p->log_budget, p->name)) {
             otr_log_info("plugin running", "plugin", p->name, "version",
                          g->version != NULL ? g->version : "", "abi", g->abi, "engine",
                          g->manifest->engine);

@@ -18,6 +18,7 @@
 #include "bus/facts.h"
 #include "bus/msg.h"
 #include "plugin/denials.h"
+#include "plugin/log_budget.h"
 #include "plugin/manifest/manifest.h"
 
 enum { OTR_GATE_SERVICES = 8 };
@@ -49,8 +50,9 @@ struct otr_gate {
     const otr_service *const *services; /* ends with NULL */
     void *own[OTR_GATE_SERVICES];       /* what each keeps, in their order */
 
+    otr_log_budget *budget;     /* never NULL */
     const otr_msg *cause;       /* message in process, or NULL */
-    uint64_t began_ns;          /* monotonic: when the running call began; with a grant for http */
+    uint64_t until_ns; /* monotonic: operations of the running call end then; 0: nothing runs */
     otr_facts *facts;           /* a reference; of the running job, with a grant for instances */
     char *const *allowed_hosts; /* the file's own manifest's, beside the grants; NULL: any */
     atomic_bool ended;          /* set on the loop: nobody waits for the running job any more */

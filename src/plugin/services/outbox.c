@@ -137,13 +137,13 @@ otr_code otr_outbox_add(otr_outbox *box, otr_gate *gate, const char *topic, otr_
 
 /* ---- out ---- */
 
-static otr_code deliver(const char *name, otr_bus *bus, otr_outgoing *out, otr_err *err)
+static otr_code deliver(const otr_gate *gate, otr_bus *bus, otr_outgoing *out, otr_err *err)
 {
     const otr_topic *topic;
     OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
     otr_code rc = otr_bus_topic(bus, out->topic, &topic, err);
     if (rc == OTR_OK) {
-        rc = otr_msg_new(topic, out->json, name, out->cause, &msg, err);
+        rc = otr_msg_new(topic, out->json, gate->name, out->cause, &msg, err);
     }
     if (rc == OTR_OK) {
         out->json = NULL; /* the message owns it now */
@@ -152,19 +152,19 @@ static otr_code deliver(const char *name, otr_bus *bus, otr_outgoing *out, otr_e
     return rc;
 }
 
-uint64_t otr_outbox_flush(otr_outbox *box, const char *name, otr_bus *bus)
+uint64_t otr_outbox_flush(otr_outbox *box, const otr_gate *gate, otr_bus *bus)
 {
     uint64_t sent = 0;
     for (otr_outgoing *out; (out = take(box)) != NULL;) {
         otr_err err = { 0 };
-        if (deliver(name, bus, out, &err) == OTR_OK) {
+        if (deliver(gate, bus, out, &err) == OTR_OK) {
             sent++;
         } else {
             box->dropped++;
-            if (!box->drop_logged) {
+            if (!box->drop_logged && otr_log_budget_take(gate->budget, gate->name)) {
                 box->drop_logged = true;
                 otr_log_warn("message of plugin dropped; further ones are only counted", "plugin",
-                             name, "topic", out->topic, "err", err.msg);
+                             gate->name, "topic", out->topic, "err", err.msg);
             }
         }
         outgoing_free(out);

@@ -32,8 +32,8 @@ void otr_outbox_begin(otr_outbox *box); /* a new call begins */
 /* Takes a message under `topic`, with the gate's cause. OTR_EDENIED, OTR_EQUOTA, OTR_EINVAL. */
 otr_code otr_outbox_add(otr_outbox *box, otr_gate *gate, const char *topic, otr_bytes payload,
                         otr_err *err) OTR_MUST_CHECK;
-/* Publishes all in order, as source `name`. Returns how many; those refused are counted. */
-uint64_t otr_outbox_flush(otr_outbox *box, const char *name, otr_bus *bus);
+/* Publishes all in order, as the gate's plugin. Returns how many; those refused are counted. */
+uint64_t otr_outbox_flush(otr_outbox *box, const otr_gate *gate, otr_bus *bus);
 void otr_outbox_deinit(otr_outbox *box); /* drops what is in it */
 
 #endif

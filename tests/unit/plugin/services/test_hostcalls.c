@@ -153,13 +153,13 @@ T(a_log_storm_is_cut_and_counted)
     for (unsigned i = 0; i < 5 * OTR_LIMIT_PLUGIN_LOGS_PER_S; i++) {
         otr_hostcalls_ops.log(&f.hc, OTR_LOG_DEBUG, otr_bytes_of("spam"));
     }
-    CHECK_INT(f.hc.log.lines, OTR_LIMIT_PLUGIN_LOGS_PER_S);
-    CHECK_INT(f.hc.log.dropped, 4 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    CHECK_INT(f.hc.lines, OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    CHECK_INT(otr_log_budget_dropped(&f.hc.own), 4 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
     otr_clock_fake(1001 * OTR_NS_PER_S);
     otr_hostcalls_ops.log(&f.hc, OTR_LOG_DEBUG, otr_bytes_of("again"));
     otr_clock_fake(0);
-    CHECK_INT(f.hc.log.lines, OTR_LIMIT_PLUGIN_LOGS_PER_S + 1);
-    CHECK_INT(f.hc.log.dropped, 4 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    CHECK_INT(f.hc.lines, OTR_LIMIT_PLUGIN_LOGS_PER_S + 1);
+    CHECK_INT(otr_log_budget_dropped(&f.hc.own), 4 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
 }
 
 static otr_code ask(fixture *f, const char *op, const char *in, char *answer, size_t cap,

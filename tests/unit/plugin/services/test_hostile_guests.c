@@ -82,7 +82,7 @@ static void check_bounds(granted *f)
     const otr_kv *kv = otr_gate_own(&f->hc.gate, &otr_service_kv);
     CHECK(metrics == NULL || metrics->n <= f->manifest.metrics);
     CHECK(kv == NULL || otr_kv_used_bytes(kv) <= f->manifest.kv_bytes);
-    CHECK(f->hc.log.lines <= 100 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    CHECK(f->hc.lines <= 100 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
 }
 
 static void check_one(granted *f, const hostile *h)
