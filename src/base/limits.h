@@ -12,6 +12,7 @@
 #define OTR_LIMIT_JSON_BYTES  (64U * OTR_MIB)
 #define OTR_LIMIT_JSON_DEPTH  64
 #define OTR_LIMIT_JSON_VALUES 1000000
+#define OTR_LIMIT_JSON_ASKED  (16U * 1024U) /* questions of guests that are parsed as a whole */
 
 /* protobuf from guests: a value of an object is four records. Depth is that of JSON. */
 #define OTR_LIMIT_PROTOBUF_RECORDS 4000000
@@ -77,6 +78,7 @@
 #define OTR_LIMIT_WASI_PRINT_BYTES 65536             /* of one write to the log */
 
 #define OTR_LIMIT_KV_KEY_BYTES 512
+#define OTR_LIMIT_KV_ROW_BYTES 64      /* what a key takes beside its bytes and its value's */
 #define OTR_LIMIT_KV_BYTES     OTR_MIB /* default of `grants.kv_bytes` once kv is granted */
 
 /* NGINX */

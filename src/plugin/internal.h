@@ -23,8 +23,8 @@ struct otr_plugin {
     char reason[OTR_REASON_BYTES];
     otr_plugin_stats stats;
     otr_log_budget log_budget; /* any thread */
-    char **patterns; /* what it subscribed to; NULL-terminated or NULL */
-    bool guest;      /* one of host->guests */
+    char **patterns;           /* what it subscribed to; NULL-terminated or NULL */
+    bool guest;                /* one of host->guests */
     bool inited, settled, stopped;
     struct otr_plugin *next, *prev;
 };

@@ -23,9 +23,9 @@ typedef enum lookup_state { FREE, UNDER_WAY, FOUND, FAILED } lookup_state;
 
 typedef struct lookup {
     lookup_state state;
-    unsigned waiting;    /* who wait for it */
-    int why;             /* FAILED: of getaddrinfo() */
-    uint64_t done_ns;    /* FOUND */
+    unsigned waiting; /* who wait for it */
+    int why;          /* FAILED: of getaddrinfo() */
+    uint64_t done_ns; /* FOUND */
     char host[OTR_RESOLVE_HOST_BYTES];
     char owner[OTR_RESOLVE_OWNER_BYTES]; /* who asked first */
     char addresses[OTR_RESOLVED_BYTES];
@@ -51,8 +51,8 @@ static void add_address(char to[OTR_RESOLVED_BYTES], const struct addrinfo *at)
     }
     bool six = at->ai_family == AF_INET6;
     if (n + strlen(text) + 4 <= OTR_RESOLVED_BYTES) {
-        (void)snprintf(to + n, OTR_RESOLVED_BYTES - n, "%s%s%s%s", n > 0 ? "," : "",
-                       six ? "[" : "", text, six ? "]" : "");
+        (void)snprintf(to + n, OTR_RESOLVED_BYTES - n, "%s%s%s%s", n > 0 ? "," : "", six ? "[" : "",
+                       text, six ? "]" : "");
     }
 }
 

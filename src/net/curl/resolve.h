@@ -22,9 +22,9 @@
 enum { OTR_RESOLVED_BYTES = 768, OTR_RESOLVE_HOST_BYTES = 256, OTR_RESOLVE_OWNER_BYTES = 72 };
 
 typedef struct otr_resolve_spec {
-    const char *host;  /* a name; one that is too long is not found */
-    const char *owner; /* whose look-ups are counted together; cut */
-    uint64_t until_ns; /* monotonic */
+    const char *host;         /* a name; one that is too long is not found */
+    const char *owner;        /* whose look-ups are counted together; cut */
+    uint64_t until_ns;        /* monotonic */
     const atomic_bool *ended; /* Optional: it becomes true when nobody waits any more */
 } otr_resolve_spec;
 

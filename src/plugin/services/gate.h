@@ -50,10 +50,10 @@ struct otr_gate {
     const otr_service *const *services; /* ends with NULL */
     void *own[OTR_GATE_SERVICES];       /* what each keeps, in their order */
 
-    otr_log_budget *budget;     /* never NULL */
-    const otr_msg *cause;       /* message in process, or NULL */
+    otr_log_budget *budget; /* never NULL */
+    const otr_msg *cause;   /* message in process, or NULL */
     uint64_t until_ns; /* monotonic: operations of the running call end then; 0: nothing runs */
-    otr_facts *facts;           /* a reference; of the running job, with a grant for instances */
+    otr_facts *facts;  /* a reference; of the running job, with a grant for instances */
     char *const *allowed_hosts; /* the file's own manifest's, beside the grants; NULL: any */
     atomic_bool ended;          /* set on the loop: nobody waits for the running job any more */
 

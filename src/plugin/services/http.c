@@ -39,10 +39,10 @@ typedef struct request {
     char method[METHOD_BYTES];
     struct curl_slist *headers;
     struct curl_slist *addresses; /* of the host, so that libcurl looks up nothing */
-    bool foreign;   /* a redirect led to another origin: credentials stay behind */
-    const char *ca; /* of the grant that covers it; NULL: the system's roots */
+    bool foreign;                 /* a redirect led to another origin: credentials stay behind */
+    const char *ca;               /* of the grant that covers it; NULL: the system's roots */
     uint16_t port;
-    bool literal;   /* a grant names the host: any address will do */
+    bool literal; /* a grant names the host: any address will do */
     otr_bytes body;
     otr_buf answer;
     size_t header_bytes;
@@ -98,6 +98,10 @@ static otr_code read_request(request *r, otr_bytes in, otr_err *err)
                         "http.request: expected the JSON's length, the JSON and the body");
     }
     r->body = in;
+    if (json.n > OTR_LIMIT_PLUGIN_HTTP_HEADER_BYTES) {
+        return otr_fail(err, OTR_EQUOTA, "http.request: URL and headers of %zu bytes; at most %u",
+                        json.n, OTR_LIMIT_PLUGIN_HTTP_HEADER_BYTES);
+    }
     otr_code rc = otr_json_parse(json, &r->head, err);
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "http.request");
