@@ -24,7 +24,7 @@
 #define OTR_LIMIT_CONFIG_DEPTH   32 /* leaves room for what a JSON dump puts around it */
 
 /* bus */
-#define OTR_LIMIT_BUS_TOPICS        4096 /* distinct topic names, compiled in and made by guests */
+#define OTR_LIMIT_BUS_TOPICS        4096 /* topics made at run time for nobody in particular */
 #define OTR_LIMIT_BUS_TOPIC_BYTES   128
 #define OTR_LIMIT_BUS_FACTS         1024 /* messages kept for later subscribers */
 #define OTR_LIMIT_BUS_SUBSCRIBERS   1024
@@ -55,6 +55,7 @@
 #define OTR_LIMIT_PLUGIN_SIG_BYTES         16384            /* one signature or key file */
 #define OTR_LIMIT_PLUGIN_FETCH_MS          30000            /* one download of an https source */
 #define OTR_LIMIT_PLUGIN_DOWNLOADS_BYTES   (512U * OTR_MIB) /* all that are kept */
+#define OTR_LIMIT_PLUGIN_TOPICS            256  /* names that one plugin publishes under */
 #define OTR_LIMIT_PLUGIN_PUBLISH_CALL      1024 /* messages published in one guest call */
 #define OTR_LIMIT_PLUGIN_PUBLISH_S         5000 /* messages a second, beyond those of one call */
 #define OTR_LIMIT_PLUGIN_PUBLISH_MOST_S    1000000

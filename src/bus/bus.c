@@ -53,6 +53,7 @@ struct otr_bus {
     size_t n_subs;
     otr_topic_entry *last; /* of the latest publish: the next is often on the same topic */
     otr_topics topics;
+    otr_topic_owner nobody; /* of topics that no plugin is charged for */
     otr_facts *facts;
     uint64_t published, delivered, unheard;
 };
@@ -308,8 +309,11 @@ static otr_code learn(otr_bus *bus, const otr_topic *topic, otr_topic *run_time,
     return OTR_OK;
 }
 
-otr_code otr_bus_topic(otr_bus *bus, const char *name, const otr_topic **ret, otr_err *err)
+otr_code otr_bus_topic_of(otr_bus *bus, otr_topic_owner *owner, const char *name,
+                          const otr_topic **ret, otr_err *err)
 {
+    size_t most = owner != NULL ? OTR_LIMIT_PLUGIN_TOPICS : OTR_LIMIT_BUS_TOPICS;
+    owner = owner != NULL ? owner : &bus->nobody;
     otr_topic_entry *entry = otr_topics_named(&bus->topics, name);
     if (entry != NULL) {
         if (entry->run_time == NULL) {
@@ -323,9 +327,11 @@ otr_code otr_bus_topic(otr_bus *bus, const char *name, const otr_topic **ret, ot
     if (rc != OTR_OK) {
         return rc;
     }
-    if (bus->topics.n >= OTR_LIMIT_BUS_TOPICS) {
-        return otr_fail(err, OTR_EQUOTA, "topic \"%s\" would be one more than the limit of %d",
-                        name, OTR_LIMIT_BUS_TOPICS);
+    if (owner->n >= most) {
+        return otr_fail(err, OTR_EQUOTA,
+                        "topic \"%s\" would be one more than the limit of %zu of one plugin: put "
+                        "what varies into the data",
+                        name, most);
     }
     otr_topic *made = NULL;
     rc = otr_topic_make(name, &made, err);
@@ -334,11 +340,22 @@ otr_code otr_bus_topic(otr_bus *bus, const char *name, const otr_topic **ret, ot
     }
     rc = learn(bus, made, made, &entry, err);
     if (rc != OTR_OK) {
-        otr_free(made);
+        otr_topic_unref(made);
         return rc;
     }
+    entry->owner = owner;
+    owner->n++;
     *ret = made;
     return OTR_OK;
+}
+
+void otr_bus_release(otr_bus *bus, otr_topic_owner *owner)
+{
+    if (owner->n > 0) {
+        bus->last = NULL;
+        otr_topics_release(&bus->topics, owner);
+        owner->n = 0;
+    }
 }
 
 otr_code otr_bus_declare(otr_bus *bus, const otr_topic *topic, otr_err *err)

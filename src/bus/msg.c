@@ -31,10 +31,15 @@ otr_code otr_msg_new(const otr_topic *topic, void *payload, const char *source,
                         topic->name, source != NULL ? source : "nobody", depth,
                         OTR_LIMIT_BUS_CAUSE_DEPTH);
     }
-    otr_msg *msg = otr_alloc(sizeof(*msg));
+    size_t n = otr_topic_is_run_time(topic) && source != NULL ? strlen(source) + 1 : 0;
+    otr_msg *msg = otr_alloc(sizeof(*msg) + n);
     if (msg == NULL) {
         return otr_fail_nomem(err);
     }
+    if (n > 0) {
+        source = memcpy(msg + 1, source, n);
+    }
+    otr_topic_ref(topic);
     msg->topic = topic;
     msg->payload = payload;
     msg->source = source;
@@ -63,6 +68,7 @@ static void destroy(otr_msg *msg)
     }
     otr_free(atomic_load_explicit(&msg->json, memory_order_relaxed));
     otr_free(atomic_load_explicit(&msg->other, memory_order_relaxed));
+    otr_topic_unref(msg->topic);
     otr_free(msg);
 }
 

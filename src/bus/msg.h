@@ -26,7 +26,7 @@ typedef struct otr_topic {
 typedef struct otr_msg {
     const otr_topic *topic;
     const void *payload; /* its type is fixed by topic: see modules/topics.h */
-    const char *source;  /* participant that published it; lives as long as the bus */
+    const char *source;  /* participant that published it */
     uint64_t id;         /* unique in this process, > 0 */
     uint64_t cause;      /* id of the message this one answers, or 0 */
     unsigned
@@ -37,7 +37,8 @@ typedef struct otr_msg {
     _Atomic(void *) other; /* only otr_msg_encoded() touches it */
 } otr_msg;
 
-/* Owns `payload` from success on; on failure it stays the caller's. `cause` may be NULL.
+/* Owns `payload` from success on; on failure it stays the caller's. `cause` may be NULL. `source`
+ * is copied for a run-time topic, as guests come and go; else it lives as long as the bus.
  * OTR_EQUOTA when the chain of causes is too deep: two participants answer each other. */
 otr_code otr_msg_new(const otr_topic *topic, void *payload, const char *source,
                      const otr_msg *cause, otr_msg **ret_msg, otr_err *err) OTR_MUST_CHECK;

@@ -224,6 +224,7 @@ void otr_plugin_free(otr_plugin *p)
     if (p->inited) {
         p->ops->fini(p);
     }
+    otr_bus_release(host->spec.bus, &p->topics);
     *(p->prev != NULL ? &p->prev->next : &host->first) = p->next;
     *(p->next != NULL ? &p->next->prev : &host->last) = p->prev;
     if (p->stats.metrics != NULL) {

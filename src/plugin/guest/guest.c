@@ -57,6 +57,9 @@ static void left(otr_guest_seat *s)
     }
     otr_guest_fail_batch(s->job, "the plugin ended before it was asked");
     otr_seat_free(s);
+    if (g->p->state_id == OTR_PLUGIN_DISABLED && g->crew.leaving == NULL) {
+        otr_bus_release(g->p->host->spec.bus, &g->p->topics); /* the last words made some anew */
+    }
     otr_guest_check_stopped(g);
 }
 
@@ -225,6 +228,7 @@ static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
         .pool = p->host->spec.pool,
         .bus = p->host->spec.bus,
         .budget = &p->log_budget,
+        .topics = &p->topics,
         .engines = &p->host->guests->engines,
     };
     return otr_seats_new(&g->crew, g->manifest, OTR_SEAT_AT_WORK, &g->seats, err);

@@ -42,6 +42,7 @@ static otr_code seat_new(otr_seat_crew *crew, otr_manifest *m, otr_guest_seat **
         s->job->owner = s;
         s->job->bus = crew->bus;
         s->job->hostcalls.gate.budget = crew->budget;
+        s->job->hostcalls.gate.topics = crew->topics;
         rc = otr_timer_new(crew->loop, rested, s, &s->timer, err);
     }
     if (rc != OTR_OK) {

@@ -95,6 +95,7 @@ void otr_guest_disable(otr_guest_plugin *g, const char *reason, bool quarantined
     }
     otr_manifest_free(otr_steal(&g->changing));
     otr_plugin_unsubscribe(p);
+    otr_bus_release(p->host->spec.bus, &p->topics);
     g->adopted = false;
     g->waiting = false;
     g->down = 0;
@@ -150,7 +151,8 @@ otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *
     rc = rc == OTR_OK ? subscribe(g, wanted, err) : rc;
     g->adopted = rc == OTR_OK;
     g->unreached = 0;
-    p->host->guests->adopted(p->host->guests); /* a new manifest may name another file */
+    otr_bus_release(p->host->spec.bus, &p->topics); /* a new version may use other names */
+    p->host->guests->adopted(p->host->guests);      /* a new manifest may name another file */
     return rc;
 }
 

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "bus/bus.h"
 #include "bus/facts.h"
 #include "bus/msg.h"
 #include "plugin/denials.h"
@@ -50,8 +51,9 @@ struct otr_gate {
     const otr_service *const *services; /* ends with NULL */
     void *own[OTR_GATE_SERVICES];       /* what each keeps, in their order */
 
-    otr_log_budget *budget; /* never NULL */
-    const otr_msg *cause;   /* message in process, or NULL */
+    otr_log_budget *budget;  /* never NULL */
+    otr_topic_owner *topics; /* who is charged for names it publishes under; NULL: nobody */
+    const otr_msg *cause;    /* message in process, or NULL */
     uint64_t until_ns; /* monotonic: operations of the running call end then; 0: nothing runs */
     otr_facts *facts;  /* a reference; of the running job, with a grant for instances */
     char *const *allowed_hosts; /* the file's own manifest's, beside the grants; NULL: any */

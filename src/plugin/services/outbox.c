@@ -141,7 +141,7 @@ static otr_code deliver(const otr_gate *gate, otr_bus *bus, otr_outgoing *out, o
 {
     const otr_topic *topic;
     OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
-    otr_code rc = otr_bus_topic(bus, out->topic, &topic, err);
+    otr_code rc = otr_bus_topic_of(bus, gate->topics, out->topic, &topic, err);
     if (rc == OTR_OK) {
         rc = otr_msg_new(topic, out->json, gate->name, out->cause, &msg, err);
     }
