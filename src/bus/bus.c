@@ -117,7 +117,7 @@ static void unref_const(const otr_msg *msg)
 static void drop_oldest(otr_sub *sub)
 {
     const otr_msg *msg = sub->ring[sub->head++ & sub->mask];
-    sub->bytes -= otr_msg_bytes(msg);
+    sub->bytes -= otr_msg_charge(msg);
     sub->dropped++;
     unref_const(msg);
 }
@@ -145,7 +145,7 @@ static void push(otr_route *route, const otr_msg *msg, size_t bytes)
         const otr_msg **slot = &sub->ring[(route->waiting_at - 1) & sub->mask];
         const otr_msg *old = *slot;
         *slot = msg;
-        sub->bytes -= otr_msg_bytes(old);
+        sub->bytes -= otr_msg_charge(old);
         sub->coalesced++;
         unref_const(old);
     } else {
@@ -171,7 +171,7 @@ otr_msg *otr_sub_take(otr_sub *sub)
         sub->turn_left--;
     }
     const otr_msg *msg = sub->ring[sub->head++ & sub->mask];
-    sub->bytes -= otr_msg_bytes(msg);
+    sub->bytes -= otr_msg_charge(msg);
     if (sub->head == sub->tail && sub->mask >= KEPT_SLOTS) {
         release_ring(sub);
     }
@@ -419,7 +419,7 @@ otr_code otr_bus_publish(otr_bus *bus, const otr_msg *msg, otr_err *err)
         return OTR_OK;
     }
     bus->delivered += n;
-    size_t bytes = otr_msg_bytes(msg);
+    size_t bytes = otr_msg_charge(msg);
     otr_msg_ref_many(msg, n);
     for (size_t i = 0; i < n; i++) {
         otr_route *route = &entry->routes.items[i];

@@ -6,7 +6,7 @@
  * never calls a subscriber. Later in the same round of the loop each subscriber with messages is
  * called in turn ("ready") and takes some; one that is busy (a guest in a call) takes later and
  * calls otr_sub_wake(). When a queue is full its policy decides what is lost, and every loss is
- * counted. A queue is also full when guests' payloads in it exceed OTR_LIMIT_BUS_QUEUE_BYTES; then
+ * counted. A queue is also full when what it holds exceeds OTR_LIMIT_BUS_QUEUE_BYTES; then
  * the oldest messages go. A message is delivered to its own publisher too if it subscribes to the
  * topic.
  *

@@ -74,11 +74,19 @@ otr_code otr_routes_reserve(otr_routes *routes, otr_err *err) OTR_MUST_CHECK;
 void otr_routes_append(otr_routes *routes, otr_sub *sub);
 void otr_routes_remove(otr_routes *routes, const otr_sub *sub);
 
-/* What counts against OTR_LIMIT_BUS_QUEUE_BYTES: payloads whose size a guest chose. */
+/* A payload whose size a guest chose. */
 static inline size_t otr_msg_bytes(const otr_msg *msg)
 {
     const otr_bus_json *json = msg->payload;
     return otr_topic_is_run_time(msg->topic) && json != NULL ? json->n : 0;
+}
+
+/* What counts against OTR_LIMIT_BUS_QUEUE_BYTES: the message, and its payload twice, as whoever
+ * hears it has it encoded; that stays while it waits anywhere. */
+static inline size_t otr_msg_charge(const otr_msg *msg)
+{
+    enum { USUAL_BYTES = 256 }; /* of what is around it, or of a payload that is compiled in */
+    return sizeof(*msg) + USUAL_BYTES + 2 * otr_msg_bytes(msg);
 }
 
 /* `n` more references at the price of one. The caller holds one itself: if that is the only one,

@@ -220,6 +220,7 @@ static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
     g->p = p;
     g->ready = ready;
     g->last_call = &g->first_call;
+    otr_dead_enter(&g->dead, &p->host->guests->dead);
     g->crew = (otr_seat_crew){
         .g = g,
         .name = p->name,

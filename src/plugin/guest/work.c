@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "base/limits.h"
 #include "plugin/guest/guest.h"
 
 static void add(otr_guest_job *job, otr_guest_item item)
@@ -47,8 +48,8 @@ static bool take(otr_guest_plugin *g, otr_guest_item *ret)
     if (ret->msg != NULL) {
         return true;
     }
-    if (g->dead.n_again > 0) {
-        ret->msg = g->dead.again[--g->dead.n_again];
+    ret->msg = otr_dead_take(&g->dead);
+    if (ret->msg != NULL) {
         return true;
     }
     otr_hook_call *call = otr_guest_take_call(g);
@@ -95,8 +96,9 @@ static bool pump_seat(otr_guest_seat *s)
         return true;
     }
     otr_guest_item item;
-    size_t share = s->job->n > 0 ? 0 : share_of(g);
-    while (s->job->n < share && take(g, &item)) {
+    size_t share = s->job->n > 0 ? 0 : share_of(g), bytes = 0;
+    while (s->job->n < share && bytes < OTR_LIMIT_PLUGIN_BATCH_BYTES && take(g, &item)) {
+        bytes += otr_msg_weight(item.msg);
         add(s->job, item);
     }
     return s->job->n == 0 || otr_seat_run(s, OTR_JOB_PROCESS);

@@ -93,7 +93,7 @@ static otr_code check(otr_outbox *box, otr_gate *gate, const char *topic, otr_by
         return otr_fail(err, OTR_EQUOTA, "more than %d messages published in one call",
                         OTR_LIMIT_PLUGIN_PUBLISH_CALL);
     }
-    if (payload.n > OTR_LIMIT_BUS_PAYLOAD_BYTES || box->bytes > OTR_LIMIT_BUS_PAYLOAD_BYTES) {
+    if (payload.n > OTR_LIMIT_BUS_PAYLOAD_BYTES - box->bytes) {
         box->dropped++;
         return otr_fail(err, OTR_EQUOTA, "published more than %u bytes at once",
                         OTR_LIMIT_BUS_PAYLOAD_BYTES);
@@ -131,7 +131,9 @@ otr_code otr_outbox_add(otr_outbox *box, otr_gate *gate, const char *topic, otr_
     *box->last = out;
     box->last = &out->next;
     box->in_call++;
-    box->bytes += payload.n;
+    size_t bytes = sizeof(*out) + sizeof(*json) + n + payload.n;
+    size_t room = OTR_LIMIT_BUS_PAYLOAD_BYTES - box->bytes;
+    box->bytes += bytes < room ? bytes : room; /* the last one may fill it by its payload alone */
     return OTR_OK;
 }
 
