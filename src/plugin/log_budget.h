@@ -2,8 +2,9 @@
  * What one plugin may cause in the agent's log: so many lines a second, of all its instances
  * together and of every kind, its own texts as well as what the agent says of its errors.
  *
- * Who is about to write a line that a guest can cause at will asks first. What does not fit is
- * counted, and the first line of a later second says how many there were.
+ * Who is about to write a line that a guest can cause at will asks first. A second's lines may come
+ * at once; from then on they come one by one, so that storms of several plugins do not meet at each
+ * second's begin. What does not fit is counted, and once a second a line says how many there were.
  *
  * Thread: any.
  */
@@ -15,9 +16,10 @@
 #include <stdint.h>
 
 typedef struct otr_log_budget { /* zeroed: nothing written */
-    _Atomic uint64_t window;    /* a second, monotonic, and the lines written in it */
+    _Atomic uint64_t paid_ns;   /* monotonic: when the rate would have made good for all so far */
     _Atomic uint64_t dropped;   /* ever */
     _Atomic uint64_t told;      /* of `dropped`: those that a line of the log has told of */
+    _Atomic uint64_t told_ns;   /* monotonic: when it did */
 } otr_log_budget;
 
 /* May a line about plugin `name` be written now? False: it is counted as dropped. */

@@ -1,8 +1,8 @@
 #include "plugin/services/kv_store.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -177,15 +177,21 @@ static otr_code prepare(otr_kv *kv, otr_err *err)
     return OTR_OK;
 }
 
-/* SQLite makes files by the umask; ours are private from the first moment. */
+/* SQLite makes files by the umask; ours are private from the first moment. The file is not opened
+ * for that: to close it would take away the locks that SQLite has on it for other instances, and
+ * another process could then take itself for the last one and end their log. */
 static otr_code make_private(const char *path, otr_err *err)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0) {
+    struct stat st;
+    if ((mknod(path, S_IFREG | 0600, 0) != 0 && errno != EEXIST) || lstat(path, &st) != 0) {
         return otr_fail_sys(err, errno, "cannot open kv store %s", path);
     }
-    close(fd);
-    return OTR_OK;
+    if (!S_ISREG(st.st_mode)) {
+        return otr_fail(err, OTR_EINVAL, "kv store %s is not a regular file", path);
+    }
+    return access(path, R_OK | W_OK) == 0
+               ? OTR_OK
+               : otr_fail_sys(err, errno, "cannot open kv store %s", path);
 }
 
 otr_code otr_kv_open(const char *path, const char *plugin, uint64_t quota_bytes, otr_kv **ret,

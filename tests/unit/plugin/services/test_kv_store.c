@@ -1,8 +1,10 @@
+#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -223,6 +225,50 @@ T_NO_OOM(what_others_wrote_is_counted)
     CHECK_INT(used(s.kv), 3 * ROW + 12);
     REQUIRE(run_sql(&s, "UPDATE kv_use SET bytes = -5, rows = -1") == OTR_OK); /* no underflow */
     CHECK_INT(used(s.kv), 0);
+}
+
+/* Another process: locks of one's own are no obstacle. True: it could have the file for itself. */
+static bool another_process_is_alone(const store *s)
+{
+    int status = 1;
+    pid_t child = fork();
+    if (child == 0) {
+        int fd = open(s->path, O_RDWR | O_CLOEXEC);
+        /* SQLite's shared lock, which who wants the file alone asks for. */
+        struct flock lock = {
+            .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000002, .l_len = 510
+        };
+        _exit(fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0 ? 0 : 1);
+    }
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
+}
+
+T_NO_OOM(another_instance_that_opens_it_takes_nobodys_locks_away)
+{
+    STORE(1000);
+    REQUIRE_OK(otr_kv_set(s.kv, "a", otr_bytes_of("1"), &err), err);
+    CHECK(!another_process_is_alone(&s));
+    store other = s;
+    REQUIRE_OK(open_store(&other, "q", 1000, &err), err);
+    CHECK(!another_process_is_alone(&s));
+    otr_kv_close(other.kv);
+    CHECK(!another_process_is_alone(&s));
+    CHECK(value_is(&s, "a", "1"));
+}
+
+T(a_link_or_a_folder_is_no_store)
+{
+    STORE(1000);
+    otr_kv *kv = NULL;
+    char path[64];
+    (void)snprintf(path, sizeof(path), "%s/link", s.folder);
+    REQUIRE(symlink(s.path, path) == 0);
+    otr_code rc = otr_kv_open(path, "p", 10, &kv, &err);
+    unlink(path);
+    REQUIRE(rc == OTR_EINVAL);
+    CHECK_HAS(err.msg, "link is not a regular file");
+    CHECK_INT(otr_kv_open(s.folder, "p", 10, &kv, &err), OTR_EINVAL);
 }
 
 T(a_quota_that_became_smaller_lets_values_shrink_and_go)
