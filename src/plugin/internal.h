@@ -23,6 +23,7 @@ struct otr_plugin {
     char reason[OTR_REASON_BYTES];
     otr_plugin_stats stats;
     otr_log_budget log_budget; /* any thread */
+    _Atomic uint64_t paid_ns;  /* as in plugin/services/gate.h */
     otr_topic_owner topics;    /* that it published under */
     char **patterns;           /* what it subscribed to; NULL-terminated or NULL */
     bool guest;                /* one of host->guests */

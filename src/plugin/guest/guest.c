@@ -230,6 +230,7 @@ static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
         .bus = p->host->spec.bus,
         .budget = &p->log_budget,
         .topics = &p->topics,
+        .paid_ns = &p->paid_ns,
         .engines = &p->host->guests->engines,
     };
     return otr_seats_new(&g->crew, g->manifest, OTR_SEAT_AT_WORK, &g->seats, err);

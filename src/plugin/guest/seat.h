@@ -52,8 +52,9 @@ typedef struct otr_seat_crew {
     otr_loop *loop;
     otr_pool *pool;
     const otr_bus *bus;
-    otr_log_budget *budget;  /* the plugin's */
-    otr_topic_owner *topics; /* the plugin's */
+    otr_log_budget *budget;    /* the plugin's */
+    _Atomic uint64_t *paid_ns; /* the plugin's */
+    otr_topic_owner *topics;   /* the plugin's */
     const otr_guest_engines *engines;
     otr_guest_seat *leaving;   /* a list */
     bool stopping;             /* no seat begins anything but its end */

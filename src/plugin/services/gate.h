@@ -53,9 +53,11 @@ struct otr_gate {
 
     otr_log_budget *budget;  /* never NULL */
     otr_topic_owner *topics; /* who is charged for names it publishes under; NULL: nobody */
-    const otr_msg *cause;    /* message in process, or NULL */
-    uint64_t until_ns; /* monotonic: operations of the running call end then; 0: nothing runs */
-    otr_facts *facts;  /* a reference; of the running job, with a grant for instances */
+    _Atomic uint64_t
+        *paid_ns;         /* monotonic: when limits.publish has made good for all; never NULL */
+    const otr_msg *cause; /* message in process, or NULL */
+    uint64_t until_ns;    /* monotonic: operations of the running call end then; 0: nothing runs */
+    otr_facts *facts;     /* a reference; of the running job, with a grant for instances */
     char *const *allowed_hosts; /* the file's own manifest's, beside the grants; NULL: any */
     atomic_bool ended;          /* set on the loop: nobody waits for the running job any more */
 

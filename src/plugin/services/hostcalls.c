@@ -20,6 +20,7 @@ void otr_hostcalls_init(otr_hostcalls *hc, const char *name, const otr_manifest 
 {
     *hc = (otr_hostcalls){ .gate = { .name = name, .manifest = manifest, .services = table } };
     hc->gate.budget = &hc->own;
+    hc->gate.paid_ns = &hc->own_paid_ns;
     otr_outbox_init(&hc->outbox);
 }
 

@@ -19,8 +19,9 @@
 typedef struct otr_hostcalls {
     otr_gate gate;
     otr_outbox outbox;
-    otr_log_budget own; /* unless the gate is told of another */
-    uint64_t lines;     /* of the guest in the log */
+    _Atomic uint64_t own_paid_ns; /* unless the gate is told of another */
+    otr_log_budget own;           /* unless the gate is told of another */
+    uint64_t lines;               /* of the guest in the log */
 } otr_hostcalls;
 
 extern const otr_host_ops otr_hostcalls_ops; /* `host` is the otr_hostcalls */

@@ -58,23 +58,27 @@ static bool may_publish(const otr_gate *gate, const char *topic)
     return false;
 }
 
-/* limits.publish: so many a second, and as many at once as one call may have. The clock is read
- * only when what it said the last time is not enough. */
-static bool too_many(otr_outbox *box, unsigned per_s)
+/* limits.publish: so many a second of all instances of the plugin, and as many at once as one call
+ * may have. The clock is read only when what it said the last time is not enough. */
+static bool too_many(otr_outbox *box, const otr_gate *gate)
 {
+    unsigned per_s = gate->manifest->publish_per_s;
     if (per_s == 0) {
         return false;
     }
-    uint64_t each_ns = OTR_NS_PER_S / per_s;
+    uint64_t each_ns = OTR_NS_PER_S / per_s, from_ns;
     uint64_t ahead_ns = each_ns * (OTR_LIMIT_PLUGIN_PUBLISH_CALL - 1);
-    if (box->looked_ns == 0 || box->publish_ns > box->looked_ns + ahead_ns) {
-        box->looked_ns = otr_now_ns();
-    }
-    if (box->publish_ns > box->looked_ns + ahead_ns) {
-        return true;
-    }
-    uint64_t from_ns = box->publish_ns > box->looked_ns ? box->publish_ns : box->looked_ns;
-    box->publish_ns = from_ns + each_ns;
+    uint64_t paid_ns = atomic_load_explicit(gate->paid_ns, memory_order_relaxed);
+    do {
+        if (box->looked_ns == 0 || paid_ns > box->looked_ns + ahead_ns) {
+            box->looked_ns = otr_now_ns();
+        }
+        if (paid_ns > box->looked_ns + ahead_ns) {
+            return true;
+        }
+        from_ns = paid_ns > box->looked_ns ? paid_ns : box->looked_ns;
+    } while (!atomic_compare_exchange_weak_explicit(gate->paid_ns, &paid_ns, from_ns + each_ns,
+                                                    memory_order_relaxed, memory_order_relaxed));
     return false;
 }
 
@@ -102,7 +106,7 @@ static otr_code check(otr_outbox *box, otr_gate *gate, const char *topic, otr_by
         box->dropped++;
         return otr_fail(err, OTR_EINVAL, "%s: the published data is not valid JSON", topic);
     }
-    if (too_many(box, gate->manifest->publish_per_s)) {
+    if (too_many(box, gate)) {
         box->dropped++;
         return otr_fail(err, OTR_EQUOTA, "more than %u messages a second (limits.publish)",
                         gate->manifest->publish_per_s);

@@ -19,11 +19,10 @@ typedef struct otr_outgoing {
 
 typedef struct otr_outbox {
     otr_outgoing *first, **last;
-    unsigned in_call;    /* messages published by the running call */
-    size_t bytes;        /* of all in it; at most OTR_LIMIT_BUS_PAYLOAD_BYTES */
-    uint64_t publish_ns; /* monotonic: when limits.publish would have made good for all so far */
-    uint64_t looked_ns;  /* monotonic: the last look at the clock for it */
-    uint64_t dropped;    /* refused for another reason than the grant */
+    unsigned in_call;   /* messages published by the running call */
+    size_t bytes;       /* of all in it; at most OTR_LIMIT_BUS_PAYLOAD_BYTES */
+    uint64_t looked_ns; /* monotonic: the last look at the clock for it */
+    uint64_t dropped;   /* refused for another reason than the grant */
     bool drop_logged;
 } otr_outbox;
 
