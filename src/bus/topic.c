@@ -102,21 +102,42 @@ otr_bus_json *otr_bus_json_new(otr_bytes json)
     return payload;
 }
 
+typedef struct made_topic {
+    otr_topic topic; /* first: it is the address of all */
+    _Atomic unsigned refs;
+    char name[];
+} made_topic;
+
 otr_code otr_topic_make(const char *name, otr_topic **ret, otr_err *err)
 {
     size_t n = strlen(name) + 1;
-    otr_topic *topic = otr_zalloc(sizeof(*topic) + n);
-    if (topic == NULL) {
+    made_topic *made = otr_zalloc(sizeof(*made) + n);
+    if (made == NULL) {
         return otr_fail_nomem(err);
     }
-    char *copy = (char *)(topic + 1);
-    memcpy(copy, name, n);
-    topic->name = copy;
-    topic->version = 1;
-    topic->drop = drop_json;
-    topic->encode = otr_bus_json_encode;
-    *ret = topic;
+    memcpy(made->name, name, n);
+    atomic_init(&made->refs, 1);
+    made->topic = (otr_topic){ made->name, 1, drop_json, otr_bus_json_encode };
+    *ret = &made->topic;
     return OTR_OK;
+}
+
+void otr_topic_ref(const otr_topic *topic)
+{
+    if (otr_topic_is_run_time(topic)) {
+        made_topic *made = (made_topic *)(void *)(uintptr_t)topic;
+        (void)atomic_fetch_add_explicit(&made->refs, 1, memory_order_relaxed);
+    }
+}
+
+void otr_topic_unref(const otr_topic *topic)
+{
+    if (topic != NULL && otr_topic_is_run_time(topic)) {
+        made_topic *made = (made_topic *)(void *)(uintptr_t)topic;
+        if (atomic_fetch_sub_explicit(&made->refs, 1, memory_order_acq_rel) == 1) {
+            otr_free(made);
+        }
+    }
 }
 
 /* ---- routes ---- */
@@ -149,7 +170,7 @@ otr_topic_entry *otr_topic_entry_free(otr_topic_entry *entry)
 {
     if (entry != NULL) {
         otr_free(entry->routes.items);
-        otr_free(entry->run_time);
+        otr_topic_unref(entry->run_time);
         otr_free(entry);
     }
     return NULL;
@@ -237,6 +258,26 @@ static void index_entry(otr_topics *topics, size_t i)
     uint32_t *name = find_name(topics, entry->topic->name);
     if (*name == 0 || entry->run_time == NULL) {
         *name = (uint32_t)i + 1;
+    }
+}
+
+void otr_topics_release(otr_topics *topics, const otr_topic_owner *owner)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < topics->n; i++) {
+        if (topics->entries[i]->owner == owner) {
+            (void)otr_topic_entry_free(topics->entries[i]);
+        } else {
+            topics->entries[kept++] = topics->entries[i];
+        }
+    }
+    topics->n = kept;
+    if (topics->slots > 0) {
+        memset(topics->by_address, 0, topics->slots * sizeof(topics->by_address[0]));
+        memset(topics->by_name, 0, topics->slots * sizeof(topics->by_name[0]));
+    }
+    for (size_t i = 0; i < kept; i++) {
+        index_entry(topics, i);
     }
 }
 

@@ -116,7 +116,7 @@ otr_code otr_gate_deny(otr_gate *gate, const char *what, const char *grant, otr_
     unsigned kind = otr_denial_of(grant);
     unsigned bit = 1U << kind;
     gate->denials[kind]++;
-    if ((gate->denial_logged & bit) == 0) {
+    if ((gate->denial_logged & bit) == 0 && otr_log_budget_take(gate->budget, gate->name)) {
         gate->denial_logged |= bit;
         otr_log_warn("host operation denied; further ones of its kind are only counted", "plugin",
                      gate->name, "operation", what, "grant", grant, "manifest",

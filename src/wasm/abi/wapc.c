@@ -181,17 +181,19 @@ static bool plain_message(otr_bytes in, char topic[OTR_LIMIT_BUS_TOPIC_BYTES + 1
     return true;
 }
 
-static otr_code publish(const otr_guest *g, otr_bytes in, otr_err *err)
+static const char message_shape[] = "bus.publish wants {\"topic\": \"...\", \"data\": ...}";
+
+/* One with escapes in a name or in the topic, or a wrong one. A tree takes many times what its text
+ * does, and none of that is the guest's own memory: so it is for small ones. */
+static otr_code publish_parsed(const otr_guest *g, otr_bytes in, otr_err *err)
 {
-    if (g->spec.ops->publish_message != NULL) {
-        return g->spec.ops->publish_message(g->spec.host, in, err);
-    }
-    char plain_topic[OTR_LIMIT_BUS_TOPIC_BYTES + 1];
-    otr_bytes plain_data;
-    if (g->spec.ops->publish != NULL && plain_message(in, plain_topic, &plain_data)) {
-        return g->spec.ops->publish(g->spec.host, plain_topic, plain_data, err);
-    }
     OTR_CLEANUP(otr_json_freep) otr_json *doc = NULL;
+    if (in.n > OTR_LIMIT_JSON_ASKED) {
+        return otr_fail(err, OTR_EINVAL,
+                        "%s; a message of more than %u bytes must be valid JSON, with each member "
+                        "once and no escapes in their names and the topic",
+                        message_shape, OTR_LIMIT_JSON_ASKED);
+    }
     otr_code rc = otr_json_parse(in, &doc, err);
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "bus.publish");
@@ -199,10 +201,7 @@ static otr_code publish(const otr_guest *g, otr_bytes in, otr_err *err)
     const char *topic = otr_json_str(otr_json_get(doc, "topic"), NULL);
     const otr_json *data = otr_json_get(doc, "data");
     if (topic == NULL) {
-        return otr_fail(err, OTR_EINVAL, "bus.publish wants {\"topic\": \"...\", \"data\": ...}");
-    }
-    if (g->spec.ops->publish == NULL) {
-        return not_offered(err);
+        return otr_fail(err, OTR_EINVAL, "%s", message_shape);
     }
     otr_buf text;
     otr_buf_init(&text, OTR_LIMIT_BUS_PAYLOAD_BYTES);
@@ -212,6 +211,20 @@ static otr_code publish(const otr_guest *g, otr_bytes in, otr_err *err)
     }
     otr_buf_deinit(&text);
     return rc;
+}
+
+static otr_code publish(const otr_guest *g, otr_bytes in, otr_err *err)
+{
+    if (g->spec.ops->publish_message != NULL) {
+        return g->spec.ops->publish_message(g->spec.host, in, err);
+    }
+    if (g->spec.ops->publish == NULL) {
+        return not_offered(err);
+    }
+    char topic[OTR_LIMIT_BUS_TOPIC_BYTES + 1];
+    otr_bytes data;
+    return plain_message(in, topic, &data) ? g->spec.ops->publish(g->spec.host, topic, data, err)
+                                           : publish_parsed(g, in, err);
 }
 
 static otr_code config_get(const otr_guest *g, otr_bytes in, otr_buf *out, otr_err *err)
