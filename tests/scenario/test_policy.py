@@ -154,12 +154,17 @@ def test_memory_beyond_a_new_limit_ends_the_instance(folder, agents):
 
 
 def test_folders_that_are_taken_away_end_the_call_that_runs(folder, agents):
-    forever = dict(process="(loop $l (br $l)) (i32.const 0)", topics=("in.*",))
+    forever = dict(
+        imports='(import "extism:host/env" "log_info" (func $log (param i64)))',
+        functions='(data (i32.const 4096) "at it")',
+        process="(call $log (call $copy (i32.const 4096) (i32.const 5))) (loop $l (br $l)) (i32.const 0)",
+        topics=("in.*",),
+    )
     one = entry(write_guest(folder, "p", extism_guest(**forever)), limits={"call": "60s"})
     feed = feeder(folder)
     agent = agents(plugins=[feed, {**one, "grants": {"paths": [{"host": str(folder), "write": True}]}}])
     ask(agent)
-    wait_for(lambda: agent.plugin("p")["in_hand"] == 1, "it is at work")
+    wait_for(lambda: "at it" in agent.text(), "it is at work")
     said = reload(agent, [feed, {**one, "grants": {"paths": [{"host": str(folder)}]}}])["p"]
     assert said["result"] == "restarted" and said["applied"] == ["grants.paths"]
     wait_for(lambda: agent.plugin("p")["dead_letters"] == 1, "the call was cut short")

@@ -3,7 +3,6 @@
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/texts.h"
 #include "plugin/guest/guest.h"
 #include "plugin/manifest/changes.h"
 
