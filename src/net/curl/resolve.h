@@ -18,6 +18,7 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "net/curl/curl.h"
 
 enum { OTR_RESOLVED_BYTES = 768, OTR_RESOLVE_HOST_BYTES = 256, OTR_RESOLVE_OWNER_BYTES = 72 };
 
@@ -32,7 +33,9 @@ typedef struct otr_resolve_spec {
  * time, or `*ended`; OTR_EIO: there is none, `err` says why. */
 otr_code otr_resolve(const otr_resolve_spec *spec, char ret[OTR_RESOLVED_BYTES], otr_err *err)
     OTR_MUST_CHECK;
-/* Is `host` an address, which needs no look-up? */
-bool otr_resolve_is_address(const char *host);
+/* What it gives for CURLOPT_RESOLVE, so that libcurl looks up nothing; the caller's to free. NULL:
+ * the host is an address itself. */
+otr_code otr_resolve_pin(const otr_curl *curl, const otr_resolve_spec *spec, unsigned port,
+                         struct curl_slist **ret, otr_err *err) OTR_MUST_CHECK;
 
 #endif

@@ -83,6 +83,9 @@ void otr_gate_note_status(otr_gate *gate, long status);
 /* Runs operation `op` of whichever service has it. OTR_EUNSUP: none has; OTR_EDENIED. */
 otr_code otr_gate_call(otr_gate *gate, const char *op, otr_bytes in, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;
+/* OTR_EDENIED when the grant of `op`'s service is missing: it would be denied, whatever is asked.
+ */
+otr_code otr_gate_permits(otr_gate *gate, const char *op, otr_err *err) OTR_MUST_CHECK;
 /* Has every service read what it needs before a sandbox starts. */
 otr_code otr_gate_load(otr_gate *gate, otr_err *err) OTR_MUST_CHECK;
 /* What `service` keeps; NULL: nothing so far. */

@@ -94,9 +94,17 @@ static void do_log(void *host, int level, otr_bytes text)
     hc->lines += otr_guest_log_line(&hc->gate, level, text);
 }
 
+static otr_code do_permits(void *host, const char *op, const char *topic, otr_err *err)
+{
+    otr_hostcalls *hc = host;
+    return op != NULL ? otr_gate_permits(&hc->gate, op, err)
+                      : otr_outbox_permits(&hc->gate, topic, err);
+}
+
 const otr_host_ops otr_hostcalls_ops = {
     .publish = do_publish,
     .config = do_config,
     .call = do_call,
     .log = do_log,
+    .permits = do_permits,
 };

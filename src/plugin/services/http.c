@@ -403,28 +403,12 @@ static otr_code explain(request *r, CURLcode bad, otr_err *err)
                     "http.request to %s: %s", r->host, r->curl->easy_strerror(bad));
 }
 
-/* Looks the host up: libcurl would wait for its own look-up, however long that takes. */
 static otr_code resolve(request *r, otr_err *err)
 {
-    char addresses[OTR_RESOLVED_BYTES];
-    r->curl->slist_free_all(otr_steal(&r->addresses));
-    if (otr_resolve_is_address(r->host)) {
-        return OTR_OK;
-    }
     const otr_resolve_spec spec = { r->host, r->gate->name, r->gate->until_ns, &r->gate->ended };
-    otr_code rc = otr_resolve(&spec, addresses, err);
-    if (rc != OTR_OK) {
-        return otr_wrap(err, rc, "http.request to %s", r->host);
-    }
-    otr_buf line;
-    otr_buf_init(&line, OTR_LIMIT_PLUGIN_URL_BYTES);
-    rc = otr_buf_addf(&line, err, "%s:%u:%s", r->host, r->port, addresses);
-    if (rc == OTR_OK) {
-        r->addresses = r->curl->slist_append(NULL, otr_buf_text(&line));
-        rc = r->addresses != NULL ? OTR_OK : otr_fail_nomem(err);
-    }
-    otr_buf_deinit(&line);
-    return rc;
+    r->curl->slist_free_all(otr_steal(&r->addresses));
+    otr_code rc = otr_resolve_pin(r->curl, &spec, r->port, &r->addresses, err);
+    return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "http.request to %s", r->host);
 }
 
 static otr_code exchange(request *r, long *ret_status, otr_err *err)

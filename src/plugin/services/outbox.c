@@ -70,6 +70,11 @@ static unsigned rate_of(const otr_gate *gate)
     return own == 0 || (policy != 0 && policy < own) ? policy : own;
 }
 
+otr_code otr_outbox_permits(otr_gate *gate, const char *topic, otr_err *err)
+{
+    return may_publish(gate, topic) ? OTR_OK : otr_gate_deny(gate, topic, "publish", err);
+}
+
 /* limits.publish: so many a second of all instances of the plugin, and as many at once as one call
  * may have. The clock is read only when what it said the last time is not enough. */
 static bool too_many(otr_outbox *box, const otr_gate *gate)
@@ -101,8 +106,9 @@ static otr_code check(otr_outbox *box, otr_gate *gate, const char *topic, otr_by
     if (rc != OTR_OK) {
         return rc;
     }
-    if (!may_publish(gate, topic)) {
-        return otr_gate_deny(gate, topic, "publish", err);
+    rc = otr_outbox_permits(gate, topic, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
     if (box->in_call >= OTR_LIMIT_PLUGIN_PUBLISH_CALL) {
         box->dropped++;

@@ -28,6 +28,8 @@ typedef struct otr_outbox {
 
 void otr_outbox_init(otr_outbox *box);
 void otr_outbox_begin(otr_outbox *box); /* a new call begins */
+/* OTR_EDENIED when the gate lets nothing through under `topic`. */
+otr_code otr_outbox_permits(otr_gate *gate, const char *topic, otr_err *err) OTR_MUST_CHECK;
 /* Takes a message under `topic`, with the gate's cause. OTR_EDENIED, OTR_EQUOTA, OTR_EINVAL. */
 otr_code otr_outbox_add(otr_outbox *box, otr_gate *gate, const char *topic, otr_bytes payload,
                         otr_err *err) OTR_MUST_CHECK;

@@ -36,6 +36,9 @@ typedef struct otr_host_ops {
     /* Optional. waPC's question to bus.publish as it is, topic and data in one: for encodings that
      * only the owner knows. NULL: it is JSON, and `publish` is called. */
     otr_code (*publish_message)(void *host, otr_bytes message, otr_err *err);
+    /* Optional. For who would make much of a question before asking it: OTR_EDENIED, and counted,
+     * when `op`, or with NULL a message under `topic`, would be denied whatever is in it. */
+    otr_code (*permits)(void *host, const char *op, const char *topic, otr_err *err);
 } otr_host_ops;
 
 /* What a call may find of the call before it in the memory between host and guest (Extism). */

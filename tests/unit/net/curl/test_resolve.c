@@ -180,9 +180,23 @@ T_NO_OOM(many_names_make_room_for_each_other)
     }
 }
 
-T(addresses_are_told_from_names)
+T_NO_OOM(what_libcurl_is_told_is_a_name_with_its_addresses)
 {
-    CHECK(otr_resolve_is_address("127.0.0.1") && otr_resolve_is_address("[::1]"));
-    CHECK(!otr_resolve_is_address("localhost") && !otr_resolve_is_address("1.2.3.4.example"));
-    CHECK(!otr_resolve_is_address(""));
+    const otr_curl *curl = NULL;
+    struct curl_slist *list = NULL;
+    otr_err err = { 0 };
+    otr_resolve_spec spec = { "fine.pinned", "p", otr_now_ns() + 20 * OTR_NS_PER_S, NULL };
+    REQUIRE_OK(otr_curl_open(&curl, &err), err);
+    REQUIRE_OK(otr_resolve_pin(curl, &spec, 8080, &list, &err), err);
+    CHECK_STR(list->data, "fine.pinned:8080:[::1],1.2.3.4");
+    curl->slist_free_all(list);
+    static const char *const addresses[] = { "127.0.0.1", "[::1]" };
+    for (size_t i = 0; i < OTR_COUNT(addresses); i++) {
+        spec.host = addresses[i];
+        REQUIRE_OK(otr_resolve_pin(curl, &spec, 80, &list, &err), err);
+        CHECK(list == NULL);
+    }
+    spec.host = "no.address";
+    CHECK_INT(otr_resolve_pin(curl, &spec, 80, &list, &err), OTR_EIO);
+    CHECK(list == NULL);
 }
