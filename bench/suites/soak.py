@@ -113,7 +113,7 @@ def wait_state(api, before):
 def run(bench):
     folder = guests.conformance(bench)
     program = bench.binary("bench_soak")
-    for file in sorted(f for f in folder.glob("*-*.wasm") if not f.name.startswith("services-")):
+    for file in sorted(f for f in folder.glob("*-*.wasm") if not f.name.startswith(("services-", "third-"))):
         out = bench.run([program, "calls", file, CALLS], timeout=1200)
         grown = re.search(r"guest (\d+) kB, grew (-?\d+) kB; process \d+ kB, grew (-?\d+) kB", out)
         heap_breathes = int(grown.group(1)) > 4096  # a garbage collector's
@@ -124,7 +124,7 @@ def run(bench):
     out = bench.run([program, "instances", folder / "c-extism.wasm", INSTANCES])
     yield Row(name=f"{INSTANCES} instances", ours=float(re.search(r"took ([0-9.]+)", out).group(1)), unit="MB",
               at_most=40, note=out.strip())
-    files = sorted(f for f in folder.glob("*-*.wasm") if not re.match("go-|js-|services-", f.name))[:10]
+    files = sorted(f for f in folder.glob("*-*.wasm") if not re.match("go-|js-|services-|third-", f.name))[:10]
     with tempfile.TemporaryDirectory(prefix="outrider-bench-") as cache:
         out = bench.run([program, "cache", pathlib.Path(cache) / "code", *files])
     yield Row(name=f"{len(files)} plugins from the cache", ours=float(out.split()[0]), unit="ms", at_most=10,

@@ -36,3 +36,16 @@ const char *otr_blake2b_hex(otr_bytes data, char out[OTR_SHA256_HEX_BYTES])
                              NULL, 0);
     return sodium_bin2hex(out, OTR_SHA256_HEX_BYTES, sum, sizeof(sum));
 }
+
+otr_code otr_base64_add(otr_bytes data, otr_buf *out, otr_err *err)
+{
+    uint8_t *to;
+    size_t cap = sodium_base64_encoded_len(data.n, sodium_base64_VARIANT_ORIGINAL); /* and a NUL */
+    otr_code rc = otr_buf_reserve(out, cap, &to, err);
+    if (rc == OTR_OK) {
+        (void)sodium_bin2base64((char *)to, cap, data.n > 0 ? data.p : (const uint8_t *)"", data.n,
+                                sodium_base64_VARIANT_ORIGINAL);
+        otr_buf_grew(out, cap - 1);
+    }
+    return rc;
+}

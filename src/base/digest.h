@@ -7,6 +7,8 @@
 #define OTR_BASE_DIGEST_H
 
 #include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
 
 #define OTR_SHA256_HEX_BYTES 65 /* 64 lower-case hex digits and a NUL */
 
@@ -18,5 +20,8 @@ const char *otr_sha256_base64(otr_bytes data, char out[OTR_SHA256_BASE64_BYTES])
 /* Hex of BLAKE2b: as strong and several times faster, for digests that stay among ourselves.
  */
 const char *otr_blake2b_hex(otr_bytes data, char out[OTR_SHA256_HEX_BYTES]);
+
+/* Appends `data` as base64 with its '='. */
+otr_code otr_base64_add(otr_bytes data, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 
 #endif

@@ -443,25 +443,6 @@ void otr_bus_get_stats(const otr_bus *bus, otr_bus_stats *ret)
 
 /* ---- subscribers ---- */
 
-static otr_code check_spec(const otr_bus *bus, const otr_sub_spec *spec, otr_err *err)
-{
-    if (spec->capacity == 0 || spec->capacity > OTR_LIMIT_BUS_QUEUE) {
-        return otr_fail(err, OTR_EINVAL, "a queue of %zu messages: give 1 to %d", spec->capacity,
-                        OTR_LIMIT_BUS_QUEUE);
-    }
-    if (bus->n_subs >= OTR_LIMIT_BUS_SUBSCRIBERS) {
-        return otr_fail(err, OTR_EQUOTA, "the bus has its most, %d, subscribers",
-                        OTR_LIMIT_BUS_SUBSCRIBERS);
-    }
-    otr_code rc = OTR_OK;
-    for (size_t i = 0; rc == OTR_OK && spec->patterns[i] != NULL; i++) {
-        rc = i < OTR_LIMIT_BUS_PATTERNS
-                 ? otr_topic_check(spec->patterns[i], true, err)
-                 : otr_fail(err, OTR_EINVAL, "more than %d topic patterns", OTR_LIMIT_BUS_PATTERNS);
-    }
-    return rc;
-}
-
 static const char *pack(char **at, const char *text)
 {
     char *copy = *at;
@@ -520,7 +501,7 @@ static otr_code connect_routes(otr_bus *bus, otr_sub *sub, otr_err *err)
 
 otr_code otr_bus_subscribe(otr_bus *bus, const otr_sub_spec *spec, otr_sub **ret, otr_err *err)
 {
-    otr_code rc = check_spec(bus, spec, err);
+    otr_code rc = otr_sub_spec_check(spec, bus->n_subs, err);
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "%s cannot subscribe", spec->name);
     }

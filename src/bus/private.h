@@ -48,6 +48,9 @@ typedef struct otr_topics {
     uint64_t seed;
 } otr_topics;
 
+/* May it subscribe to a bus that has `n_subs`? */
+otr_code otr_sub_spec_check(const otr_sub_spec *spec, size_t n_subs, otr_err *err) OTR_MUST_CHECK;
+
 void otr_topics_init(otr_topics *topics);
 void otr_topics_deinit(otr_topics *topics);
 otr_topic_entry *otr_topics_find(const otr_topics *topics, const otr_topic *topic);

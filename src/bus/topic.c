@@ -321,3 +321,22 @@ otr_code otr_topics_add(otr_topics *topics, otr_topic_entry *entry, otr_err *err
     index_entry(topics, topics->n++);
     return OTR_OK;
 }
+
+otr_code otr_sub_spec_check(const otr_sub_spec *spec, size_t n_subs, otr_err *err)
+{
+    if (spec->capacity == 0 || spec->capacity > OTR_LIMIT_BUS_QUEUE) {
+        return otr_fail(err, OTR_EINVAL, "a queue of %zu messages: give 1 to %d", spec->capacity,
+                        OTR_LIMIT_BUS_QUEUE);
+    }
+    if (n_subs >= OTR_LIMIT_BUS_SUBSCRIBERS) {
+        return otr_fail(err, OTR_EQUOTA, "the bus has its most, %d, subscribers",
+                        OTR_LIMIT_BUS_SUBSCRIBERS);
+    }
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && spec->patterns[i] != NULL; i++) {
+        rc = i < OTR_LIMIT_BUS_PATTERNS
+                 ? otr_topic_check(spec->patterns[i], true, err)
+                 : otr_fail(err, OTR_EINVAL, "more than %d topic patterns", OTR_LIMIT_BUS_PATTERNS);
+    }
+    return rc;
+}

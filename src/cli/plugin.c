@@ -15,6 +15,7 @@
 #include "cli/input.h"
 #include "cli/plugin_args.h"
 #include "cli/plugin_bench.h"
+#include "cli/plugin_entry.h"
 #include "cli/plugin_host.h"
 #include "plugin/encoding/encoding.h"
 #include "wasm/engine/engine.h"
@@ -42,6 +43,8 @@ typedef struct options {
     uint64_t timeout_ms;
     otr_encoding encoding;
     bool json, rewrite;
+    const char *plugin, *agent_config; /* an entry of the agent's configuration */
+    otr_cli_entry entry;
 } options;
 
 static int complain(const char *what, const char *why)
@@ -61,12 +64,15 @@ static int usage(FILE *to, int rc)
         "                       [--abi A] [--engine E] [--wasi] [--timeout MS] [--no-rewrite]\n"
         "                       [--args i32:1,f64:0.5] [--module NAME=FILE]…\n"
         "                       [--encoding json|protobuf]\n"
+        "       outrider plugin inspect|call --plugin NAME [--agent-config FILE] [OPERATION] …\n"
         "       outrider plugin bench FILE OPERATION [--bytes N | --input TEXT|@FILE|-] [--json]\n"
         "                       [--abi A] [--engine E] [--seconds S] [--timeout MS] "
         "[--no-rewrite]\n\n"
         "call prints the raw output bytes. Exit: 0 ok, 1 the guest failed, 2 it could not be "
         "asked.\n"
-        "What the guest publishes and logs is shown on standard error.\n\n"
+        "What the guest publishes and logs is shown on standard error.\n"
+        "--plugin takes file, engine, encoding, config and names of operations from plugins.load "
+        "of the agent.\n\n"
         "Of a running agent: outrider plugin list | show NAME | dead-letters NAME |\n"
         "       reload NAME | disable NAME | enable NAME | replay NAME   [--socket PATH]\n");
     return rc;
@@ -134,6 +140,10 @@ static bool take_option(options *o, int argc, char **argv, int *i)
         o->engine = value;
     } else if (strcmp(name, "--input") == 0) {
         o->input = value;
+    } else if (strcmp(name, "--plugin") == 0) {
+        o->plugin = value;
+    } else if (strcmp(name, "--agent-config") == 0) {
+        o->agent_config = value;
     } else if (strcmp(name, "--args") == 0) {
         o->args = value;
     } else if (strcmp(name, "--module") == 0) {
@@ -166,13 +176,63 @@ static int read_options(options *o, int argc, char **argv, const char **ret_posi
             return complain(argv[i], "one argument too many");
         }
     }
-    for (; n < 2; n++) {
-        if (ret_positional[n] != NULL) {
-            (void)usage(stderr, 0);
-            return EXIT_HOST;
-        }
+    size_t wanted = ret_positional[1] != NULL ? 2 : 1;
+    if (o->plugin != NULL && n + 1 == wanted) { /* without FILE, which the entry names */
+        o->operation = o->file;
+        o->file = NULL;
+    } else if (n < wanted) {
+        (void)usage(stderr, 0);
+        return EXIT_HOST;
     }
     return 0;
+}
+
+static otr_code entry_modules(options *o, const otr_manifest *m, otr_err *err)
+{
+    for (size_t i = 0; i < m->n_modules && o->n_modules < MAX_MODULES; i++) {
+        if (strstr(m->modules[i].source, "://") != NULL) {
+            return otr_fail(err, OTR_EUNSUP,
+                            "the module %s is fetched by an agent only: give a file by --module "
+                            "%s=FILE",
+                            m->modules[i].name, m->modules[i].name);
+        }
+        o->modules[o->n_modules].name = m->modules[i].name;
+        o->module_files[o->n_modules++] = m->modules[i].source;
+    }
+    return OTR_OK;
+}
+
+/* What the command line does not say is as in the entry. */
+static otr_code take_entry(options *o, otr_err *err)
+{
+    if (o->plugin == NULL) {
+        return OTR_OK;
+    }
+    otr_code rc = otr_cli_entry_open(o->agent_config, o->plugin, &o->entry, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    const otr_manifest *m = o->entry.manifest;
+    if (o->file == NULL && strstr(m->source, "://") != NULL) {
+        return otr_fail(err, OTR_EUNSUP, "%s is fetched by an agent only: give a FILE as well",
+                        m->label);
+    }
+    o->file = o->file != NULL ? o->file : m->source;
+    o->abi = o->abi != NULL ? o->abi : m->abi;
+    o->engine = o->engine != NULL ? o->engine : m->engine;
+    o->encoding = o->encoding != OTR_ENCODING_JSON ? o->encoding : m->encoding;
+    for (char *const *p = m->config_pairs; *p != NULL && o->n_pairs < MAX_PAIRS; p += 2) {
+        o->pairs[2 * o->n_pairs] = p[0];
+        o->pairs[2 * o->n_pairs++ + 1] = p[1];
+    }
+    return o->n_modules == 0 ? entry_modules(o, m, err) : OTR_OK;
+}
+
+/* By which name the guest is asked. */
+static const char *own_name(const options *o)
+{
+    const otr_manifest *m = o->entry.manifest;
+    return m != NULL ? otr_mapping_name(&m->mapping, o->operation) : o->operation;
 }
 
 /* ---- files and engine ---- */
@@ -234,12 +294,17 @@ static otr_code open_session(session *s, options *o, otr_err *err)
     otr_buf_init(&s->out, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
     otr_buf_init(&s->cache, 4096);
     otr_buf_init(&s->scratch, OTR_LIMIT_JSON_BYTES);
+    otr_code rc = take_entry(o, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    o->engine = o->engine != NULL ? o->engine : "wasmtime";
     const otr_engine_ops *ops = otr_engine_find(o->engine);
     if (ops == NULL) {
         return otr_fail(err, OTR_EUNSUP, "engine \"%s\" is not built in; there are: %s", o->engine,
                         otr_engine_names());
     }
-    otr_code rc = otr_buf_read_file(&s->wasm, o->file, err);
+    rc = otr_buf_read_file(&s->wasm, o->file, err);
     rc = rc == OTR_OK ? read_modules(s, o, err) : rc;
     if (rc == OTR_OK) {
         cache_dir(&s->cache);
@@ -248,7 +313,7 @@ static otr_code open_session(session *s, options *o, otr_err *err)
     return rc;
 }
 
-static void close_session(session *s)
+static void close_session(session *s, options *o)
 {
     otr_guest_free(s->guest);
     otr_guest_code_free(s->code);
@@ -263,6 +328,7 @@ static void close_session(session *s)
     for (size_t i = 0; i < MAX_MODULES; i++) {
         otr_buf_deinit(&s->modules[i]);
     }
+    otr_cli_entry_close(&o->entry);
 }
 
 static otr_load_spec load_spec(const session *s, const options *o)
@@ -271,6 +337,7 @@ static otr_load_spec load_spec(const session *s, const options *o)
         .name = o->file,
         .wasm = otr_buf_bytes(&s->wasm),
         .abi = o->abi,
+        .operations = o->entry.manifest != NULL ? o->entry.required : NULL,
         .rewrite = o->rewrite,
         .modules = o->modules,
         .n_modules = o->n_modules,
@@ -304,10 +371,13 @@ static otr_code call_operation(session *s, const options *o, otr_bytes in, uint6
                                otr_err *err)
 {
     otr_bytes answer;
-    otr_code rc = otr_guest_call(s->guest, o->operation, in, deadline_ns, &s->out, err);
+    otr_code rc = otr_guest_call(s->guest, own_name(o), in, deadline_ns, &s->out, err);
     bool verdict = strcmp(o->operation, "process") == 0;
     if (rc != OTR_OK || (verdict && s->out.n == 0)) {
         return rc;
+    }
+    if (verdict && o->entry.manifest != NULL && o->entry.manifest->mapping.publish != NULL) {
+        return otr_cli_entry_output(o->entry.manifest, otr_buf_bytes(&s->out), err);
     }
     rc = otr_encoding_answer(o->encoding, o->operation, otr_buf_bytes(&s->out), &s->scratch,
                              &answer, err);
@@ -347,6 +417,11 @@ static otr_code load_guest(session *s, const options *o, otr_bytes *ret_in, otr_
     if (rc == OTR_OK) {
         rc = otr_encoding_check(o->encoding, otr_abi_name(otr_guest_code_abi(s->code)), err);
     }
+    const otr_manifest *m = o->entry.manifest;
+    if (rc == OTR_OK && m != NULL && m->mapping.input != OTR_INPUT_MESSAGE &&
+        strcmp(o->operation, "process") == 0) {
+        return otr_cli_entry_input(m, otr_buf_bytes(&s->in), &s->scratch, ret_in, err);
+    }
     return rc == OTR_OK ? otr_encoding_input(o->encoding, o->operation, otr_buf_bytes(&s->in),
                                              &s->scratch, ret_in, err)
                         : rc;
@@ -364,10 +439,10 @@ static int call_guest(session *s, const options *o, otr_err *err)
         (void)fprintf(stderr, "note: allowed_paths needs an agent that grants them; no folder is "
                               "given here\n");
     }
-    if (o->args == NULL && !otr_guest_code_has(s->code, o->operation)) {
+    if (o->args == NULL && !otr_guest_code_has(s->code, own_name(o))) {
         (void)otr_fail(err, OTR_ENOTFOUND,
                        "%s has no operation \"%s\"; `outrider plugin inspect` lists its exports",
-                       o->file, o->operation);
+                       o->file, own_name(o));
         return EXIT_HOST;
     }
     rc = ask_guest(s, o, in, err);
@@ -376,7 +451,7 @@ static int call_guest(session *s, const options *o, otr_err *err)
 
 static int call(int argc, char **argv)
 {
-    options o = { .engine = "wasmtime", .timeout_ms = DEFAULT_TIMEOUT_MS, .rewrite = true };
+    options o = { .timeout_ms = DEFAULT_TIMEOUT_MS, .rewrite = true };
     int bad = read_options(&o, argc, argv, (const char **[2]){ &o.file, &o.operation });
     if (bad != 0) {
         return bad;
@@ -387,12 +462,12 @@ static int call(int argc, char **argv)
     rc = rc == OTR_OK ? otr_cli_read_input(o.input, &s.in, &err) : rc;
     int exit_code = rc == OTR_OK ? call_guest(&s, &o, &err) : EXIT_HOST;
     if (exit_code != 0) {
-        (void)complain(o.file, err.msg);
+        (void)complain(o.file != NULL ? o.file : o.plugin, err.msg);
     } else if ((s.out.n > 0 && fwrite(s.out.p, 1, s.out.n, stdout) != s.out.n) ||
                fflush(stdout) != 0) {
         exit_code = complain("cannot write the output", NULL);
     }
-    close_session(&s);
+    close_session(&s, &o);
     return exit_code;
 }
 
@@ -442,6 +517,9 @@ static int print_inspection(const session *s, const options *o, otr_err *err)
     (void)printf("file     %s\nabi      %s\nengine   %s\nsize     %zu bytes\nsha256   %s\n",
                  o->file, text_of(root, "abi"), text_of(root, "engine"), s->wasm.n,
                  text_of(root, "sha256"));
+    if (o->entry.manifest != NULL) {
+        otr_cli_entry_print(o->entry.manifest);
+    }
     print_list(root, "exports", "exports");
     print_list(root, "imports", "imports");
     print_modules(root);
@@ -451,7 +529,7 @@ static int print_inspection(const session *s, const options *o, otr_err *err)
 
 static int inspect(int argc, char **argv)
 {
-    options o = { .engine = "wasmtime", .rewrite = true };
+    options o = { .rewrite = true };
     int bad = read_options(&o, argc, argv, (const char **[2]){ &o.file, NULL });
     if (bad != 0) {
         return bad;
@@ -465,8 +543,12 @@ static int inspect(int argc, char **argv)
         const otr_extism_source source = source_of(&s, &o);
         rc = otr_guest_inspect_file(s.engine, &spec, &source, &s.out, &err);
     }
-    int exit_code = rc == OTR_OK ? print_inspection(&s, &o, &err) : complain(o.file, err.msg);
-    close_session(&s);
+    if (rc == OTR_OK && o.entry.manifest != NULL) {
+        rc = otr_cli_entry_report(o.entry.manifest, &s.out, &err);
+    }
+    int exit_code = rc == OTR_OK ? print_inspection(&s, &o, &err)
+                                 : complain(o.file != NULL ? o.file : o.plugin, err.msg);
+    close_session(&s, &o);
     return exit_code;
 }
 

@@ -78,6 +78,41 @@ static void head(const otr_json *p)
     }
 }
 
+typedef struct pairs {
+    char text[LINE_BYTES];
+    size_t n, used;
+} pairs;
+
+static bool add_pair(void *arg, const char *key, const otr_json *v)
+{
+    pairs *p = arg;
+    int n = snprintf(p->text + p->used, sizeof(p->text) - p->used, "%s%.40s → %.140s",
+                     p->n > 0 ? ", " : "", key, otr_json_str(v, ""));
+    p->used += n > 0 && (size_t)n < sizeof(p->text) - p->used ? (size_t)n : 0;
+    p->n++;
+    return true;
+}
+
+/* What its entry says in the place of the contract. */
+static void mapping(const otr_json *p)
+{
+    pairs all = { .n = 0 };
+    const otr_json *operations = otr_json_get(p, "operations");
+    if (operations != NULL && otr_json_size(operations) > 0) {
+        otr_json_each(operations, add_pair, &all);
+        line("operations", OTR_TONE_PLAIN, all.text);
+    }
+    if (text(p, "input")[0] != '\0') {
+        uint64_t skipped = number(p, "skipped");
+        line_of("input", skipped > 0 ? OTR_TONE_WARN : OTR_TONE_PLAIN,
+                "%s, %llu messages without it skipped", text(p, "input"),
+                (unsigned long long)skipped);
+    }
+    if (text(p, "publish")[0] != '\0') {
+        line("publish", OTR_TONE_PLAIN, text(p, "publish"));
+    }
+}
+
 static void facts(const otr_json *p)
 {
     if (text(p, "abi")[0] != '\0') {
@@ -90,6 +125,7 @@ static void facts(const otr_json *p)
     }
     list(p, "subscribes");
     list(p, "hooks");
+    mapping(p);
 }
 
 typedef struct kinds {

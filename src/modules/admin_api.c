@@ -101,6 +101,7 @@ static void write_counters(otr_jw *w, const otr_plugin_stats *s)
 {
     otr_jw_u64(w, "calls", s->calls);
     otr_jw_u64(w, "errors", s->errors);
+    otr_jw_u64(w, "skipped", s->skipped);
     otr_jw_u64(w, "traps", s->traps);
     otr_jw_u64(w, "timeouts", s->timeouts);
     otr_jw_u64(w, "restarts", s->restarts);
@@ -139,6 +140,18 @@ static void write_texts(otr_jw *w, const char *key, const char *const *texts)
     otr_jw_arr_end(w);
 }
 
+/* What the entry says in the place of the contract. */
+static void write_mapping(otr_jw *w, const otr_plugin_view *v)
+{
+    otr_jw_obj(w, "operations");
+    for (const char *const *pair = v->operations; pair != NULL && *pair != NULL; pair += 2) {
+        otr_jw_str(w, pair[0], pair[1]);
+    }
+    otr_jw_obj_end(w);
+    otr_jw_str(w, "input", v->input);
+    otr_jw_str(w, "publish", v->publishes);
+}
+
 static void write_plugin(otr_jw *w, const otr_plugin_view *v)
 {
     otr_jw_str(w, "name", v->name);
@@ -158,6 +171,7 @@ static void write_plugin(otr_jw *w, const otr_plugin_view *v)
     otr_jw_u64(w, "instances_running", v->running);
     write_texts(w, "subscribes", v->subscribes);
     write_texts(w, "hooks", v->hooks);
+    write_mapping(w, v);
     write_counters(w, &v->stats);
 }
 

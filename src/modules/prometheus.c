@@ -83,6 +83,7 @@ static const char *const plugin_label[] = { "plugin", NULL };
     }
 STAT(get_calls, s->calls)
 STAT(get_errors, s->errors)
+STAT(get_skipped, s->skipped)
 STAT(get_traps, s->traps)
 STAT(get_timeouts, s->timeouts)
 STAT(get_restarts, s->restarts)
@@ -123,6 +124,9 @@ static const struct plugin_metric {
     { COUNTER("outrider.plugin.calls", "calls", "Operations of the plugin."), get_calls },
     { COUNTER("outrider.plugin.errors", "errors", "Operations that answered with an error."),
       get_errors },
+    { COUNTER("outrider.plugin.skipped", "messages",
+              "Messages without the field that the plugin is given."),
+      get_skipped },
     { COUNTER("outrider.plugin.traps", "traps", "Guest calls that ended in a trap."), get_traps },
     { COUNTER("outrider.plugin.timeouts", "timeouts", "Guest calls past their deadline."),
       get_timeouts },

@@ -10,8 +10,6 @@
 
 enum { MAX_TOPICS = 64, MAX_VERSION = 64 };
 
-const char *const otr_contract_required[] = { "info", "subscriptions", "process", NULL };
-
 void otr_contract_info_deinit(otr_contract_info *info)
 {
     otr_freep(&info->version);

@@ -22,9 +22,6 @@
 
 #define OTR_CONTRACT_API "1"
 
-/* Every guest must have these; NULL-terminated. */
-extern const char *const otr_contract_required[];
-
 enum {
     OTR_HAS_INIT = 1,
     OTR_HAS_RECONFIGURE = 2,

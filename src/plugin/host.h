@@ -34,6 +34,7 @@ extern const double otr_plugin_bucket_bounds[OTR_PLUGIN_BUCKETS + 1]; /* seconds
 typedef struct otr_plugin_stats {
     uint64_t calls;    /* messages processed and other operations */
     uint64_t errors;   /* operations that answered with an error */
+    uint64_t skipped;  /* messages without the field that `input:` names */
     uint64_t traps;    /* guest traps */
     uint64_t timeouts; /* guest calls past their deadline */
     uint64_t restarts;
@@ -69,6 +70,10 @@ typedef struct otr_plugin_view { /* borrowed until the next turn of the loop */
     uint64_t state_since_ns;       /* monotonic */
     const char *const *subscribes; /* NULL-terminated */
     const char *const *hooks;      /* guests: questions it answers; NULL-terminated */
+    /* Guests that are asked by names of their own: operation, name, …; NULL-terminated. NULL: none
+     * is. */
+    const char *const *operations;
+    const char *input, *publishes; /* guests: `input:` and `publish:`, "" when not given */
     size_t instances, running;     /* guests: sandboxes configured, and at work */
     bool quarantined;              /* disabled by too many failures */
     otr_plugin_stats stats;
@@ -90,7 +95,7 @@ typedef enum otr_reload_result {
 
 const char *otr_reload_result_name(otr_reload_result result); /* "unchanged" … */
 
-enum { OTR_RELOAD_SETTINGS = 40 };
+enum { OTR_RELOAD_SETTINGS = 48 };
 
 typedef struct otr_reload_entry {
     char name[OTR_PLUGIN_NAME_BYTES];

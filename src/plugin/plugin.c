@@ -106,6 +106,8 @@ void otr_plugin_view_of(const otr_plugin *p, otr_plugin_view *ret)
         .source = "",
         .sha256 = "",
         .encoding = "",
+        .input = "",
+        .publishes = "",
         .state = p->state_id,
         .reason = p->reason,
         .state_since_ns = p->state_since_ns,

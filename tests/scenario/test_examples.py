@@ -12,7 +12,7 @@ PLUGINS = support.BUILD / "plugins"
 GUESTS = sorted(
     path
     for path in (support.BUILD / "tests/guests").glob("*-*.wasm")
-    if "protobuf" not in path.stem and not path.stem.startswith(("files-", "services-"))
+    if "protobuf" not in path.stem and not path.stem.startswith(("files-", "services-", "third-"))
 )
 
 

@@ -93,6 +93,22 @@ otr_code otr_encoding_message(otr_encoding encoding, const otr_msg *msg, otr_byt
                                              : otr_msg_json(msg, ret, err);
 }
 
+otr_code otr_encoding_data(otr_encoding encoding, const char *topic, otr_bytes json,
+                           otr_buf *scratch, otr_bytes *ret, otr_err *err)
+{
+    if (encoding == OTR_ENCODING_JSON) {
+        *ret = json;
+        return OTR_OK;
+    }
+    const otr_pb_type *envelope = otr_pb_find("Envelope");
+    bool found;
+    otr_buf_clear(scratch);
+    otr_code rc = otr_pb_write_field(envelope, payload_field(topic), json, scratch, err);
+    return rc == OTR_OK ? otr_pb_field(envelope, otr_buf_bytes(scratch), payload_field(topic), ret,
+                                       &found, err)
+                        : rc;
+}
+
 /* ---- operations of the guest ---- */
 
 /* An envelope that somebody wrote as JSON: its "data" becomes the member that its topic has. */

@@ -31,6 +31,10 @@ otr_code otr_encoding_check(otr_encoding encoding, const char *abi, otr_err *err
 /* The input of `process`; lives as long as the message. */
 otr_code otr_encoding_message(otr_encoding encoding, const otr_msg *msg, otr_bytes *ret,
                               otr_err *err) OTR_MUST_CHECK;
+/* The payload alone, from JSON: in protobuf the message that Envelope has for this topic. `*ret`
+ * lies in `json` or in `scratch`, which is cleared. */
+otr_code otr_encoding_data(otr_encoding encoding, const char *topic, otr_bytes json,
+                           otr_buf *scratch, otr_bytes *ret, otr_err *err) OTR_MUST_CHECK;
 /* The input of operation `op` from JSON; what has no message of its own stays as it is. `*ret` lies
  * in `json` or in `scratch`, which is cleared. */
 otr_code otr_encoding_input(otr_encoding encoding, const char *op, otr_bytes json, otr_buf *scratch,

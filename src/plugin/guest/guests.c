@@ -296,6 +296,10 @@ static void describe(const otr_plugin *p, otr_plugin_view *view)
     view->sha256 = g->sha256;
     view->encoding = otr_encoding_names[g->manifest->encoding];
     view->hooks = g->hooks != NULL ? (const char *const *)g->hooks : view->hooks;
+    view->operations = (const char *const *)g->manifest->mapping.names;
+    const otr_plugin_mapping *map = &g->manifest->mapping;
+    view->input = map->input_text != NULL ? map->input_text : "";
+    view->publishes = map->publish != NULL ? map->publish : "";
     view->instances = g->manifest->instances;
     view->running = g->running;
     view->quarantined = g->quarantined;

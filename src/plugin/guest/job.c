@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "plugin/guest/map.h"
 #include "plugin/internal.h"
 #include "plugin/manifest/changes.h"
 #include "plugin/source/source.h"
@@ -24,6 +25,8 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
     otr_buf file;
     otr_source source = otr_source_of(job->manifest);
     otr_source_info info;
+    const char *required[OTR_MAPPING_OPERATIONS + 1];
+    otr_mapping_required(&job->manifest->mapping, required);
     source.ended = &job->hostcalls.gate.ended;
     otr_buf_init(&file, OTR_LIMIT_PLUGIN_FILE_BYTES);
     otr_code rc = otr_source_read(&source, &file, &info, err);
@@ -34,7 +37,7 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
             .name = job->name,
             .wasm = otr_buf_bytes(&file),
             .abi = job->manifest->abi,
-            .operations = otr_contract_required,
+            .operations = required,
             .rewrite = true,
         };
         rc = otr_guest_parts_load(&source, job->engine, &spec, &job->parts, &job->code, err);
@@ -45,7 +48,10 @@ static otr_code load_code(otr_guest_job *job, otr_err *err)
                                 otr_abi_name(otr_guest_code_abi(job->code)), err);
     }
     otr_buf_deinit(&file);
-    return rc;
+    if (rc == OTR_OK) {
+        otr_guest_map_tell(job->manifest);
+    }
+    return otr_guest_map_blame(job->manifest, rc, err);
 }
 
 /* The load may be over by now, or even the job: its end and this come in any order. */
@@ -124,6 +130,7 @@ static void count(otr_guest_job *job, otr_code rc, uint64_t begin_ns)
 
 static otr_code call(otr_guest_job *job, const char *op, otr_bytes in, limit which, otr_err *err)
 {
+    const char *own = otr_mapping_name(&job->manifest->mapping, op);
     otr_buf_clear(&job->output);
     if (job->kind != OTR_JOB_CLOSE && job->kind != OTR_JOB_PROCESS &&
         atomic_load(&job->last_call)) {
@@ -135,13 +142,20 @@ static otr_code call(otr_guest_job *job, const char *op, otr_bytes in, limit whi
         deadline = job->deadline_ns;
     }
     otr_hostcalls_limit(&job->hostcalls, deadline, deadline > now ? deadline - now : 0);
-    otr_code rc = otr_guest_call(job->guest, op, in, deadline, &job->output, err);
+    otr_code rc = otr_guest_call(job->guest, own, in, deadline, &job->output, err);
     count(job, rc, now);
-    return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "%s", op);
+    if (rc == OTR_OK) {
+        return OTR_OK;
+    }
+    return own == op ? otr_wrap(err, rc, "%s", op) : otr_wrap(err, rc, "%s (%s)", op, own);
 }
 
 bool otr_guest_job_has(const otr_guest_job *job, unsigned has, const char *operation)
 {
+    const char *own = otr_mapping_find(&job->manifest->mapping, operation);
+    if (own != NULL) {
+        return otr_guest_code_has(job->code, own);
+    }
     if (job->info.operations & OTR_HAS_LIST) {
         return (job->info.operations & has) != 0;
     }
@@ -157,6 +171,10 @@ static otr_code answer(otr_guest_job *job, const char *op, otr_bytes *ret, otr_e
 
 static otr_code ask_info(otr_guest_job *job, otr_err *err)
 {
+    if (job->manifest->mapping.version != NULL) {
+        otr_contract_info_deinit(&job->info);
+        return otr_guest_map_info(job->manifest, &job->info, err);
+    }
     otr_hostcalls_begin(&job->hostcalls, NULL);
     otr_bytes json;
     otr_code rc = call(job, "info", (otr_bytes){ NULL, 0 }, LIMIT_INIT, err);
@@ -168,12 +186,28 @@ static otr_code ask_info(otr_guest_job *job, otr_err *err)
     return otr_contract_read_info(json, &job->info, err);
 }
 
+/* A waPC guest whose entry has the topics may turn out not to know the question. */
+static otr_code ask_for_topics(otr_guest_job *job, otr_bytes *ret, otr_err *err)
+{
+    static const otr_bytes nothing = { (const uint8_t *)"[]", 2 };
+    const otr_plugin_mapping *map = &job->manifest->mapping;
+    *ret = nothing;
+    if (!otr_guest_map_asks_topics(map, job->code)) {
+        return OTR_OK;
+    }
+    otr_code rc = call(job, "subscriptions", (otr_bytes){ NULL, 0 }, LIMIT_INIT, err);
+    if (rc == OTR_EINVAL && map->topics_given && otr_mapping_find(map, "subscriptions") == NULL) {
+        otr_log_debug("guest has no subscriptions", "plugin", job->name, "err", err->msg);
+        return OTR_OK;
+    }
+    return rc == OTR_OK ? answer(job, "subscriptions", ret, err) : rc;
+}
+
 static otr_code ask_topics(otr_guest_job *job, otr_err *err)
 {
     otr_hostcalls_begin(&job->hostcalls, NULL);
     otr_bytes json;
-    otr_code rc = call(job, "subscriptions", (otr_bytes){ NULL, 0 }, LIMIT_INIT, err);
-    rc = rc == OTR_OK ? answer(job, "subscriptions", &json, err) : rc;
+    otr_code rc = ask_for_topics(job, &json, err);
     if (rc != OTR_OK) {
         return rc;
     }
@@ -212,6 +246,7 @@ static otr_code ask_init(otr_guest_job *job, otr_err *err)
     }
     otr_code rc = configure(job, "init", err);
     bool sure = (job->info.operations & OTR_HAS_LIST) != 0 ||
+                otr_mapping_find(&job->manifest->mapping, "init") != NULL ||
                 strcmp(otr_abi_name(otr_guest_code_abi(job->code)), "wapc") != 0;
     if (rc == OTR_EINVAL && !sure && job->manifest->config_pairs[0] == NULL) {
         otr_log_debug("guest has no init", "plugin", job->name, "err", err->msg);
@@ -292,18 +327,36 @@ static void take_answer(otr_guest_job *job, otr_code rc, const otr_err *err)
     }
 }
 
+static otr_code ask_process(otr_guest_job *job, const otr_guest_item *item, otr_bytes in,
+                            otr_err *err)
+{
+    otr_hostcalls_begin(&job->hostcalls, item->msg);
+    otr_code rc = call(job, "process", in, LIMIT_CALL, err);
+    if (rc == OTR_OK && item->deadline_ns == 0) {
+        rc = otr_guest_map_output(&job->hostcalls, otr_buf_bytes(&job->output), &job->scratch, err);
+        job->delta.errors += rc != OTR_OK;
+    }
+    return rc;
+}
+
 static otr_code process_one(otr_guest_job *job, const otr_guest_item *item, otr_err *err)
 {
     otr_bytes in;
-    otr_code rc = otr_encoding_message(job->manifest->encoding, item->msg, &in, err);
+    otr_code rc = otr_guest_map_input(job->manifest, item->msg, &job->scratch, &in, err);
     bool made = rc == OTR_OK;
+    bool field = job->manifest->mapping.input == OTR_INPUT_FIELD;
+    if (rc == OTR_ENOTFOUND && field && item->deadline_ns == 0) {
+        job->delta.skipped++;
+        job->delta.handled++;
+        otr_guest_map_skip(job->manifest, item->msg, &job->skip_logged);
+        return OTR_OK;
+    }
     if (made && atomic_load(&job->last_call)) {
         job->next--; /* not begun: it is for whoever comes after */
         return OTR_OK;
     }
     if (made) {
-        otr_hostcalls_begin(&job->hostcalls, item->msg);
-        rc = call(job, "process", in, LIMIT_CALL, err);
+        rc = ask_process(job, item, in, err);
     } else {
         job->delta.errors++;
     }
@@ -541,55 +594,4 @@ void otr_guest_job_cancel(otr_guest_job *job)
     if (job->cancellable != NULL) {
         otr_guest_cancel(job->cancellable);
     }
-}
-
-void otr_guest_job_release(otr_guest_job *job, size_t n)
-{
-    for (size_t i = 0; i < job->n_failed; i++) {
-        otr_free(job->failed[i].reason);
-    }
-    job->n_failed = 0;
-    for (size_t i = 0; i < n; i++) {
-        otr_msg_unref(job->batch[i].msg);
-    }
-    memmove(job->batch, job->batch + n, (job->n - n) * sizeof(job->batch[0]));
-    job->n -= n;
-    job->next = 0;
-}
-
-void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus)
-{
-    otr_plugin_stats *d = &job->delta;
-    otr_hostcalls *hc = &job->hostcalls;
-    to->published += otr_hostcalls_flush(hc, bus);
-    to->calls += d->calls;
-    to->errors += d->errors;
-    to->traps += d->traps;
-    to->timeouts += d->timeouts;
-    to->handled += d->handled;
-    to->call_ns += d->call_ns;
-    for (size_t i = 0; i < OTR_COUNT(to->time_counts); i++) {
-        to->time_counts[i] += d->time_counts[i];
-    }
-    to->publish_dropped += hc->outbox.dropped;
-    for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
-        to->denials += hc->gate.denials[i];
-        to->denials_by[i] += hc->gate.denials[i];
-        hc->gate.denials[i] = 0;
-    }
-    to->logs += hc->lines;
-    hc->outbox.dropped = hc->lines = 0;
-    otr_guest_metrics *own = otr_hostcalls_metrics(hc);
-    if (own != NULL && own->changed && to->metrics == NULL) {
-        to->metrics = otr_zalloc(sizeof(*to->metrics)); /* or the next time */
-        if (to->metrics != NULL) {
-            to->metrics->born_ns = otr_now_ns();
-        }
-    }
-    if (own != NULL && to->metrics != NULL) {
-        otr_guest_metrics_merge(
-            to->metrics, own,
-            otr_least(job->manifest->metrics, otr_gate_policy(&hc->gate)->metrics));
-    }
-    *d = (otr_plugin_stats){ .memory_bytes = d->memory_bytes };
 }

@@ -55,6 +55,7 @@ typedef struct otr_guest_job {
 
     otr_guest_code *code;
     otr_guest *guest;
+    bool skip_logged; /* a message without the field that `input:` names */
     struct stat file; /* of the file that `code` came from */
     otr_guest_parts parts;
     otr_guest_wasi wasi; /* of `guest` */

@@ -74,6 +74,26 @@ static unsigned encoding(const otr_manifest *a, const otr_manifest *b)
     return a->encoding == b->encoding ? OTR_SAME : OTR_WIDER;
 }
 
+static unsigned operations(const otr_manifest *a, const otr_manifest *b)
+{
+    return otr_mapping_asks_alike(&a->mapping, &b->mapping) ? OTR_SAME : OTR_WIDER;
+}
+
+static unsigned version(const otr_manifest *a, const otr_manifest *b)
+{
+    return other(a->mapping.version, b->mapping.version);
+}
+
+static unsigned input(const otr_manifest *a, const otr_manifest *b)
+{
+    return otr_mapping_gives_alike(&a->mapping, &b->mapping) ? OTR_SAME : OTR_WIDER;
+}
+
+static unsigned answers(const otr_manifest *a, const otr_manifest *b)
+{
+    return other(a->mapping.publish, b->mapping.publish);
+}
+
 static bool module_in(const otr_manifest *m, const otr_module_file *file)
 {
     for (size_t i = 0; i < m->n_modules; i++) {
@@ -356,6 +376,10 @@ static const struct setting {
     { "engine", engine, OTR_SETTING_CODE, false },
     { "encoding", encoding, OTR_SETTING_CODE, false },
     { "modules", modules, OTR_SETTING_CODE, false },
+    { "operations", operations, OTR_SETTING_CODE, false },
+    { "version", version, OTR_SETTING_CODE, false },
+    { "input", input, OTR_SETTING_CODE, false },
+    { "publish", answers, OTR_SETTING_CODE, false },
     { "other keys", rest, OTR_SETTING_CODE, false },
     { "config", config, OTR_SETTING_CONFIG, false },
     { "sha256", sha256, OTR_SETTING_TRUST, false },

@@ -48,6 +48,7 @@ static void free_one(otr_manifest *m)
     otr_texts_free(m->config_pairs);
     otr_texts_free(m->subscribe);
     otr_manifest_free_life(m);
+    otr_mapping_deinit(&m->mapping);
     otr_manifest_free_modules(m);
     otr_texts_free(m->publish);
     otr_http_grants_deinit(&m->http);
@@ -247,11 +248,12 @@ static otr_code resolve_source(const char *directory, otr_manifest *m, otr_err *
 /* What changes.c compares setting by setting. */
 static bool compared(const char *key)
 {
-    static const char *const keys[] = { "name",       "source",    "abi",       "engine",
-                                        "sha256",     "signature", "config",    "subscribe",
-                                        "grants",     "limits",    "hooks",     "after",
-                                        "on_failure", "restart",   "instances", "modules",
-                                        "encoding",   "off" };
+    static const char *const keys[] = { "name",       "source",    "abi",        "engine",
+                                        "sha256",     "signature", "config",     "subscribe",
+                                        "grants",     "limits",    "hooks",      "after",
+                                        "on_failure", "restart",   "instances",  "modules",
+                                        "encoding",   "off",       "operations", "version",
+                                        "input",      "publish" };
     size_t i = 0;
     while (i < OTR_COUNT(keys) && strcmp(key, keys[i]) != 0) {
         i++;
@@ -293,12 +295,13 @@ static otr_code read_texts(const otr_node *map, const text_key *texts, size_t n,
     return rc;
 }
 
-/* Which messages it gets, and what they look like. */
+/* Which messages it gets, what they look like, and by which names it is asked. */
 static otr_code read_messages(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
     size_t encoding = 0;
     otr_code rc = otr_manifest_choice(entry, "encoding", otr_encoding_names, &encoding, err);
     m->encoding = (otr_encoding)encoding;
+    rc = rc == OTR_OK ? otr_mapping_read(entry, m->name, &m->mapping, err) : rc;
     const otr_node *node = otr_node_get(entry, "subscribe");
     return rc == OTR_OK && node != NULL
                ? otr_manifest_patterns(node, "subscribe", &m->subscribe, err)
@@ -315,11 +318,12 @@ static otr_code note_where(const otr_node *entry, otr_manifest *m, otr_err *err)
 static otr_code read_entry(const otr_node *entry, const char *directory, const otr_trust *trust,
                            otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "name",       "source",    "abi",       "engine",
-                                         "sha256",     "signature", "config",    "subscribe",
-                                         "grants",     "limits",    "hooks",     "after",
-                                         "on_failure", "restart",   "instances", "modules",
-                                         "encoding",   "off",       NULL };
+    static const char *const known[] = { "name",       "source",     "abi",       "engine",
+                                         "sha256",     "signature",  "config",    "subscribe",
+                                         "grants",     "limits",     "hooks",     "after",
+                                         "on_failure", "restart",    "instances", "modules",
+                                         "encoding",   "operations", "version",   "input",
+                                         "publish",    "off",        NULL };
     const text_key texts[] = { { "name", &m->name },     { "source", &m->source },
                                { "abi", &m->abi },       { "engine", &m->engine },
                                { "sha256", &m->sha256 }, { "signature", &m->signature } };

@@ -31,6 +31,7 @@
 #include "config/config.h"
 #include "plugin/encoding/encoding.h"
 #include "plugin/manifest/http_grant.h"
+#include "plugin/manifest/mapping.h"
 #include "wasm/engine/engine.h"
 #include "wasm/guest.h"
 
@@ -113,9 +114,10 @@ typedef struct otr_manifest { /* one entry of `load:` */
     unsigned publish_per_s; /* 0: without bound */
     otr_on_failure on_failure;
     otr_restart restart;
-    size_t instances; /* sandboxes that share its queue */
-    bool off;         /* known, and not loaded */
-    char *identity;   /* keys that changes.c does not compare by themselves, as JSON */
+    size_t instances;           /* sandboxes that share its queue */
+    bool off;                   /* known, and not loaded */
+    otr_plugin_mapping mapping; /* for a guest that does not know the contract */
+    char *identity;             /* keys that changes.c does not compare by themselves, as JSON */
     /* Of one that a reload took the place of: the next one, which it keeps alive. A worker that
      * looked at the older one in the midst of a job finds every later one so. */
     struct otr_manifest *newer;

@@ -43,3 +43,22 @@ T(blake2b_of_known_texts)
     CHECK_STR(otr_blake2b_hex(otr_bytes_of("abc"), hex),
               "bddd813c634239723171ef3fee98579b94964e3bb1cb3e427262c8c068d52319");
 }
+
+/* Vectors of RFC 4648, and one that makes a single '='. */
+T(base64_has_its_padding)
+{
+    static const char *const known[][2] = { { "", "" },
+                                            { "f", "Zg==" },
+                                            { "ab", "YWI=" },
+                                            { "foo", "Zm9v" },
+                                            { "foob", "Zm9vYg==" },
+                                            { "fooba", "Zm9vYmE=" },
+                                            { "foobar", "Zm9vYmFy" } };
+    for (size_t i = 0; i < OTR_COUNT(known); i++) {
+        otr_err err = { 0 };
+        OTR_CLEANUP(otr_buf_deinit) otr_buf out;
+        otr_buf_init(&out, 64);
+        REQUIRE_OK(otr_base64_add(otr_bytes_of(known[i][0]), &out, &err), err);
+        CHECK_STR(otr_buf_text(&out), known[i][1]);
+    }
+}

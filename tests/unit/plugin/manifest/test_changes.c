@@ -149,6 +149,19 @@ T_NO_OOM(code_and_config_and_life_are_told_apart)
                 "restart=both off=wider");
 }
 
+T_NO_OOM(each_key_for_guests_of_other_hosts_needs_another_sandbox)
+{
+    check_entry("", ", operations: {process: p}", "operations=wider", "operations=wider");
+    check_entry("", ", version: 1", "version=wider", "version=wider");
+    check_entry("", ", input: data", "input=wider", "input=wider");
+    check_entry(", input: data.a", ", input: data.b", "input=wider", "input=wider");
+    check_entry("", ", publish: a.b", "publish=wider", "publish=wider");
+    check_entry(", version: 1", ", version: 1, subscribe: [a]", "subscribe=both",
+                "operations=wider subscribe=both");
+    check_entry(", operations: {init: i, process: p}, input: message",
+                ", operations: {process: p, init: i}", "", "");
+}
+
 T_NO_OOM(a_pin_is_narrower_and_a_module_that_gets_one_too)
 {
     check_entry("", ", sha256: " SHA_A, "sha256=both", "sha256=wider");

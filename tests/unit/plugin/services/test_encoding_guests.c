@@ -59,13 +59,13 @@ static otr_code load(world *w, const char *name, otr_err *err)
 {
     char path[1024];
     otr_buf wasm;
+    static const char *const required[] = { "info", "subscriptions", "process", NULL };
     otr_buf_init(&wasm, OTR_LIMIT_PLUGIN_FILE_BYTES);
     (void)snprintf(path, sizeof(path), "%s/tests/guests/%s.wasm", OTR_BINARY_DIR, name);
     otr_code rc = otr_buf_read_file(&wasm, path, err);
-    const otr_load_spec spec = { .name = name,
-                                 .wasm = otr_buf_bytes(&wasm),
-                                 .operations = otr_contract_required,
-                                 .rewrite = true };
+    const otr_load_spec spec = {
+        .name = name, .wasm = otr_buf_bytes(&wasm), .operations = required, .rewrite = true
+    };
     rc = rc == OTR_OK ? otr_engine_find("wasmtime")->open(NULL, &w->engine, err) : rc;
     rc = rc == OTR_OK ? otr_guest_load(w->engine, &spec, &w->code, err) : rc;
     otr_buf_deinit(&wasm);
