@@ -1,4 +1,6 @@
-/* What a job counted becomes the plugin's. */
+/* After a job: its batch goes, and what it counted becomes the plugin's. */
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "plugin/guest/job.h"
