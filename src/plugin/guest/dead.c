@@ -98,7 +98,8 @@ static void make_room(otr_dead_letters *d)
     }
 }
 
-static void keep(otr_dead_letters *d, otr_msg *msg, char *reason)
+/* The letter, whose reason is the caller's to give. */
+static otr_dead_letter *keep(otr_dead_letters *d, otr_msg *msg)
 {
     if (d->n_kept == OTR_DEAD_LETTERS) {
         release(d, &d->kept[0]);
@@ -107,12 +108,12 @@ static void keep(otr_dead_letters *d, otr_msg *msg, char *reason)
     otr_msg_trim(msg, 1); /* the batch has it */
     otr_dead_letter *letter = &d->kept[d->n_kept++];
     *letter = (otr_dead_letter){ .msg = otr_msg_ref(msg),
-                                 .reason = reason,
                                  .bytes = otr_msg_weight(msg),
                                  .at_ns = otr_now_ns(),
                                  .number = ++d->n };
     charge(d, letter->bytes);
     make_room(d);
+    return letter;
 }
 
 void otr_dead_enter(otr_dead_letters *d, otr_dead_room *room)
@@ -126,7 +127,8 @@ void otr_dead_enter(otr_dead_letters *d, otr_dead_room *room)
 void otr_dead_bury(otr_dead_letters *d, otr_guest_job *job)
 {
     for (size_t i = 0; i < job->n_failed; i++) {
-        keep(d, job->batch[job->failed[i].index].msg, otr_steal(&job->failed[i].reason));
+        otr_dead_letter *letter = keep(d, job->batch[job->failed[i].index].msg);
+        letter->reason = otr_steal(&job->failed[i].reason);
     }
 }
 
@@ -134,7 +136,7 @@ void otr_dead_bury_rest(otr_dead_letters *d, const otr_guest_job *job, const cha
 {
     for (size_t i = 0; i < job->n; i++) {
         if (job->batch[i].deadline_ns == 0) {
-            keep(d, job->batch[i].msg, otr_strdup(reason));
+            keep(d, job->batch[i].msg)->reason = otr_strdup(reason);
         }
     }
 }

@@ -10,7 +10,6 @@
  */
 #include <stdio.h>
 
-#include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "wasm/abi/abi.h"
