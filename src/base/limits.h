@@ -12,6 +12,7 @@
 #define OTR_LIMIT_JSON_BYTES  (64U * OTR_MIB)
 #define OTR_LIMIT_JSON_DEPTH  64
 #define OTR_LIMIT_JSON_VALUES 1000000
+#define OTR_LIMIT_JSON_ASKED  (16U * 1024U) /* questions of guests that are parsed as a whole */
 
 /* protobuf from guests: a value of an object is four records. Depth is that of JSON. */
 #define OTR_LIMIT_PROTOBUF_RECORDS 4000000
@@ -23,13 +24,13 @@
 #define OTR_LIMIT_CONFIG_DEPTH   32 /* leaves room for what a JSON dump puts around it */
 
 /* bus */
-#define OTR_LIMIT_BUS_TOPICS        4096 /* distinct topic names, compiled in and made by guests */
+#define OTR_LIMIT_BUS_TOPICS        4096 /* topics made at run time for nobody in particular */
 #define OTR_LIMIT_BUS_TOPIC_BYTES   128
 #define OTR_LIMIT_BUS_FACTS         1024 /* messages kept for later subscribers */
 #define OTR_LIMIT_BUS_SUBSCRIBERS   1024
 #define OTR_LIMIT_BUS_PATTERNS      256   /* of one subscriber */
 #define OTR_LIMIT_BUS_QUEUE         65536 /* messages; the largest `queue` a plugin may ask for */
-#define OTR_LIMIT_BUS_QUEUE_BYTES   (64U * OTR_MIB) /* of guests' payloads in one queue */
+#define OTR_LIMIT_BUS_QUEUE_BYTES   (64U * OTR_MIB) /* of one queue; a payload counts twice */
 #define OTR_LIMIT_BUS_PAYLOAD_BYTES (16U * OTR_MIB)
 #define OTR_LIMIT_BUS_ENCODED_BYTES (32U * OTR_MIB) /* a message in the encoding of a guest */
 #define OTR_LIMIT_BUS_CAUSE_DEPTH   32 /* answers to answers to … : stops two plugins in a loop */
@@ -48,10 +49,17 @@
 #define OTR_LIMIT_PLUGIN_HTTP_BYTES        (16U * OTR_MIB) /* body of one answer to http.request */
 #define OTR_LIMIT_PLUGIN_HTTP_HEADER_BYTES (64U * 1024U)   /* all headers of it */
 #define OTR_LIMIT_PLUGIN_URL_BYTES         8192
+#define OTR_LIMIT_RESOLVES                 512 /* look-ups of names under way or remembered … */
+#define OTR_LIMIT_RESOLVES_OWNER           8   /* … and under way for one plugin */
 #define OTR_LIMIT_PLUGIN_SECRET_BYTES      65536
 #define OTR_LIMIT_PLUGIN_SIG_BYTES         16384            /* one signature or key file */
 #define OTR_LIMIT_PLUGIN_FETCH_MS          30000            /* one download of an https source */
 #define OTR_LIMIT_PLUGIN_DOWNLOADS_BYTES   (512U * OTR_MIB) /* all that are kept */
+#define OTR_LIMIT_PLUGIN_BATCH_BYTES       OTR_MIB /* messages that an instance takes at a time; one in any case */
+#define OTR_LIMIT_PLUGIN_ANSWER_BYTES      65536   /* of info, subscriptions and a hook */
+#define OTR_LIMIT_PLUGIN_DEAD_BYTES        (20U * OTR_MIB) /* messages that failed, kept for one plugin … */
+#define OTR_LIMIT_DEAD_BYTES               (64U * OTR_MIB) /* … and for all */
+#define OTR_LIMIT_PLUGIN_TOPICS            256  /* names that one plugin publishes under */
 #define OTR_LIMIT_PLUGIN_PUBLISH_CALL      1024 /* messages published in one guest call */
 #define OTR_LIMIT_PLUGIN_PUBLISH_S         5000 /* messages a second, beyond those of one call */
 #define OTR_LIMIT_PLUGIN_PUBLISH_MOST_S    1000000
@@ -81,6 +89,7 @@
 #define OTR_LIMIT_WASI_PRINT_BYTES   65536             /* of one write to the log */
 
 #define OTR_LIMIT_KV_KEY_BYTES 512
+#define OTR_LIMIT_KV_ROW_BYTES 64      /* what a key takes beside its bytes and its value's */
 #define OTR_LIMIT_KV_BYTES     OTR_MIB /* default of `grants.kv_bytes` once kv is granted */
 
 /* NGINX */

@@ -192,7 +192,9 @@ void otr_log(otr_log_level level, const char *msg, ...)
         return;
     }
     int saved_errno = errno;
-    line l = { .n = 0 };
+    line l;
+    l.n = 0;
+    l.cut = false;
     char when[OTR_TIME_BYTES];
     otr_time_text(otr_wall_ns(), when);
     put(&l, "time=", 5);

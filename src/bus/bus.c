@@ -53,6 +53,7 @@ struct otr_bus {
     size_t n_subs;
     otr_topic_entry *last; /* of the latest publish: the next is often on the same topic */
     otr_topics topics;
+    otr_topic_owner nobody; /* of topics that no plugin is charged for */
     otr_facts *facts;
     uint64_t published, delivered, unheard;
 };
@@ -116,7 +117,7 @@ static void unref_const(const otr_msg *msg)
 static void drop_oldest(otr_sub *sub)
 {
     const otr_msg *msg = sub->ring[sub->head++ & sub->mask];
-    sub->bytes -= otr_msg_bytes(msg);
+    sub->bytes -= otr_msg_charge(msg);
     sub->dropped++;
     unref_const(msg);
 }
@@ -144,7 +145,7 @@ static void push(otr_route *route, const otr_msg *msg, size_t bytes)
         const otr_msg **slot = &sub->ring[(route->waiting_at - 1) & sub->mask];
         const otr_msg *old = *slot;
         *slot = msg;
-        sub->bytes -= otr_msg_bytes(old);
+        sub->bytes -= otr_msg_charge(old);
         sub->coalesced++;
         unref_const(old);
     } else {
@@ -170,7 +171,7 @@ otr_msg *otr_sub_take(otr_sub *sub)
         sub->turn_left--;
     }
     const otr_msg *msg = sub->ring[sub->head++ & sub->mask];
-    sub->bytes -= otr_msg_bytes(msg);
+    sub->bytes -= otr_msg_charge(msg);
     if (sub->head == sub->tail && sub->mask >= KEPT_SLOTS) {
         release_ring(sub);
     }
@@ -308,8 +309,11 @@ static otr_code learn(otr_bus *bus, const otr_topic *topic, otr_topic *run_time,
     return OTR_OK;
 }
 
-otr_code otr_bus_topic(otr_bus *bus, const char *name, const otr_topic **ret, otr_err *err)
+otr_code otr_bus_topic_of(otr_bus *bus, otr_topic_owner *owner, const char *name,
+                          const otr_topic **ret, otr_err *err)
 {
+    size_t most = owner != NULL ? OTR_LIMIT_PLUGIN_TOPICS : OTR_LIMIT_BUS_TOPICS;
+    owner = owner != NULL ? owner : &bus->nobody;
     otr_topic_entry *entry = otr_topics_named(&bus->topics, name);
     if (entry != NULL) {
         if (entry->run_time == NULL) {
@@ -323,9 +327,11 @@ otr_code otr_bus_topic(otr_bus *bus, const char *name, const otr_topic **ret, ot
     if (rc != OTR_OK) {
         return rc;
     }
-    if (bus->topics.n >= OTR_LIMIT_BUS_TOPICS) {
-        return otr_fail(err, OTR_EQUOTA, "topic \"%s\" would be one more than the limit of %d",
-                        name, OTR_LIMIT_BUS_TOPICS);
+    if (owner->n >= most) {
+        return otr_fail(err, OTR_EQUOTA,
+                        "topic \"%s\" would be one more than the limit of %zu of one plugin: put "
+                        "what varies into the data",
+                        name, most);
     }
     otr_topic *made = NULL;
     rc = otr_topic_make(name, &made, err);
@@ -334,11 +340,22 @@ otr_code otr_bus_topic(otr_bus *bus, const char *name, const otr_topic **ret, ot
     }
     rc = learn(bus, made, made, &entry, err);
     if (rc != OTR_OK) {
-        otr_free(made);
+        otr_topic_unref(made);
         return rc;
     }
+    entry->owner = owner;
+    owner->n++;
     *ret = made;
     return OTR_OK;
+}
+
+void otr_bus_release(otr_bus *bus, otr_topic_owner *owner)
+{
+    if (owner->n > 0) {
+        bus->last = NULL;
+        otr_topics_release(&bus->topics, owner);
+        owner->n = 0;
+    }
 }
 
 otr_code otr_bus_declare(otr_bus *bus, const otr_topic *topic, otr_err *err)
@@ -402,7 +419,7 @@ otr_code otr_bus_publish(otr_bus *bus, const otr_msg *msg, otr_err *err)
         return OTR_OK;
     }
     bus->delivered += n;
-    size_t bytes = otr_msg_bytes(msg);
+    size_t bytes = otr_msg_charge(msg);
     otr_msg_ref_many(msg, n);
     for (size_t i = 0; i < n; i++) {
         otr_route *route = &entry->routes.items[i];
@@ -425,25 +442,6 @@ void otr_bus_get_stats(const otr_bus *bus, otr_bus_stats *ret)
 }
 
 /* ---- subscribers ---- */
-
-static otr_code check_spec(const otr_bus *bus, const otr_sub_spec *spec, otr_err *err)
-{
-    if (spec->capacity == 0 || spec->capacity > OTR_LIMIT_BUS_QUEUE) {
-        return otr_fail(err, OTR_EINVAL, "a queue of %zu messages: give 1 to %d", spec->capacity,
-                        OTR_LIMIT_BUS_QUEUE);
-    }
-    if (bus->n_subs >= OTR_LIMIT_BUS_SUBSCRIBERS) {
-        return otr_fail(err, OTR_EQUOTA, "the bus has its most, %d, subscribers",
-                        OTR_LIMIT_BUS_SUBSCRIBERS);
-    }
-    otr_code rc = OTR_OK;
-    for (size_t i = 0; rc == OTR_OK && spec->patterns[i] != NULL; i++) {
-        rc = i < OTR_LIMIT_BUS_PATTERNS
-                 ? otr_topic_check(spec->patterns[i], true, err)
-                 : otr_fail(err, OTR_EINVAL, "more than %d topic patterns", OTR_LIMIT_BUS_PATTERNS);
-    }
-    return rc;
-}
 
 static const char *pack(char **at, const char *text)
 {
@@ -503,7 +501,7 @@ static otr_code connect_routes(otr_bus *bus, otr_sub *sub, otr_err *err)
 
 otr_code otr_bus_subscribe(otr_bus *bus, const otr_sub_spec *spec, otr_sub **ret, otr_err *err)
 {
-    otr_code rc = check_spec(bus, spec, err);
+    otr_code rc = otr_sub_spec_check(spec, bus->n_subs, err);
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "%s cannot subscribe", spec->name);
     }

@@ -6,7 +6,7 @@
  * never calls a subscriber. Later in the same round of the loop each subscriber with messages is
  * called in turn ("ready") and takes some; one that is busy (a guest in a call) takes later and
  * calls otr_sub_wake(). When a queue is full its policy decides what is lost, and every loss is
- * counted. A queue is also full when guests' payloads in it exceed OTR_LIMIT_BUS_QUEUE_BYTES; then
+ * counted. A queue is also full when what it holds exceeds OTR_LIMIT_BUS_QUEUE_BYTES; then
  * the oldest messages go. A message is delivered to its own publisher too if it subscribes to the
  * topic.
  *
@@ -65,14 +65,28 @@ typedef struct otr_bus_stats {
 } otr_bus_stats;
 
 otr_code otr_bus_new(otr_loop *loop, otr_bus **ret, otr_err *err) OTR_MUST_CHECK;
-/* After its subscribers are freed and every message on a run-time topic is gone. */
+/* After its subscribers are freed. */
 void otr_bus_free(otr_bus *bus);
+
+typedef struct otr_topic_owner { /* zeroed: none so far */
+    size_t n;                    /* run-time topics that it made first */
+} otr_topic_owner;
 
 /* A topic made at run time, for what guests publish: its payload is JSON bytes (otr_bus_json).
  * The same name gives the same topic; the name of a compiled-in topic that was ever published or
- * declared gives OTR_EDENIED. OTR_EINVAL for a malformed name, OTR_EQUOTA at the limit. */
-otr_code otr_bus_topic(otr_bus *bus, const char *name, const otr_topic **ret, otr_err *err)
-    OTR_MUST_CHECK;
+ * declared gives OTR_EDENIED. OTR_EINVAL for a malformed name, OTR_EQUOTA when `owner` (borrowed
+ * until otr_bus_release(); NULL: nobody) has OTR_LIMIT_PLUGIN_TOPICS. It lives until `owner` is
+ * released, and beside that as long as a message of it. */
+otr_code otr_bus_topic_of(otr_bus *bus, otr_topic_owner *owner, const char *name,
+                          const otr_topic **ret, otr_err *err) OTR_MUST_CHECK;
+static inline OTR_MUST_CHECK otr_code otr_bus_topic(otr_bus *bus, const char *name,
+                                                    const otr_topic **ret, otr_err *err)
+{
+    return otr_bus_topic_of(bus, NULL, name, ret, err);
+}
+/* The bus forgets the topics of `owner`, whose messages are delivered all the same. Who else
+ * publishes under one of their names makes it anew, as its own. */
+void otr_bus_release(otr_bus *bus, otr_topic_owner *owner);
 /* Reserves a compiled-in topic's name so that no guest can publish under it. `topic` outlives the
  * bus. OTR_ESTATE when a guest or another compiled-in topic has the name already. */
 otr_code otr_bus_declare(otr_bus *bus, const otr_topic *topic, otr_err *err) OTR_MUST_CHECK;

@@ -38,6 +38,7 @@ otr_code otr_msg_new(const otr_topic *topic, void *payload, const char *source,
     if (msg == NULL) {
         return otr_fail_nomem(err);
     }
+    otr_topic_ref(topic);
     msg->topic = topic;
     msg->payload = payload;
     /* A message may outlive who published it: a plugin that is removed. */
@@ -62,11 +63,14 @@ otr_msg *otr_msg_ref(const otr_msg *msg)
 
 static void destroy(otr_msg *msg)
 {
+    /* A compiled-in topic may be part of the payload. */
+    const otr_topic *made = otr_topic_is_run_time(msg->topic) ? msg->topic : NULL;
     if (msg->topic->drop != NULL && msg->payload != NULL) {
         msg->topic->drop((void *)msg->payload);
     }
     otr_free(atomic_load_explicit(&msg->json, memory_order_relaxed));
     otr_free(atomic_load_explicit(&msg->other, memory_order_relaxed));
+    otr_topic_unref(made);
     otr_free(msg);
 }
 
@@ -107,22 +111,30 @@ static void begin_envelope(const otr_msg *msg, otr_jw *w, otr_buf *out, otr_err 
     otr_jw_u64(w, "cause", msg->cause);
 }
 
-static otr_code encode_envelope(const otr_msg *msg, otr_buf *out, otr_err *err)
+static otr_code write_envelope(const otr_msg *msg, otr_buf *out, size_t *ret_data_at, otr_err *err)
 {
     size_t start = out->n;
     otr_jw w;
     begin_envelope(msg, &w, out, err);
     otr_jw_raw(&w, "data", (otr_bytes){ 0 }); /* the payload writes itself behind the key */
-    size_t data_at = out->n - start;
+    *ret_data_at = out->n - start;
     if (w.rc == OTR_OK) {
         w.rc = encode_payload(msg, out, err);
     }
     otr_jw_obj_end(&w);
-    if (w.rc == OTR_OK) {
+    return otr_jw_end(&w);
+}
+
+/* Behind an `encoded`, which is told where the payload begins. */
+static otr_code encode_envelope(const otr_msg *msg, otr_buf *out, otr_err *err)
+{
+    size_t start = out->n, data_at = 0;
+    otr_code rc = write_envelope(msg, out, &data_at, err);
+    if (rc == OTR_OK) {
         memcpy(out->p + start - sizeof(encoded) + offsetof(encoded, data_at), &data_at,
                sizeof(data_at));
     }
-    return otr_jw_end(&w);
+    return rc;
 }
 
 static void deinit_buf(void *buf)
@@ -186,19 +198,58 @@ otr_code otr_msg_json(const otr_msg *msg, otr_bytes *ret, otr_err *err)
     return rc;
 }
 
-otr_code otr_msg_json_most(const otr_msg *msg, size_t most, otr_buf *out, otr_err *err)
+/* `n`: how long the envelope is; 0: it is not encoded, but its payload has a length. */
+static otr_code write_without_data(const otr_msg *msg, size_t n, otr_buf *out, otr_err *err)
 {
-    otr_bytes json;
-    otr_code rc = otr_msg_json(msg, &json, err);
-    if (rc != OTR_OK || json.n <= most) {
-        return rc == OTR_OK ? otr_buf_add(out, json, err) : rc;
-    }
     otr_jw w;
+    size_t start = out->n;
     begin_envelope(msg, &w, out, err);
+    n = n != 0 ? n : out->n - start + sizeof(",\"data\":}") - 1 + otr_msg_bytes(msg);
     otr_jw_null(&w, "data");
-    otr_jw_u64(&w, "omitted_bytes", json.n);
+    otr_jw_u64(&w, "omitted_bytes", n);
     otr_jw_obj_end(&w);
     return otr_jw_end(&w);
+}
+
+otr_code otr_msg_json_most(const otr_msg *msg, size_t most, otr_buf *out, otr_err *err)
+{
+    const encoded *text = atomic_load_explicit(&((otr_msg *)msg)->json, memory_order_acquire);
+    if (text != NULL) {
+        return text->n <= most ? otr_buf_add(out, (otr_bytes){ text->bytes, text->n }, err)
+                               : write_without_data(msg, text->n, out, err);
+    }
+    if (otr_msg_bytes(msg) > most) {
+        return write_without_data(msg, 0, out, err);
+    }
+    size_t data_at = 0;
+    otr_buf whole OTR_CLEANUP(deinit_buf);
+    otr_buf_init(&whole, ENVELOPE_BYTES + OTR_LIMIT_BUS_ENCODED_BYTES);
+    otr_code rc = write_envelope(msg, &whole, &data_at, err);
+    if (rc != OTR_OK) {
+        return otr_wrap(err, rc, "message on %s cannot be encoded", msg->topic->name);
+    }
+    return whole.n <= most ? otr_buf_add(out, otr_buf_bytes(&whole), err)
+                           : write_without_data(msg, whole.n, out, err);
+}
+
+static size_t encoded_bytes(const _Atomic(void *) *slot)
+{
+    const encoded *made = atomic_load_explicit((_Atomic(void *) *)slot, memory_order_acquire);
+    return made != NULL ? sizeof(*made) + made->n : 0;
+}
+
+size_t otr_msg_weight(const otr_msg *msg)
+{
+    return sizeof(*msg) + otr_msg_bytes(msg) + encoded_bytes(&msg->json) +
+           encoded_bytes(&msg->other);
+}
+
+void otr_msg_trim(otr_msg *msg, unsigned own)
+{
+    if (atomic_load_explicit(&msg->refs, memory_order_acquire) == own) {
+        otr_free(atomic_exchange(&msg->json, NULL));
+        otr_free(atomic_exchange(&msg->other, NULL));
+    }
 }
 
 otr_code otr_msg_data(const otr_msg *msg, otr_bytes *ret, otr_err *err)

@@ -37,7 +37,8 @@ typedef struct otr_msg {
     _Atomic(void *) other; /* only otr_msg_encoded() touches it */
 } otr_msg;
 
-/* Owns `payload` from success on; on failure it stays the caller's. `cause` may be NULL.
+/* Owns `payload` from success on; on failure it stays the caller's. `cause` may be NULL. `source`
+ * is copied, as guests come and go.
  * OTR_EQUOTA when the chain of causes is too deep: two participants answer each other. */
 otr_code otr_msg_new(const otr_topic *topic, void *payload, const char *source,
                      const otr_msg *cause, otr_msg **ret_msg, otr_err *err) OTR_MUST_CHECK;
@@ -48,8 +49,15 @@ void otr_msg_unrefp(void *slot);      /* for OTR_CLEANUP */
 /* {"id":…,"topic":"…","version":…,"time":"…","source":"…","cause":…,"data":<payload>}: encoded on
  * the first call and kept; the bytes live as long as the message. Any thread. */
 otr_code otr_msg_json(const otr_msg *msg, otr_bytes *ret, otr_err *err) OTR_MUST_CHECK;
-/* Appends the envelope as otr_msg_json() has it or, when that is longer than `most` bytes, with
- * null as "data" and a member "omitted_bytes": how long it is. */
+/* Bytes that it takes, as far as they are known: a payload of a run-time topic, and what was
+ * encoded so far. Any thread. */
+size_t otr_msg_weight(const otr_msg *msg);
+/* Drops what was encoded, to be made anew when it is asked for: if nobody but the caller has the
+ * message, who holds `own` references and none of the bytes. */
+void otr_msg_trim(otr_msg *msg, unsigned own);
+
+/* Appends the envelope as otr_msg_json() has it, which is not kept, or, when that is longer than
+ * `most` bytes, with null as "data" and a member "omitted_bytes": how long it is. */
 otr_code otr_msg_json_most(const otr_msg *msg, size_t most, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;
 /* The payload alone as JSON, with the same life. */

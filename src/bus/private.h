@@ -32,7 +32,8 @@ typedef struct otr_routes {
 
 typedef struct otr_topic_entry {
     const otr_topic *topic;
-    otr_topic *run_time; /* the same, when it was made here and is owned; else NULL */
+    otr_topic *run_time;    /* the same, when it was made here, with a reference; else NULL */
+    otr_topic_owner *owner; /* who is charged for `run_time` */
     otr_routes routes;
     otr_fact fact;
     otr_about_fn *about; /* with a fact */
@@ -47,6 +48,9 @@ typedef struct otr_topics {
     uint64_t seed;
 } otr_topics;
 
+/* May it subscribe to a bus that has `n_subs`? */
+otr_code otr_sub_spec_check(const otr_sub_spec *spec, size_t n_subs, otr_err *err) OTR_MUST_CHECK;
+
 void otr_topics_init(otr_topics *topics);
 void otr_topics_deinit(otr_topics *topics);
 otr_topic_entry *otr_topics_find(const otr_topics *topics, const otr_topic *topic);
@@ -56,6 +60,16 @@ otr_code otr_topics_add(otr_topics *topics, otr_topic_entry *entry, otr_err *err
 /* otr_topic.encode of run-time topics, which tells them apart: their payload is otr_bus_json. */
 otr_code otr_bus_json_encode(const void *payload, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 otr_code otr_topic_make(const char *name, otr_topic **ret, otr_err *err) OTR_MUST_CHECK;
+/* One owner more or less of a run-time topic; a compiled-in one does not mind. Any thread. */
+void otr_topic_ref(const otr_topic *topic);
+void otr_topic_unref(const otr_topic *topic);
+/* Takes the entries of `owner` out of the table. */
+void otr_topics_release(otr_topics *topics, const otr_topic_owner *owner);
+
+static inline bool otr_topic_is_run_time(const otr_topic *topic)
+{
+    return topic->encode == otr_bus_json_encode;
+}
 
 otr_topic_entry *otr_topic_entry_free(otr_topic_entry *entry); /* returns NULL */
 /* Room for one more, so that the next otr_routes_append() cannot fail. */
@@ -63,11 +77,19 @@ otr_code otr_routes_reserve(otr_routes *routes, otr_err *err) OTR_MUST_CHECK;
 void otr_routes_append(otr_routes *routes, otr_sub *sub);
 void otr_routes_remove(otr_routes *routes, const otr_sub *sub);
 
-/* What counts against OTR_LIMIT_BUS_QUEUE_BYTES: payloads whose size a guest chose. */
+/* A payload whose size a guest chose. */
 static inline size_t otr_msg_bytes(const otr_msg *msg)
 {
     const otr_bus_json *json = msg->payload;
-    return msg->topic->encode == otr_bus_json_encode && json != NULL ? json->n : 0;
+    return otr_topic_is_run_time(msg->topic) && json != NULL ? json->n : 0;
+}
+
+/* What counts against OTR_LIMIT_BUS_QUEUE_BYTES: the message, and its payload twice, as whoever
+ * hears it has it encoded; that stays while it waits anywhere. */
+static inline size_t otr_msg_charge(const otr_msg *msg)
+{
+    enum { USUAL_BYTES = 256 }; /* of what is around it, or of a payload that is compiled in */
+    return sizeof(*msg) + USUAL_BYTES + 2 * otr_msg_bytes(msg);
 }
 
 /* `n` more references at the price of one. The caller holds one itself: if that is the only one,

@@ -102,21 +102,42 @@ otr_bus_json *otr_bus_json_new(otr_bytes json)
     return payload;
 }
 
+typedef struct made_topic {
+    otr_topic topic; /* first: it is the address of all */
+    _Atomic unsigned refs;
+    char name[];
+} made_topic;
+
 otr_code otr_topic_make(const char *name, otr_topic **ret, otr_err *err)
 {
     size_t n = strlen(name) + 1;
-    otr_topic *topic = otr_zalloc(sizeof(*topic) + n);
-    if (topic == NULL) {
+    made_topic *made = otr_zalloc(sizeof(*made) + n);
+    if (made == NULL) {
         return otr_fail_nomem(err);
     }
-    char *copy = (char *)(topic + 1);
-    memcpy(copy, name, n);
-    topic->name = copy;
-    topic->version = 1;
-    topic->drop = drop_json;
-    topic->encode = otr_bus_json_encode;
-    *ret = topic;
+    memcpy(made->name, name, n);
+    atomic_init(&made->refs, 1);
+    made->topic = (otr_topic){ made->name, 1, drop_json, otr_bus_json_encode };
+    *ret = &made->topic;
     return OTR_OK;
+}
+
+void otr_topic_ref(const otr_topic *topic)
+{
+    if (otr_topic_is_run_time(topic)) {
+        made_topic *made = (made_topic *)(void *)(uintptr_t)topic;
+        (void)atomic_fetch_add_explicit(&made->refs, 1, memory_order_relaxed);
+    }
+}
+
+void otr_topic_unref(const otr_topic *topic)
+{
+    if (topic != NULL && otr_topic_is_run_time(topic)) {
+        made_topic *made = (made_topic *)(void *)(uintptr_t)topic;
+        if (atomic_fetch_sub_explicit(&made->refs, 1, memory_order_acq_rel) == 1) {
+            otr_free(made);
+        }
+    }
 }
 
 /* ---- routes ---- */
@@ -149,7 +170,7 @@ otr_topic_entry *otr_topic_entry_free(otr_topic_entry *entry)
 {
     if (entry != NULL) {
         otr_free(entry->routes.items);
-        otr_free(entry->run_time);
+        otr_topic_unref(entry->run_time);
         otr_free(entry);
     }
     return NULL;
@@ -240,6 +261,26 @@ static void index_entry(otr_topics *topics, size_t i)
     }
 }
 
+void otr_topics_release(otr_topics *topics, const otr_topic_owner *owner)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < topics->n; i++) {
+        if (topics->entries[i]->owner == owner) {
+            (void)otr_topic_entry_free(topics->entries[i]);
+        } else {
+            topics->entries[kept++] = topics->entries[i];
+        }
+    }
+    topics->n = kept;
+    if (topics->slots > 0) {
+        memset(topics->by_address, 0, topics->slots * sizeof(topics->by_address[0]));
+        memset(topics->by_name, 0, topics->slots * sizeof(topics->by_name[0]));
+    }
+    for (size_t i = 0; i < kept; i++) {
+        index_entry(topics, i);
+    }
+}
+
 static otr_code grow(otr_topics *topics, otr_err *err)
 {
     size_t cap = topics->cap;
@@ -279,4 +320,23 @@ otr_code otr_topics_add(otr_topics *topics, otr_topic_entry *entry, otr_err *err
     topics->entries[topics->n] = entry;
     index_entry(topics, topics->n++);
     return OTR_OK;
+}
+
+otr_code otr_sub_spec_check(const otr_sub_spec *spec, size_t n_subs, otr_err *err)
+{
+    if (spec->capacity == 0 || spec->capacity > OTR_LIMIT_BUS_QUEUE) {
+        return otr_fail(err, OTR_EINVAL, "a queue of %zu messages: give 1 to %d", spec->capacity,
+                        OTR_LIMIT_BUS_QUEUE);
+    }
+    if (n_subs >= OTR_LIMIT_BUS_SUBSCRIBERS) {
+        return otr_fail(err, OTR_EQUOTA, "the bus has its most, %d, subscribers",
+                        OTR_LIMIT_BUS_SUBSCRIBERS);
+    }
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && spec->patterns[i] != NULL; i++) {
+        rc = i < OTR_LIMIT_BUS_PATTERNS
+                 ? otr_topic_check(spec->patterns[i], true, err)
+                 : otr_fail(err, OTR_EINVAL, "more than %d topic patterns", OTR_LIMIT_BUS_PATTERNS);
+    }
+    return rc;
 }

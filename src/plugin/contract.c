@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/escape.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/texts.h"
 #include "bus/bus.h"
 
@@ -14,6 +15,15 @@ void otr_contract_info_deinit(otr_contract_info *info)
 {
     otr_freep(&info->version);
     info->operations = 0;
+}
+
+/* Its tree takes many times what it has: none of these is long. */
+static otr_code read_answer(otr_bytes answer, otr_json **ret, otr_err *err)
+{
+    return answer.n <= OTR_LIMIT_PLUGIN_ANSWER_BYTES
+               ? otr_json_parse(answer, ret, err)
+               : otr_fail(err, OTR_EINVAL, "an answer of %zu bytes; the limit is %d", answer.n,
+                          OTR_LIMIT_PLUGIN_ANSWER_BYTES);
 }
 
 static unsigned read_operations(const otr_json *list)
@@ -59,7 +69,7 @@ static otr_code check_info(const otr_json *root, otr_err *err)
 otr_code otr_contract_read_info(otr_bytes answer, otr_contract_info *ret, otr_err *err)
 {
     OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
-    otr_code rc = otr_json_parse(answer, &root, err);
+    otr_code rc = read_answer(answer, &root, err);
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "info");
     }
@@ -123,7 +133,7 @@ static otr_code read_topic(const otr_json *item, const otr_contract_topics *to, 
 otr_code otr_contract_read_topics(otr_bytes answer, otr_contract_topics *ret, otr_err *err)
 {
     OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
-    otr_code rc = otr_json_parse(answer, &root, err);
+    otr_code rc = read_answer(answer, &root, err);
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "subscriptions");
     }
@@ -178,7 +188,7 @@ otr_code otr_contract_read_verdict(otr_bytes answer, otr_contract_verdict *ret, 
     if (answer.n == 0) {
         return otr_fail(err, OTR_EINVAL, "the hook was answered with nothing: %s", shape);
     }
-    otr_code rc = otr_json_parse(answer, &root, err);
+    otr_code rc = read_answer(answer, &root, err);
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "answer to the hook");
     }

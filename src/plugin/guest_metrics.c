@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/escape.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/texts.h"
 
 enum { NAME_BYTES = 64, VALUE_BYTES = 128, ESCAPED_BYTES = 4 * VALUE_BYTES + 1 };
@@ -182,6 +183,10 @@ otr_code otr_guest_metrics_take(otr_guest_metrics *m, otr_guest_metric_kind kind
                                 size_t max, otr_err *err)
 {
     OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
+    if (json.n > OTR_LIMIT_JSON_ASKED) {
+        return otr_fail(err, OTR_EQUOTA, "a metric of %zu bytes; the limit is %u", json.n,
+                        OTR_LIMIT_JSON_ASKED);
+    }
     otr_guest_metric *one = otr_zalloc(sizeof(*one)), *at = NULL;
     bool fresh = false;
     if (one == NULL) {

@@ -154,7 +154,7 @@ static void record(otr_hook *h, size_t i, otr_hook_how how, const otr_contract_v
     (void)snprintf(a->message, sizeof(a->message), "%s", said->message);
     p->stats.hooks_denied += a->verdict == OTR_VERDICT_DENY;
     p->stats.hooks_unanswered += how != OTR_HOOK_ANSWERED;
-    if (how != OTR_HOOK_ANSWERED) {
+    if (how != OTR_HOOK_ANSWERED && otr_log_budget_take(&p->log_budget, p->name)) {
         otr_log_warn("plugin gave no answer to a hook", "plugin", p->name, "hook",
                      h->msg->topic->name, "how", how_name(how), "why", a->message, "counts_as",
                      verdict_name(a->verdict));

@@ -8,6 +8,7 @@
 
 #include "plugin/guests.h"
 #include "plugin/host.h"
+#include "plugin/log_budget.h"
 
 enum { OTR_REASON_BYTES = 480 };
 
@@ -21,9 +22,12 @@ struct otr_plugin {
     uint64_t state_since_ns;
     char reason[OTR_REASON_BYTES];
     otr_plugin_stats stats;
-    otr_sub_stats past; /* of the queues that it had before `sub`: nothing waits in them */
-    char **patterns;    /* what it subscribed to; NULL-terminated or NULL */
-    bool guest;         /* one of host->guests */
+    otr_log_budget log_budget; /* any thread */
+    _Atomic uint64_t paid_ns;  /* as in plugin/services/gate.h */
+    otr_topic_owner topics;    /* that it published under */
+    otr_sub_stats past;        /* of the queues that it had before `sub`: nothing waits in them */
+    char **patterns;           /* what it subscribed to; NULL-terminated or NULL */
+    bool guest;                /* one of host->guests */
     bool inited, settled, stopped;
     struct otr_plugin *next, *prev;
 };

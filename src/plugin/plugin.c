@@ -119,6 +119,7 @@ void otr_plugin_view_of(const otr_plugin *p, otr_plugin_view *ret)
         p->host->spec.guests->describe(p, ret);
     }
     queue_of(p, &ret->stats.queue);
+    ret->stats.logs_dropped = otr_log_budget_dropped(&p->log_budget);
 }
 
 void otr_plugin_set_state(otr_plugin *p, otr_plugin_state_id state, const char *reason)
@@ -259,6 +260,7 @@ void otr_plugin_free(otr_plugin *p)
     if (p->inited) {
         p->ops->fini(p);
     }
+    otr_bus_release(host->spec.bus, &p->topics);
     *(p->prev != NULL ? &p->prev->next : &host->first) = p->next;
     *(p->next != NULL ? &p->next->prev : &host->last) = p->prev;
     if (p->stats.metrics != NULL) {

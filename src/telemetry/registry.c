@@ -3,13 +3,14 @@
 #include <assert.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "telemetry/names.h"
 #include "telemetry/store.h"
 
-enum { FIRST_SLOTS = 64 };
+enum { FIRST_SLOTS = 64, PART_BYTES = OTR_LIMIT_METRIC_NAME_BYTES + 8 };
 
 otr_code otr_registry_new(otr_registry **ret, otr_err *err)
 {
@@ -206,6 +207,40 @@ static size_t position(const otr_registry *reg, const char *name)
     return low;
 }
 
+static const otr_metric_entry *named(const otr_registry *reg, const char *name)
+{
+    size_t at = position(reg, name);
+    return at < reg->n_entries && strcmp(reg->entries[at]->prom_name, name) == 0 ? reg->entries[at]
+                                                                                 : NULL;
+}
+
+/* The entry that has a name which `entry` would have, too: its own or, of a histogram, one of its
+ * parts'. The name stands in `ret_name`. */
+static const otr_metric_entry *find_clash(const otr_registry *reg, const otr_metric_entry *entry,
+                                          char ret_name[PART_BYTES])
+{
+    static const char *const parts[] = { "_bucket", "_sum", "_count" };
+    size_t n = strlen(entry->prom_name);
+    (void)snprintf(ret_name, PART_BYTES, "%s", entry->prom_name);
+    const otr_metric_entry *other = named(reg, ret_name);
+    for (size_t i = 0; other == NULL && i < OTR_COUNT(parts); i++) {
+        size_t len = strlen(parts[i]);
+        if (n > len && strcmp(entry->prom_name + n - len, parts[i]) == 0) {
+            ret_name[n - len] = '\0';
+            other = named(reg, ret_name);
+            other = other != NULL && other->family->kind == OTR_METRIC_HISTOGRAM ? other : NULL;
+            ret_name[n - len] = '_';
+        }
+    }
+    for (size_t i = 0;
+         other == NULL && entry->family->kind == OTR_METRIC_HISTOGRAM && i < OTR_COUNT(parts);
+         i++) {
+        (void)snprintf(ret_name, PART_BYTES, "%s%s", entry->prom_name, parts[i]);
+        other = named(reg, ret_name);
+    }
+    return other;
+}
+
 static otr_code make_room(otr_registry *reg, otr_err *err)
 {
     if (reg->n_entries == OTR_LIMIT_METRIC_FAMILIES) {
@@ -262,13 +297,15 @@ static otr_code find_entry(otr_registry *reg, const otr_family *family, otr_metr
     if (rc != OTR_OK) {
         return rc;
     }
-    size_t at = position(reg, entry->prom_name);
-    if (at < reg->n_entries && strcmp(reg->entries[at]->prom_name, entry->prom_name) == 0) {
+    char name[PART_BYTES];
+    const otr_metric_entry *other = find_clash(reg, entry, name);
+    if (other != NULL) {
         rc = otr_fail(err, OTR_ESTATE, "metric %s would be exported as %s, as %s is", family->name,
-                      entry->prom_name, reg->entries[at]->family->name);
+                      name, other->family->name);
         free_entry(entry);
         return rc;
     }
+    size_t at = position(reg, entry->prom_name);
     memmove(reg->entries + at + 1, reg->entries + at,
             (reg->n_entries - at) * sizeof(otr_metric_entry *));
     reg->entries[at] = entry;

@@ -129,6 +129,22 @@ static otr_code by_table(const struct operation *o, exchange *x, otr_buf *out)
                                       : otr_pb_write(type, json, out, x->err);
 }
 
+/* What is turned into JSON takes memory that is not the guest's: not for what is denied anyway, and
+ * a question is short unless it has a value or a body. */
+static otr_code check_size(const otr_encoded_host *h, const struct operation *o, otr_bytes in,
+                           otr_err *err)
+{
+    if (in.n <= OTR_LIMIT_JSON_ASKED) {
+        return OTR_OK;
+    }
+    otr_code rc = h->ops->permits != NULL ? h->ops->permits(h->host, o->name, NULL, err) : OTR_OK;
+    if (rc == OTR_OK && o->special == NULL) {
+        rc = otr_fail(err, OTR_EQUOTA, "%s: a question of %zu bytes; the limit is %u", o->name,
+                      in.n, OTR_LIMIT_JSON_ASKED);
+    }
+    return rc;
+}
+
 static otr_code call(void *host, const char *op, otr_bytes in, otr_buf *out, otr_err *err)
 {
     const otr_encoded_host *h = host;
@@ -139,11 +155,15 @@ static otr_code call(void *host, const char *op, otr_bytes in, otr_buf *out, otr
     if (o == operations + OTR_COUNT(operations)) {
         return h->ops->call(h->host, op, in, out, err);
     }
+    otr_code rc = check_size(h, o, in, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
     exchange x = { .host = h, .op = op, .in = in, .err = err };
     size_t before = out->n;
     otr_buf_init(&x.question, OTR_LIMIT_JSON_BYTES);
     otr_buf_init(&x.answer, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
-    otr_code rc = o->special != NULL ? o->special(&x, out) : by_table(o, &x, out);
+    rc = o->special != NULL ? o->special(&x, out) : by_table(o, &x, out);
     if (rc != OTR_OK) {
         otr_buf_cut(out, before);
     }
@@ -158,9 +178,15 @@ static otr_code publish(void *host, const char *topic, otr_bytes payload, otr_er
 {
     const otr_encoded_host *h = host;
     otr_buf json;
+    otr_code rc = h->ops->permits != NULL && payload.n > OTR_LIMIT_JSON_ASKED
+                      ? h->ops->permits(h->host, NULL, topic, err)
+                      : OTR_OK;
+    if (rc != OTR_OK) {
+        return rc;
+    }
     otr_buf_init(&json, OTR_LIMIT_BUS_PAYLOAD_BYTES);
-    otr_code rc = otr_pb_read(otr_pb_find("google.protobuf.Value"), payload, OTR_PB_ABSENT_NOTHING,
-                              &json, err);
+    rc = otr_pb_read(otr_pb_find("google.protobuf.Value"), payload, OTR_PB_ABSENT_NOTHING, &json,
+                     err);
     rc = rc == OTR_OK ? h->ops->publish(h->host, topic, otr_buf_bytes(&json), err)
                       : otr_wrap(err, rc, "%s", topic);
     otr_buf_deinit(&json);

@@ -73,9 +73,12 @@ void otr_guest_wait(otr_guest_seat *s)
                    "attempt %u failed, the next follows in %llu.%llu s: %.400s", g->waits,
                    (unsigned long long)(ms / 1000), (unsigned long long)(ms / 100 % 10),
                    job->err.msg);
-    otr_log_warn(job->unreached ? "source of plugin cannot be reached, trying again"
-                                : "plugin cannot begin for a reason that may pass, trying again",
-                 "plugin", g->p->name, "err", why.msg);
+    if (otr_log_budget_take(&g->p->log_budget, g->p->name)) {
+        otr_log_warn(job->unreached
+                         ? "source of plugin cannot be reached, trying again"
+                         : "plugin cannot begin for a reason that may pass, trying again",
+                     "plugin", g->p->name, "err", why.msg);
+    }
     back_off(s, &why, job->unreached);
 }
 
@@ -89,8 +92,10 @@ void otr_guest_seat_failed(otr_guest_seat *s, const otr_err *err)
         quarantine(g, failures, last.msg);
         return;
     }
-    otr_log_warn("plugin failed, starting a fresh instance", "plugin", g->p->name, "instance",
-                 OTR_U64(s->number), "failures", OTR_U64(failures), "err", err->msg);
+    if (otr_log_budget_take(&g->p->log_budget, g->p->name)) {
+        otr_log_warn("plugin failed, starting a fresh instance", "plugin", g->p->name, "instance",
+                     OTR_U64(s->number), "failures", OTR_U64(failures), "err", err->msg);
+    }
     back_off(s, err, false);
 }
 

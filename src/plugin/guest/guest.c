@@ -59,6 +59,9 @@ static void left(otr_guest_seat *s)
     }
     otr_guest_fail_batch(s->job, "the plugin ended before it was asked");
     otr_seat_free(s);
+    if (g->p->state_id == OTR_PLUGIN_DISABLED && g->crew.leaving == NULL) {
+        otr_bus_release(g->p->host->spec.bus, &g->p->topics); /* the last words made some anew */
+    }
     otr_guest_check_stopped(g);
 }
 
@@ -195,6 +198,7 @@ static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
     g->p = p;
     g->ready = ready;
     g->last_call = &g->first_call;
+    otr_dead_enter(&g->dead, &p->host->guests->dead);
     g->crew = (otr_seat_crew){
         .g = g,
         .name = p->name,
@@ -202,6 +206,9 @@ static otr_code guest_init(otr_plugin *p, const otr_config *cfg, otr_err *err)
         .loop = p->host->spec.loop,
         .pool = p->host->spec.pool,
         .bus = p->host->spec.bus,
+        .budget = &p->log_budget,
+        .topics = &p->topics,
+        .paid_ns = &p->paid_ns,
         .engines = &p->host->guests->engines,
         .policy = otr_manifest_ref(g->manifest),
     };

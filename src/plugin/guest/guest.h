@@ -34,6 +34,7 @@ struct otr_guests {
     otr_plugin_host *host;
     otr_guest_engines engines;
     otr_source_watch *watches; /* owned; a list */
+    otr_dead_room dead;        /* letters of all plugins */
     /* One of them is at work with a new version, which may have another file. */
     void (*adopted)(otr_guests *all);
 };

@@ -66,6 +66,24 @@ static void announce(void *arg)
     }
 }
 
+typedef enum limit { LIMIT_CALL, LIMIT_INIT } limit;
+
+/* The shorter of what the sandbox was made under and what the operator wrote last. */
+static uint64_t limit_ns(const otr_guest_job *job, limit which)
+{
+    const otr_manifest *own = job->manifest, *policy = otr_gate_policy(&job->hostcalls.gate);
+    return which == LIMIT_CALL ? otr_least(own->call_ns, policy->call_ns)
+                               : otr_least(own->init_ns, policy->init_ns);
+}
+
+/* The file's own manifest may give a call less than the configuration does. */
+static uint64_t shorter(const otr_guest_job *job, uint64_t limit_ns)
+{
+    const otr_extism_manifest *m = otr_guest_code_manifest(job->code);
+    bool less = m != NULL && m->timeout_ms != 0 && m->timeout_ms < limit_ns / OTR_NS_PER_MS;
+    return less ? m->timeout_ms * OTR_NS_PER_MS : limit_ns;
+}
+
 static otr_code spawn(otr_guest_job *job, otr_err *err)
 {
     const otr_extism_manifest *brought = otr_guest_code_manifest(job->code);
@@ -83,6 +101,8 @@ static otr_code spawn(otr_guest_job *job, otr_err *err)
     otr_encoding_host(&job->encoded, &spec);
     job->hostcalls.gate.allowed_hosts = brought != NULL ? brought->allowed_hosts : NULL;
     otr_hostcalls_begin(&job->hostcalls, NULL);
+    uint64_t start_ns = shorter(job, limit_ns(job, LIMIT_INIT));
+    otr_hostcalls_limit(&job->hostcalls, otr_now_ns() + start_ns, start_ns);
     otr_code rc = otr_hostcalls_load(&job->hostcalls, err);
     rc = rc == OTR_OK ? otr_guest_wasi_fill(job->manifest, job->code, &job->wasi, err) : rc;
     return rc == OTR_OK ? otr_guest_new(job->code, &spec, &job->guest, err) : rc;
@@ -108,16 +128,6 @@ static void count(otr_guest_job *job, otr_code rc, uint64_t begin_ns)
     }
 }
 
-typedef enum limit { LIMIT_CALL, LIMIT_INIT } limit;
-
-/* The shorter of what the sandbox was made under and what the operator wrote last. */
-static uint64_t limit_ns(const otr_guest_job *job, limit which)
-{
-    const otr_manifest *own = job->manifest, *policy = otr_gate_policy(&job->hostcalls.gate);
-    return which == LIMIT_CALL ? otr_least(own->call_ns, policy->call_ns)
-                               : otr_least(own->init_ns, policy->init_ns);
-}
-
 static otr_code call(otr_guest_job *job, const char *op, otr_bytes in, limit which, otr_err *err)
 {
     const char *own = otr_mapping_name(&job->manifest->mapping, op);
@@ -127,10 +137,11 @@ static otr_code call(otr_guest_job *job, const char *op, otr_bytes in, limit whi
         return otr_fail(err, OTR_ESTATE, "%s: not called, a reload or an operator ended it", op);
     }
     uint64_t now = otr_now_ns();
-    uint64_t deadline = now + limit_ns(job, which);
+    uint64_t deadline = now + shorter(job, limit_ns(job, which));
     if (job->kind == OTR_JOB_CLOSE && deadline > job->deadline_ns) {
         deadline = job->deadline_ns;
     }
+    otr_hostcalls_limit(&job->hostcalls, deadline, deadline > now ? deadline - now : 0);
     otr_code rc = otr_guest_call(job->guest, own, in, deadline, &job->output, err);
     count(job, rc, now);
     if (rc == OTR_OK) {
@@ -291,7 +302,8 @@ static void remember_failed(otr_guest_job *job, size_t index, const otr_err *err
 static void report_error(otr_guest_job *job, const otr_msg *msg, const otr_err *err)
 {
     uint64_t n = job->delta.errors;
-    if ((n & (n - 1)) == 0) { /* the 1st, 2nd, 4th, 8th … of a batch */
+    if ((n & (n - 1)) == 0 && /* the 1st, 2nd, 4th, 8th … of a batch */
+        otr_log_budget_take(job->hostcalls.gate.budget, job->name)) {
         otr_log_warn("plugin answered with an error", "plugin", job->name, "topic",
                      msg->topic->name, "err", err->msg);
     }
@@ -582,18 +594,4 @@ void otr_guest_job_cancel(otr_guest_job *job)
     if (job->cancellable != NULL) {
         otr_guest_cancel(job->cancellable);
     }
-}
-
-void otr_guest_job_release(otr_guest_job *job, size_t n)
-{
-    for (size_t i = 0; i < job->n_failed; i++) {
-        otr_free(job->failed[i].reason);
-    }
-    job->n_failed = 0;
-    for (size_t i = 0; i < n; i++) {
-        otr_msg_unref(job->batch[i].msg);
-    }
-    memmove(job->batch, job->batch + n, (job->n - n) * sizeof(job->batch[0]));
-    job->n -= n;
-    job->next = 0;
 }

@@ -1,8 +1,24 @@
-/* What a job counted becomes the plugin's. */
+/* After a job: its batch goes, and what it counted becomes the plugin's. */
+#include <string.h>
+
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "plugin/guest/job.h"
 #include "plugin/manifest/changes.h"
+
+void otr_guest_job_release(otr_guest_job *job, size_t n)
+{
+    for (size_t i = 0; i < job->n_failed; i++) {
+        otr_free(job->failed[i].reason);
+    }
+    job->n_failed = 0;
+    for (size_t i = 0; i < n; i++) {
+        otr_msg_unref(job->batch[i].msg);
+    }
+    memmove(job->batch, job->batch + n, (job->n - n) * sizeof(job->batch[0]));
+    job->n -= n;
+    job->next = 0;
+}
 
 void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus)
 {
@@ -25,9 +41,8 @@ void otr_guest_job_merge(otr_guest_job *job, otr_plugin_stats *to, otr_bus *bus)
         to->denials_by[i] += hc->gate.denials[i];
         hc->gate.denials[i] = 0;
     }
-    to->logs += hc->log.lines;
-    to->logs_dropped += hc->log.dropped;
-    hc->outbox.dropped = hc->log.lines = hc->log.dropped = 0;
+    to->logs += hc->lines;
+    hc->outbox.dropped = hc->lines = 0;
     otr_guest_metrics *own = otr_hostcalls_metrics(hc);
     if (own != NULL && own->changed && to->metrics == NULL) {
         to->metrics = otr_zalloc(sizeof(*to->metrics)); /* or the next time */

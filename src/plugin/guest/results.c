@@ -43,9 +43,11 @@ static void recycle(otr_guest_seat *s)
 {
     otr_plugin *p = s->g->p;
     p->stats.recycled++;
-    otr_log_info("plugin instance outgrew limits.recycle, a fresh one takes its place", "plugin",
-                 p->name, "instance", OTR_U64(s->number), "bytes", OTR_U64(s->memory_bytes),
-                 "limit", OTR_U64(s->job->manifest->memory_bytes));
+    if (otr_log_budget_take(&p->log_budget, p->name)) {
+        otr_log_info("plugin instance outgrew limits.recycle, a fresh one takes its place",
+                     "plugin", p->name, "instance", OTR_U64(s->number), "bytes",
+                     OTR_U64(s->memory_bytes), "limit", OTR_U64(s->job->manifest->memory_bytes));
+    }
     (void)otr_seat_run(s, OTR_JOB_RECYCLE);
 }
 

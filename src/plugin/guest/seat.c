@@ -44,6 +44,9 @@ static otr_code seat_new(otr_seat_crew *crew, otr_manifest *m, otr_guest_seat **
         s->job->owner = s;
         s->job->bus = crew->bus;
         otr_guest_job_rule(s->job, crew->policy);
+        s->job->hostcalls.gate.budget = crew->budget;
+        s->job->hostcalls.gate.topics = crew->topics;
+        s->job->hostcalls.gate.paid_ns = crew->paid_ns;
         rc = otr_timer_new(crew->loop, rested, s, &s->timer, err);
     }
     if (rc != OTR_OK) {

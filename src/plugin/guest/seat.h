@@ -59,6 +59,9 @@ typedef struct otr_seat_crew {
     otr_loop *loop;
     otr_pool *pool;
     const otr_bus *bus;
+    otr_log_budget *budget;    /* the plugin's */
+    _Atomic uint64_t *paid_ns; /* the plugin's */
+    otr_topic_owner *topics;   /* the plugin's */
     const otr_guest_engines *engines;
     otr_manifest *policy;      /* what the operator wrote last; the plugin's reference */
     otr_guest_seat *leaving;   /* a list */

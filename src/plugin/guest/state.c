@@ -83,7 +83,8 @@ void otr_guest_derive(otr_guest_plugin *g)
     if (state != p->state_id || down != g->down) {
         char reason[OTR_REASON_BYTES];
         describe_down(g, down, reason, sizeof(reason));
-        if (state == OTR_PLUGIN_RUNNING && state != p->state_id) {
+        if (state == OTR_PLUGIN_RUNNING && state != p->state_id &&
+            otr_log_budget_take(&p->log_budget, p->name)) {
             otr_log_info("plugin running", "plugin", p->name, "version",
                          g->version != NULL ? g->version : "", "abi", g->abi, "engine",
                          g->manifest->engine);
@@ -143,6 +144,7 @@ void otr_guest_disable(otr_guest_plugin *g, const char *reason, bool quarantined
     otr_guest_settle_for_policy(g); /* it counts when the plugin is switched on again */
     g->wanted = g->wanted_code = false;
     drop_queue(g);
+    otr_bus_release(p->host->spec.bus, &p->topics);
     g->adopted = false;
     g->waiting = false;
     g->down = 0;
@@ -206,7 +208,8 @@ otr_code otr_guest_adopt(otr_guest_plugin *g, const otr_guest_seat *s, otr_err *
     g->adopted = rc == OTR_OK;
     g->keys_stamp = otr_guest_keys_stamp(g->manifest);
     g->waits = 0;
-    p->host->guests->adopted(p->host->guests); /* a new manifest may name another file */
+    otr_bus_release(p->host->spec.bus, &p->topics); /* a new version may use other names */
+    p->host->guests->adopted(p->host->guests);      /* a new manifest may name another file */
     return rc;
 }
 

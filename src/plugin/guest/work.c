@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "base/limits.h"
 #include "plugin/guest/guest.h"
 
 static void add(otr_guest_job *job, otr_guest_item item)
@@ -44,8 +45,8 @@ static bool take(otr_guest_plugin *g, otr_guest_item *ret)
         return false; /* what is queued is for the new version */
     }
     ret->msg = otr_guest_next_fact(g);
-    if (ret->msg == NULL && g->dead.n_again > 0) {
-        ret->msg = g->dead.again[--g->dead.n_again];
+    if (ret->msg == NULL) {
+        ret->msg = otr_dead_take(&g->dead);
     }
     if (ret->msg != NULL) {
         g->p->stats.given_again++;
@@ -95,8 +96,9 @@ static bool pump_seat(otr_guest_seat *s)
         return true;
     }
     otr_guest_item item;
-    size_t share = s->job->n > 0 ? 0 : share_of(g);
-    while (s->job->n < share && take(g, &item)) {
+    size_t share = s->job->n > 0 ? 0 : share_of(g), bytes = 0;
+    while (s->job->n < share && bytes < OTR_LIMIT_PLUGIN_BATCH_BYTES && take(g, &item)) {
+        bytes += otr_msg_weight(item.msg);
         add(s->job, item);
     }
     if (s->job->n == 0) {

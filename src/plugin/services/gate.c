@@ -18,13 +18,22 @@ static const otr_operation *operation_of(const otr_service *s, const char *name)
     return op->name != NULL ? op : NULL;
 }
 
+static otr_code check_grant(otr_gate *gate, size_t at, otr_err *err)
+{
+    const otr_service *s = gate->services[at];
+    return s->granted != NULL && (!s->granted(gate->manifest) || !s->granted(otr_gate_policy(gate)))
+               ? otr_gate_deny(gate, s->name, s->grant, err)
+               : OTR_OK;
+}
+
 /* What the grant lets through. */
 static otr_code enter(otr_gate *gate, size_t at, otr_err *err)
 {
     const otr_service *s = gate->services[at];
     const otr_manifest *policy = otr_gate_policy(gate);
-    if (s->granted != NULL && (!s->granted(gate->manifest) || !s->granted(policy))) {
-        return otr_gate_deny(gate, s->name, s->grant, err);
+    otr_code rc = check_grant(gate, at, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
     if (s->by_policy && gate->opened[at] != policy->serial) {
         otr_gate_close(gate, s);
@@ -62,10 +71,21 @@ bool otr_gate_granted(const otr_gate *gate, const char *op)
     for (size_t i = 0; gate->services[i] != NULL; i++) {
         const otr_service *s = gate->services[i];
         if (operation_of(s, op) != NULL) {
-            return s->granted == NULL || s->granted(gate->manifest);
+            return s->granted == NULL ||
+                   (s->granted(gate->manifest) && s->granted(otr_gate_policy(gate)));
         }
     }
     return true;
+}
+
+otr_code otr_gate_permits(otr_gate *gate, const char *op, otr_err *err)
+{
+    for (size_t i = 0; gate->services[i] != NULL; i++) {
+        if (operation_of(gate->services[i], op) != NULL) {
+            return check_grant(gate, i, err);
+        }
+    }
+    return OTR_OK;
 }
 
 otr_code otr_gate_load(otr_gate *gate, otr_err *err)
@@ -127,7 +147,7 @@ otr_code otr_gate_deny(otr_gate *gate, const char *what, const char *grant, otr_
     unsigned kind = otr_denial_of(grant);
     unsigned bit = 1U << kind;
     gate->denials[kind]++;
-    if ((gate->denial_logged & bit) == 0) {
+    if ((gate->denial_logged & bit) == 0 && otr_log_budget_take(gate->budget, gate->name)) {
         gate->denial_logged |= bit;
         otr_log_warn("host operation denied; further ones of its kind are only counted", "plugin",
                      gate->name, "operation", what, "grant", grant, "manifest",

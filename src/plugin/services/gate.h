@@ -15,9 +15,11 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "bus/bus.h"
 #include "bus/facts.h"
 #include "bus/msg.h"
 #include "plugin/denials.h"
+#include "plugin/log_budget.h"
 #include "plugin/manifest/manifest.h"
 
 enum { OTR_GATE_SERVICES = 8 };
@@ -54,9 +56,13 @@ struct otr_gate {
     void *own[OTR_GATE_SERVICES];       /* what each keeps, in their order */
     unsigned opened[OTR_GATE_SERVICES]; /* serial of the policy then */
 
-    const otr_msg *cause;       /* message in process, or NULL */
-    uint64_t began_ns;          /* monotonic: when the running call began; with a grant for http */
-    otr_facts *facts;           /* a reference; of the running job, with a grant for instances */
+    otr_log_budget *budget;  /* never NULL */
+    otr_topic_owner *topics; /* who is charged for names it publishes under; NULL: nobody */
+    _Atomic uint64_t
+        *paid_ns;         /* monotonic: when limits.publish has made good for all; never NULL */
+    const otr_msg *cause; /* message in process, or NULL */
+    uint64_t until_ns;    /* monotonic: operations of the running call end then; 0: nothing runs */
+    otr_facts *facts;     /* a reference; of the running job, with a grant for instances */
     char *const *allowed_hosts; /* the file's own manifest's, beside the grants; NULL: any */
     atomic_bool ended;          /* set on the loop: nobody waits for the running job any more */
 
@@ -77,8 +83,12 @@ void otr_gate_note_status(otr_gate *gate, long status);
 /* Runs operation `op` of whichever service has it. OTR_EUNSUP: none has; OTR_EDENIED. */
 otr_code otr_gate_call(otr_gate *gate, const char *op, otr_bytes in, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;
-/* Whether otr_gate_call() gets past the grant of the service that has `op`; also when none has. */
+/* Whether otr_gate_call() gets past the grant of the service that has `op`; also when none has.
+ * Counts nothing. */
 bool otr_gate_granted(const otr_gate *gate, const char *op);
+/* OTR_EDENIED when the grant of `op`'s service is missing: it would be denied, whatever is asked.
+ */
+otr_code otr_gate_permits(otr_gate *gate, const char *op, otr_err *err) OTR_MUST_CHECK;
 /* Has every service read what it needs before a sandbox starts. */
 otr_code otr_gate_load(otr_gate *gate, otr_err *err) OTR_MUST_CHECK;
 /* What `service` keeps; NULL: nothing so far. */

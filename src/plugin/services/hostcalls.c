@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "plugin/services/log.h"
 #include "plugin/services/services.h"
+
+#define LAST_NS (100 * OTR_NS_PER_MS) /* of a call: the guest's, whatever it asked us before */
 
 static const otr_service *const table[] = {
     &otr_service_kv,        &otr_service_metrics, &otr_service_http,
@@ -17,6 +20,8 @@ void otr_hostcalls_init(otr_hostcalls *hc, const char *name, const otr_manifest 
 {
     *hc = (otr_hostcalls){ .gate = { .name = name, .manifest = manifest, .services = table } };
     atomic_init(&hc->gate.policy, manifest);
+    hc->gate.budget = &hc->own;
+    hc->gate.paid_ns = &hc->own_paid_ns;
     otr_outbox_init(&hc->outbox);
 }
 
@@ -29,14 +34,22 @@ void otr_hostcalls_begin(otr_hostcalls *hc, const otr_msg *cause)
 {
     hc->gate.cause = cause;
     otr_outbox_begin(&hc->outbox);
-    if (hc->gate.manifest->http.n > 0) { /* nobody else needs the time */
-        hc->gate.began_ns = otr_now_ns();
+    hc->gate.until_ns = 0;
+    if (hc->gate.manifest->http.n > 0 || hc->gate.manifest->kv_bytes > 0) { /* those who wait */
+        otr_hostcalls_limit(hc, otr_now_ns() + hc->gate.manifest->call_ns,
+                            hc->gate.manifest->call_ns);
     }
+}
+
+void otr_hostcalls_limit(otr_hostcalls *hc, uint64_t deadline_ns, uint64_t limit_ns)
+{
+    uint64_t rest_ns = limit_ns / 10 < LAST_NS ? limit_ns / 10 : LAST_NS;
+    hc->gate.until_ns = deadline_ns > rest_ns ? deadline_ns - rest_ns : 1;
 }
 
 uint64_t otr_hostcalls_flush(otr_hostcalls *hc, otr_bus *bus)
 {
-    return otr_outbox_flush(&hc->outbox, hc->gate.name, bus);
+    return otr_outbox_flush(&hc->outbox, &hc->gate, bus);
 }
 
 otr_guest_metrics *otr_hostcalls_metrics(const otr_hostcalls *hc)
@@ -78,7 +91,14 @@ static otr_code do_call(void *host, const char *op, otr_bytes in, otr_buf *out, 
 static void do_log(void *host, int level, otr_bytes text)
 {
     otr_hostcalls *hc = host;
-    otr_guest_log_line(&hc->log, hc->gate.name, level, text);
+    hc->lines += otr_guest_log_line(&hc->gate, level, text);
+}
+
+static otr_code do_permits(void *host, const char *op, const char *topic, otr_err *err)
+{
+    otr_hostcalls *hc = host;
+    return op != NULL ? otr_gate_permits(&hc->gate, op, err)
+                      : otr_outbox_permits(&hc->gate, topic, err);
 }
 
 static bool do_granted(void *host, const char *op)
@@ -93,4 +113,5 @@ const otr_host_ops otr_hostcalls_ops = {
     .call = do_call,
     .log = do_log,
     .granted = do_granted,
+    .permits = do_permits,
 };

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "net/curl/curl.h"
+#include "net/curl/resolve.h"
 #include "plugin/services/http_fields.h"
 #include "plugin/services/services.h"
 #include "wasm/abi/extism_manifest.h"
@@ -38,9 +39,11 @@ typedef struct request {
     char *scheme, *host, *path; /* of `url`; libcurl's */
     char method[METHOD_BYTES];
     struct curl_slist *headers;
-    bool foreign;   /* a redirect led to another origin: credentials stay behind */
-    const char *ca; /* of the grant that covers it; NULL: the system's roots */
-    bool literal;   /* that grant names the host: any address will do */
+    struct curl_slist *addresses; /* of the host, so that libcurl looks up nothing */
+    bool foreign;                 /* a redirect led to another origin: credentials stay behind */
+    const char *ca;               /* of the grant that covers it; NULL: the system's roots */
+    uint16_t port;
+    bool literal; /* that grant names the host: any address will do */
     otr_bytes body;
     otr_buf answer;
     otr_http_fields fields;
@@ -96,6 +99,10 @@ static otr_code read_request(request *r, otr_bytes in, otr_err *err)
                         "http.request: expected the JSON's length, the JSON and the body");
     }
     r->body = in;
+    if (json.n > OTR_LIMIT_PLUGIN_HTTP_HEADER_BYTES) {
+        return otr_fail(err, OTR_EQUOTA, "http.request: URL and headers of %zu bytes; at most %u",
+                        json.n, OTR_LIMIT_PLUGIN_HTTP_HEADER_BYTES);
+    }
     otr_code rc = otr_json_parse(json, &r->head, err);
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "http.request");
@@ -206,6 +213,7 @@ static otr_code aim(request *r, const char *text, otr_err *err)
                         "http.request: %s is not in allowed_hosts of the plugin's own manifest",
                         r->host);
     }
+    r->port = target.port;
     r->ca = grant->ca;
     r->literal = now.named && then.named;
     return OTR_OK;
@@ -280,7 +288,7 @@ static size_t take_header(char *data, size_t size, size_t n, void *arg)
 
 static otr_code left_ms(const request *r, long *ret, otr_err *err)
 {
-    uint64_t end = r->gate->began_ns + r->gate->manifest->call_ns;
+    uint64_t end = r->gate->until_ns;
     uint64_t now = otr_now_ns();
     if (now + OTR_NS_PER_MS >= end) {
         return otr_fail(err, OTR_ETIMEOUT, "http.request: the call has no time left");
@@ -318,6 +326,7 @@ static CURLcode set_options(request *r, long ms)
     CURLcode bad = otr_curl_set(c, r->easy, &setup);
 #define SET(option, value) bad = bad == CURLE_OK ? c->easy_setopt(r->easy, option, value) : bad
     SET(CURLOPT_CURLU, r->url);
+    SET(CURLOPT_RESOLVE, r->addresses);
     SET(CURLOPT_PROXY, ""); /* the environment's proxy would hide the address */
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
@@ -349,10 +358,20 @@ static otr_code explain(request *r, CURLcode bad, otr_err *err)
                     "http.request to %s: %s", r->host, r->curl->easy_strerror(bad));
 }
 
+static otr_code resolve(request *r, otr_err *err)
+{
+    const otr_resolve_spec spec = { r->host, r->gate->name, r->gate->until_ns, &r->gate->ended };
+    r->curl->slist_free_all(otr_steal(&r->addresses));
+    otr_code rc = otr_resolve_pin(r->curl, &spec, r->port, &r->addresses, err);
+    return rc == OTR_OK ? OTR_OK : otr_wrap(err, rc, "http.request to %s", r->host);
+}
+
 static otr_code exchange(request *r, long *ret_status, otr_err *err)
 {
     long ms = 0;
     otr_code rc = left_ms(r, &ms, err);
+    rc = rc == OTR_OK ? resolve(r, err) : rc;
+    rc = rc == OTR_OK ? left_ms(r, &ms, err) : rc;
     rc = rc == OTR_OK ? otr_http_question_fields(r->curl, r->head,
                                                  r->foreign ? OTR_HTTP_FOREIGN : OTR_HTTP_FIRST,
                                                  &r->headers, err)
@@ -481,6 +500,7 @@ static otr_code http_request(otr_gate *gate, void *own, otr_bytes in, otr_buf *o
     rc = rc == OTR_OK ? run(&r, out, err) : rc;
     r.curl->easy_reset(r.easy); /* it must not keep what ends here */
     r.curl->slist_free_all(r.headers);
+    r.curl->slist_free_all(r.addresses);
     forget_target(&r);
     r.curl->url_cleanup(r.url);
     otr_buf_deinit(&r.answer);

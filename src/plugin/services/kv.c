@@ -46,19 +46,31 @@ static otr_code key_of(otr_bytes in, char **ret, otr_err *err)
     return *ret != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
-static otr_code kv_get(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
+/* The guest's store, bound by the running call and by what is granted now. */
+static otr_kv *store_of(const otr_gate *gate, void *own)
 {
-    (void)gate;
-    OTR_CLEANUP(otr_freep) char *key = NULL;
-    otr_code rc = key_of(in, &key, err);
-    return rc == OTR_OK ? otr_kv_get(own, key, out, err) : rc;
+    otr_kv_on(own, &(otr_kv_terms){ .quota_bytes = gate->manifest->kv_bytes,
+                                    .until_ns = gate->until_ns,
+                                    .ended = &gate->ended });
+    return own;
 }
 
-static otr_code kv_set(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
+static otr_code kv_get(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
 {
-    (void)gate;
-    (void)out;
+    OTR_CLEANUP(otr_freep) char *key = NULL;
+    otr_code rc = key_of(in, &key, err);
+    return rc == OTR_OK ? otr_kv_get(store_of(gate, own), key, out, err) : rc;
+}
+
+static const char set_shape[] = "kv.set: expected {\"key\":text,\"value\":any}";
+
+/* An object whose members are named with escapes. */
+static otr_code set_parsed(otr_kv *kv, otr_bytes in, otr_err *err)
+{
     OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
+    if (in.n > OTR_LIMIT_JSON_ASKED) {
+        return otr_fail(err, OTR_EINVAL, "%s, without escapes in names", set_shape);
+    }
     otr_code rc = otr_json_parse(in, &root, err);
     if (rc != OTR_OK) {
         return rc;
@@ -67,19 +79,43 @@ static otr_code kv_set(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, ot
     const char *key = object ? otr_json_str(otr_json_get(root, "key"), NULL) : NULL;
     const otr_json *value = object ? otr_json_get(root, "value") : NULL;
     if (key == NULL || value == NULL) {
-        return otr_fail(err, OTR_EINVAL, "kv.set: expected {\"key\":text,\"value\":any}");
+        return otr_fail(err, OTR_EINVAL, "%s", set_shape);
     }
     otr_buf text;
     otr_buf_init(&text, OTR_LIMIT_JSON_BYTES);
     rc = otr_json_write(value, &text, err);
-    rc = rc == OTR_OK ? otr_kv_set(own, key, otr_buf_bytes(&text), err) : rc;
+    rc = rc == OTR_OK ? otr_kv_set(kv, key, otr_buf_bytes(&text), err) : rc;
     otr_buf_deinit(&text);
     return rc;
 }
 
+/* The value as the guest wrote it: it may be large, so nothing is made of it but a row. */
+static otr_code kv_set(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
+{
+    (void)out;
+    static const char *const names[] = { "key", "value" };
+    otr_bytes found[OTR_COUNT(names)];
+    otr_kv *kv = store_of(gate, own);
+    if (!otr_json_members(in, names, OTR_COUNT(names), found)) {
+        return set_parsed(kv, in, err);
+    }
+    if (found[0].n > OTR_LIMIT_JSON_ASKED) {
+        return otr_fail(err, OTR_EQUOTA, "a key has at most %d bytes", OTR_LIMIT_KV_KEY_BYTES);
+    }
+    OTR_CLEANUP(otr_json_freep) otr_json *name = NULL;
+    otr_code rc = found[0].p != NULL ? otr_json_parse(found[0], &name, err) : OTR_OK;
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    const char *key = otr_json_str(name, NULL);
+    if (key == NULL || found[1].p == NULL) {
+        return otr_fail(err, OTR_EINVAL, "%s", set_shape);
+    }
+    return otr_kv_set(kv, key, found[1], err);
+}
+
 static otr_code kv_put(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
 {
-    (void)gate;
     (void)out;
     otr_bytes name;
     if (!otr_frame_take(&in, &name)) {
@@ -88,16 +124,15 @@ static otr_code kv_put(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, ot
     }
     OTR_CLEANUP(otr_freep) char *key = NULL;
     otr_code rc = key_of(name, &key, err);
-    return rc == OTR_OK ? otr_kv_set(own, key, in, err) : rc;
+    return rc == OTR_OK ? otr_kv_set(store_of(gate, own), key, in, err) : rc;
 }
 
 static otr_code kv_delete(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
 {
-    (void)gate;
     OTR_CLEANUP(otr_freep) char *key = NULL;
     bool found = false;
     otr_code rc = key_of(in, &key, err);
-    rc = rc == OTR_OK ? otr_kv_delete(own, key, &found, err) : rc;
+    rc = rc == OTR_OK ? otr_kv_delete(store_of(gate, own), key, &found, err) : rc;
     return rc == OTR_OK ? otr_buf_adds(out, found ? "true" : "false", err) : rc;
 }
 
@@ -140,7 +175,8 @@ static bool asks_for_page(otr_bytes in)
 {
     static const char *const names[] = { "after", "limit" };
     otr_bytes found[OTR_COUNT(names)];
-    return in.n > 0 && in.p[0] == '{' && otr_json_members(in, names, OTR_COUNT(names), found) &&
+    return in.n > 0 && in.n <= OTR_LIMIT_JSON_ASKED && in.p[0] == '{' &&
+           otr_json_members(in, names, OTR_COUNT(names), found) &&
            (found[0].p != NULL || found[1].p != NULL);
 }
 
@@ -198,8 +234,8 @@ static otr_code list_all(otr_kv *kv, otr_bytes in, otr_buf *out, otr_err *err)
 
 static otr_code kv_list(otr_gate *gate, void *own, otr_bytes in, otr_buf *out, otr_err *err)
 {
-    (void)gate;
-    return asks_for_page(in) ? list_page(own, in, out, err) : list_all(own, in, out, err);
+    otr_kv *kv = store_of(gate, own);
+    return asks_for_page(in) ? list_page(kv, in, out, err) : list_all(kv, in, out, err);
 }
 
 static const otr_operation operations[] = {

@@ -70,23 +70,32 @@ static unsigned rate_of(const otr_gate *gate)
     return own == 0 || (policy != 0 && policy < own) ? policy : own;
 }
 
-/* limits.publish: so many a second, and as many at once as one call may have. The clock is read
- * only when what it said the last time is not enough. */
-static bool too_many(otr_outbox *box, unsigned per_s)
+otr_code otr_outbox_permits(otr_gate *gate, const char *topic, otr_err *err)
 {
+    return may_publish(gate, topic) ? OTR_OK : otr_gate_deny(gate, topic, "publish", err);
+}
+
+/* limits.publish: so many a second of all instances of the plugin, and as many at once as one call
+ * may have. The clock is read only when what it said the last time is not enough. */
+static bool too_many(otr_outbox *box, const otr_gate *gate)
+{
+    unsigned per_s = rate_of(gate);
     if (per_s == 0) {
         return false;
     }
-    uint64_t each_ns = OTR_NS_PER_S / per_s;
+    uint64_t each_ns = OTR_NS_PER_S / per_s, from_ns;
     uint64_t ahead_ns = each_ns * (OTR_LIMIT_PLUGIN_PUBLISH_CALL - 1);
-    if (box->looked_ns == 0 || box->publish_ns > box->looked_ns + ahead_ns) {
-        box->looked_ns = otr_now_ns();
-    }
-    if (box->publish_ns > box->looked_ns + ahead_ns) {
-        return true;
-    }
-    uint64_t from_ns = box->publish_ns > box->looked_ns ? box->publish_ns : box->looked_ns;
-    box->publish_ns = from_ns + each_ns;
+    uint64_t paid_ns = atomic_load_explicit(gate->paid_ns, memory_order_relaxed);
+    do {
+        if (box->looked_ns == 0 || paid_ns > box->looked_ns + ahead_ns) {
+            box->looked_ns = otr_now_ns();
+        }
+        if (paid_ns > box->looked_ns + ahead_ns) {
+            return true;
+        }
+        from_ns = paid_ns > box->looked_ns ? paid_ns : box->looked_ns;
+    } while (!atomic_compare_exchange_weak_explicit(gate->paid_ns, &paid_ns, from_ns + each_ns,
+                                                    memory_order_relaxed, memory_order_relaxed));
     return false;
 }
 
@@ -97,15 +106,16 @@ static otr_code check(otr_outbox *box, otr_gate *gate, const char *topic, otr_by
     if (rc != OTR_OK) {
         return rc;
     }
-    if (!may_publish(gate, topic)) {
-        return otr_gate_deny(gate, topic, "publish", err);
+    rc = otr_outbox_permits(gate, topic, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
     if (box->in_call >= OTR_LIMIT_PLUGIN_PUBLISH_CALL) {
         box->dropped++;
         return otr_fail(err, OTR_EQUOTA, "more than %d messages published in one call",
                         OTR_LIMIT_PLUGIN_PUBLISH_CALL);
     }
-    if (payload.n > OTR_LIMIT_BUS_PAYLOAD_BYTES || box->bytes > OTR_LIMIT_BUS_PAYLOAD_BYTES) {
+    if (payload.n > OTR_LIMIT_BUS_PAYLOAD_BYTES - box->bytes) {
         box->dropped++;
         return otr_fail(err, OTR_EQUOTA, "published more than %u bytes at once",
                         OTR_LIMIT_BUS_PAYLOAD_BYTES);
@@ -115,7 +125,7 @@ static otr_code check(otr_outbox *box, otr_gate *gate, const char *topic, otr_by
         return otr_fail(err, OTR_EINVAL, "%s: the published data is not valid JSON", topic);
     }
     unsigned per_s = rate_of(gate);
-    if (too_many(box, per_s)) {
+    if (too_many(box, gate)) {
         box->dropped++;
         return otr_fail(err, OTR_EQUOTA, "more than %u messages a second (limits.publish)", per_s);
     }
@@ -143,19 +153,21 @@ otr_code otr_outbox_add(otr_outbox *box, otr_gate *gate, const char *topic, otr_
     *box->last = out;
     box->last = &out->next;
     box->in_call++;
-    box->bytes += payload.n;
+    size_t bytes = sizeof(*out) + sizeof(*json) + n + payload.n;
+    size_t room = OTR_LIMIT_BUS_PAYLOAD_BYTES - box->bytes;
+    box->bytes += bytes < room ? bytes : room; /* the last one may fill it by its payload alone */
     return OTR_OK;
 }
 
 /* ---- out ---- */
 
-static otr_code deliver(const char *name, otr_bus *bus, otr_outgoing *out, otr_err *err)
+static otr_code deliver(const otr_gate *gate, otr_bus *bus, otr_outgoing *out, otr_err *err)
 {
     const otr_topic *topic;
     OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
-    otr_code rc = otr_bus_topic(bus, out->topic, &topic, err);
+    otr_code rc = otr_bus_topic_of(bus, gate->topics, out->topic, &topic, err);
     if (rc == OTR_OK) {
-        rc = otr_msg_new(topic, out->json, name, out->cause, &msg, err);
+        rc = otr_msg_new(topic, out->json, gate->name, out->cause, &msg, err);
     }
     if (rc == OTR_OK) {
         out->json = NULL; /* the message owns it now */
@@ -164,19 +176,19 @@ static otr_code deliver(const char *name, otr_bus *bus, otr_outgoing *out, otr_e
     return rc;
 }
 
-uint64_t otr_outbox_flush(otr_outbox *box, const char *name, otr_bus *bus)
+uint64_t otr_outbox_flush(otr_outbox *box, const otr_gate *gate, otr_bus *bus)
 {
     uint64_t sent = 0;
     for (otr_outgoing *out; (out = take(box)) != NULL;) {
         otr_err err = { 0 };
-        if (deliver(name, bus, out, &err) == OTR_OK) {
+        if (deliver(gate, bus, out, &err) == OTR_OK) {
             sent++;
         } else {
             box->dropped++;
-            if (!box->drop_logged) {
+            if (!box->drop_logged && otr_log_budget_take(gate->budget, gate->name)) {
                 box->drop_logged = true;
                 otr_log_warn("message of plugin dropped; further ones are only counted", "plugin",
-                             name, "topic", out->topic, "err", err.msg);
+                             gate->name, "topic", out->topic, "err", err.msg);
             }
         }
         outgoing_free(out);

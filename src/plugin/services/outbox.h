@@ -19,21 +19,22 @@ typedef struct otr_outgoing {
 
 typedef struct otr_outbox {
     otr_outgoing *first, **last;
-    unsigned in_call;    /* messages published by the running call */
-    size_t bytes;        /* payload bytes in it */
-    uint64_t publish_ns; /* monotonic: when limits.publish would have made good for all so far */
-    uint64_t looked_ns;  /* monotonic: the last look at the clock for it */
-    uint64_t dropped;    /* refused for another reason than the grant */
+    unsigned in_call;   /* messages published by the running call */
+    size_t bytes;       /* of all in it; at most OTR_LIMIT_BUS_PAYLOAD_BYTES */
+    uint64_t looked_ns; /* monotonic: the last look at the clock for it */
+    uint64_t dropped;   /* refused for another reason than the grant */
     bool drop_logged;
 } otr_outbox;
 
 void otr_outbox_init(otr_outbox *box);
 void otr_outbox_begin(otr_outbox *box); /* a new call begins */
+/* OTR_EDENIED when the gate lets nothing through under `topic`. */
+otr_code otr_outbox_permits(otr_gate *gate, const char *topic, otr_err *err) OTR_MUST_CHECK;
 /* Takes a message under `topic`, with the gate's cause. OTR_EDENIED, OTR_EQUOTA, OTR_EINVAL. */
 otr_code otr_outbox_add(otr_outbox *box, otr_gate *gate, const char *topic, otr_bytes payload,
                         otr_err *err) OTR_MUST_CHECK;
-/* Publishes all in order, as source `name`. Returns how many; those refused are counted. */
-uint64_t otr_outbox_flush(otr_outbox *box, const char *name, otr_bus *bus);
+/* Publishes all in order, as the gate's plugin. Returns how many; those refused are counted. */
+uint64_t otr_outbox_flush(otr_outbox *box, const otr_gate *gate, otr_bus *bus);
 void otr_outbox_deinit(otr_outbox *box); /* drops what is in it */
 
 #endif

@@ -39,6 +39,9 @@ typedef struct otr_host_ops {
     /* Optional. Whether call() would get past the grants with `op`, before anything is made ready
      * for it: counts and logs nothing. True for one that asks for itself. NULL: true for all. */
     bool (*granted)(void *host, const char *op);
+    /* Optional. For who would make much of a question before asking it: OTR_EDENIED, and counted,
+     * when `op`, or with NULL a message under `topic`, would be denied whatever is in it. */
+    otr_code (*permits)(void *host, const char *op, const char *topic, otr_err *err);
 } otr_host_ops;
 
 /* What a call may find of the call before it in the memory between host and guest (Extism). */

@@ -12,10 +12,10 @@
 
 #include <stdio.h>
 
-#include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "wasm/abi/user.h"
+#include "wasm/abi/wapc_publish.h"
 
 enum {
     NAME_BYTES = 128,       /* binding, namespace and operation, each */
@@ -167,56 +167,6 @@ static otr_code not_offered(otr_err *err)
     return otr_fail(err, OTR_EUNSUP, "the host does not offer this here");
 }
 
-/* Topic and data as the guest wrote them; false when the message is not that plain. */
-static bool plain_message(otr_bytes in, char topic[OTR_LIMIT_BUS_TOPIC_BYTES + 1],
-                          otr_bytes *ret_data)
-{
-    static const char *const keys[] = { "topic", "data" };
-    otr_bytes found[OTR_COUNT(keys)];
-    if (!otr_json_members(in, keys, OTR_COUNT(keys), found) || found[0].n < 2 ||
-        found[0].n - 2 > OTR_LIMIT_BUS_TOPIC_BYTES || found[0].p[0] != '"' ||
-        memchr(found[0].p, '\\', found[0].n) != NULL) {
-        return false;
-    }
-    memcpy(topic, found[0].p + 1, found[0].n - 2);
-    topic[found[0].n - 2] = '\0';
-    *ret_data = found[1];
-    return true;
-}
-
-static otr_code publish(const otr_guest *g, otr_bytes in, otr_err *err)
-{
-    if (g->spec.ops->publish_message != NULL) {
-        return g->spec.ops->publish_message(g->spec.host, in, err);
-    }
-    char plain_topic[OTR_LIMIT_BUS_TOPIC_BYTES + 1];
-    otr_bytes plain_data;
-    if (g->spec.ops->publish != NULL && plain_message(in, plain_topic, &plain_data)) {
-        return g->spec.ops->publish(g->spec.host, plain_topic, plain_data, err);
-    }
-    OTR_CLEANUP(otr_json_freep) otr_json *doc = NULL;
-    otr_code rc = otr_json_parse(in, &doc, err);
-    if (rc != OTR_OK) {
-        return otr_wrap(err, rc, "bus.publish");
-    }
-    const char *topic = otr_json_str(otr_json_get(doc, "topic"), NULL);
-    const otr_json *data = otr_json_get(doc, "data");
-    if (topic == NULL) {
-        return otr_fail(err, OTR_EINVAL, "bus.publish wants {\"topic\": \"...\", \"data\": ...}");
-    }
-    if (g->spec.ops->publish == NULL) {
-        return not_offered(err);
-    }
-    otr_buf text;
-    otr_buf_init(&text, OTR_LIMIT_BUS_PAYLOAD_BYTES);
-    rc = data != NULL ? otr_json_write(data, &text, err) : OTR_OK;
-    if (rc == OTR_OK) {
-        rc = g->spec.ops->publish(g->spec.host, topic, otr_buf_bytes(&text), err);
-    }
-    otr_buf_deinit(&text);
-    return rc;
-}
-
 static otr_code config_get(const otr_guest *g, otr_bytes in, otr_buf *out, otr_err *err)
 {
     char key[256];
@@ -291,7 +241,7 @@ static otr_code dispatch(const otr_guest *g, const request *r, otr_buf *out, otr
                                             : not_offered(err);
     }
     if (strcmp(r->space, "bus") == 0 && strcmp(r->op, "publish") == 0) {
-        return publish(g, r->in, err);
+        return otr_wapc_publish(g, r->in, err);
     }
     if (strcmp(r->space, "config") == 0 && strcmp(r->op, "get") == 0) {
         return config_get(g, r->in, out, err);

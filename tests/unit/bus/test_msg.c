@@ -54,6 +54,57 @@ T(the_last_reference_drops_the_payload)
     CHECK_INT(atomic_load(&c.drops), 1);
 }
 
+/* As the question of a hook has it. */
+typedef struct with_topic {
+    otr_topic topic;
+    atomic_int *drops;
+} with_topic;
+
+static void drop_with_topic(void *payload)
+{
+    with_topic *p = payload;
+    atomic_fetch_add(p->drops, 1);
+    otr_free(p);
+}
+
+T(a_topic_may_be_part_of_the_payload)
+{
+    atomic_int drops = 0;
+    otr_err e = { 0 };
+    with_topic *p = otr_zalloc(sizeof(*p));
+    REQUIRE(p != NULL);
+    p->topic = (otr_topic){ "test.own", 1, drop_with_topic, NULL };
+    p->drops = &drops;
+    otr_msg *msg = NULL;
+    otr_code rc = otr_msg_new(&p->topic, p, "tester", NULL, &msg, &e);
+    if (rc != OTR_OK) {
+        otr_free(p);
+    }
+    REQUIRE_OK(rc, e);
+    (void)otr_msg_unref(msg);
+    CHECK_INT(atomic_load(&drops), 1);
+}
+
+T(what_was_encoded_is_weighed_and_goes_when_nobody_else_has_the_message)
+{
+    counted c = { 0 };
+    otr_err e = { 0 };
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *msg = NULL;
+    REQUIRE_OK(otr_msg_new(&topic, &c, "tester", NULL, &msg, &e), e);
+    otr_bytes text;
+    size_t light = otr_msg_weight(msg);
+    REQUIRE_OK(otr_msg_json(msg, &text, &e), e);
+    CHECK(otr_msg_weight(msg) > light + text.n);
+    otr_msg *other = otr_msg_ref(msg);
+    otr_msg_trim(msg, 1);
+    CHECK(otr_msg_weight(msg) > light + text.n);
+    (void)otr_msg_unref(other);
+    otr_msg_trim(msg, 1);
+    CHECK_INT(otr_msg_weight(msg), light);
+    REQUIRE_OK(otr_msg_json(msg, &text, &e), e);
+    CHECK_INT(atomic_load(&c.encodes), 2);
+}
+
 T(a_payload_stays_the_callers_when_no_message_was_made)
 {
     counted c = { 0 };

@@ -187,7 +187,7 @@ static otr_code publish_zeros(world *w, const otr_topic *topic, size_t bytes, ot
 T(large_payloads_fill_a_queue_before_its_messages_do)
 {
     static const otr_sub_policy policies[] = { OTR_SUB_DROP_OLDEST, OTR_SUB_COALESCE_LATEST };
-    enum { FIT = OTR_LIMIT_BUS_QUEUE_BYTES / OTR_LIMIT_BUS_PAYLOAD_BYTES };
+    enum { TOPICS = 4 }; /* one payload and a little of another fit: each counts twice */
     for (size_t i = 0; i < OTR_COUNT(policies); i++) {
         OTR_CLEANUP(free_world) world w = { 0 };
         otr_err e = { 0 };
@@ -196,7 +196,7 @@ T(large_payloads_fill_a_queue_before_its_messages_do)
         otr_sub_spec spec = { "slow", (const char *const[]){ "*", NULL }, policies[i], 100, ignore,
                               NULL };
         REQUIRE_OK(otr_bus_subscribe(w.bus, &spec, &sub, &e), e);
-        for (int n = 0; n < 2 * FIT; n++) {
+        for (int n = 0; n < TOPICS; n++) {
             char name[] = "big.a";
             name[4] = (char)('a' + n);
             const otr_topic *topic = NULL;
@@ -208,7 +208,7 @@ T(large_payloads_fill_a_queue_before_its_messages_do)
         otr_sub_stats s;
         otr_sub_get_stats(sub, &s);
         CHECK(s.dropped > 0);
-        CHECK(s.depth >= FIT && s.depth <= 2 * FIT);
+        CHECK(s.depth == 1 || s.depth == 2);
         CHECK_INT(s.received, s.dropped + s.coalesced + s.depth);
         while (s.depth-- > 0) {
             (void)otr_msg_unref(otr_sub_take(sub));
@@ -220,6 +220,87 @@ T(large_payloads_fill_a_queue_before_its_messages_do)
         otr_sub_get_stats(sub, &s);
         CHECK_INT(s.depth, 1);
     }
+}
+
+/* Publishes {} under `name` as `owner`'s. */
+static otr_code publish_of(world *w, otr_topic_owner *owner, const char *name, otr_err *e)
+{
+    const otr_topic *topic = NULL;
+    otr_code rc = otr_bus_topic_of(w->bus, owner, name, &topic, e);
+    return rc == OTR_OK ? publish_zeros(w, topic, 2, e) : rc;
+}
+
+/* Hundreds of allocations alike, as below. */
+T_NO_OOM(each_owner_has_a_ceiling_of_its_own)
+{
+    OTR_CLEANUP(free_world) world w = { 0 };
+    otr_err e = { 0 };
+    REQUIRE_OK(make_world(&w, &e), e);
+    otr_topic_owner flooder = { 0 }, honest = { 0 };
+    char name[64];
+    for (int i = 0; i < OTR_LIMIT_PLUGIN_TOPICS; i++) {
+        (void)snprintf(name, sizeof(name), "many.topic-%d", i);
+        REQUIRE_OK(publish_of(&w, &flooder, name, &e), e);
+    }
+    CHECK_INT(publish_of(&w, &flooder, "one.more", &e), OTR_EQUOTA);
+    CHECK_HAS(e.msg, "256");
+    CHECK_INT(flooder.n, OTR_LIMIT_PLUGIN_TOPICS);
+    REQUIRE_OK(publish_of(&w, &flooder, "many.topic-0", &e), e); /* those it has */
+    REQUIRE_OK(publish_of(&w, &honest, "one.more", &e), e);
+    REQUIRE_OK(publish_of(&w, &honest, "many.topic-1", &e), e); /* another's is free of charge */
+    CHECK_INT(honest.n, 1);
+    REQUIRE_OK(publish_of(&w, &flooder, "one.more", &e), e);
+    otr_bus_release(w.bus, &flooder);
+    otr_bus_release(w.bus, &flooder);
+    CHECK_INT(flooder.n, 0);
+    otr_bus_stats s;
+    otr_bus_get_stats(w.bus, &s);
+    CHECK_INT(s.topics, 1);
+    REQUIRE_OK(publish_of(&w, &honest, "many.topic-1", &e), e); /* made anew, now its own */
+    CHECK_INT(honest.n, 2);
+    REQUIRE_OK(publish_of(&w, &flooder, "one.more.again", &e), e);
+    otr_bus_release(w.bus, &flooder);
+    otr_bus_release(w.bus, &honest);
+    otr_bus_get_stats(w.bus, &s);
+    CHECK_INT(s.topics, 0);
+}
+
+T(messages_outlive_their_topic_and_their_publisher)
+{
+    OTR_CLEANUP(free_world) world w = { 0 };
+    otr_err e = { 0 };
+    REQUIRE_OK(make_world(&w, &e), e);
+    OTR_CLEANUP(free_sub) otr_sub *sub = NULL;
+    otr_sub_spec spec = {
+        "slow", (const char *const[]){ "a.*", NULL }, OTR_SUB_DROP_OLDEST, 10, ignore, NULL
+    };
+    REQUIRE_OK(otr_bus_subscribe(w.bus, &spec, &sub, &e), e);
+    otr_topic_owner owner = { 0 };
+    const otr_topic *topic = NULL;
+    char source[] = "short-lived";
+    REQUIRE_OK(otr_bus_topic_of(w.bus, &owner, "a.b", &topic, &e), e);
+    otr_bus_json *json = otr_bus_json_new(otr_bytes_of("[1]"));
+    REQUIRE(json != NULL || e.code == OTR_OK);
+    otr_msg *msg = NULL;
+    otr_code rc =
+        json != NULL ? otr_msg_new(topic, json, source, NULL, &msg, &e) : otr_fail_nomem(&e);
+    if (rc != OTR_OK) {
+        otr_free(json);
+    }
+    rc = rc == OTR_OK ? otr_bus_publish(w.bus, msg, &e) : rc;
+    (void)otr_msg_unref(msg);
+    memset(source, '!', sizeof(source) - 1);
+    otr_bus_release(w.bus, &owner);
+    REQUIRE_OK(rc, e);
+    OTR_CLEANUP(otr_msg_unrefp) otr_msg *late = otr_sub_take(sub);
+    REQUIRE(late != NULL);
+    CHECK_STR(late->topic->name, "a.b");
+    CHECK_STR(late->source, "short-lived");
+    otr_bytes text;
+    REQUIRE_OK(otr_msg_json(late, &text, &e), e);
+    otr_sub_free(otr_steal(&sub));
+    otr_bus_free(otr_steal(&w.bus));
+    CHECK_STR(late->topic->name, "a.b"); /* the bus, too */
 }
 
 /* Thousands of allocations alike: the smaller tests above fail each kind of them. */

@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "base/limits.h"
 #include "plugin/contract.h"
 #include "support/test.h"
 
@@ -139,6 +140,26 @@ T(another_kind_is_refused_by_name)
 static otr_code verdict(const char *text, otr_contract_verdict *ret, otr_err *err)
 {
     return otr_contract_read_verdict(otr_bytes_of(text), ret, err);
+}
+
+/* What it becomes takes many times its length, and none of that is the guest's memory. */
+T(an_answer_that_is_too_long_is_refused_unread)
+{
+    static char text[OTR_LIMIT_PLUGIN_ANSWER_BYTES + 2];
+    otr_contract_verdict v;
+    otr_contract_info info;
+    otr_contract_topics topics;
+    otr_err err = { 0 };
+    const char said[] = "{\"verdict\":\"deny\"}";
+    memset(text, ' ', sizeof(text) - 1);
+    memcpy(text, said, sizeof(said) - 1);
+    CHECK_INT(verdict(text, &v, &err), OTR_EINVAL);
+    CHECK_HAS(err.msg, "65537 bytes; the limit is 65536");
+    CHECK_INT(otr_contract_read_info(otr_bytes_of(text), &info, &err), OTR_EINVAL);
+    CHECK_INT(otr_contract_read_topics(otr_bytes_of(text), &topics, &err), OTR_EINVAL);
+    text[sizeof(text) - 2] = '\0';
+    REQUIRE_OK(verdict(text, &v, &err), err);
+    CHECK_INT(v.verdict, OTR_VERDICT_DENY);
 }
 
 T(a_verdict_may_have_a_message)

@@ -69,6 +69,44 @@ T(two_families_with_one_exported_name_are_refused)
     otr_series_drop(s); /* `twin` ends before the registry */
 }
 
+/* A histogram h is exported as h_bucket, h_sum and h_count, too. */
+T(a_part_of_a_histogram_has_its_name_alone)
+{
+    static const struct {
+        const char *name;
+        otr_metric_kind kind;
+        bool refused;
+    } others[] = {
+        { "app.h.count", OTR_METRIC_GAUGE, true },     { "app_h_sum", OTR_METRIC_GAUGE, true },
+        { "app.h_bucket", OTR_METRIC_GAUGE, true },    { "app.h", OTR_METRIC_GAUGE, true },
+        { "app.h.count", OTR_METRIC_COUNTER, false },  { "app.h.counts", OTR_METRIC_GAUGE, false },
+        { "app.h.count", OTR_METRIC_HISTOGRAM, true }, { "app.count", OTR_METRIC_GAUGE, false },
+        { "app", OTR_METRIC_HISTOGRAM, false },
+    };
+    static const double few[] = { 1, 0 };
+    const otr_family histogram = {
+        .name = "app.h", .unit = "", .help = "", .kind = OTR_METRIC_HISTOGRAM, .buckets = few
+    };
+    for (size_t i = 0; i < OTR_COUNT(others); i++) {
+        otr_family other = {
+            .name = others[i].name, .unit = "", .help = "", .kind = others[i].kind
+        };
+        other.buckets = others[i].kind == OTR_METRIC_HISTOGRAM ? few : NULL;
+        for (int turn = 0; turn < 2; turn++) { /* whichever comes first */
+            REGISTRY(reg, e);
+            otr_series *s = NULL, *t = NULL;
+            REQUIRE_OK(otr_registry_series(reg, turn == 0 ? &histogram : &other, NULL, &s, &e), e);
+            otr_code rc = otr_registry_series(reg, turn == 0 ? &other : &histogram, NULL, &t, &e);
+            CHECK(rc == (others[i].refused ? OTR_ESTATE : OTR_OK) || rc == OTR_ENOMEM);
+            if (rc == OTR_ESTATE) {
+                CHECK_HAS(e.msg, "would be exported as app_h");
+            }
+            otr_series_drop(s);
+            otr_series_drop(t);
+        }
+    }
+}
+
 T(two_labels_with_one_exported_name_are_refused)
 {
     REGISTRY(reg, e);

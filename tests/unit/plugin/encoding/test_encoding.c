@@ -60,7 +60,9 @@ static void fake_log(void *host, int level, otr_bytes text)
     (void)dropped;
 }
 
-static const otr_host_ops fake_ops = { fake_publish, fake_config, fake_call, fake_log, NULL, NULL };
+static const otr_host_ops fake_ops = {
+    .publish = fake_publish, .config = fake_config, .call = fake_call, .log = fake_log
+};
 
 #define HOST                                                          \
     OTR_CLEANUP(asked_deinit) asked a = { .calls = 0 };               \

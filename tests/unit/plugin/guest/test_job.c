@@ -16,8 +16,7 @@ T(what_a_job_counted_is_added_once)
         .calls = 1, .errors = 2, .traps = 3, .timeouts = 4, .call_ns = 5, .memory_bytes = 77
     };
     job.hostcalls.outbox.dropped = 6;
-    job.hostcalls.log.lines = 7;
-    job.hostcalls.log.dropped = 8;
+    job.hostcalls.lines = 7;
     uint64_t denials = 0;
     for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {
         job.hostcalls.gate.denials[i] = 10 + i;
@@ -46,7 +45,7 @@ T(what_a_job_counted_is_added_once)
         CHECK_INT(all.call_ns, 505);
         CHECK_INT(all.publish_dropped, 606);
         CHECK_INT(all.logs, 707);
-        CHECK_INT(all.logs_dropped, 808);
+        CHECK_INT(all.logs_dropped, 800);
         CHECK_INT(all.published, 900);
         CHECK_INT(all.denials, 1000 + denials);
         for (size_t i = 0; i < OTR_DENIAL_KINDS; i++) {

@@ -181,11 +181,11 @@ static void check_small_services(fixture *f)
     CHECK_INT(otr_hostcalls_metrics(&f->hc)->n, 3);
     REQUIRE_OK(tell(f, "config", "k"), f->err);
     CHECK_STR(ANSWER, "v");
-    uint64_t logged = f->hc.log.lines;
+    uint64_t logged = f->hc.lines;
     otr_log_set_level(OTR_LOG_INFO); /* kits ask for the level before they log */
     REQUIRE_OK(tell(f, "note", "a line"), f->err);
     otr_log_set_level(OTR_LOG_ERROR);
-    CHECK_INT(f->hc.log.lines, logged + 1);
+    CHECK_INT(f->hc.lines, logged + 1);
 }
 
 /* Whatever operations there are: the guest is told what the host calls say themselves. */

@@ -180,7 +180,7 @@ static void check_services(world *w)
     REQUIRE_OK(ask(w, "config", "k", &json, &err), err);
     CHECK(same(json, "v"));
     REQUIRE_OK(ask(w, "note", "h\xc3\xa9", &json, &err), err);
-    CHECK_INT(w->hc.log.lines, 1);
+    CHECK_INT(w->hc.lines, 1);
     REQUIRE_OK(ask(w, "echo", "\xff any bytes", &json, &err), err);
     CHECK(same(json, "\xff any bytes"));
     REQUIRE_OK(ask(w, "count", "", &json, &err), err);

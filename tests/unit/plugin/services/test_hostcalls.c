@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "loop/loop.h"
@@ -120,6 +121,52 @@ T(messages_a_second_are_bounded_beside_those_of_one_call)
     CHECK_HAS(err.msg, "limits.publish");
 }
 
+T_NO_OOM(instances_of_a_plugin_share_what_they_may_publish_and_log)
+{
+    SETUP;
+    otr_hostcalls other;
+    unsigned sent = 0;
+    f.manifest.publish_per_s = 1;
+    otr_hostcalls_init(&other, "p", &f.manifest);
+    other.gate.paid_ns = f.hc.gate.paid_ns;
+    other.gate.budget = f.hc.gate.budget;
+    otr_clock_fake(1000 * OTR_NS_PER_S);
+    for (unsigned i = 0; i < OTR_LIMIT_PLUGIN_PUBLISH_CALL; i++) {
+        sent += otr_hostcalls_ops.publish(i % 2 == 0 ? &f.hc : &other, "alert.x", otr_bytes_of("1"),
+                                          NULL) == OTR_OK;
+    }
+    otr_code rc = otr_hostcalls_ops.publish(&other, "alert.x", otr_bytes_of("1"), &err);
+    for (unsigned i = 0; i < 2 * OTR_LIMIT_PLUGIN_LOGS_PER_S; i++) {
+        otr_hostcalls_ops.log(i % 2 == 0 ? &f.hc : &other, OTR_LOG_DEBUG, otr_bytes_of("spam"));
+    }
+    otr_clock_fake(0);
+    uint64_t lines = f.hc.lines + other.lines;
+    otr_hostcalls_deinit(&other);
+    CHECK_INT(sent, OTR_LIMIT_PLUGIN_PUBLISH_CALL);
+    CHECK_INT(rc, OTR_EQUOTA);
+    CHECK_INT(lines, OTR_LIMIT_PLUGIN_LOGS_PER_S);
+}
+
+T_NO_OOM(what_is_published_at_once_is_bounded_by_its_bytes)
+{
+    SETUP;
+    OTR_CLEANUP(otr_buf_deinit) otr_buf big;
+    uint8_t *at = NULL;
+    enum { SIZE = 5 * OTR_MIB };
+    otr_buf_init(&big, SIZE);
+    REQUIRE_OK(otr_buf_reserve(&big, SIZE, &at, &err), err);
+    memset(at, 'x', SIZE);
+    at[0] = at[SIZE - 1] = '"';
+    const otr_bytes text = { at, SIZE };
+    for (int i = 0; i < 3; i++) {
+        REQUIRE_OK(otr_hostcalls_ops.publish(&f.hc, "alert.x", text, &err), err);
+    }
+    CHECK_INT(otr_hostcalls_ops.publish(&f.hc, "alert.x", text, &err), OTR_EQUOTA);
+    REQUIRE_OK(publish(&f, "alert.x", "1", &err), err);
+    CHECK_INT(otr_hostcalls_flush(&f.hc, f.bus), 4);
+    REQUIRE_OK(otr_hostcalls_ops.publish(&f.hc, "alert.x", text, &err), err);
+}
+
 T(published_messages_reach_the_bus_in_order)
 {
     SETUP;
@@ -153,13 +200,13 @@ T(a_log_storm_is_cut_and_counted)
     for (unsigned i = 0; i < 5 * OTR_LIMIT_PLUGIN_LOGS_PER_S; i++) {
         otr_hostcalls_ops.log(&f.hc, OTR_LOG_DEBUG, otr_bytes_of("spam"));
     }
-    CHECK_INT(f.hc.log.lines, OTR_LIMIT_PLUGIN_LOGS_PER_S);
-    CHECK_INT(f.hc.log.dropped, 4 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    CHECK_INT(f.hc.lines, OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    CHECK_INT(otr_log_budget_dropped(&f.hc.own), 4 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
     otr_clock_fake(1001 * OTR_NS_PER_S);
     otr_hostcalls_ops.log(&f.hc, OTR_LOG_DEBUG, otr_bytes_of("again"));
     otr_clock_fake(0);
-    CHECK_INT(f.hc.log.lines, OTR_LIMIT_PLUGIN_LOGS_PER_S + 1);
-    CHECK_INT(f.hc.log.dropped, 4 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    CHECK_INT(f.hc.lines, OTR_LIMIT_PLUGIN_LOGS_PER_S + 1);
+    CHECK_INT(otr_log_budget_dropped(&f.hc.own), 4 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
 }
 
 static otr_code ask(fixture *f, const char *op, const char *in, char *answer, size_t cap,
@@ -231,6 +278,43 @@ T(kv_keeps_json_values_by_key)
     otr_bytes nul = { (const uint8_t *)"a\0b", 3 };
     CHECK_INT(otr_hostcalls_ops.call(&f.hc, "kv.get", nul, &none, &err), OTR_EINVAL);
     otr_buf_deinit(&none);
+    close_store(&f, path);
+}
+
+/* {"key":"n","value":[0,0,…]}, with the member `name` in the place of "value". */
+static void make_set(otr_buf *out, const char *name, size_t items)
+{
+    otr_buf_clear(out);
+    (void)otr_buf_addf(out, NULL, "{\"key\":\"\\u006e\",\"%s\":[0", name);
+    for (size_t i = 1; i < items; i++) {
+        (void)otr_buf_adds(out, ",0", NULL);
+    }
+    (void)otr_buf_adds(out, "]}", NULL);
+}
+
+T_NO_OOM(a_large_value_is_kept_as_it_is_written_and_no_tree_is_made)
+{
+    enum { ITEMS = 20000 };
+    SETUP;
+    char path[] = "/tmp/otr-kv-XXXXXX";
+    OTR_CLEANUP(otr_buf_deinit) otr_buf in, out;
+    otr_buf_init(&in, OTR_MIB);
+    otr_buf_init(&out, OTR_MIB);
+    REQUIRE(open_store(&f, path));
+    f.manifest.kv_bytes = OTR_MIB;
+    make_set(&in, "value", ITEMS);
+    REQUIRE_OK(otr_hostcalls_ops.call(&f.hc, "kv.set", otr_buf_bytes(&in), &out, &err), err);
+    REQUIRE_OK(otr_hostcalls_ops.call(&f.hc, "kv.get", otr_bytes_of("n"), &out, &err), err);
+    CHECK_INT(out.n, 2 * ITEMS + 1);
+    CHECK(otr_json_valid(otr_buf_bytes(&out)));
+    make_set(&in, "valu\\u0065", 10);
+    REQUIRE_OK(otr_hostcalls_ops.call(&f.hc, "kv.set", otr_buf_bytes(&in), &out, &err), err);
+    make_set(&in, "valu\\u0065", ITEMS);
+    CHECK_INT(otr_hostcalls_ops.call(&f.hc, "kv.set", otr_buf_bytes(&in), &out, &err), OTR_EINVAL);
+    CHECK_HAS(err.msg, "without escapes");
+    f.manifest.metrics = 10;
+    CHECK_INT(otr_hostcalls_ops.call(&f.hc, "metric.gauge", otr_buf_bytes(&in), &out, &err),
+              OTR_EQUOTA);
     close_store(&f, path);
 }
 

@@ -79,10 +79,11 @@ static void check_bounds(granted *f)
     /* The outbox of all its calls: info to close. */
     CHECK(messages <= 6 * OTR_LIMIT_PLUGIN_PUBLISH_CALL);
     const otr_guest_metrics *metrics = otr_hostcalls_metrics(&f->hc);
-    const otr_kv *kv = otr_gate_own(&f->hc.gate, &otr_service_kv);
+    otr_kv *kv = otr_gate_own(&f->hc.gate, &otr_service_kv);
+    uint64_t used = 0;
     CHECK(metrics == NULL || metrics->n <= f->manifest.metrics);
-    CHECK(kv == NULL || otr_kv_used_bytes(kv) <= f->manifest.kv_bytes);
-    CHECK(f->hc.log.lines <= 100 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
+    CHECK(kv == NULL || (otr_kv_used(kv, &used, NULL) == OTR_OK && used <= f->manifest.kv_bytes));
+    CHECK(f->hc.lines <= 100 * OTR_LIMIT_PLUGIN_LOGS_PER_S);
 }
 
 static void check_one(granted *f, const hostile *h)

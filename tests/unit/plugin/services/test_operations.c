@@ -175,3 +175,47 @@ T_NO_OOM(the_protobuf_encoding_passes_every_operation_on)
 {
     (void)each(check_passed_on, NULL);
 }
+
+static otr_code on_permits(void *arg, const char *op, const char *topic, otr_err *err)
+{
+    host *h = arg;
+    (void)snprintf(h->asked, sizeof(h->asked), "may %s", op != NULL ? op : topic);
+    return otr_fail(err, OTR_EDENIED, "no");
+}
+
+static otr_code on_publish(void *arg, const char *topic, otr_bytes payload, otr_err *err)
+{
+    host *h = arg;
+    (void)payload;
+    (void)snprintf(h->asked, sizeof(h->asked), "publish %s", topic);
+    return otr_fail(err, OTR_EUNSUP, "published");
+}
+
+static const otr_host_ops strict = { .call = on_call,
+                                     .publish = on_publish,
+                                     .permits = on_permits };
+
+T_NO_OOM(a_large_question_that_no_grant_covers_is_not_unpacked)
+{
+    static const char *const asked[] = { "kv.set", "kv.get", "http.request", "metric.gauge",
+                                         "kv.list" };
+    host h = { "" };
+    otr_encoded_host encoded = { OTR_ENCODING_PROTOBUF, &strict, &h };
+    otr_err err = { 0 };
+    BUF(large);
+    BUF(out);
+    uint8_t *at = NULL;
+    REQUIRE_OK(otr_buf_reserve(&large, MOST_BYTES, &at, &err), err);
+    memset(at, 0, MOST_BYTES);
+    const otr_bytes in = { at, MOST_BYTES };
+    for (size_t i = 0; i < OTR_COUNT(asked); i++) {
+        char want[NAME_BYTES];
+        (void)snprintf(want, sizeof(want), "may %s", asked[i]);
+        CHECK_INT(otr_encoding_protobuf_ops.call(&encoded, asked[i], in, &out, &err), OTR_EDENIED);
+        CHECK_STR(h.asked, want);
+    }
+    CHECK_INT(otr_encoding_protobuf_ops.publish(&encoded, "a.b", in, &err), OTR_EDENIED);
+    CHECK_STR(h.asked, "may a.b");
+    encoded.ops = &ops; /* a host that does not say: what is always short is refused */
+    CHECK_INT(otr_encoding_protobuf_ops.call(&encoded, "metric.gauge", in, &out, &err), OTR_EQUOTA);
+}

@@ -148,7 +148,7 @@ static const char asks[] = IMPORTS CALL
 static otr_code ask(wapc *w, const char *binding, const char *space, const char *op,
                     const char *payload)
 {
-    char in[1024];
+    static char in[OTR_LIMIT_JSON_ASKED + 256];
     otr_err err = { 0 };
     int n = snprintf(in, sizeof(in), "%c%s%c%s%c%s%s", (char)strlen(binding), binding,
                      (char)strlen(space), space, (char)strlen(op), op, payload);
@@ -412,6 +412,25 @@ T(a_message_is_published_however_its_json_is_written)
     }
     CHECK_INT(ask(&w, "outrider", "bus", "publish", "{\"topic\":\"a\",\"topic\":\"a\",\"data\":1}"),
               OTR_EINVAL);
+}
+
+/* What is not plain is parsed as a whole, which takes memory of the host's. */
+T(a_large_message_is_taken_as_it_is_or_not_at_all)
+{
+    WAPC_GUEST(w);
+    otr_err err = { 0 };
+    REQUIRE_OK(wapc_load(&w, asks, &err), err);
+    static char text[OTR_LIMIT_JSON_ASKED + 64];
+    static const char *const heads[] = { "{\"topic\":\"a.b\",\"data\":[",
+                                         "{\"top\\u0069c\":\"a.b\",\"data\":[" };
+    for (size_t i = 0; i < OTR_COUNT(heads); i++) {
+        size_t n = strlen(heads[i]), end = OTR_LIMIT_JSON_ASKED + 32;
+        memset(text, ' ', sizeof(text));
+        memcpy(text, heads[i], n);
+        memcpy(text + end, "]}", 3);
+        CHECK_INT(ask(&w, "outrider", "bus", "publish", text), i == 0 ? OTR_OK : OTR_EINVAL);
+    }
+    CHECK_HAS(otr_buf_text(&w.out), "no escapes in their names");
 }
 
 T(a_failed_host_call_is_told_to_the_guest)
