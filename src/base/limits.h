@@ -87,9 +87,12 @@
 #define OTR_LIMIT_KV_BYTES     OTR_MIB /* default of `grants.kv_bytes` once kv is granted */
 
 /* NGINX */
-#define OTR_LIMIT_NGINX_CONFIG_BYTES    (64U * OTR_MIB) /* one configuration file */
-#define OTR_LIMIT_NGINX_CONFIG_FILES    10000
+#define OTR_LIMIT_NGINX_CONFIG_BYTES (64U * OTR_MIB) /* one configuration file */
+#define OTR_LIMIT_NGINX_CONFIG_FILES 10000
+#define OTR_LIMIT_NGINX_COMBINED \
+    20000000 /* directives, includes counted as often as they stand there */
 #define OTR_LIMIT_NGINX_INCLUDE_DEPTH   32
+#define OTR_LIMIT_NGINX_CONFIG_ERRORS   1000 /* kept of those that a tolerant reader meets */
 #define OTR_LIMIT_NGINX_BLOCK_DEPTH     64
 #define OTR_LIMIT_NGINX_INSTANCES       256
 #define OTR_LIMIT_NGINX_STRANGERS       128  /* of these: of users who are neither root nor ours */

@@ -27,6 +27,8 @@ static const struct command {
     { "events", otr_cli_events, "the latest messages of the bus [--follow]" },
     { "plugin", otr_cli_plugin,
       "inspect or call a plugin file; list, reload, disable … a running one" },
+    { "nginx", otr_cli_nginx_main,
+      "parse, build, lex, format or minify an NGINX configuration" },
     { "config", otr_cli_config,
       "show: what the configuration comes to, and where each value is from" },
     { "version", version, "print the version" },

@@ -11,7 +11,7 @@
 
 #include <stdatomic.h>
 
-#include "config/arena.h"
+#include "base/arena.h"
 #include "config/config.h"
 #include "config/node.h"
 

@@ -10,7 +10,7 @@
 #ifndef OTR_CONFIG_YAML_H
 #define OTR_CONFIG_YAML_H
 
-#include "config/arena.h"
+#include "base/arena.h"
 #include "config/config.h"
 
 /* `file` is what errors name; it must outlive the nodes, which live in `arena`. */

@@ -1,14 +1,16 @@
 #include "nginx/language/lexer.h"
 
+/* What a byte is to the reader; all others are only passed over in a plain word. */
+enum { SPACE = 1, ENDS = 2, SPECIAL = 4 };
+static const uint8_t kinds[256] = {
+    ['\0'] = SPECIAL,         [' '] = SPACE | SPECIAL,  ['\t'] = SPACE | SPECIAL,
+    ['\n'] = SPACE | SPECIAL, ['\r'] = SPACE | SPECIAL, [';'] = ENDS | SPECIAL,
+    ['{'] = ENDS | SPECIAL,   ['\\'] = SPECIAL,         ['$'] = SPECIAL,
+};
+
 static bool is_space(uint8_t c)
 {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-/* Bytes that can end or change a plain word; all others are only passed over. */
-static bool is_special(uint8_t c)
-{
-    return c <= ' ' || c == ';' || c == '{' || c == '\\' || c == '$';
+    return (kinds[c] & SPACE) != 0;
 }
 
 void otr_lexer_init(otr_lexer *lexer, otr_bytes src, const char *file)
@@ -27,21 +29,44 @@ static otr_code fail_nul(otr_lexer *lexer, otr_err *err)
     return fail(lexer, lexer->line, err, "unexpected NUL byte");
 }
 
-static void skip_blank(otr_lexer *lexer)
+/* Up to the next token; true when that is a comment which is asked for. */
+static bool skip_blank(otr_lexer *lexer)
 {
     const uint8_t *p = lexer->src.p;
-    while (lexer->at < lexer->src.n) {
-        uint8_t c = p[lexer->at];
-        if (c == '#') {
-            const uint8_t *eol = memchr(p + lexer->at, '\n', lexer->src.n - lexer->at);
-            lexer->at = eol != NULL ? (size_t)(eol - p) : lexer->src.n;
-        } else if (is_space(c)) {
-            lexer->line += c == '\n';
-            lexer->at++;
+    size_t n = lexer->src.n, at = lexer->at;
+    unsigned line = lexer->line;
+    bool comment = false;
+    while (at < n) {
+        uint8_t c = p[at];
+        if (is_space(c)) {
+            line += c == '\n';
+            at++;
+        } else if (c == '#' && !lexer->comments) {
+            const uint8_t *eol = memchr(p + at, '\n', n - at);
+            at = eol != NULL ? (size_t)(eol - p) : n;
         } else {
-            return;
+            comment = c == '#';
+            break;
         }
     }
+    lexer->at = at;
+    lexer->line = line;
+    return comment;
+}
+
+static void take_comment(otr_lexer *lexer, otr_token *ret)
+{
+    const uint8_t *p = lexer->src.p + lexer->at;
+    size_t left = lexer->src.n - lexer->at;
+    const uint8_t *eol = memchr(p, '\n', left);
+    size_t n = eol != NULL ? (size_t)(eol - p) : left;
+    lexer->at += n;
+    n -= n > 0 && p[n - 1] == '\r';
+    *ret = (otr_token){ .kind = OTR_TOKEN_COMMENT,
+                        .raw = { p, n },
+                        .start = ret->start,
+                        .end = ret->start + n,
+                        .line = ret->line };
 }
 
 static otr_code quoted_word(otr_lexer *lexer, otr_token *ret, otr_err *err)
@@ -63,7 +88,8 @@ static otr_code quoted_word(otr_lexer *lexer, otr_token *ret, otr_err *err)
         lexer->line += p[at] == '\n';
     }
     if (at >= lexer->src.n) {
-        return fail(lexer, ret->line, err, "quoted text is not closed");
+        return fail(lexer, ret->line, err,
+                    "unexpected end of file: the text quoted here is not closed");
     }
     ret->quoted = true;
     ret->raw = (otr_bytes){ p + lexer->at + 1, at - lexer->at - 1 };
@@ -84,11 +110,12 @@ static otr_code plain_word(otr_lexer *lexer, otr_token *ret, otr_err *err)
     size_t n = lexer->src.n, at = lexer->at;
     while (at < n) {
         uint8_t c = p[at];
-        if (!is_special(c)) {
+        uint8_t kind = kinds[c];
+        if ((kind & SPECIAL) == 0) {
             at++;
             continue;
         }
-        if (is_space(c) || c == ';' || c == '{') {
+        if ((kind & (SPACE | ENDS)) != 0) {
             break;
         }
         if (c == '\0') {
@@ -113,10 +140,14 @@ static otr_code plain_word(otr_lexer *lexer, otr_token *ret, otr_err *err)
 
 otr_code otr_lexer_next(otr_lexer *lexer, otr_token *ret, otr_err *err)
 {
-    skip_blank(lexer);
+    bool comment = skip_blank(lexer);
     *ret = (otr_token){
         .kind = OTR_TOKEN_END, .start = lexer->at, .end = lexer->at, .line = lexer->line
     };
+    if (comment) {
+        take_comment(lexer, ret);
+        return OTR_OK;
+    }
     if (lexer->at >= lexer->src.n) {
         return OTR_OK;
     }
@@ -253,7 +284,7 @@ otr_code otr_lexer_lua(otr_lexer *lexer, otr_token *ret, otr_err *err)
                         .raw = { src.p + lexer->at, at - lexer->at },
                         .start = lexer->at,
                         .end = at,
-                        .line = first };
+                        .line = lexer->line };
     lexer->at = at + 1;
     return OTR_OK;
 }

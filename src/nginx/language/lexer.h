@@ -1,5 +1,6 @@
 /*
- * Lexer of NGINX configuration text: words, `;`, `{`, `}` with their place, nothing copied.
+ * Lexer of NGINX configuration text: words, `;`, `{`, `}` and, where asked for, comments, with
+ * their place, nothing copied.
  *
  * Follows NGINX's own reader: a word ends at white space, `;` or `{`; `#` begins a comment only
  * where a word could begin; `}` ends a block only there too; quotes count only at the start of a
@@ -20,10 +21,11 @@
 
 typedef enum otr_token_kind {
     OTR_TOKEN_WORD,
-    OTR_TOKEN_SEMI,  /* ; */
-    OTR_TOKEN_OPEN,  /* { */
-    OTR_TOKEN_CLOSE, /* } */
-    OTR_TOKEN_END,   /* end of file */
+    OTR_TOKEN_SEMI,    /* ; */
+    OTR_TOKEN_OPEN,    /* { */
+    OTR_TOKEN_CLOSE,   /* } */
+    OTR_TOKEN_COMMENT, /* only where asked for: from `#` to the end of the line */
+    OTR_TOKEN_END,     /* end of file */
 } otr_token_kind;
 
 typedef struct otr_token {
@@ -41,6 +43,7 @@ typedef struct otr_lexer {
     size_t at;
     unsigned line;
     const char *file; /* for errors */
+    bool comments;    /* give them too */
 } otr_lexer;
 
 void otr_lexer_init(otr_lexer *lexer, otr_bytes src, const char *file);

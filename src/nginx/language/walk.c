@@ -4,7 +4,7 @@
 #include "base/buf.h"
 #include "base/limits.h"
 #include "nginx/files.h"
-#include "nginx/language/lexer.h"
+#include "nginx/language/reader.h"
 
 typedef struct frame { /* one file being read; the stack is the chain of includes */
     const struct frame *parent;
@@ -24,28 +24,20 @@ typedef struct walker {
 
 static otr_code walk_file(walker *w, frame *f, otr_bytes text, otr_err *err);
 
-/* The words up to `;`, `{`, `}` or the end; `*ret` is the token that ended them. */
-static otr_code read_words(walker *w, otr_lexer *lexer, otr_token *ret, size_t *ret_n,
-                           unsigned *ret_line, otr_err *err)
+/* The words with their escapes resolved, each ended by a NUL. */
+static otr_code resolve_words(walker *w, const frame *f, const otr_item *item, otr_err *err)
 {
     otr_buf_clear(&w->words);
-    for (size_t n = 0;; n++) {
-        otr_code rc = otr_lexer_next(lexer, ret, err);
-        if (n == 0) {
-            *ret_line = ret->line;
-        }
-        if (rc != OTR_OK || ret->kind != OTR_TOKEN_WORD) {
-            *ret_n = n;
-            return rc;
-        }
-        rc = otr_token_text(ret, &w->words, err);
+    for (size_t i = 0; i < item->n_words; i++) {
+        otr_code rc = otr_token_text(&item->words[i], &w->words, err);
         if (rc == OTR_OK) {
             rc = otr_buf_addc(&w->words, '\0', err);
         }
         if (rc != OTR_OK) {
-            return otr_wrap(err, rc, "%s:%u", lexer->file, ret->line);
+            return otr_wrap(err, rc, "%s:%u", f->file, item->words[i].line);
         }
     }
+    return OTR_OK;
 }
 
 /* Points at each of the `n` words: only now that the buffer no longer moves. */
@@ -180,23 +172,6 @@ static otr_code follow_include(walker *w, const frame *f, const otr_directive *d
     return rc;
 }
 
-/* A Lua body becomes the last word, as if it had been quoted and ended by `;`. */
-static otr_code take_lua(walker *w, otr_lexer *lexer, otr_token *last, size_t *n, otr_err *err)
-{
-    otr_token body = { 0 };
-    otr_code rc = otr_lexer_lua(lexer, &body, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    rc = otr_token_text(&body, &w->words, err);
-    if (rc == OTR_OK) {
-        rc = otr_buf_addc(&w->words, '\0', err);
-    }
-    last->kind = OTR_TOKEN_SEMI;
-    ++*n;
-    return rc;
-}
-
 static otr_code walk_directive(walker *w, const frame *f, const otr_directive *d, otr_err *err)
 {
     w->stats.directives++;
@@ -210,33 +185,6 @@ static otr_code walk_directive(walker *w, const frame *f, const otr_directive *d
     return rc;
 }
 
-/* What the token that ended the words means where nothing else is wrong with it. */
-static otr_code check_end(const walker *w, const frame *f, const otr_token *end, size_t n,
-                          unsigned blocks_here, otr_err *err)
-{
-    static const char format[] = "%s:%u: unexpected %s";
-    if (end->kind == OTR_TOKEN_END) {
-        const char *what = n > 0             ? "end of file, expecting \";\" or \"{\""
-                           : blocks_here > 0 ? "end of file, expecting \"}\""
-                                             : NULL;
-        return what == NULL ? OTR_OK : otr_fail(err, OTR_EINVAL, format, f->file, end->line, what);
-    }
-    if (end->kind == OTR_TOKEN_CLOSE) {
-        return n == 0 && blocks_here > 0
-                   ? OTR_OK
-                   : otr_fail(err, OTR_EINVAL, format, f->file, end->line, "\"}\"");
-    }
-    if (n == 0) {
-        return otr_fail(err, OTR_EINVAL, format, f->file, end->line,
-                        end->kind == OTR_TOKEN_OPEN ? "\"{\"" : "\";\"");
-    }
-    if (end->kind == OTR_TOKEN_OPEN && w->blocks >= OTR_LIMIT_NGINX_BLOCK_DEPTH) {
-        return otr_fail(err, OTR_EQUOTA, "%s:%u: blocks are more than %d deep", f->file, end->line,
-                        OTR_LIMIT_NGINX_BLOCK_DEPTH);
-    }
-    return OTR_OK;
-}
-
 static void close_block(walker *w, unsigned *blocks_here)
 {
     w->visitor->leave(w->visitor->arg);
@@ -244,29 +192,16 @@ static void close_block(walker *w, unsigned *blocks_here)
     --*blocks_here;
 }
 
-static otr_code one_directive(walker *w, const frame *f, otr_lexer *lexer, unsigned *blocks_here,
-                              bool *ret_more, otr_err *err)
+static otr_code one_item(walker *w, const frame *f, const otr_item *item, unsigned *blocks_here,
+                         otr_err *err)
 {
-    otr_token end = { 0 };
-    size_t n = 0;
-    unsigned line;
-    otr_code rc = read_words(w, lexer, &end, &n, &line, err);
-    if (rc == OTR_OK) {
-        rc = check_end(w, f, &end, n, *blocks_here, err);
-    }
-    *ret_more = end.kind != OTR_TOKEN_END;
-    if (rc != OTR_OK || !*ret_more) {
-        return rc;
-    }
-    if (end.kind == OTR_TOKEN_CLOSE) {
+    if (item->kind == OTR_ITEM_CLOSE) {
         close_block(w, blocks_here);
         return OTR_OK;
     }
-    if (end.kind == OTR_TOKEN_OPEN && otr_lexer_is_lua(otr_bytes_of(otr_buf_text(&w->words)))) {
-        rc = take_lua(w, lexer, &end, &n, err);
-    }
+    otr_code rc = resolve_words(w, f, item, err);
     if (rc == OTR_OK) {
-        rc = point_at_words(w, n, err);
+        rc = point_at_words(w, item->n_words, err);
     }
     if (rc != OTR_OK) {
         return rc;
@@ -274,12 +209,12 @@ static otr_code one_directive(walker *w, const frame *f, otr_lexer *lexer, unsig
     const char *const *words = (const char *const *)(const void *)w->pointers.p;
     otr_directive d = { .name = words[0],
                         .args = words + 1,
-                        .n_args = n - 1,
-                        .block = end.kind == OTR_TOKEN_OPEN,
+                        .n_args = item->n_words - 1,
+                        .block = item->kind == OTR_ITEM_BLOCK,
                         .file = f->file,
-                        .line = line };
+                        .line = item->line };
     rc = walk_directive(w, f, &d, err);
-    if (rc == OTR_OK && end.kind == OTR_TOKEN_OPEN) {
+    if (rc == OTR_OK && item->kind == OTR_ITEM_BLOCK) {
         w->blocks++;
         ++*blocks_here;
     }
@@ -288,17 +223,22 @@ static otr_code one_directive(walker *w, const frame *f, otr_lexer *lexer, unsig
 
 static otr_code walk_file(walker *w, frame *f, otr_bytes text, otr_err *err)
 {
-    otr_lexer lexer;
-    otr_lexer_init(&lexer, text, f->file);
+    otr_reader reader;
+    otr_reader_init(&reader, text, f->file);
+    reader.outer = w->blocks;
     unsigned blocks_here = 0;
-    bool more = true;
+    otr_item item = { 0 };
     otr_code rc = OTR_OK;
-    while (rc == OTR_OK && more) {
-        rc = one_directive(w, f, &lexer, &blocks_here, &more, err);
+    while (rc == OTR_OK && item.kind != OTR_ITEM_END) {
+        rc = otr_reader_next(&reader, &item, err);
+        if (rc == OTR_OK && item.kind != OTR_ITEM_END) {
+            rc = one_item(w, f, &item, &blocks_here, err);
+        }
     }
     while (blocks_here > 0) { /* after an error: the visitor sees every block end */
         close_block(w, &blocks_here);
     }
+    otr_reader_deinit(&reader);
     return rc;
 }
 

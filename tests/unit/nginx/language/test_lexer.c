@@ -36,9 +36,9 @@ static void check(const char *text, const char *expected)
 
 T(quote_that_is_never_closed_names_the_line_where_it_opens)
 {
-    check("a;\n\nb \"c\n\n", "f:3: quoted text is not closed");
-    check("a '\\'", "f:1: quoted text is not closed");
-    check("a '\\", "f:1: quoted text is not closed");
+    check("a;\n\nb \"c\n\n", "f:3: unexpected end of file: the text quoted here is not closed");
+    check("a '\\'", "f:1: unexpected end of file: the text quoted here is not closed");
+    check("a '\\", "f:1: unexpected end of file: the text quoted here is not closed");
 }
 
 T(text_glued_to_a_closing_quote_is_an_error)

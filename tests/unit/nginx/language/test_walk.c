@@ -55,7 +55,7 @@ T(every_syntax_error_names_its_file_and_line)
     check_error("a {\n b c }\n", "nginx.conf:2: unexpected \"}\"");
     check_error("a {\n b c\n }\n", "nginx.conf:3: unexpected \"}\"");
     check_error("a {\n b;\n", "nginx.conf:3: unexpected end of file, expecting \"}\"");
-    check_error("a\n", "nginx.conf:2: unexpected end of file, expecting \";\" or \"{\"");
+    check_error("a\n", "nginx.conf:2: unexpected end of file, expecting \";\" or \"}\"");
     check_error(";", "nginx.conf:1: unexpected \";\"");
     check_error("a;\n{ b; }", "nginx.conf:2: unexpected \"{\"");
     check_error("content_by_lua_block {\n if x then {",

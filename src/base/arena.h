@@ -1,10 +1,10 @@
 /*
- * Memory that is released all at once: everything a configuration snapshot is made of.
+ * Memory that is released all at once: for trees that are built once and dropped whole.
  *
  * Thread: one at a time.
  */
-#ifndef OTR_CONFIG_ARENA_H
-#define OTR_CONFIG_ARENA_H
+#ifndef OTR_BASE_ARENA_H
+#define OTR_BASE_ARENA_H
 
 #include "base/base.h"
 

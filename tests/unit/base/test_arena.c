@@ -1,6 +1,6 @@
 #include <stdalign.h>
 
-#include "config/arena.h"
+#include "base/arena.h"
 #include "support/test.h"
 
 static void free_arena(otr_arena *arena)
