@@ -55,10 +55,10 @@
 #define OTR_LIMIT_PLUGIN_SIG_BYTES         16384            /* one signature or key file */
 #define OTR_LIMIT_PLUGIN_FETCH_MS          30000            /* one download of an https source */
 #define OTR_LIMIT_PLUGIN_DOWNLOADS_BYTES   (512U * OTR_MIB) /* all that are kept */
-#define OTR_LIMIT_PLUGIN_BATCH_BYTES       OTR_MIB /* messages that an instance takes at a time; one in any case */
-#define OTR_LIMIT_PLUGIN_ANSWER_BYTES      65536   /* of info, subscriptions and a hook */
-#define OTR_LIMIT_PLUGIN_DEAD_BYTES        (20U * OTR_MIB) /* messages that failed, kept for one plugin … */
-#define OTR_LIMIT_DEAD_BYTES               (64U * OTR_MIB) /* … and for all */
+#define OTR_LIMIT_PLUGIN_BATCH_BYTES       OTR_MIB          /* messages an instance takes at once */
+#define OTR_LIMIT_PLUGIN_ANSWER_BYTES      65536            /* of info, subscriptions and a hook */
+#define OTR_LIMIT_PLUGIN_DEAD_BYTES        (20U * OTR_MIB)  /* dead letters kept for a plugin … */
+#define OTR_LIMIT_DEAD_BYTES               (64U * OTR_MIB)  /* … and for all */
 #define OTR_LIMIT_PLUGIN_TOPICS            256  /* names that one plugin publishes under */
 #define OTR_LIMIT_PLUGIN_PUBLISH_CALL      1024 /* messages published in one guest call */
 #define OTR_LIMIT_PLUGIN_PUBLISH_S         5000 /* messages a second, beyond those of one call */

@@ -23,6 +23,11 @@ typedef struct otr_topic {
     otr_code (*encode)(const void *payload, otr_buf *out, otr_err *err);
 } otr_topic;
 
+/* One owner more or less of a topic, for who keeps it longer than a message of it: one made at run
+ * time may go with the last of them. A compiled-in one does not mind. NULL is fine. Any thread. */
+void otr_topic_ref(const otr_topic *topic);
+void otr_topic_unref(const otr_topic *topic);
+
 typedef struct otr_msg {
     const otr_topic *topic;
     const void *payload; /* its type is fixed by topic: see modules/topics.h */

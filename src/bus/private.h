@@ -60,9 +60,6 @@ otr_code otr_topics_add(otr_topics *topics, otr_topic_entry *entry, otr_err *err
 /* otr_topic.encode of run-time topics, which tells them apart: their payload is otr_bus_json. */
 otr_code otr_bus_json_encode(const void *payload, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 otr_code otr_topic_make(const char *name, otr_topic **ret, otr_err *err) OTR_MUST_CHECK;
-/* One owner more or less of a run-time topic; a compiled-in one does not mind. Any thread. */
-void otr_topic_ref(const otr_topic *topic);
-void otr_topic_unref(const otr_topic *topic);
 /* Takes the entries of `owner` out of the table. */
 void otr_topics_release(otr_topics *topics, const otr_topic_owner *owner);
 

@@ -124,7 +124,7 @@ otr_code otr_topic_make(const char *name, otr_topic **ret, otr_err *err)
 
 void otr_topic_ref(const otr_topic *topic)
 {
-    if (otr_topic_is_run_time(topic)) {
+    if (topic != NULL && otr_topic_is_run_time(topic)) {
         made_topic *made = (made_topic *)(void *)(uintptr_t)topic;
         (void)atomic_fetch_add_explicit(&made->refs, 1, memory_order_relaxed);
     }

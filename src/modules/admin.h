@@ -30,7 +30,7 @@ typedef struct otr_admin_instance {
 } otr_admin_instance;
 
 typedef struct otr_admin_event {
-    const otr_topic *topic; /* lives as long as the bus */
+    const otr_topic *topic; /* a reference */
     char *json;             /* the envelope, on one line; owned */
     size_t n;
 } otr_admin_event;

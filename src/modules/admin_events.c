@@ -18,6 +18,7 @@ struct otr_admin_stream {
 void otr_admin_drop_events(otr_admin *a)
 {
     for (size_t i = 0; i < OTR_LIMIT_EVENTS_KEPT; i++) {
+        otr_topic_unref(a->events[i].topic);
         otr_free(a->events[i].json);
         a->events[i] = (otr_admin_event){ NULL, NULL, 0 };
     }
@@ -40,6 +41,7 @@ static otr_code encode_event(const otr_msg *msg, otr_admin_event *ret, otr_err *
         otr_buf_deinit(&plain);
         return rc;
     }
+    otr_topic_ref(msg->topic);
     *ret = (otr_admin_event){ msg->topic, (char *)plain.p, plain.n };
     return OTR_OK;
 }
@@ -52,6 +54,7 @@ static const otr_admin_event *event_at(const otr_admin *a, size_t i)
 static void keep_event(otr_admin *a, const otr_admin_event *event)
 {
     if (a->n_events == OTR_LIMIT_EVENTS_KEPT) {
+        otr_topic_unref(a->events[a->first_event].topic);
         otr_free(a->events[a->first_event].json);
         a->events[a->first_event] = *event;
         a->first_event = (a->first_event + 1) % OTR_LIMIT_EVENTS_KEPT;

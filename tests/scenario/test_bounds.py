@@ -122,7 +122,8 @@ def test_instances_of_a_plugin_share_its_quota_of_the_store(agents, folder, abi)
 
 @pytest.mark.parametrize("abi", ABIS)
 def test_errors_count_against_the_lines_of_a_plugin(agents, abi):
-    storm = guest(abi, name="storm", hooks=["bounds.storm"], instances=3, grants={"publish": ["storm.x"]})
+    grants, limits = {"publish": ["storm.x"]}, {"publish": 1000000}
+    storm = guest(abi, name="storm", hooks=["bounds.storm"], instances=3, grants=grants, limits=limits)
     agent = agents(plugins=[storm])
     begin = time.monotonic()
     ask(agent, "bounds.storm", do="storm", n=300)

@@ -539,6 +539,19 @@ T_NO_OOM(a_large_event_is_kept_without_its_data)
     CHECK(otr_json_int(otr_json_get(event, "omitted_bytes"), 0) > 99000);
 }
 
+T_NO_OOM(an_event_outlives_the_plugin_whose_topic_it_has)
+{
+    RIG(r, e);
+    otr_topic_owner owner = { 0 };
+    const otr_topic *topic = NULL;
+    REQUIRE_OK(otr_bus_topic_of(r.bus, &owner, "gone.word", &topic, &e), e);
+    publish(&r, topic, otr_bus_json_new(otr_bytes_of("1")));
+    otr_bus_release(r.bus, &owner);
+    OTR_CLEANUP(otr_json_freep) otr_json *root = get_json(&r, "/api/v1/events?topic=gone.*");
+    REQUIRE(root != NULL);
+    CHECK_STR(text_at(otr_json_at(otr_json_get(root, "events"), 0), "topic"), "gone.word");
+}
+
 T(a_stream_replays_then_goes_live_and_keeps_to_its_topic)
 {
     RIG(r, e);
