@@ -62,6 +62,8 @@ typedef enum otr_json_type {
 
 /* Parses one JSON text. OTR_EINVAL names line and column. Free with otr_json_free(). */
 otr_code otr_json_parse(otr_bytes text, otr_json **ret, otr_err *err) OTR_MUST_CHECK;
+/* The same for texts of other programs, where a key may come twice: the last one counts. */
+otr_code otr_json_parse_last(otr_bytes text, otr_json **ret, otr_err *err) OTR_MUST_CHECK;
 void otr_json_free(otr_json *root); /* the parsed root only; NULL is fine */
 void otr_json_freep(void *slot);    /* for OTR_CLEANUP */
 

@@ -78,7 +78,7 @@ static otr_code check_nul(otr_bytes text, otr_err *err)
     return otr_fail(err, OTR_EINVAL, "not JSON: line %d, column %d: a NUL byte", line, column);
 }
 
-otr_code otr_json_parse(otr_bytes text, otr_json **ret, otr_err *err)
+static otr_code parse(otr_bytes text, size_t flags, otr_json **ret, otr_err *err)
 {
     otr_code rc = check_limits(text, err);
     if (rc == OTR_OK) {
@@ -88,7 +88,7 @@ otr_code otr_json_parse(otr_bytes text, otr_json **ret, otr_err *err)
         return rc;
     }
     json_error_t why;
-    size_t flags = JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL;
+    flags |= JSON_DECODE_ANY | JSON_ALLOW_NUL;
     json_t *root = json_loadb(text.n > 0 ? (const char *)text.p : "", text.n, flags, &why);
     if (root == NULL) {
         if (json_error_code(&why) == json_error_out_of_memory) {
@@ -99,6 +99,16 @@ otr_code otr_json_parse(otr_bytes text, otr_json **ret, otr_err *err)
     }
     *ret = (otr_json *)(void *)root;
     return OTR_OK;
+}
+
+otr_code otr_json_parse(otr_bytes text, otr_json **ret, otr_err *err)
+{
+    return parse(text, JSON_REJECT_DUPLICATES, ret, err);
+}
+
+otr_code otr_json_parse_last(otr_bytes text, otr_json **ret, otr_err *err)
+{
+    return parse(text, 0, ret, err);
 }
 
 void otr_json_free(otr_json *root)

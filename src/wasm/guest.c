@@ -34,7 +34,6 @@ static void tighten(otr_guest *g, const otr_extism_manifest *m)
     lower(&g->spec.max_vars_bytes, m->max_vars_bytes);
     lower(&g->spec.max_http_bytes, m->max_http_bytes);
     if (m->timeout_ms != 0) {
-        lower(&g->spec.init_ms, m->timeout_ms);
         g->timeout_ns = m->timeout_ms * OTR_NS_PER_MS;
     }
 }

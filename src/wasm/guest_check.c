@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "wasm/abi/start.h"
 #include "wasm/guest_code.h"
 #include "wasm/wasi/wasi.h"
 
@@ -83,8 +84,7 @@ static const otr_extern_info *linked_offer(const otr_guest_code *code,
 
 static bool wasi_offers(const otr_extern_info *wanted)
 {
-    return strcmp(wanted->module, "wasi_snapshot_preview1") == 0 &&
-           wanted->kind == OTR_EXTERN_FUNC && otr_wasi_has(wanted->name);
+    return wanted->kind == OTR_EXTERN_FUNC && otr_wasi_has(wanted->module, wanted->name);
 }
 
 static void consider_exports(nearest *n, const otr_module_info *info)
@@ -189,6 +189,7 @@ static otr_code check_imports(const otr_guest_code *code, const otr_module_info 
 otr_code otr_guest_check(const otr_guest_code *code, const char *const *operations,
                          otr_buf *missing, otr_err *err)
 {
+    static const otr_sig none = { 0 };
     const otr_module_info *info = otr_module_info_of(code->module);
     otr_code rc = code->abi->check(info, operations, missing, err);
     for (size_t i = 0; rc == OTR_OK && operations != NULL && operations[i] != NULL; i++) {
@@ -199,9 +200,17 @@ otr_code otr_guest_check(const otr_guest_code *code, const char *const *operatio
     rc = rc == OTR_OK ? check_imports(code, info, missing, err) : rc;
     for (size_t i = 0; rc == OTR_OK && i < code->n_linked; i++) {
         size_t before = missing->n;
-        rc = check_imports(code, otr_module_info_of(code->linked[i].module), missing, err);
+        const otr_module_info *linked = otr_module_info_of(code->linked[i].module);
+        rc = check_imports(code, linked, missing, err);
         if (rc == OTR_OK && missing->n > before) {
             rc = otr_buf_addf(missing, err, "the module %s needs that\n", code->linked[i].name);
+        }
+        before = missing->n;
+        if (rc == OTR_OK) {
+            rc = otr_abi_check_start(linked, "_initialize", &none, missing, err);
+        }
+        if (rc == OTR_OK && missing->n > before) {
+            rc = otr_buf_addf(missing, err, "the module %s exports that\n", code->linked[i].name);
         }
     }
     return rc;

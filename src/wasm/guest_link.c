@@ -1,17 +1,19 @@
 /* Modules that a guest imports from by name, and that import from each other. */
 #include "base/alloc.h"
 #include "wasm/guest_code.h"
+#include "wasm/wasi/wasi.h"
 
 /* Names that the host answers to. */
 static bool reserved(const char *name)
 {
-    static const char *const taken[] = { "", "main", "env", "wasi_snapshot_preview1", "wapc" };
+    static const char *const taken[] = { "", "main", "env", "wapc" };
+    otr_wasi_preview preview;
     for (size_t i = 0; i < OTR_COUNT(taken); i++) {
         if (strcmp(name, taken[i]) == 0) {
             return true;
         }
     }
-    return strncmp(name, "extism:host/", 12) == 0;
+    return otr_wasi_is(name, &preview) || strncmp(name, "extism:host/", 12) == 0;
 }
 
 static otr_code check_names(const otr_load_spec *spec, otr_err *err)
@@ -111,13 +113,11 @@ void otr_guest_unlink(otr_guest_code *code)
 
 otr_code otr_guest_start_linked(otr_guest *g, uint64_t deadline_ns, otr_err *err)
 {
-    static const otr_sig none = { 0 };
     int first = g->code->kernel != NULL ? 1 : 0;
     for (size_t i = 0; i < g->code->n_linked; i++) {
         const otr_linked_module *m = &g->code->linked[i];
-        const otr_extern_info *x = otr_module_export(otr_module_info_of(m->module), "_initialize");
-        if (x == NULL || x->kind != OTR_EXTERN_FUNC || !otr_sig_eq(&x->sig, &none)) {
-            continue;
+        if (otr_module_export(otr_module_info_of(m->module), "_initialize") == NULL) {
+            continue; /* the check has seen to its type */
         }
         otr_val vals[1] = { { .i64 = 0 } };
         const otr_call call = { g->inst->ops->func(g->inst, first + (int)i, "_initialize"), vals,

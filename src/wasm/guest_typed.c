@@ -55,7 +55,7 @@ static otr_code run(otr_guest *g, const otr_guest_ask *ask, otr_val *vals, otr_b
         return otr_fail_nomem(err);
     }
     rc = g->inst->ops->call(g->inst, &call, err);
-    return rc == OTR_OK ? g->abi->finish(g, ask, out, err) : rc;
+    return g->abi->finish(g, ask, rc, out, err);
 }
 
 otr_code otr_guest_call_typed(otr_guest *g, otr_typed_call *call, otr_buf *out, otr_err *err)

@@ -47,7 +47,7 @@ static bool built_in(const otr_guest_code *code, const char *space, const char *
             return true;
         }
     }
-    return strcmp(space, "wasi_snapshot_preview1") == 0 && otr_wasi_has(name);
+    return otr_wasi_has(space, name);
 }
 
 static otr_code check_function(const otr_guest_code *code, size_t at, otr_err *err)

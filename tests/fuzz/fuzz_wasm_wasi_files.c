@@ -1,6 +1,7 @@
 /*
- * WASI's file functions called as the input says: 10-byte records of a function and nine choices
- * for its arguments. Whatever happens, the folder to read and the one beside stay as they were.
+ * WASI's functions of both previews called as the input says: 10-byte records of a function and
+ * nine choices for its arguments. Whatever happens, the folder to read and the one beside stay as
+ * they were.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -11,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "wasm/wasi/files.h"
+#include "wasm/wasi/process.h"
 
 enum { MEMORY_BYTES = 65536, RECORD_BYTES = 10, SLOT_BYTES = 64, MOST_RECORDS = 200 };
 
@@ -35,7 +36,26 @@ static void print(otr_instance *inst, int fd, const uint8_t *p, size_t n)
     }
 }
 
-static const otr_wasi_engine engine = { lend_memory, print };
+static otr_code end(otr_instance *inst, int32_t code, otr_err *err)
+{
+    (void)inst;
+    (void)code;
+    return otr_fail(err, OTR_EGUEST, "ended");
+}
+
+static uint64_t deadline_ns(const otr_instance *inst)
+{
+    (void)inst;
+    return 1;
+}
+
+static bool ended(otr_instance *inst) /* nobody sleeps here */
+{
+    (void)inst;
+    return true;
+}
+
+static const otr_wasi_engine engine = { lend_memory, print, end, deadline_ns, ended };
 
 static const char *path_of(const char *name)
 {
@@ -143,12 +163,35 @@ static void choose(uint8_t type, uint8_t choice, otr_val *to)
     }
 }
 
+/* The top bit says which preview; the rest one of its functions. */
+static const otr_import *choose_function(uint8_t choice)
+{
+    otr_wasi_preview preview = choice & 0x80 ? OTR_WASI_UNSTABLE : OTR_WASI_PREVIEW_1;
+    size_t n_files = 0, n_process = 0;
+    const otr_import *files = otr_wasi_files_functions(preview, &n_files);
+    const otr_import *process = otr_wasi_process_functions(preview, &n_process);
+    size_t at = (choice & 0x7f) % (n_files + n_process);
+    return at < n_files ? &files[at] : &process[at - n_files];
+}
+
+static void ask(otr_instance *inst, const uint8_t *record)
+{
+    const otr_import *f = choose_function(record[0]);
+    otr_val vals[OTR_WASM_MAX_ARGS];
+    otr_err err = { 0 };
+    memset(vals, 0, sizeof(vals));
+    for (size_t a = 0; a < f->sig.n_args; a++) {
+        choose(f->sig.args[a], record[1 + a], &vals[a]);
+    }
+    otr_code rc = f->fn(NULL, inst, vals, &err);
+    must(rc == OTR_OK || strcmp(f->name, "proc_exit") == 0 || strcmp(f->name, "poll_oneoff") == 0);
+    must(rc != OTR_OK || (vals[0].i32 >= 0 && vals[0].i32 <= 76));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    size_t n = 0;
-    const otr_import *functions = otr_wasi_files_functions(&n);
     char rw[80], ro[80];
     otr_err err = { 0 };
     make_world();
@@ -158,19 +201,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const otr_wasi wasi = { .dirs = dirs, .n_dirs = OTR_COUNT(dirs) };
     otr_instance inst = { 0 };
     must(otr_wasi_files_open(&wasi, &engine, &inst.files, &err) == OTR_OK);
+    must(otr_wasi_process_new(&wasi, &engine, &inst.process, &err) == OTR_OK);
     fill_memory();
     for (size_t r = 0; r < MOST_RECORDS && (r + 1) * RECORD_BYTES <= size; r++) {
-        const uint8_t *record = data + r * RECORD_BYTES;
-        const otr_import *f = &functions[record[0] % n];
-        otr_val vals[OTR_WASM_MAX_ARGS];
-        memset(vals, 0, sizeof(vals));
-        for (size_t a = 0; a < f->sig.n_args; a++) {
-            choose(f->sig.args[a], record[1 + a], &vals[a]);
-        }
-        must(f->fn(NULL, &inst, vals, &err) == OTR_OK);
-        must(vals[0].i32 >= 0 && vals[0].i32 <= 76);
+        ask(&inst, data + r * RECORD_BYTES);
     }
     otr_wasi_files_free(inst.files);
+    otr_wasi_process_free(inst.process);
     check_file("ro/file");
     check_file("out/file");
     check_folder("ro");

@@ -46,9 +46,11 @@ struct otr_abi_ops {
     otr_code (*invoke)(otr_guest *g, const char *op, otr_bytes in, uint64_t deadline_ns,
                        otr_buf *out, otr_err *err);
     /* Optional, both: before and after a function of any type is called, which guest.c does.
-     * `finish` fails when the guest says that something went wrong, else appends its output. */
+     * `finish` is told how it `ended`, with that failure in `err`: it fails, too, when the guest
+     * says that something went wrong, else it appends the output. */
     otr_code (*begin)(otr_guest *g, const otr_guest_ask *ask, otr_err *err);
-    otr_code (*finish)(otr_guest *g, const otr_guest_ask *ask, otr_buf *out, otr_err *err);
+    otr_code (*finish)(otr_guest *g, const otr_guest_ask *ask, otr_code ended, otr_buf *out,
+                       otr_err *err);
     /* Optional. Between calls: gives back memory that only the last calls needed. */
     void (*rest)(otr_guest *g);
     /* Also after a trap: must not call into the guest. */

@@ -31,53 +31,7 @@ static uint64_t round_up(uint64_t n)
     return (n + 15) & ~UINT64_C(15);
 }
 
-/* ---- what a module must have ---- */
-
-static bool operation_sig_ok(const otr_sig *sig)
-{
-    return sig->n_args == 0 &&
-           (sig->n_results == 0 || (sig->n_results == 1 && sig->results[0] == OTR_WASM_I32));
-}
-
-static bool match(const otr_module_info *info)
-{
-    for (size_t i = 0; i < info->n_imports; i++) {
-        const otr_extern_info *x = &info->imports[i];
-        if (strcmp(x->module, "extism:host/env") == 0 ||
-            strcmp(x->module, "extism:host/user") == 0 ||
-            (strcmp(x->module, "env") == 0 && strncmp(x->name, "extism_", 7) == 0)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool has(const otr_module_info *info, const char *operation)
-{
-    const otr_extern_info *x = otr_module_export(info, operation);
-    return x != NULL && x->kind == OTR_EXTERN_FUNC && operation_sig_ok(&x->sig);
-}
-
-static otr_code check(const otr_module_info *info, const char *const *operations, otr_buf *missing,
-                      otr_err *err)
-{
-    otr_code rc = OTR_OK;
-    char sig[160];
-    for (; rc == OTR_OK && operations != NULL && *operations != NULL; operations++) {
-        const otr_extern_info *x = otr_module_export(info, *operations);
-        if (x == NULL) {
-            rc = otr_buf_addf(missing, err, "export %s: function () -> i32 is missing\n",
-                              *operations);
-        } else if (x->kind != OTR_EXTERN_FUNC) {
-            rc = otr_buf_addf(missing, err, "export %s: wanted is a function () -> i32\n",
-                              *operations);
-        } else if (!operation_sig_ok(&x->sig)) {
-            rc = otr_buf_addf(missing, err, "export %s: wanted is () -> i32, it is %s\n",
-                              *operations, otr_sig_text(&x->sig, sig, sizeof(sig)));
-        }
-    }
-    return rc;
-}
+/* ---- life ---- */
 
 static otr_code rewrite(otr_bytes wasm, otr_buf *ret, otr_buf *why, otr_err *err)
 {
@@ -96,56 +50,6 @@ static otr_code rewrite(otr_bytes wasm, otr_buf *ret, otr_buf *why, otr_err *err
     (void)ret;
     return otr_buf_adds(why, "this build uses an installed Wasmtime, without the rewriter", err);
 #endif
-}
-
-/* ---- life ---- */
-
-static otr_code run_start(otr_guest *g, const char *name, uint64_t deadline_ns, otr_err *err)
-{
-    otr_val vals[2] = { { .i64 = 0 }, { .i64 = 0 } }; /* hs_init(argc, argv) */
-    const otr_call call = { g->inst->ops->func(g->inst, OTR_MEM_GUEST, name), vals, deadline_ns };
-    if (call.func == NULL) {
-        return otr_fail_nomem(err);
-    }
-    otr_code rc = g->inst->ops->call(g->inst, &call, err);
-    if (rc == OTR_OK || (rc == OTR_EGUEST && g->inst->ops->exit_code(g->inst) == 0)) {
-        return OTR_OK;
-    }
-    return otr_wrap(err, rc, "start function %s", name);
-}
-
-static bool exports(const otr_module_info *info, const char *name, const otr_sig *sig)
-{
-    const otr_extern_info *x = otr_module_export(info, name);
-    return x != NULL && x->kind == OTR_EXTERN_FUNC && otr_sig_eq(&x->sig, sig);
-}
-
-static otr_code attach(otr_guest *g, uint64_t deadline_ns, otr_err *err)
-{
-    static const otr_sig none = { 0 };
-    static const otr_sig hs_init = { .n_args = 2, .args = { OTR_WASM_I32, OTR_WASM_I32 } };
-    const otr_module_info *info = g->info;
-    otr_extism *x = g->state;
-    x->deadline_ns = deadline_ns;
-    x->key = key_step;         /* as in the kernel's data */
-    x->room_bytes = 64 * 1024; /* a page, as the kernel declares */
-    otr_buf_init(&x->http_headers, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
-    if (otr_extism_alloc(x, g->inst) == NULL) {
-        return otr_fail_nomem(err);
-    }
-    if (exports(info, "hs_init", &hs_init)) {
-        otr_code rc = exports(info, "_initialize", &none)
-                          ? run_start(g, "_initialize", deadline_ns, err)
-                          : OTR_OK;
-        return rc == OTR_OK ? run_start(g, "hs_init", deadline_ns, err) : rc;
-    }
-    if (exports(info, "__wasm_call_ctors", &none)) {
-        return run_start(g, "__wasm_call_ctors", deadline_ns, err);
-    }
-    if (exports(info, "_initialize", &none)) {
-        return run_start(g, "_initialize", deadline_ns, err);
-    }
-    return OTR_OK;
 }
 
 static void detach(otr_guest *g)
@@ -171,7 +75,7 @@ static otr_code unknown_operation(otr_guest *g, const char *name, otr_err *err)
 static otr_code resolve(otr_guest *g, const char *name, otr_extism_call *ret, otr_err *err)
 {
     const otr_extern_info *x = otr_module_export(g->info, name);
-    if (!has(g->info, name)) {
+    if (!otr_extism_has(g->info, name)) {
         return unknown_operation(g, name, err);
     }
     ret->func = g->inst->ops->func(g->inst, OTR_MEM_GUEST, name);
@@ -341,27 +245,17 @@ static void rest(otr_guest *g)
     }
 }
 
-/* Whether a call ended badly. Its result decides; with 0, or none, an error that the guest set is
- * only its remark. What the host refused is more than that, unless the guest cleared it. */
-static bool ended_badly(const otr_extism *x, uint64_t error, int32_t code)
-{
-    return code != 0 || (error == x->refused && x->refused_key == x->key);
-}
-
-/* The answer is an error: its text, or what is known without one. */
+/* A text that error_set left comes before all else, whatever the guest returned. */
 static otr_code failed(otr_guest *g, const char *op, uint64_t handle, int32_t code, otr_err *err)
 {
-    otr_bytes text = { NULL, 0 };
-    if (handle != 0 && otr_extism_view(g->inst, handle, "error", &text, NULL) != OTR_OK) {
-        return otr_fail(err, OTR_EINVAL,
-                        "%s failed with code %d; its error text is not a handle (%llu)", op,
-                        (int)code, (unsigned long long)handle);
+    otr_bytes text;
+    if (otr_extism_error_text(g->inst, handle, &text)) {
+        int n = text.n < OTR_ERR_MSG_BYTES ? (int)text.n : OTR_ERR_MSG_BYTES;
+        return otr_fail(err, OTR_EINVAL, "%.*s", n, (const char *)text.p);
     }
-    if (text.n == 0) {
-        return otr_fail(err, OTR_EINVAL, "%s failed with code %d and no error text", op, (int)code);
-    }
-    int n = text.n < OTR_ERR_MSG_BYTES ? (int)text.n : OTR_ERR_MSG_BYTES;
-    return otr_fail(err, OTR_EINVAL, "%.*s", n, (const char *)text.p);
+    return code == 0 ? OTR_OK
+                     : otr_fail(err, OTR_EINVAL, "%s failed with code %d and %s", op, (int)code,
+                                handle == 0 ? "no error text" : "an error that has no text");
 }
 
 /* Copies the answer, `n` bytes of the kernel's memory at `at`, to `out`. Where old bytes must go, a
@@ -398,8 +292,8 @@ static otr_code collect(otr_guest *g, const char *op, int32_t code, otr_buf *out
         return rc;
     }
     uint64_t error = otr_extism_word(base, OTR_EXTISM_ERROR);
-    if (OTR_UNLIKELY(error != 0 || code != 0) && ended_badly(x, error, code)) {
-        return failed(g, op, error, code, err);
+    if (OTR_UNLIKELY(error != 0 || code != 0) && (rc = failed(g, op, error, code, err)) != OTR_OK) {
+        return rc;
     }
     uint64_t at = otr_extism_word(base, OTR_EXTISM_OUTPUT_OFFSET),
              n = otr_extism_word(base, OTR_EXTISM_OUTPUT_LENGTH);
@@ -415,6 +309,25 @@ static otr_code collect(otr_guest *g, const char *op, int32_t code, otr_buf *out
     }
     rc = g->inst->ops->memory(g->inst, OTR_EXTISM_KERNEL, at, n, &base, err);
     return rc == OTR_OK ? take(g, base, at, (size_t)n, out, err) : rc;
+}
+
+/* Code 0 of WASI's proc_exit is how a main function ends: what the guest left stands. */
+static bool ended_well(const otr_guest *g, otr_code rc)
+{
+    return rc == OTR_EGUEST && g->inst->ops->exit_code(g->inst) == 0;
+}
+
+/* The guest's own text says more than the trap by which it gave up. */
+static otr_code ended_badly(otr_guest *g, otr_code rc, otr_err *err)
+{
+    uint8_t *base;
+    otr_bytes text;
+    if (window(g, ROOT, &base, NULL) != OTR_OK ||
+        !otr_extism_error_text(g->inst, otr_extism_word(base, OTR_EXTISM_ERROR), &text)) {
+        return rc;
+    }
+    int n = text.n < OTR_ERR_MSG_BYTES ? (int)text.n : OTR_ERR_MSG_BYTES;
+    return otr_wrap(err, rc, "%.*s", n, (const char *)text.p);
 }
 
 static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t deadline_ns,
@@ -438,13 +351,56 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
     vals[0].i64 = 0;
     const otr_call call = { operation->func, vals, deadline_ns };
     rc = g->inst->ops->call(g->inst, &call, err);
-    if (rc == OTR_EGUEST && x->used_up && g->inst->ops->exit_code(g->inst) == 0) {
-        rc = OTR_OK; /* a command that ends itself: its output stands */
+    if (OTR_LIKELY(rc == OTR_OK)) {
+        return collect(g, op, operation->answers ? vals[0].i32 : 0, out, err);
     }
-    if (rc != OTR_OK) {
-        return rc;
+    return ended_well(g, rc) ? collect(g, op, 0, out, err) : ended_badly(g, rc, err);
+}
+
+/* ---- start ---- */
+
+static otr_code run_start(otr_guest *g, const char *name, uint64_t deadline_ns, otr_err *err)
+{
+    otr_val vals[OTR_WASM_MAX_RESULTS] = { { .i64 = 0 } }; /* hs_init(argc, argv), its results */
+    const otr_call call = { g->inst->ops->func(g->inst, OTR_MEM_GUEST, name), vals, deadline_ns };
+    if (call.func == NULL) {
+        return otr_fail_nomem(err);
     }
-    return collect(g, op, operation->answers ? vals[0].i32 : 0, out, err);
+    otr_code rc = g->inst->ops->call(g->inst, &call, err);
+    if (rc == OTR_OK || ended_well(g, rc)) {
+        return OTR_OK;
+    }
+    return otr_wrap(err, ended_badly(g, rc, err), "start function %s", name);
+}
+
+/* check() has seen to their types. */
+static bool exports(const otr_guest *g, const char *name)
+{
+    return otr_module_export(g->info, name) != NULL;
+}
+
+static otr_code attach(otr_guest *g, uint64_t deadline_ns, otr_err *err)
+{
+    otr_extism *x = g->state;
+    x->deadline_ns = deadline_ns;
+    x->key = key_step;         /* as in the kernel's data */
+    x->room_bytes = 64 * 1024; /* a page, as the kernel declares */
+    otr_buf_init(&x->http_headers, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
+    if (otr_extism_alloc(x, g->inst) == NULL) {
+        return otr_fail_nomem(err);
+    }
+    if (exports(g, "hs_init")) {
+        otr_code rc =
+            exports(g, "_initialize") ? run_start(g, "_initialize", deadline_ns, err) : OTR_OK;
+        return rc == OTR_OK ? run_start(g, "hs_init", deadline_ns, err) : rc;
+    }
+    if (exports(g, "__wasm_call_ctors")) {
+        return run_start(g, "__wasm_call_ctors", deadline_ns, err);
+    }
+    if (exports(g, "_initialize")) {
+        return run_start(g, "_initialize", deadline_ns, err);
+    }
+    return OTR_OK;
 }
 
 /* ---- functions of any type: guest_typed.c makes the call ---- */
@@ -463,19 +419,13 @@ static otr_code begin(otr_guest *g, const otr_guest_ask *ask, otr_err *err)
     return rc;
 }
 
-/* Results are values here, so that an error which is set is one. */
-static otr_code finish(otr_guest *g, const otr_guest_ask *ask, otr_buf *out, otr_err *err)
+/* Results are values here: only a text that error_set left is a failure. */
+static otr_code finish(otr_guest *g, const otr_guest_ask *ask, otr_code ended, otr_buf *out,
+                       otr_err *err)
 {
-    uint8_t *base;
-    otr_code rc = window(g, ROOT, &base, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    uint64_t error = otr_extism_word(base, OTR_EXTISM_ERROR);
-    if (error != 0) {
-        return failed(g, ask->op, error, 0, err);
-    }
-    return collect(g, ask->op, 0, out, err);
+    const otr_extern_info *x = otr_module_export(g->info, ask->op);
+    bool well = ended == OTR_OK || (ended_well(g, ended) && x != NULL && x->sig.n_results == 0);
+    return well ? collect(g, ask->op, 0, out, err) : ended_badly(g, ended, err);
 }
 
 const otr_abi_ops otr_abi_extism = {
@@ -485,10 +435,10 @@ const otr_abi_ops otr_abi_extism = {
     .kernel = &kernel,
     .rewrite = rewrite,
     .rewriter = "extism-inline-1 of " OTR_VERSION,
-    .match = match,
+    .match = otr_extism_match,
     .imports = otr_extism_imports,
-    .check = check,
-    .has = has,
+    .check = otr_extism_check,
+    .has = otr_extism_has,
     .attach = attach,
     .invoke = invoke,
     .begin = begin,

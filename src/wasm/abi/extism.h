@@ -51,6 +51,7 @@ typedef struct otr_extism_operation {
 
 typedef struct otr_extism {
     const otr_func *alloc; /* of the kernel; NULL: not asked for yet */
+    const otr_func *take;  /* of the kernel; NULL: not asked for yet */
     uint64_t room_bytes;   /* the kernel's memory has at least these */
     uint8_t *base;         /* of the kernel's memory when that stays where it is; else NULL */
     uint64_t clean_at;     /* the last answer lay here and is zeroed; 0: none is */
@@ -60,8 +61,7 @@ typedef struct otr_extism {
     uint64_t deadline_ns; /* of the running call */
     otr_extism_operation operations[OTR_EXTISM_OPERATIONS]; /* those asked so far */
     size_t n_operations;
-    bool used_up;                  /* _start ran */
-    uint64_t refused, refused_key; /* handle of the last error that the host set, and its call */
+    bool used_up; /* _start ran */
     otr_extism_vars vars;
     int32_t http_status;
     otr_buf http_headers;
@@ -113,6 +113,13 @@ const otr_func *otr_extism_alloc(otr_extism *x, otr_instance *inst);
  * that is no handle: OTR_EINVAL, and the text calls it `what`. */
 otr_code otr_extism_view(otr_instance *inst, uint64_t handle, const char *what, otr_bytes *ret,
                          otr_err *err) OTR_MUST_CHECK;
+/* What the guest's error_set left as the text of the call's failure; a block that was freed since
+ * counts. False: nothing, or a value that stands for no text. */
+bool otr_extism_error_text(otr_instance *inst, uint64_t handle, otr_bytes *ret);
+/* Frees the block `handle`: what a guest gives to a host function belongs to the host. 0 and what
+ * is no handle are ignored. */
+otr_code otr_extism_take(otr_guest *g, otr_instance *inst, uint64_t handle, otr_err *err)
+    OTR_MUST_CHECK;
 /* Copies `bytes` into a new block. No bytes: handle 0. OTR_EQUOTA when memory is used up. */
 otr_code otr_extism_give(otr_guest *g, otr_instance *inst, otr_bytes bytes, uint64_t *ret,
                          otr_err *err) OTR_MUST_CHECK;
@@ -120,6 +127,13 @@ otr_code otr_extism_give(otr_guest *g, otr_instance *inst, otr_bytes bytes, uint
 otr_code otr_extism_set_error(otr_guest *g, otr_instance *inst, const char *text, otr_err *err)
     OTR_MUST_CHECK;
 
+/* extism_host.c */
 const otr_import *otr_extism_imports(size_t *ret_n);
+
+/* extism_check.c: those of otr_abi_ops */
+bool otr_extism_match(const otr_module_info *info);
+bool otr_extism_has(const otr_module_info *info, const char *operation);
+otr_code otr_extism_check(const otr_module_info *info, const char *const *operations,
+                          otr_buf *missing, otr_err *err) OTR_MUST_CHECK;
 
 #endif

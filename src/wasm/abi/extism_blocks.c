@@ -3,30 +3,69 @@
 
 enum { ROOT = OTR_EXTISM_ROOT_BYTES, HEADER = OTR_EXTISM_HEADER_BYTES };
 
+/* How a block's tag ends, see the kernel. */
+enum { IN_USE = 1, KEPT = 3 };
+
+static bool tagged(otr_bytes header, uint64_t handle, uint64_t key, uint64_t state)
+{
+    return otr_extism_load(header.p) == (handle ^ key) + state;
+}
+
+/* The block behind `handle`, if it is in use or ends in `also`. */
+static bool find_block(otr_instance *inst, uint64_t handle, uint64_t also, otr_bytes *ret)
+{
+    uint8_t *root, *header, *data;
+    if (inst->ops->memory(inst, OTR_EXTISM_KERNEL, 0, ROOT, &root, NULL) != OTR_OK) {
+        return false;
+    }
+    uint64_t key = otr_extism_word(root, OTR_EXTISM_KEY);
+    if (handle < ROOT + HEADER || handle >= otr_extism_word(root, OTR_EXTISM_TOP) ||
+        inst->ops->memory(inst, OTR_EXTISM_KERNEL, handle - HEADER, HEADER, &header, NULL) !=
+            OTR_OK) {
+        return false;
+    }
+    const otr_bytes head = { header, HEADER };
+    if (!tagged(head, handle, key, IN_USE) && !tagged(head, handle, key, also)) {
+        return false;
+    }
+    uint64_t length = otr_extism_load(header + 8) & UINT32_MAX;
+    if (inst->ops->memory(inst, OTR_EXTISM_KERNEL, handle, length, &data, NULL) != OTR_OK) {
+        return false;
+    }
+    *ret = (otr_bytes){ data, (size_t)length };
+    return true;
+}
+
 otr_code otr_extism_view(otr_instance *inst, uint64_t handle, const char *what, otr_bytes *ret,
                          otr_err *err)
 {
-    uint8_t *root, *header, *data;
     if (handle == 0) {
         *ret = (otr_bytes){ NULL, 0 };
         return OTR_OK;
     }
-    otr_code rc = inst->ops->memory(inst, OTR_EXTISM_KERNEL, 0, ROOT, &root, err);
-    if (rc != OTR_OK) {
-        return rc;
+    return find_block(inst, handle, IN_USE, ret)
+               ? OTR_OK
+               : otr_fail(err, OTR_EINVAL, "%s: %llu is not a handle of Extism memory", what,
+                          (unsigned long long)handle);
+}
+
+bool otr_extism_error_text(otr_instance *inst, uint64_t handle, otr_bytes *ret)
+{
+    return handle != 0 && find_block(inst, handle, KEPT, ret) && ret->n > 0;
+}
+
+otr_code otr_extism_take(otr_guest *g, otr_instance *inst, uint64_t handle, otr_err *err)
+{
+    otr_extism *x = g->state;
+    otr_val vals[1] = { { .i64 = (int64_t)handle } };
+    if (handle == 0) {
+        return OTR_OK;
     }
-    if (handle >= ROOT + HEADER && handle < otr_extism_word(root, OTR_EXTISM_TOP) &&
-        inst->ops->memory(inst, OTR_EXTISM_KERNEL, handle - HEADER, HEADER, &header, NULL) ==
-            OTR_OK &&
-        otr_extism_load(header) == (handle ^ otr_extism_word(root, OTR_EXTISM_KEY)) + 1) {
-        uint64_t length = otr_extism_load(header + 8) & UINT32_MAX;
-        if (inst->ops->memory(inst, OTR_EXTISM_KERNEL, handle, length, &data, NULL) == OTR_OK) {
-            *ret = (otr_bytes){ data, (size_t)length };
-            return OTR_OK;
-        }
+    if (x->take == NULL) {
+        x->take = inst->ops->func(inst, OTR_EXTISM_KERNEL, "outrider:take");
     }
-    return otr_fail(err, OTR_EINVAL, "%s: %llu is not a handle of Extism memory", what,
-                    (unsigned long long)handle);
+    const otr_call call = { x->take, vals, x->deadline_ns };
+    return call.func != NULL ? inst->ops->call(inst, &call, err) : otr_fail_nomem(err);
 }
 
 const otr_func *otr_extism_alloc(otr_extism *x, otr_instance *inst)
@@ -69,7 +108,6 @@ otr_code otr_extism_give(otr_guest *g, otr_instance *inst, otr_bytes bytes, uint
 
 otr_code otr_extism_set_error(otr_guest *g, otr_instance *inst, const char *text, otr_err *err)
 {
-    otr_extism *x = g->state;
     uint64_t at;
     uint8_t *root;
     otr_code rc = otr_extism_give(g, inst, otr_bytes_of(text), &at, err);
@@ -78,8 +116,6 @@ otr_code otr_extism_set_error(otr_guest *g, otr_instance *inst, const char *text
     }
     if (rc == OTR_OK) {
         otr_extism_store(root + 8 * OTR_EXTISM_ERROR, at);
-        x->refused = at;
-        x->refused_key = x->key;
     }
     return rc;
 }

@@ -42,11 +42,17 @@ static otr_code give_result(otr_guest *g, otr_instance *inst, otr_bytes bytes, o
     return rc;
 }
 
+/* What the guest gave belongs to the host, whatever came of it. A result was made before, so that
+ * it lies elsewhere: guests of an older kind free their key once more. */
+static otr_code take(otr_guest *g, otr_instance *inst, uint64_t given, otr_code rc, otr_err *err)
+{
+    return rc == OTR_OK ? otr_extism_take(g, inst, given, err) : rc;
+}
+
 /* ---- config, variables ---- */
 
-static otr_code config_get(void *user, otr_instance *inst, otr_val *vals, otr_err *err)
+static otr_code look_up(otr_guest *g, otr_instance *inst, otr_val *vals, otr_err *err)
 {
-    otr_guest *g = user;
     otr_bytes key;
     char name[CONFIG_KEY_BYTES];
     otr_code rc = otr_extism_view(inst, (uint64_t)vals[0].i64, "config_get key", &key, err);
@@ -74,44 +80,60 @@ static otr_code config_get(void *user, otr_instance *inst, otr_val *vals, otr_er
     return rc;
 }
 
+static otr_code config_get(void *user, otr_instance *inst, otr_val *vals, otr_err *err)
+{
+    uint64_t key = (uint64_t)vals[0].i64;
+    return take(user, inst, key, look_up(user, inst, vals, err), err);
+}
+
 static otr_code var_get(void *user, otr_instance *inst, otr_val *vals, otr_err *err)
 {
     otr_guest *g = user;
     otr_extism *x = g->state;
     otr_bytes key, value;
-    otr_code rc = otr_extism_view(inst, (uint64_t)vals[0].i64, "var_get key", &key, err);
+    uint64_t at = (uint64_t)vals[0].i64;
+    otr_code rc = otr_extism_view(inst, at, "var_get key", &key, err);
     if (rc != OTR_OK) {
         return rc;
     }
     vals[0].i64 = 0;
-    if (!otr_extism_vars_get(&x->vars, key, &value)) {
+    if (otr_extism_vars_get(&x->vars, key, &value)) {
+        rc = give_result(g, inst, value, &vals[0], err);
+    }
+    return take(g, inst, at, rc, err);
+}
+
+static otr_code set_var(otr_guest *g, otr_bytes key, uint64_t handle, otr_bytes value,
+                        otr_err *failure)
+{
+    otr_extism *x = g->state;
+    if (g->spec.max_vars_bytes == 0) {
+        return otr_fail(failure, OTR_EQUOTA, "variables are switched off (max_var_bytes: 0)");
+    }
+    if (handle == 0) {
+        otr_extism_vars_remove(&x->vars, key);
         return OTR_OK;
     }
-    return give_result(g, inst, value, &vals[0], err);
+    return otr_extism_vars_set(&x->vars, key, value, g->spec.max_vars_bytes, failure);
 }
 
 static otr_code var_set(void *user, otr_instance *inst, otr_val *vals, otr_err *err)
 {
     otr_guest *g = user;
-    otr_extism *x = g->state;
     otr_bytes key, value;
-    uint64_t at = (uint64_t)vals[1].i64;
-    otr_code rc = otr_extism_view(inst, (uint64_t)vals[0].i64, "var_set key", &key, err);
+    otr_err failure;
+    uint64_t key_at = (uint64_t)vals[0].i64, value_at = (uint64_t)vals[1].i64;
+    otr_code rc = otr_extism_view(inst, key_at, "var_set key", &key, err);
     if (rc == OTR_OK) {
-        rc = otr_extism_view(inst, at, "var_set value", &value, err);
+        rc = otr_extism_view(inst, value_at, "var_set value", &value, err);
     }
     if (rc != OTR_OK) {
         return rc;
     }
-    if (at == 0) {
-        otr_extism_vars_remove(&x->vars, key);
-        return OTR_OK;
+    if (set_var(g, key, value_at, value, &failure) != OTR_OK) {
+        rc = tell(g, inst, &failure, err);
     }
-    otr_err failure;
-    if (otr_extism_vars_set(&x->vars, key, value, g->spec.max_vars_bytes, &failure) != OTR_OK) {
-        return tell(g, inst, &failure, err);
-    }
-    return OTR_OK;
+    return take(g, inst, key_at, take(g, inst, value_at, rc, err), err);
 }
 
 /* ---- log ---- */
@@ -125,7 +147,7 @@ static otr_code log_at(otr_guest *g, otr_instance *inst, int level, const otr_va
         text.n = text.n < OTR_LIMIT_PLUGIN_LOG_BYTES ? text.n : OTR_LIMIT_PLUGIN_LOG_BYTES;
         g->spec.ops->log(g->spec.host, level, text);
     }
-    return rc;
+    return take(g, inst, (uint64_t)vals[0].i64, rc, err);
 }
 
 static otr_code log_trace(void *user, otr_instance *inst, otr_val *vals, otr_err *err)
@@ -192,14 +214,31 @@ static otr_code take_answer(otr_extism *x, otr_bytes framed, otr_bytes *ret_body
     return rc;
 }
 
+/* `framed` holds what `*ret_body` shows. */
+static otr_code ask_http(otr_guest *g, otr_bytes question, otr_buf *framed, otr_bytes *ret_body,
+                         otr_err *failure)
+{
+    otr_code rc = g->spec.ops->call(g->spec.host, "http.request", question, framed, failure);
+    if (rc == OTR_OK) {
+        rc = take_answer(g->state, otr_buf_bytes(framed), ret_body, failure);
+    }
+    if (rc == OTR_OK && ret_body->n > g->spec.max_http_bytes) {
+        rc = otr_fail(failure, OTR_EQUOTA, "the HTTP answer has %zu bytes; the limit is %llu",
+                      ret_body->n, (unsigned long long)g->spec.max_http_bytes);
+    }
+    return rc;
+}
+
+/* The two blocks are given back before the answer needs room. */
 static otr_code http_request(void *user, otr_instance *inst, otr_val *vals, otr_err *err)
 {
     otr_guest *g = user;
     otr_extism *x = g->state;
+    uint64_t json_at = (uint64_t)vals[0].i64, body_at = (uint64_t)vals[1].i64;
     otr_bytes json, body, answer = { NULL, 0 };
-    otr_code rc = otr_extism_view(inst, (uint64_t)vals[0].i64, "http_request", &json, err);
+    otr_code rc = otr_extism_view(inst, json_at, "http_request", &json, err);
     if (rc == OTR_OK) {
-        rc = otr_extism_view(inst, (uint64_t)vals[1].i64, "http_request body", &body, err);
+        rc = otr_extism_view(inst, body_at, "http_request body", &body, err);
     }
     if (rc != OTR_OK) {
         return rc;
@@ -211,19 +250,15 @@ static otr_code http_request(void *user, otr_instance *inst, otr_val *vals, otr_
     otr_buf_clear(&x->http_headers);
     x->http_status = 0;
     vals[0].i64 = 0;
-    rc = add_framed(&question, json, body, &failure);
-    if (rc == OTR_OK) {
-        rc = g->spec.ops->call(g->spec.host, "http.request", otr_buf_bytes(&question), &framed,
-                               &failure);
+    otr_code asked = add_framed(&question, json, body, &failure);
+    rc = take(g, inst, json_at, take(g, inst, body_at, OTR_OK, err), err);
+    if (rc == OTR_OK && asked == OTR_OK) {
+        asked = ask_http(g, otr_buf_bytes(&question), &framed, &answer, &failure);
     }
     if (rc == OTR_OK) {
-        rc = take_answer(x, otr_buf_bytes(&framed), &answer, &failure);
+        rc = asked == OTR_OK ? give_result(g, inst, answer, &vals[0], err)
+                             : tell(g, inst, &failure, err);
     }
-    if (rc == OTR_OK && answer.n > g->spec.max_http_bytes) {
-        rc = otr_fail(&failure, OTR_EQUOTA, "the HTTP answer has %zu bytes; the limit is %llu",
-                      answer.n, (unsigned long long)g->spec.max_http_bytes);
-    }
-    rc = rc == OTR_OK ? give_result(g, inst, answer, &vals[0], err) : tell(g, inst, &failure, err);
     otr_buf_deinit(&framed);
     otr_buf_deinit(&question);
     return rc;
@@ -325,7 +360,8 @@ static otr_code outrider_error(void *user, otr_instance *inst, otr_val *vals, ot
 #define ENV(fn, in, out)                                                    \
     ONE("extism:host/env", #fn, fn, in, out), ONE("env", #fn, fn, in, out), \
         ONE("env", "extism_" #fn, fn, in, out)
-#define USER(fn, in, out) ONE("extism:host/user", #fn, fn, in, out)
+/* There, functions of hosts lay beside Extism's. */
+#define USER(fn, in, out) ONE("extism:host/user", #fn, fn, in, out), ONE("env", #fn, fn, in, out)
 
 static const otr_import imports[] = {
     ENV(config_get, 1, I64),

@@ -10,8 +10,10 @@
 ;;   10 highest value of word 8 in this call, so that a reset knows what to zero
 ;;   16 + k head of the list of free blocks of 2^k up to 2^(k+1)-1 bytes (valid if its bit is set)
 ;; From byte 512 on: blocks. A block is a 16-byte header and its data, a multiple of 16 bytes. The
-;; header is a tag, (data offset xor key) + 1 in use or + 2 free, and size << 32 | length. A free
-;; block's data begins with the offset of the next one in its list.
+;; header is a tag, (data offset xor key) + 1 in use, + 2 free or + 3 kept, and size << 32 | length.
+;; A free block's data begins with the offset of the next one in its list. A kept block was freed
+;; while it was the error text or held the answer: it is no handle any more, but nothing else comes
+;; to lie there, so that both are read at the end as they were.
 ;;
 ;; Guests can write into headers (store_u64 reaches all bytes from 512 on) and, when they import the
 ;; memory, into the root block. Nothing here loops over what they can write, so the worst they do
@@ -21,6 +23,11 @@
   ;; Bytes of memory - 512 - 7: `offset - 512 < limit`, unsigned, guards an 8-byte access and
   ;; `offset - 512 < limit + 7` a 1-byte access, wrap-around included. Only `room` writes it.
   (global $limit (export "outrider:limit") (mut i64) (i64.const 65017))
+
+  ;; The last kept blocks: one that is the error text, one that holds the answer. What earlier calls
+  ;; left there has the tag of another key.
+  (global $kept_error (mut i64) (i64.const 0))
+  (global $kept_output (mut i64) (i64.const 0))
 
   ;; Grows the memory until it holds `end` bytes; 0 when it cannot.
   (func $room (param $end i64) (result i32)
@@ -176,9 +183,13 @@
     (local.set $size (i64.and (i64.add (local.get $n) (i64.const 15)) (i64.const -16)))
     (local.set $top (i64.load offset=64 (i32.const 0)))
     (local.set $end (i64.add (i64.add (local.get $top) (i64.const 16)) (local.get $size)))
-    ;; Nearly always: nothing was freed before, and there is room. The same as $alloc, without calls.
+    ;; Nearly always: there is room, and nothing was freed before or little is used. A block is not
+    ;; handed out again at once: guests of an older kind free what the host has taken already. The
+    ;; same as $alloc, without calls.
     (if (i32.and
-          (i64.eqz (i64.load offset=72 (i32.const 0)))
+          (i32.or
+            (i64.eqz (i64.load offset=72 (i32.const 0)))
+            (i64.lt_u (local.get $top) (i64.const 0x10000)))
           (i64.le_u
             (i64.sub (local.get $end) (i64.const 512))
             (i64.add (global.get $limit) (i64.const 7))))
@@ -197,14 +208,53 @@
         (return (i64.add (local.get $top) (i64.const 16)))))
     (call $alloc (local.get $n) (local.get $size)))
 
-  (func (export "free") (export "extism_free") (param $at i64)
+  ;; Whether the answer begins in the block.
+  (func $answers (param $at i64) (param $size i64) (result i32)
+    (i32.and
+      (i64.lt_u
+        (i64.sub (i64.load offset=24 (i32.const 0)) (local.get $at))
+        (local.get $size))
+      (i64.ne (i64.load offset=32 (i32.const 0)) (i64.const 0))))
+
+  ;; Gives back the kept block `at`, unless it is still read at the end, or of an earlier call.
+  (func $let_go (param $at i64)
+    (if (i32.eqz (call $is (local.get $at) (i64.const 3))) (then (return)))
+    (if (i64.eq (local.get $at) (i64.load offset=40 (i32.const 0))) (then (return)))
+    (if (call $answers (local.get $at) (call $size (local.get $at))) (then (return)))
+    (call $push (local.get $at) (call $size (local.get $at))))
+
+  ;; Keeps a block that is freed although it is read at the end.
+  (func $keep (param $at i64) (param $size i64) (result i32)
+    (local $p i32)
+    (if (i64.eq (local.get $at) (i64.load offset=40 (i32.const 0)))
+      (then
+        (call $let_go (global.get $kept_error))
+        (global.set $kept_error (local.get $at)))
+      (else
+        (if (i32.eqz (call $answers (local.get $at) (local.get $size)))
+          (then (return (i32.const 0))))
+        (call $let_go (global.get $kept_output))
+        (global.set $kept_output (local.get $at))))
+    (local.set $p (i32.wrap_i64 (i64.sub (local.get $at) (i64.const 16))))
+    (i64.store (local.get $p) (i64.add (i64.load (local.get $p)) (i64.const 2)))
+    (i32.const 1))
+
+  ;; The bytes to put into the lists for a block that is freed; 0 when there are none.
+  (func $freed (param $at i64) (result i64)
     (local $size i64)
-    (if (i32.eqz (call $is (local.get $at) (i64.const 1))) (then (return)))
+    (if (i32.eqz (call $is (local.get $at) (i64.const 1))) (then (return (i64.const 0))))
     (if (i64.eq (local.get $at) (i64.load offset=8 (i32.const 0)))
       (then
         (i64.store offset=16 (i32.const 0) (i64.const 0))
         (i64.store offset=48 (i32.const 0) (i64.const 0))))
     (local.set $size (call $size (local.get $at)))
+    (if (call $keep (local.get $at) (local.get $size)) (then (return (i64.const 0))))
+    (local.get $size))
+
+  (func (export "free") (export "extism_free") (param $at i64)
+    (local $size i64)
+    (local.set $size (call $freed (local.get $at)))
+    (if (i64.eqz (local.get $size)) (then (return)))
     (if (i64.eq
           (i64.add (local.get $at) (local.get $size))
           (i64.load offset=64 (i32.const 0)))
@@ -212,6 +262,13 @@
         (call $mark (local.get $at) (i64.const 2) (i64.const 0) (i64.const 0))
         (i64.store offset=64 (i32.const 0) (i64.sub (local.get $at) (i64.const 16))))
       (else (call $push (local.get $at) (local.get $size)))))
+
+  ;; For the host: frees what a guest gave it. The place is not the next one to be used.
+  (func (export "outrider:take") (param $at i64)
+    (local $size i64)
+    (local.set $size (call $freed (local.get $at)))
+    (if (i64.ne (local.get $size) (i64.const 0))
+      (then (call $push (local.get $at) (local.get $size)))))
 
   (func (export "length") (export "length_unsafe") (export "extism_length")
     (export "extism_length_unsafe") (param $at i64)

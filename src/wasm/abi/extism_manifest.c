@@ -234,11 +234,15 @@ static otr_code take_wasm(reader *r, const char *key, const otr_json *v)
 static otr_code take_pages(reader *r, const char *key, const otr_json *v)
 {
     uint64_t pages = UINT64_MAX;
-    otr_code rc = take_number(r, key, v, PAGE_BYTES, &pages); /* 4 GiB: all that there is */
-    if (rc == OTR_OK && pages != UINT64_MAX) {
-        r->m->max_memory_bytes = pages * PAGE_BYTES;
+    otr_code rc = take_number(r, key, v, INT64_MAX, &pages);
+    if (rc != OTR_OK || pages == UINT64_MAX) {
+        return rc;
     }
-    return rc == OTR_OK && pages == 0 ? bad(r, key, "at least one page of 64 KiB") : rc;
+    if (pages > UINT32_MAX) {
+        return bad(r, key, "a number of pages up to 4294967295");
+    }
+    r->m->max_memory_bytes = pages * PAGE_BYTES; /* 0: Extism memory's first page alone */
+    return OTR_OK;
 }
 
 static otr_code take_http_bytes(reader *r, const char *key, const otr_json *v)
@@ -276,10 +280,9 @@ static otr_code take_timeout(reader *r, const char *key, const otr_json *v)
 {
     uint64_t ms = UINT64_MAX;
     otr_code rc = take_number(r, key, v, UINT32_MAX, &ms);
-    if (rc == OTR_OK && ms == 0) {
-        return bad(r, key, "more than 0 milliseconds");
+    if (rc == OTR_OK && ms != UINT64_MAX) {
+        r->m->timeout_ms = ms > 0 ? ms : 1; /* as soon as somebody looks */
     }
-    r->m->timeout_ms = ms != UINT64_MAX ? ms : 0;
     return rc;
 }
 
@@ -403,7 +406,7 @@ otr_code otr_extism_manifest_parse(otr_bytes text, otr_extism_manifest **ret, ot
         return otr_fail_nomem(err);
     }
     m->max_memory_bytes = m->max_http_bytes = m->max_vars_bytes = UINT64_MAX;
-    otr_code rc = otr_json_parse(text, &root, err);
+    otr_code rc = otr_extism_manifest_tree(text, &root, err);
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "Extism manifest");
     }

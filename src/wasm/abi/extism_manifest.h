@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/err.h"
+#include "base/json.h"
 
 typedef struct otr_extism_module {
     char *name;       /* "" when it has none */
@@ -43,7 +44,7 @@ typedef struct otr_extism_manifest {
     size_t n_modules;
     size_t main; /* index of the guest; the others are linked to it */
     uint64_t max_memory_bytes, max_http_bytes, max_vars_bytes; /* UINT64_MAX: not said */
-    uint64_t timeout_ms;                                       /* 0: not said */
+    uint64_t timeout_ms;                                       /* 0: not said; of each call */
     char **config;                                             /* key, text, …, NULL; never NULL */
     char **allowed_hosts;                                      /* NULL-terminated; NULL: not said */
     bool has_paths;
@@ -56,6 +57,8 @@ bool otr_extism_manifest_is(otr_bytes file);
 /* Reads the text; files are not looked at. The error names the key. */
 otr_code otr_extism_manifest_parse(otr_bytes text, otr_extism_manifest **ret, otr_err *err)
     OTR_MUST_CHECK;
+/* extism_manifest_text.c: the same text as JSON, for the former. */
+otr_code otr_extism_manifest_tree(otr_bytes text, otr_json **ret, otr_err *err) OTR_MUST_CHECK;
 void otr_extism_manifest_free(otr_extism_manifest *m); /* NULL is fine */
 void otr_extism_manifest_freep(void *slot);
 

@@ -8,12 +8,13 @@
  *
  * Thread: that of the guest.
  */
+#include "wasm/abi/wapc.h"
+
 #include <stdio.h>
 
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "wasm/abi/abi.h"
 #include "wasm/abi/user.h"
 
 enum {
@@ -441,56 +442,11 @@ static const otr_import *imports(size_t *ret_n)
     return all_imports;
 }
 
-/* ---- what a module must have ---- */
-
-static const otr_sig call_sig = { .n_args = 2, .n_results = 1 };
-
-static bool match(const otr_module_info *info)
-{
-    for (size_t i = 0; i < info->n_imports; i++) {
-        if (strcmp(info->imports[i].module, "wapc") == 0) {
-            return true;
-        }
-    }
-    return otr_module_export(info, "__guest_call") != NULL;
-}
-
-static otr_code check(const otr_module_info *info, const char *const *operations, otr_buf *missing,
-                      otr_err *err)
-{
-    (void)operations; /* their names are known to the guest only */
-    char sig[200];
-    otr_code rc = OTR_OK;
-    const otr_extern_info *call = otr_module_export(info, "__guest_call");
-    const otr_extern_info *memory = otr_module_export(info, "memory");
-    if (call == NULL || call->kind != OTR_EXTERN_FUNC) {
-        rc = otr_buf_adds(missing, "export __guest_call: function (i32, i32) -> i32 is missing\n",
-                          err);
-    } else if (!otr_sig_eq(&call->sig, &call_sig)) {
-        rc = otr_buf_addf(missing, err,
-                          "export __guest_call: wanted is (i32, i32) -> i32, it is %s\n",
-                          otr_sig_text(&call->sig, sig, sizeof(sig)));
-    }
-    if (rc == OTR_OK && (memory == NULL || memory->kind != OTR_EXTERN_MEMORY)) {
-        rc = otr_buf_adds(missing, "export memory: the guest's memory is missing\n", err);
-    }
-    return rc;
-}
-
-static bool has(const otr_module_info *info, const char *operation)
-{
-    (void)info;
-    (void)operation;
-    return true;
-}
-
 /* ---- life ---- */
 
 static otr_code run_start(otr_guest *g, const char *name, uint64_t deadline_ns, otr_err *err)
 {
-    static const otr_sig none = { 0 };
-    const otr_extern_info *x = otr_module_export(g->info, name);
-    if (x == NULL || x->kind != OTR_EXTERN_FUNC || !otr_sig_eq(&x->sig, &none)) {
+    if (otr_module_export(g->info, name) == NULL) { /* check() has seen to its type */
         return OTR_OK;
     }
     otr_val vals[1] = { { .i64 = 0 } };
@@ -507,12 +463,11 @@ static otr_code run_start(otr_guest *g, const char *name, uint64_t deadline_ns, 
 
 static otr_code attach(otr_guest *g, uint64_t deadline_ns, otr_err *err)
 {
-    static const char *const starts[] = { "_initialize", "_start", "wapc_init" };
     wapc *x = g->state;
     x->call = g->inst->ops->func(g->inst, OTR_MEM_GUEST, "__guest_call");
     otr_code rc = x->call != NULL ? OTR_OK : otr_fail_nomem(err);
-    for (size_t i = 0; rc == OTR_OK && i < OTR_COUNT(starts); i++) {
-        rc = run_start(g, starts[i], deadline_ns, err);
+    for (size_t i = 0; rc == OTR_OK && otr_wapc_starts[i] != NULL; i++) {
+        rc = run_start(g, otr_wapc_starts[i], deadline_ns, err);
     }
     return rc;
 }
@@ -573,13 +528,17 @@ static otr_code begin(otr_guest *g, const otr_guest_ask *ask, otr_err *err)
     return OTR_OK;
 }
 
-static otr_code finish(otr_guest *g, const otr_guest_ask *ask, otr_buf *out, otr_err *err)
+static otr_code finish(otr_guest *g, const otr_guest_ask *ask, otr_code ended, otr_buf *out,
+                       otr_err *err)
 {
     wapc *x = g->state;
     (void)ask;
     (void)out;
     x->op = x->in = (otr_bytes){ NULL, 0 };
     drop_response(x);
+    if (ended != OTR_OK) {
+        return ended;
+    }
     return x->error[0] == '\0' ? OTR_OK : otr_fail(err, OTR_EINVAL, "%s", x->error);
 }
 
@@ -587,10 +546,10 @@ const otr_abi_ops otr_abi_wapc = {
     .name = "wapc",
     .needs = OTR_WASM_CORE,
     .state_size = sizeof(wapc),
-    .match = match,
+    .match = otr_wapc_match,
     .imports = imports,
-    .check = check,
-    .has = has,
+    .check = otr_wapc_check,
+    .has = otr_wapc_has,
     .attach = attach,
     .invoke = invoke,
     .begin = begin,

@@ -12,7 +12,7 @@
 
 #include "wasm/engine/engine.h"
 #include "wasm/wasi/errno.h"
-#include "wasm/wasi/files.h"
+#include "wasm/wasi/process.h"
 
 /* A folder of engines that WASMTIME_DIR names may hold Wasmtime alone. */
 #if __has_include(<outrider_wasmi.h>)
@@ -67,11 +67,9 @@ typedef struct wi_instance {
     size_t n_parts;
     otr_func *funcs;
     uint64_t max_memory_bytes;
-    uint64_t born_ns; /* where the guest's WASI monotonic clock starts */
     int exit_code;
     wi_end end;
     otr_err host_err;
-    char **env, **args; /* WASI's, NULL-terminated, owned; NULL: none */
     void (*line)(void *user, int fd, otr_bytes text);
     wi_line lines[2];
 } wi_instance;
@@ -105,21 +103,19 @@ void otr_wasmi_text(void *buf, const uint8_t *p, size_t n);
 /* Marks the instance dead and fills `err` from `status` (OTR_WASMI_TRAP ...) and wasmi's text. */
 otr_code otr_wasmi_failed(wi_instance *i, int32_t status, const char *text, otr_err *err);
 
-/* _wasi.c: WASI preview 1; with folders, fd_* and path_* are those of wasi/files.h */
-/* The function `name`, or NULL. */
-const otr_import *otr_wasmi_wasi_find(const otr_wasi *wasi, const char *name);
+/* _wasi.c: WASI; with folders, and in the unstable preview, fd_* and path_* are those of
+ * wasi/files.h */
+/* The function of `x`, which is an import from WASI, or NULL. */
+const otr_import *otr_wasmi_wasi_find(const otr_wasi *wasi, const otr_extern_info *x);
 otr_code otr_wasmi_wasi_open(wi_instance *i, const otr_wasi *wasi, otr_err *err);
 void otr_wasmi_wasi_close(wi_instance *i);
 void otr_wasmi_flush_lines(wi_instance *i);
 /* Text for the lines of fd 1 or 2. */
 void otr_wasmi_take_text(otr_instance *inst, int fd, const uint8_t *p, size_t n);
 
-/* _wasi_env.c, _wasi_fd.c */
-otr_host_fn otr_wasmi_args_get, otr_wasmi_args_sizes_get, otr_wasmi_environ_get,
-    otr_wasmi_environ_sizes_get, otr_wasmi_clock_res_get, otr_wasmi_clock_time_get,
-    otr_wasmi_random_get, otr_wasmi_proc_exit, otr_wasmi_sched_yield, otr_wasmi_poll_oneoff;
+/* _wasi_fd.c */
 otr_host_fn otr_wasmi_fd_write, otr_wasmi_fd_read, otr_wasmi_fd_close, otr_wasmi_fd_fdstat_get,
-    otr_wasmi_fd_filestat_get, otr_wasmi_fd_seek, otr_wasmi_bad_fd, otr_wasmi_no_such_call;
+    otr_wasmi_fd_filestat_get, otr_wasmi_fd_seek, otr_wasmi_bad_fd;
 
 /* `len` bytes at `at` of the memory of the part that called the host; NULL when they are not all
  * inside. */

@@ -135,6 +135,7 @@ otr_code otr_wasmi_failed(wi_instance *i, int32_t status, const char *text, otr_
 {
     wi_end end = i->end;
     i->dead = true;
+    i->exit_code = end == WI_END_EXIT ? i->exit_code : -1; /* not that of an earlier call */
     switch (end) {
     case WI_END_DEADLINE:
         return otr_fail(err, OTR_ETIMEOUT, "the call ran past its deadline");

@@ -2,12 +2,9 @@
 
 #ifdef OTR_HAVE_WASMI
 
-#include "base/clock.h"
 #include "wasm/engine/imports.h"
 
 enum { MAX_LINKS = 8 };
-
-static const char wasi_module[] = "wasi_snapshot_preview1";
 
 void otr_wasmi_engine_instance_free(otr_instance *base)
 {
@@ -40,7 +37,6 @@ static otr_code new_instance(wi_module *m, const otr_spawn *spec, wi_instance **
     i->exit_code = -1;
     i->cancel = spec->cancel;
     i->max_memory_bytes = spec->max_memory_bytes;
-    i->born_ns = otr_now_ns();
     const otr_wasmi_host host = {
         .user = i,
         .call = otr_wasmi_host_call,
@@ -63,9 +59,8 @@ static void resolve(const wi_instance *i, const otr_spawn *spec, const otr_exter
     size_t link = 0;
     const otr_extern_info *linked = otr_imports_find_linked(spec, i->n_parts, x, &link);
     const otr_import *import = linked == NULL ? otr_imports_find(spec, x) : NULL;
-    if (linked == NULL && import == NULL && spec->wasi != NULL &&
-        strcmp(x->module, wasi_module) == 0) {
-        import = otr_wasmi_wasi_find(spec->wasi, x->name);
+    if (linked == NULL && import == NULL && spec->wasi != NULL) {
+        import = otr_wasmi_wasi_find(spec->wasi, x);
     }
     *item = (otr_wasmi_item){ .part = linked != NULL ? (int32_t)link : -1,
                               .name = { (const uint8_t *)x->name, strlen(x->name) },
@@ -140,11 +135,12 @@ static otr_code instantiate_all(wi_instance *i, const wi_module *m, const otr_sp
 static bool wants_wasi(const wi_module *m, const otr_spawn *spec)
 {
     bool wants = false;
+    otr_wasi_preview preview;
     for (size_t l = 0; l <= spec->n_links; l++) {
         const otr_module_info *info =
             l < spec->n_links ? &((const wi_module *)spec->links[l].module)->info : &m->info;
         for (size_t n = 0; n < info->n_imports; n++) {
-            wants = wants || strcmp(info->imports[n].module, wasi_module) == 0;
+            wants = wants || otr_wasi_is(info->imports[n].module, &preview);
         }
     }
     return wants && spec->wasi != NULL;

@@ -1,8 +1,8 @@
 /*
- * WASI preview 1. Without folders every descriptor but the three standard ones is bad, and most of
- * the interface is that answer; a guest with folders has the functions of wasi/files.h instead.
+ * WASI. Without folders every descriptor of preview 1 but the three standard ones is bad, and most
+ * of fd_* and path_* is that answer; a guest with folders, or of the unstable preview, has the
+ * functions of wasi/files.h instead.
  */
-#include "base/texts.h"
 #include "wasm/engine/wasmi.h"
 
 #ifdef OTR_HAVE_WASMI
@@ -20,12 +20,6 @@
     }
 
 static const otr_import functions[] = {
-    FN("args_get", otr_wasmi_args_get, I, I),
-    FN("args_sizes_get", otr_wasmi_args_sizes_get, I, I),
-    FN("clock_res_get", otr_wasmi_clock_res_get, I, I),
-    FN("clock_time_get", otr_wasmi_clock_time_get, I, L, I),
-    FN("environ_get", otr_wasmi_environ_get, I, I),
-    FN("environ_sizes_get", otr_wasmi_environ_sizes_get, I, I),
     FN("fd_advise", otr_wasmi_fd_seek, I, L, L, I),
     FN("fd_allocate", otr_wasmi_fd_seek, I, L, L),
     FN("fd_close", otr_wasmi_fd_close, I),
@@ -57,21 +51,6 @@ static const otr_import functions[] = {
     FN("path_rename", otr_wasmi_bad_fd, I, I, I, I, I, I),
     FN("path_symlink", otr_wasmi_bad_fd, I, I, I, I, I),
     FN("path_unlink_file", otr_wasmi_bad_fd, I, I, I),
-    FN("poll_oneoff", otr_wasmi_poll_oneoff, I, I, I, I),
-    { .module = "wasi_snapshot_preview1",
-      .name = "proc_exit",
-      .sig = { .n_args = 1 },
-      .fn = otr_wasmi_proc_exit },
-    FN("proc_raise", otr_wasmi_no_such_call, I),
-    FN("random_get", otr_wasmi_random_get, I, I),
-    { .module = "wasi_snapshot_preview1",
-      .name = "sched_yield",
-      .sig = { .n_results = 1 },
-      .fn = otr_wasmi_sched_yield },
-    FN("sock_accept", otr_wasmi_bad_fd, I, I, I),
-    FN("sock_recv", otr_wasmi_bad_fd, I, I, I, I, I, I),
-    FN("sock_send", otr_wasmi_bad_fd, I, I, I, I, I),
-    FN("sock_shutdown", otr_wasmi_bad_fd, I, I),
 };
 
 static const otr_import *find(const otr_import *list, size_t n, const char *name)
@@ -84,12 +63,22 @@ static const otr_import *find(const otr_import *list, size_t n, const char *name
     return NULL;
 }
 
-const otr_import *otr_wasmi_wasi_find(const otr_wasi *wasi, const char *name)
+const otr_import *otr_wasmi_wasi_find(const otr_wasi *wasi, const otr_extern_info *x)
 {
-    size_t n_files = 0;
-    const otr_import *files = otr_wasi_files_functions(&n_files);
-    const otr_import *found = wasi->n_dirs > 0 ? find(files, n_files, name) : NULL;
-    return found != NULL ? found : find(functions, OTR_COUNT(functions), name);
+    otr_wasi_preview preview;
+    size_t n = 0;
+    if (!otr_wasi_is(x->module, &preview)) {
+        return NULL;
+    }
+    const otr_import *list = otr_wasi_process_functions(preview, &n);
+    const otr_import *found = find(list, n, x->name);
+    if (found != NULL) {
+        return found;
+    }
+    list = otr_wasi_files_functions(preview, &n);
+    return wasi->n_dirs > 0 || preview == OTR_WASI_UNSTABLE
+               ? find(list, n, x->name)
+               : find(functions, OTR_COUNT(functions), x->name);
 }
 
 static bool memory(otr_instance *inst, uint8_t **ret, size_t *ret_bytes)
@@ -99,28 +88,37 @@ static bool memory(otr_instance *inst, uint8_t **ret, size_t *ret_bytes)
     return *ret != NULL;
 }
 
-static const otr_wasi_engine lends = { memory, otr_wasmi_take_text };
+static otr_code end(otr_instance *inst, int32_t code, otr_err *err)
+{
+    wi_instance *i = (wi_instance *)inst;
+    i->exit_code = code;
+    i->end = WI_END_EXIT;
+    return otr_fail(err, OTR_EGUEST, "the guest ended itself");
+}
+
+static uint64_t deadline_ns(const otr_instance *inst)
+{
+    return ((const wi_instance *)inst)->deadline_ns;
+}
+
+static bool ended(otr_instance *inst)
+{
+    return otr_wasmi_overdue(inst) != 0;
+}
+
+static const otr_wasi_engine lends = { memory, otr_wasmi_take_text, end, deadline_ns, ended };
 
 otr_code otr_wasmi_wasi_open(wi_instance *i, const otr_wasi *wasi, otr_err *err)
 {
-    for (const char *const *e = wasi->env; e != NULL && *e != NULL; e++) {
-        const char *eq = strchr(*e, '=');
-        if (eq == NULL || eq == *e) {
-            return otr_fail(err, OTR_EINVAL, "environment \"%s\" is not NAME=value", *e);
-        }
-    }
     i->line = wasi->line;
-    otr_code rc = otr_texts_copy((char *const *)wasi->env, &i->env, err);
-    rc = rc == OTR_OK ? otr_texts_copy((char *const *)wasi->args, &i->args, err) : rc;
-    return rc == OTR_OK && wasi->n_dirs > 0 ? otr_wasi_files_open(wasi, &lends, &i->base.files, err)
-                                            : rc;
+    otr_code rc = otr_wasi_process_new(wasi, &lends, &i->base.process, err);
+    return rc == OTR_OK ? otr_wasi_files_open(wasi, &lends, &i->base.files, err) : rc;
 }
 
 void otr_wasmi_wasi_close(wi_instance *i)
 {
     otr_wasi_files_free(i->base.files);
-    otr_texts_free(i->env);
-    otr_texts_free(i->args);
+    otr_wasi_process_free(i->base.process);
     for (size_t n = 0; n < OTR_COUNT(i->lines); n++) {
         otr_free(i->lines[n].text);
     }

@@ -162,12 +162,4 @@ otr_code otr_wasmi_bad_fd(void *user, otr_instance *inst, otr_val *vals, otr_err
     return wi_answer(vals, WASI_BADF);
 }
 
-otr_code otr_wasmi_no_such_call(void *user, otr_instance *inst, otr_val *vals, otr_err *err)
-{
-    (void)user;
-    (void)inst;
-    (void)err;
-    return wi_answer(vals, WASI_NOSYS);
-}
-
 #endif

@@ -41,6 +41,7 @@ typedef struct wt_linked {
     const otr_import *imports;
     size_t n_imports;
     wt_wasi wasi;
+    bool unstable; /* the functions of "wasi_unstable" as well */
     wasmtime_linker_t *linker;
     wasmtime_instance_pre_t *pre; /* NULL when links must be resolved for each store */
 } wt_linked;
@@ -50,6 +51,7 @@ typedef struct wt_module {
     wasmtime_module_t *module;
     otr_module_info info;
     bool wants_wasi;
+    bool wants_unstable;  /* from "wasi_unstable", which implies the former */
     pthread_mutex_t lock; /* `linked` */
     wt_linked *linked;    /* only grows, so an entry may be used without the lock */
 } wt_module;
@@ -85,6 +87,7 @@ typedef enum wt_end { /* why the guest was stopped by us */
                       WT_END_DEADLINE,
                       WT_END_INTERRUPT,
                       WT_END_MEMORY,
+                      WT_END_EXIT, /* it ended itself through a function of ours: exit_code */
                       WT_END_HOST, /* a host function failed: host_err */
 } wt_end;
 
@@ -139,8 +142,9 @@ otr_code otr_wasmtime_define(wasmtime_linker_t *linker, const otr_import *import
                              wasmtime_func_unchecked_callback_t fn, otr_err *err);
 
 /* _wasi.c */
-otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, otr_err *err);
-otr_code otr_wasmtime_define_wasi(wasmtime_linker_t *linker, wt_wasi kind, otr_err *err);
+otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, const wt_linked *linked,
+                               otr_err *err);
+otr_code otr_wasmtime_define_wasi(const wt_linked *linked, otr_err *err);
 
 /* _print.c */
 void otr_wasmtime_open_lines(wt_instance *i, const otr_wasi *wasi);

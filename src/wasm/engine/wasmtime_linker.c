@@ -20,8 +20,8 @@ static void explain(const otr_extern_info *x, const otr_spawn *spec, otr_buf *ou
     size_t link = 0;
     const otr_extern_info *linked = otr_imports_find_linked(spec, spec->n_links, x, &link);
     const otr_import *import = linked == NULL ? otr_imports_find(spec, x) : NULL;
-    bool wasi = strcmp(x->module, "wasi_snapshot_preview1") == 0; /* Wasmtime says it itself */
-    if (linked != NULL || import != NULL || !wasi) {
+    otr_wasi_preview preview; /* of which Wasmtime speaks itself */
+    if (linked != NULL || import != NULL || !otr_wasi_is(x->module, &preview)) {
         otr_imports_explain(x, linked, import, out);
     }
 }
@@ -64,7 +64,7 @@ static otr_code build(wt_module *m, const otr_spawn *spec, wt_linked *l, otr_err
                                  x->data != NULL ? call_with_data : otr_wasmtime_host_call, err);
     }
     if (rc == OTR_OK && l->wasi != WT_WASI_NONE) {
-        rc = otr_wasmtime_define_wasi(l->linker, l->wasi, err);
+        rc = otr_wasmtime_define_wasi(l, err);
     }
     if (rc != OTR_OK || spec->n_links > 0) {
         return rc;
@@ -90,6 +90,15 @@ static wt_wasi needs_wasi(const wt_module *m, const otr_spawn *spec)
     return spec->wasi->n_dirs > 0 ? WT_WASI_FOLDERS : WT_WASI_BARE;
 }
 
+static bool needs_unstable(const wt_module *m, const otr_spawn *spec)
+{
+    bool wants = m->wants_unstable;
+    for (size_t i = 0; i < spec->n_links; i++) {
+        wants = wants || ((const wt_module *)spec->links[i].module)->wants_unstable;
+    }
+    return wants && spec->wasi != NULL;
+}
+
 static otr_code add_linked(wt_module *m, const otr_spawn *spec, wt_linked **ret, otr_err *err)
 {
     wt_linked *l = otr_zalloc(sizeof(*l));
@@ -99,6 +108,7 @@ static otr_code add_linked(wt_module *m, const otr_spawn *spec, wt_linked **ret,
     l->imports = spec->imports;
     l->n_imports = spec->n_imports;
     l->wasi = needs_wasi(m, spec);
+    l->unstable = needs_unstable(m, spec);
     otr_code rc = build(m, spec, l, err);
     if (rc != OTR_OK) {
         otr_wasmtime_linked_free(l);
@@ -113,12 +123,14 @@ static otr_code add_linked(wt_module *m, const otr_spawn *spec, wt_linked **ret,
 otr_code otr_wasmtime_link(wt_module *m, const otr_spawn *spec, const wt_linked **ret, otr_err *err)
 {
     wt_wasi wasi = needs_wasi(m, spec);
+    bool unstable = needs_unstable(m, spec);
     bool links = spec->n_links > 0;
     otr_code rc = OTR_OK;
     (void)pthread_mutex_lock(&m->lock);
     wt_linked *l = m->linked;
-    while (l != NULL && !(l->imports == spec->imports && l->n_imports == spec->n_imports &&
-                          l->wasi == wasi && (l->pre == NULL) == links)) {
+    while (l != NULL &&
+           !(l->imports == spec->imports && l->n_imports == spec->n_imports && l->wasi == wasi &&
+             l->unstable == unstable && (l->pre == NULL) == links)) {
         l = l->next;
     }
     if (l == NULL) {

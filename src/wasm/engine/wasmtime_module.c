@@ -90,7 +90,11 @@ static otr_code fill_imports(wt_module *m, const wasm_importtype_vec_t *v, otr_e
             return rc;
         }
         fill_type(wasm_importtype_type(v->data[i]), x, &memory);
-        m->wants_wasi = m->wants_wasi || strcmp(x->module, "wasi_snapshot_preview1") == 0;
+        otr_wasi_preview preview;
+        if (otr_wasi_is(x->module, &preview)) {
+            m->wants_wasi = true;
+            m->wants_unstable = m->wants_unstable || preview == OTR_WASI_UNSTABLE;
+        }
     }
     return OTR_OK;
 }

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "wasm/engine/wasmtime.h"
-#include "wasm/wasi/files.h"
+#include "wasm/wasi/process.h"
 
 enum { MAX_LINKS = 8, MAX_TABLES = 8 };
 
@@ -24,6 +24,7 @@ void otr_wasmtime_instance_free(otr_instance *base)
     }
     otr_wasmtime_close_lines(i);
     otr_wasi_files_free(i->base.files);
+    otr_wasi_process_free(i->base.process);
     otr_free(i->parts);
     otr_free(i);
 }
@@ -204,7 +205,7 @@ otr_code otr_wasmtime_spawn(otr_module *base, const otr_spawn *spec, otr_instanc
         rc = new_instance(m, spec, &i, err);
     }
     if (rc == OTR_OK && linked->wasi != WT_WASI_NONE) {
-        rc = otr_wasmtime_set_wasi(i, spec->wasi, err);
+        rc = otr_wasmtime_set_wasi(i, spec->wasi, linked, err);
     }
     if (rc == OTR_OK) {
         limit_store(i, spec->n_links);

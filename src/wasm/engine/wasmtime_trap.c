@@ -251,9 +251,14 @@ otr_code otr_wasmtime_failed(wt_instance *i, wasmtime_error_t *error, wasm_trap_
         wasmtime_error_delete(error);
     }
     tell_vec(&s, &text);
+    if (!exited && i->end == WT_END_EXIT) {
+        exited = true;
+        status = i->exit_code;
+        i->end = status == 0 && i->depth == 0 ? WT_END_NONE : WT_END_EXIT;
+    }
     i->dead = !(exited && status == 0);
+    i->exit_code = exited ? status : -1; /* not that of an earlier call */
     if (exited) {
-        i->exit_code = status;
         return otr_fail(err, OTR_EGUEST, "the guest ended itself with exit code %d", status);
     }
     switch (i->end) {
@@ -265,6 +270,7 @@ otr_code otr_wasmtime_failed(wt_instance *i, wasmtime_error_t *error, wasm_trap_
         return say(err, OTR_EQUOTA, "the guest's memories together passed the limit", &s);
     case WT_END_HOST:
         return host_failure(i, &s, err);
+    case WT_END_EXIT:
     case WT_END_NONE:
         break;
     }

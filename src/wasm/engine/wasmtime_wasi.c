@@ -1,13 +1,14 @@
 /*
- * WASI preview 1: Wasmtime's, with three changes. What a guest prints goes to the host line by line
- * (wasmtime_print.c). poll_oneoff is ours, because Wasmtime's would sleep past the call's
+ * WASI. Preview 1 is Wasmtime's, with three changes. What a guest prints goes to the host line by
+ * line (wasmtime_print.c). poll_oneoff is ours, because Wasmtime's would sleep past the call's
  * deadline. And so are the files of a guest with folders (wasi/files.h): they mean the same on
- * every engine, a FIFO cannot hold up a call, and descriptors are bounded.
+ * every engine, a FIFO cannot hold up a call, and descriptors are bounded. Of the unstable preview,
+ * which Wasmtime's C API lacks, all functions are ours.
  */
 #include "base/clock.h"
 #include "wasm/engine/wasmtime.h"
 #include "wasm/wasi/errno.h"
-#include "wasm/wasi/files.h"
+#include "wasm/wasi/process.h"
 #include "wasm/wasi/wait.h"
 
 static otr_code set_env(wasi_config_t *c, const char *pair, otr_err *err)
@@ -41,9 +42,19 @@ static otr_code configure(wasi_config_t *c, const otr_wasi *wasi, otr_err *err)
     return rc;
 }
 
-/* ---- files ---- */
+/* ---- what wasi/ is lent ---- */
 
-static bool files_memory(otr_instance *inst, uint8_t **ret, size_t *ret_bytes)
+/* Why the call is to end. */
+static wt_end end_of(const wt_instance *i)
+{
+    if (atomic_load_explicit(&i->interrupted, memory_order_relaxed) ||
+        (i->cancel != NULL && atomic_load_explicit(i->cancel, memory_order_relaxed))) {
+        return WT_END_INTERRUPT;
+    }
+    return otr_now_ns() >= i->deadline_ns ? WT_END_DEADLINE : WT_END_NONE;
+}
+
+static bool memory_of_caller(otr_instance *inst, uint8_t **ret, size_t *ret_bytes)
 {
     const wt_instance *i = (const wt_instance *)inst;
     *ret = i->files_memory;
@@ -51,10 +62,31 @@ static bool files_memory(otr_instance *inst, uint8_t **ret, size_t *ret_bytes)
     return *ret != NULL;
 }
 
-static const otr_wasi_engine lends = { files_memory, otr_wasmtime_take_text };
+static otr_code end(otr_instance *inst, int32_t code, otr_err *err)
+{
+    wt_instance *i = (wt_instance *)inst;
+    i->exit_code = code;
+    i->end = WT_END_EXIT;
+    return otr_fail(err, OTR_EGUEST, "the guest ended itself");
+}
 
-static wasm_trap_t *call_files(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,
-                               size_t n_vals)
+static uint64_t deadline_ns(const otr_instance *inst)
+{
+    return ((const wt_instance *)inst)->deadline_ns;
+}
+
+static bool call_ended(otr_instance *inst)
+{
+    wt_instance *i = (wt_instance *)inst;
+    i->end = end_of(i);
+    return i->end != WT_END_NONE;
+}
+
+static const otr_wasi_engine lends = { memory_of_caller, otr_wasmtime_take_text, end, deadline_ns,
+                                       call_ended };
+
+static wasm_trap_t *call_ours(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *vals,
+                              size_t n_vals)
 {
     wasmtime_context_t *context = wasmtime_caller_context(caller);
     wt_instance *i = wasmtime_context_get_data(context);
@@ -69,23 +101,40 @@ static wasm_trap_t *call_files(void *env, wasmtime_caller_t *caller, wasmtime_va
     return otr_wasmtime_host_call(env, caller, vals, n_vals);
 }
 
-static otr_code define_files(wasmtime_linker_t *linker, otr_err *err)
+static otr_code define_all(wasmtime_linker_t *linker, const otr_import *all, size_t n, otr_err *err)
 {
-    size_t n = 0;
-    const otr_import *all = otr_wasi_files_functions(&n);
     otr_code rc = OTR_OK;
     for (size_t k = 0; rc == OTR_OK && k < n; k++) {
-        rc = otr_wasmtime_define(linker, &all[k], call_files, err);
+        rc = otr_wasmtime_define(linker, &all[k], call_ours, err);
     }
     return rc;
 }
 
-otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, otr_err *err)
+static otr_code define_files(wasmtime_linker_t *linker, otr_wasi_preview preview, otr_err *err)
+{
+    size_t n = 0;
+    const otr_import *all = otr_wasi_files_functions(preview, &n);
+    return define_all(linker, all, n, err);
+}
+
+static otr_code define_unstable(wasmtime_linker_t *linker, otr_err *err)
+{
+    size_t n = 0;
+    const otr_import *all = otr_wasi_process_functions(OTR_WASI_UNSTABLE, &n);
+    otr_code rc = define_all(linker, all, n, err);
+    return rc == OTR_OK ? define_files(linker, OTR_WASI_UNSTABLE, err) : rc;
+}
+
+otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, const wt_linked *linked,
+                               otr_err *err)
 {
     wasi_config_t *c = wasi_config_new();
     otr_code rc = configure(c, wasi, err);
     otr_wasmtime_open_lines(i, wasi);
-    if (rc == OTR_OK && wasi->n_dirs > 0) {
+    if (rc == OTR_OK && linked->unstable) {
+        rc = otr_wasi_process_new(wasi, &lends, &i->base.process, err);
+    }
+    if (rc == OTR_OK && (wasi->n_dirs > 0 || linked->unstable)) {
         rc = otr_wasi_files_open(wasi, &lends, &i->base.files, err);
     }
     if (rc != OTR_OK) {
@@ -94,16 +143,6 @@ otr_code otr_wasmtime_set_wasi(wt_instance *i, const otr_wasi *wasi, otr_err *er
     }
     wasmtime_error_t *error = wasmtime_context_set_wasi(i->context, c);
     return error == NULL ? OTR_OK : otr_wasmtime_fail(err, OTR_EINVAL, error, "WASI");
-}
-
-/* Why the call is to end. */
-static wt_end end_of(const wt_instance *i)
-{
-    if (atomic_load_explicit(&i->interrupted, memory_order_relaxed) ||
-        (i->cancel != NULL && atomic_load_explicit(i->cancel, memory_order_relaxed))) {
-        return WT_END_INTERRUPT;
-    }
-    return otr_now_ns() >= i->deadline_ns ? WT_END_DEADLINE : WT_END_NONE;
 }
 
 static bool ended(void *arg)
@@ -154,7 +193,7 @@ static wasm_trap_t *poll_oneoff(void *env, wasmtime_caller_t *caller, wasmtime_v
     return end == WT_END_NONE ? NULL : otr_wasmtime_stop(i, end);
 }
 
-otr_code otr_wasmtime_define_wasi(wasmtime_linker_t *linker, wt_wasi kind, otr_err *err)
+static otr_code define_preview_1(wasmtime_linker_t *linker, wt_wasi kind, otr_err *err)
 {
     static const char module[] = "wasi_snapshot_preview1";
     static const otr_import wait_for = {
@@ -177,5 +216,11 @@ otr_code otr_wasmtime_define_wasi(wasmtime_linker_t *linker, wt_wasi kind, otr_e
         return rc;
     }
     return kind == WT_WASI_BARE ? otr_wasmtime_define(linker, &print, otr_wasmtime_fd_write, err)
-                                : define_files(linker, err);
+                                : define_files(linker, OTR_WASI_PREVIEW_1, err);
+}
+
+otr_code otr_wasmtime_define_wasi(const wt_linked *linked, otr_err *err)
+{
+    otr_code rc = define_preview_1(linked->linker, linked->wasi, err);
+    return rc == OTR_OK && linked->unstable ? define_unstable(linked->linker, err) : rc;
 }

@@ -29,9 +29,10 @@ typedef struct otr_import {
 struct otr_instance {
     const otr_engine_ops *ops;
     otr_module *module;
-    void *user;                   /* otr_spawn.user */
-    const otr_import *import;     /* the running host function's, when that one has data */
-    struct otr_wasi_files *files; /* wasi/files.h; NULL: no folder was granted */
+    void *user;                       /* otr_spawn.user */
+    const otr_import *import;         /* the running host function's, when that one has data */
+    struct otr_wasi_files *files;     /* wasi/files.h; NULL: its functions are not linked */
+    struct otr_wasi_process *process; /* wasi/process.h; NULL: its functions are not linked */
     bool steady; /* memories never move: a window from memory() holds as long as the instance */
 };
 

@@ -233,9 +233,9 @@ int32_t otr_wf_fd_prestat_dir_name(const wf_call *c)
 
 /* ---- how engines call ---- */
 
-static otr_code run(otr_instance *inst, otr_val *vals, wf_function *fn)
+static otr_code run(otr_wasi_preview preview, otr_instance *inst, otr_val *vals, wf_function *fn)
 {
-    wf_call c = { .inst = inst, .files = inst->files, .vals = vals };
+    wf_call c = { .preview = preview, .inst = inst, .files = inst->files, .vals = vals };
     if (!c.files->engine->memory(inst, &c.memory, &c.memory_bytes)) {
         c.memory_bytes = 0;
     }
@@ -245,7 +245,7 @@ static otr_code run(otr_instance *inst, otr_val *vals, wf_function *fn)
 
 #define I 0 /* OTR_WASM_I32 */
 #define L 1 /* OTR_WASM_I64 */
-#define FUNCTIONS(X)                                \
+#define SAME(X)                                     \
     X(fd_advise, I, L, L, I)                        \
     X(fd_allocate, I, L, L)                         \
     X(fd_close, I)                                  \
@@ -253,7 +253,6 @@ static otr_code run(otr_instance *inst, otr_val *vals, wf_function *fn)
     X(fd_fdstat_get, I, I)                          \
     X(fd_fdstat_set_flags, I, I)                    \
     X(fd_fdstat_set_rights, I, L, L)                \
-    X(fd_filestat_get, I, I)                        \
     X(fd_filestat_set_size, I, L)                   \
     X(fd_filestat_set_times, I, L, L, I)            \
     X(fd_pread, I, I, I, L, I)                      \
@@ -263,12 +262,10 @@ static otr_code run(otr_instance *inst, otr_val *vals, wf_function *fn)
     X(fd_read, I, I, I, I)                          \
     X(fd_readdir, I, I, I, L, I)                    \
     X(fd_renumber, I, I)                            \
-    X(fd_seek, I, L, I, I)                          \
     X(fd_sync, I)                                   \
     X(fd_tell, I, I)                                \
     X(fd_write, I, I, I, I)                         \
     X(path_create_directory, I, I, I)               \
-    X(path_filestat_get, I, I, I, I, I)             \
     X(path_filestat_set_times, I, I, I, I, L, L, I) \
     X(path_link, I, I, I, I, I, I, I)               \
     X(path_open, I, I, I, I, I, L, L, I, I)         \
@@ -277,28 +274,42 @@ static otr_code run(otr_instance *inst, otr_val *vals, wf_function *fn)
     X(path_rename, I, I, I, I, I, I)                \
     X(path_symlink, I, I, I, I, I)                  \
     X(path_unlink_file, I, I, I)
+/* What differs between the previews. */
+#define CHANGED(X)           \
+    X(fd_filestat_get, I, I) \
+    X(fd_seek, I, L, I, I)   \
+    X(path_filestat_get, I, I, I, I, I)
 
-#define BIND(name, ...)                                                               \
+#define BIND_AS(name, preview, fn)                                                    \
     static otr_code name(void *user, otr_instance *inst, otr_val *vals, otr_err *err) \
     {                                                                                 \
         (void)user;                                                                   \
         (void)err;                                                                    \
-        return run(inst, vals, otr_wf_##name);                                        \
+        return run(preview, inst, vals, fn);                                          \
     }
-FUNCTIONS(BIND)
+#define BIND(name, ...)          BIND_AS(name, OTR_WASI_PREVIEW_1, otr_wf_##name)
+#define BIND_UNSTABLE(name, ...) BIND_AS(unstable_##name, OTR_WASI_UNSTABLE, otr_wf_##name)
+SAME(BIND)
+CHANGED(BIND)
+CHANGED(BIND_UNSTABLE)
 
-#define ENTRY(name_, ...)                                    \
-    { .module = "wasi_snapshot_preview1",                    \
+#define ENTRY_AS(module_, name_, fn_, ...)                   \
+    { .module = module_,                                     \
       .name = #name_,                                        \
       .sig = { .n_args = sizeof((uint8_t[]){ __VA_ARGS__ }), \
                .n_results = 1,                               \
                .args = { __VA_ARGS__ } },                    \
-      .fn = name_ },
+      .fn = fn_ },
+#define ENTRY(name, ...)            ENTRY_AS("wasi_snapshot_preview1", name, name, __VA_ARGS__)
+#define UNSTABLE(name, ...)         ENTRY_AS("wasi_unstable", name, name, __VA_ARGS__)
+#define UNSTABLE_CHANGED(name, ...) ENTRY_AS("wasi_unstable", name, unstable_##name, __VA_ARGS__)
 
-static const otr_import functions[] = { FUNCTIONS(ENTRY) };
+static const otr_import functions[] = { SAME(ENTRY) CHANGED(ENTRY) };
+static const otr_import unstable[] = { SAME(UNSTABLE) CHANGED(UNSTABLE_CHANGED) };
 
-const otr_import *otr_wasi_files_functions(size_t *ret_n)
+const otr_import *otr_wasi_files_functions(otr_wasi_preview preview, size_t *ret_n)
 {
+    _Static_assert(OTR_COUNT(functions) == OTR_COUNT(unstable), "the same functions");
     *ret_n = OTR_COUNT(functions);
-    return functions;
+    return preview == OTR_WASI_UNSTABLE ? unstable : functions;
 }

@@ -1,5 +1,5 @@
 /*
- * WASI preview 1's files for every engine: the folders that a guest was granted, and what it opens
+ * WASI's files for every engine: the folders that a guest was granted, and what it opens
  * below them.
  *
  * Each instance has a table of descriptors. 0 to 2 are the standard streams, then follow the
@@ -28,6 +28,12 @@ typedef struct otr_wasi_engine { /* what the engine lends */
     bool (*memory)(otr_instance *inst, uint8_t **ret, size_t *ret_bytes);
     /* Text that the guest writes to its standard output (1) or error (2). */
     void (*print)(otr_instance *inst, int fd, const uint8_t *p, size_t n);
+    /* For wasi/process.h: the guest ends itself; fails. */
+    otr_code (*exit)(otr_instance *inst, int32_t code, otr_err *err);
+    /* For wasi/process.h: the running call's deadline, UINT64_MAX: none; and whether it is to end,
+     * by that or otherwise. */
+    uint64_t (*deadline_ns)(const otr_instance *inst);
+    bool (*ended)(otr_instance *inst);
 } otr_wasi_engine;
 
 /* A descriptor that stands for the folder. The error names it. */
@@ -38,7 +44,9 @@ otr_code otr_wasi_files_open(const otr_wasi *wasi, const otr_wasi_engine *engine
                              otr_wasi_files **ret, otr_err *err) OTR_MUST_CHECK;
 void otr_wasi_files_free(otr_wasi_files *f);
 
-/* The functions, a constant table: all of fd_* and path_*. */
-const otr_import *otr_wasi_files_functions(size_t *ret_n);
+/* The functions, a constant table: all of fd_* and path_*. The unstable preview counts fd_seek's
+ * whence from the current position on, and its filestat has 56 bytes, with a short count of links.
+ */
+const otr_import *otr_wasi_files_functions(otr_wasi_preview preview, size_t *ret_n);
 
 #endif

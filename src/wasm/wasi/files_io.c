@@ -164,6 +164,8 @@ static int32_t seekable(const wf_call *c, wf_slot **ret)
 /* (fd, offset, whence: set, current, end; ret) */
 int32_t otr_wf_fd_seek(const wf_call *c)
 {
+    static const uint32_t unstable[] = { SEEK_CUR, SEEK_END, SEEK_SET };
+    uint32_t whence = wf_u32(c, 2);
     wf_slot *s = NULL;
     struct stat st = { 0 };
     int32_t error = seekable(c, &s);
@@ -174,13 +176,16 @@ int32_t otr_wf_fd_seek(const wf_call *c)
     if (ret == NULL) {
         return WASI_FAULT;
     }
-    if (wf_u32(c, 2) == SEEK_END && fstat(s->fd, &st) != 0) {
+    if (c->preview == OTR_WASI_UNSTABLE && whence < OTR_COUNT(unstable)) {
+        whence = unstable[whence];
+    }
+    if (whence == SEEK_END && fstat(s->fd, &st) != 0) {
         return otr_wf_errno(errno);
     }
     const int64_t from[] = { 0, (int64_t)s->position, st.st_size };
     int64_t to = 0;
-    if (wf_u32(c, 2) >= OTR_COUNT(from) ||
-        __builtin_add_overflow(from[wf_u32(c, 2)], c->vals[1].i64, &to) || to < 0) {
+    if (whence >= OTR_COUNT(from) || __builtin_add_overflow(from[whence], c->vals[1].i64, &to) ||
+        to < 0) {
         return WASI_INVAL;
     }
     s->position = (uint64_t)to;
@@ -281,7 +286,7 @@ int32_t otr_wf_fd_filestat_set_times(const wf_call *c)
 int32_t otr_wf_fd_filestat_get(const wf_call *c)
 {
     const wf_slot *s = otr_wf_slot(c, 0);
-    uint8_t *ret = wf_at(c, wf_u32(c, 1), 64);
+    uint8_t *ret = otr_wf_stat_room(c, 1);
     struct stat st = { .st_mode = S_IFCHR };
     if (s == NULL) {
         return WASI_BADF;
@@ -292,7 +297,7 @@ int32_t otr_wf_fd_filestat_get(const wf_call *c)
     if (s->kind != WF_STANDARD && fstat(s->fd, &st) != 0) {
         return otr_wf_errno(errno);
     }
-    otr_wf_store_stat(ret, &st);
+    otr_wf_store_stat(c, ret, &st);
     return WASI_OK;
 }
 
@@ -375,12 +380,10 @@ typedef struct listing {
 static uint8_t type_of(const kernel_dirent *e, int dir)
 {
     struct stat st = { .st_mode = DTTOIF((mode_t)e->type) };
-    uint8_t filestat[64];
     if (e->type == DT_UNKNOWN && fstatat(dir, e->name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         st.st_mode = 0;
     }
-    otr_wf_store_stat(filestat, &st);
-    return filestat[16];
+    return otr_wf_type(st.st_mode);
 }
 
 /* As much of the entry as there is room for: a full buffer tells the guest to ask again. */

@@ -16,7 +16,7 @@ static int32_t result(int rc)
 
 /* ---- attributes ---- */
 
-static uint8_t type_of(mode_t mode)
+uint8_t otr_wf_type(mode_t mode)
 {
     switch (mode & S_IFMT) {
     case S_IFBLK:
@@ -41,13 +41,29 @@ static void store_time(uint8_t *to, const struct timespec *t)
     otr_le_store(to, 8, (uint64_t)t->tv_sec * NS_PER_S + (uint64_t)t->tv_nsec);
 }
 
-void otr_wf_store_stat(uint8_t *to, const struct stat *st)
+enum { STAT_BYTES = 64, UNSTABLE_STAT_BYTES = 56 };
+
+uint8_t *otr_wf_stat_room(const wf_call *c, int arg)
 {
-    memset(to, 0, 64);
+    return wf_at(c, wf_u32(c, arg),
+                 c->preview == OTR_WASI_UNSTABLE ? UNSTABLE_STAT_BYTES : STAT_BYTES);
+}
+
+/* Both begin with device, number and type; then the unstable one has its links in four bytes, and
+ * all that follows eight bytes earlier. */
+void otr_wf_store_stat(const wf_call *c, uint8_t *to, const struct stat *st)
+{
+    bool early = c->preview == OTR_WASI_UNSTABLE;
+    memset(to, 0, early ? UNSTABLE_STAT_BYTES : STAT_BYTES);
     otr_le_store(to, 8, st->st_dev);
     otr_le_store(to + 8, 8, st->st_ino);
-    to[16] = type_of(st->st_mode);
-    otr_le_store(to + 24, 8, st->st_nlink);
+    to[16] = otr_wf_type(st->st_mode);
+    if (early) {
+        otr_le_store(to + 20, 4, st->st_nlink < UINT32_MAX ? st->st_nlink : UINT32_MAX);
+        to -= 8;
+    } else {
+        otr_le_store(to + 24, 8, st->st_nlink);
+    }
     otr_le_store(to + 32, 8, (uint64_t)st->st_size);
     store_time(to + 40, &st->st_atim);
     store_time(to + 48, &st->st_mtim);
@@ -96,7 +112,7 @@ static int find(const wf_call *c, const wf_slot *dir, int32_t *ret_error)
 int32_t otr_wf_path_filestat_get(const wf_call *c)
 {
     const wf_slot *dir = otr_wf_dir(c, 0);
-    uint8_t *ret = wf_at(c, wf_u32(c, 4), 64);
+    uint8_t *ret = otr_wf_stat_room(c, 4);
     struct stat st;
     int32_t error = WASI_OK;
     if (dir == NULL) {
@@ -112,7 +128,7 @@ int32_t otr_wf_path_filestat_get(const wf_call *c)
     error = result(fstat(fd, &st));
     (void)close(fd);
     if (error == WASI_OK) {
-        otr_wf_store_stat(ret, &st);
+        otr_wf_store_stat(c, ret, &st);
     }
     return error;
 }

@@ -49,6 +49,7 @@ struct otr_wasi_files {
 };
 
 typedef struct wf_call {
+    otr_wasi_preview preview;
     otr_instance *inst;
     otr_wasi_files *files;
     uint8_t *memory;
@@ -102,8 +103,10 @@ void otr_wf_close_name(wf_name *n);
 int otr_wf_open_beneath(int dir, const char *path, int flags, unsigned mode);
 
 /* ---- files_names.c ---- */
-/* Fills in the 64 bytes of a filestat. */
-void otr_wf_store_stat(uint8_t *to, const struct stat *st);
+uint8_t otr_wf_type(mode_t mode);
+/* Room for a filestat in argument `arg`; NULL: it is not inside. */
+uint8_t *otr_wf_stat_room(const wf_call *c, int arg);
+void otr_wf_store_stat(const wf_call *c, uint8_t *to, const struct stat *st);
 /* The two times of futimens() from arguments `arg` (access), `arg` + 1 (modification) and the flags
  * behind them. */
 int32_t otr_wf_times(const wf_call *c, int arg, struct timespec ret[2]);

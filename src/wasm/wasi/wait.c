@@ -65,6 +65,24 @@ static uint32_t fire(const otr_wasi_poll *p, const uint8_t *subs, uint64_t least
     return fired;
 }
 
+/* The subscriptions as preview 1 lays them out. */
+static void copy_subscriptions(const otr_wasi_poll *p, uint8_t *to)
+{
+    if (p->preview == OTR_WASI_PREVIEW_1) {
+        memcpy(to, p->subscriptions, (size_t)p->n * OTR_WASI_SUBSCRIPTION_BYTES);
+        return;
+    }
+    const uint8_t *from = p->subscriptions;
+    for (uint32_t s = 0; s < p->n; s++) {
+        memcpy(to, from, OTR_WASI_SUBSCRIPTION_BYTES);
+        if (from[8] == EVENT_CLOCK) { /* past the number of its own */
+            memcpy(to + 16, from + 24, OTR_WASI_SUBSCRIPTION_BYTES - 16);
+        }
+        to += OTR_WASI_SUBSCRIPTION_BYTES;
+        from += OTR_WASI_UNSTABLE_SUBSCRIPTION_BYTES;
+    }
+}
+
 int32_t otr_wasi_poll_oneoff(const otr_wasi_poll *p)
 {
     size_t bytes = (size_t)p->n * OTR_WASI_SUBSCRIPTION_BYTES;
@@ -72,7 +90,7 @@ int32_t otr_wasi_poll_oneoff(const otr_wasi_poll *p)
     if (subs == NULL) {
         return WASI_NOMEM;
     }
-    memcpy(subs, p->subscriptions, bytes);
+    copy_subscriptions(p, subs);
     uint64_t now = otr_now_ns(), least = UINT64_MAX;
     for (uint32_t s = 0; s < p->n; s++) {
         uint64_t wait = wait_of(p, subs + (size_t)s * OTR_WASI_SUBSCRIPTION_BYTES);

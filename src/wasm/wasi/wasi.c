@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* What Wasmtime's WASI preview 1 offers; types are compared when the guest is linked. */
+/* What Wasmtime's WASI preview 1 offers; types are compared when the guest is linked. The preview
+ * before it lacks sock_accept. */
 static const char *const names[] = {
     "args_get",
     "args_sizes_get",
@@ -52,8 +53,23 @@ static const char *const names[] = {
     "sock_shutdown",
 };
 
-bool otr_wasi_has(const char *name)
+bool otr_wasi_is(const char *module, otr_wasi_preview *ret)
 {
+    if (strcmp(module, "wasi_snapshot_preview1") == 0) {
+        *ret = OTR_WASI_PREVIEW_1;
+        return true;
+    }
+    *ret = OTR_WASI_UNSTABLE;
+    return strcmp(module, "wasi_unstable") == 0;
+}
+
+bool otr_wasi_has(const char *module, const char *name)
+{
+    otr_wasi_preview preview;
+    if (!otr_wasi_is(module, &preview) ||
+        (preview == OTR_WASI_UNSTABLE && strcmp(name, "sock_accept") == 0)) {
+        return false;
+    }
     for (size_t i = 0; i < OTR_COUNT(names); i++) {
         if (strcmp(names[i], name) == 0) {
             return true;

@@ -1,5 +1,6 @@
 /*
- * WASI preview 1: what a guest is granted of it, and what there is.
+ * WASI preview 1 and, under the name "wasi_unstable", the preview before it: what a guest is
+ * granted of them, and what there is.
  *
  * Thread: any.
  */
@@ -11,7 +12,7 @@
 
 #include "base/buf.h"
 
-typedef struct otr_wasi {    /* WASI preview 1; NULL in otr_spawn: not linked */
+typedef struct otr_wasi {    /* NULL in otr_spawn: not linked */
     const char *const *env;  /* "K=V", NULL-terminated, or NULL */
     const char *const *args; /* NULL-terminated, or NULL */
     /* Folders, under the names that the guest has for them. */
@@ -26,7 +27,14 @@ typedef struct otr_wasi {    /* WASI preview 1; NULL in otr_spawn: not linked */
     void (*line)(void *user, int fd, otr_bytes text);
 } otr_wasi;
 
-/* Whether it has a function of this name. */
-bool otr_wasi_has(const char *name);
+typedef enum otr_wasi_preview {
+    OTR_WASI_PREVIEW_1, /* "wasi_snapshot_preview1" */
+    OTR_WASI_UNSTABLE,  /* "wasi_unstable": other layouts and numbers, see files.h and wait.h */
+} otr_wasi_preview;
+
+/* Whether a module that guests import from is WASI, and which one. */
+bool otr_wasi_is(const char *module, otr_wasi_preview *ret);
+/* Whether `module` is WASI and has a function of this name. */
+bool otr_wasi_has(const char *module, const char *name);
 
 #endif

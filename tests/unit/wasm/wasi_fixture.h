@@ -19,6 +19,10 @@
 #include "base/buf.h"
 #include "unit/wasm/fixture.h"
 
+#ifndef WASI_MODULE /* what the guest imports from */
+#define WASI_MODULE "wasi_snapshot_preview1"
+#endif
+
 enum { DATA = 3, STATIC = 4 };
 enum { AT_PATH = 1024, AT_OTHER = 8192, AT_LIST = 16384, AT_RET = 16400, AT_BYTES = 65536 };
 enum { MEMORY_BYTES = 4 * 65536, ROOM = MEMORY_BYTES - AT_BYTES };
@@ -130,7 +134,7 @@ static inline otr_code wasi_wat(otr_buf *wat, otr_err *err)
     for (size_t i = 0; rc == OTR_OK && i < OTR_COUNT(wasi_functions); i++) {
         const struct wasi_function *f = &wasi_functions[i];
         rc = otr_buf_addf(wat, err,
-                          "(import \"wasi_snapshot_preview1\" \"%s\""
+                          "(import \"" WASI_MODULE "\" \"%s\""
                           " (func $%s (param%s) (result i32)))\n",
                           f->name, f->name, wat_types(f->args, types));
     }

@@ -51,8 +51,13 @@ T(values_of_the_wrong_kind_are_named_with_what_was_expected)
     refuses("{\"wasm\":[{\"path\":\"a\"}],\"memory\":1}", "memory: expected an object");
     refuses("{\"wasm\":[{\"path\":\"a\"}],\"memory\":{\"max_pages\":-1}}",
             "memory: max_pages: expected a whole number");
-    refuses("{\"wasm\":[{\"path\":\"a\"}],\"memory\":{\"max_pages\":0}}", "at least one page");
-    refuses("{\"wasm\":[{\"path\":\"a\"}],\"timeout_ms\":0}", "more than 0 milliseconds");
+    refuses("{\"wasm\":[{\"path\":\"a\"}],\"memory\":{\"max_pages\":4294967296}}",
+            "memory: max_pages: expected a number of pages up to 4294967295");
+    refuses("{\"wasm\":[{\"path\":\"a\"}],\"memory\":{\"max_pages\":18446744073709551615}}",
+            "memory: max_pages: expected a number of pages");
+    refuses("{\"wasm\":[{\"path\":\"a\"}],\"timeout_ms\":1.0}", "timeout_ms: expected");
+    refuses("{\"wasm\":[{\"path\":\"a\"}],\"timeout_ms\":18446744073709551616}", "too big");
+    refuses("{\"wasm\":[{\"path\":\"a\"}],\"timeout_ms\":-9223372036854775809}", "too big");
     refuses("{\"wasm\":[{\"path\":\"a\"}],\"timeout_ms\":\"5\"}", "timeout_ms: expected");
     refuses("{\"wasm\":[{\"path\":\"a\"}],\"config\":{\"k\":1}}", "config: k: expected a text");
     refuses("{\"wasm\":[{\"path\":\"a\"}],\"allowed_hosts\":\"*\"}", "expected a list");
@@ -61,6 +66,68 @@ T(values_of_the_wrong_kind_are_named_with_what_was_expected)
             "allowed_paths: data: expected a folder's absolute path");
     refuses("{\"wasm\":[{\"path\":\"a\"}],\"allowed_paths\":{\"ro:/data\":\"\"}}",
             "allowed_paths: ro:/data: expected");
+}
+
+T(a_key_comes_once)
+{
+    refuses("{\"wasm\":[{\"path\":\"a\"}],\"timeout_ms\":1,\"timeout_ms\":2}",
+            "the manifest: a key comes twice");
+    refuses("{\"wasm\":[{\"path\":\"a\"}],\"timeout_ms\":1,\"timeout\\u005fms\":2}",
+            "the manifest: a key comes twice, or is written with an escape");
+    refuses("{\"wasm\":[{\"path\":\"a\"}],\"memory\":{\"max_pages\":1,\"max_pages\":2}}",
+            "memory: a key comes twice");
+    refuses("{\"wasm\":[{\"path\":\"a\"},{\"path\":\"b\",\"name\":\"}{\\\"\",\"path\":\"c\"}]}",
+            "wasm: a key comes twice");
+    refuses("{\"wasm\":[{\"path\":\"a\"}],\"config\":{},\"config\":{}}", "a key comes twice");
+}
+
+T(of_names_and_values_the_last_counts)
+{
+    MANIFEST(m);
+    otr_err err = { 0 };
+    REQUIRE_OK(
+        parse("{\"config\":{\"a\":\"1\",\"b\":\"2\",\"a\":\"3\"},\"wasm\":[{\"path\":\"a\"}],"
+              "\"allowed_paths\":{\"/data\":\"/d\",\"/data\":\"/e\"}}",
+              &m, &err),
+        err);
+    CHECK_STR(otr_extism_manifest_config(m, "a"), "3");
+    CHECK_STR(otr_extism_manifest_config(m, "b"), "2");
+    CHECK_INT(m->n_paths, 1);
+    CHECK_STR(m->paths[0].guest, "/e");
+}
+
+T(numbers_have_64_bits_without_a_sign)
+{
+    static const char *const most[] = { "9223372036854775807", "9223372036854775808",
+                                        "10000000000000000000", "18446744073709551615" };
+    for (size_t i = 0; i < OTR_COUNT(most); i++) {
+        MANIFEST(m);
+        otr_err err = { 0 };
+        char text[400];
+        (void)snprintf(text, sizeof(text),
+                       "{\"wasm\":[{\"path\":\"%s\"}],\"timeout_ms\":%s,\"memory\":"
+                       "{\"max_var_bytes\":%s,\"max_http_response_bytes\":%s}}",
+                       most[i], most[i], most[i], most[i]);
+        REQUIRE_OK(parse(text, &m, &err), err);
+        CHECK_STR(m->modules[0].path, most[i]); /* what is in quotes stays */
+        CHECK_INT(m->timeout_ms, UINT32_MAX);
+        CHECK_INT(m->max_vars_bytes, INT64_MAX);
+        CHECK_INT(m->max_http_bytes, INT64_MAX);
+    }
+}
+
+T(none_is_a_number_too)
+{
+    MANIFEST(m);
+    otr_err err = { 0 };
+    REQUIRE_OK(parse("{\"wasm\":[{\"path\":\"a\"}],\"timeout_ms\":0,\"memory\":{\"max_pages\":0,"
+                     "\"max_var_bytes\":0,\"max_http_response_bytes\":0}}",
+                     &m, &err),
+               err);
+    CHECK_INT(m->timeout_ms, 1); /* said, and over as soon as somebody looks */
+    CHECK_INT(m->max_memory_bytes, 0);
+    CHECK_INT(m->max_vars_bytes, 0);
+    CHECK_INT(m->max_http_bytes, 0);
 }
 
 T(a_module_has_one_source_and_the_linked_ones_have_names)
