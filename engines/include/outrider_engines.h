@@ -26,8 +26,6 @@ int otr_engines_rewrite_extism(const uint8_t *wasm, size_t n, uint8_t **ret, siz
 /* `p` and `n` as they were returned; NULL is fine. */
 void otr_engines_free(uint8_t *p, size_t n);
 
-/* ---- WIT components: bytes are copied once each way ---- */
-
 typedef struct otr_slice { /* borrowed */
     const uint8_t *p;
     size_t n;
@@ -37,12 +35,57 @@ typedef struct otr_slice { /* borrowed */
  * come: the last counts. */
 typedef void otr_sink(void *arg, const uint8_t *p, size_t n);
 
+/* ---- what a module brings ---- */
+
+typedef struct otr_survey {    /* what is imported does not count */
+    uint32_t memories, tables; /* a component's: of all its modules together */
+    uint64_t memory_bytes;     /* what they begin with, together */
+    uint64_t table_elements;   /* what the largest table begins with */
+    uint8_t shared;            /* a memory, also an imported one, is shared between threads */
+} otr_survey;
+
+/* Of a binary module or component; any bytes are fine. */
+void otr_engines_survey(otr_slice wasm, otr_survey *ret);
+/* Why the engine (`wasmi` 0: Wasmtime) refused a module: 1 and a sentence in `sink` that names the
+ * proposals that it uses and the engine lacks; 0 when it uses none, or is malformed. */
+int32_t otr_engines_lacking(otr_slice wasm, int32_t wasmi, otr_sink *sink, void *arg);
+
+/* ---- one account for all memories and tables of a sandbox ---- */
+
+typedef struct otr_limiter {
+    /* Of all memories and tables together. An element of a table has 8; the first 64 KiB of tables
+     * are free. */
+    size_t max_bytes;
+    size_t max_elements; /* of each table */
+    size_t max_instances, max_memories, max_tables;
+    size_t used_bytes;
+    size_t refused_bytes; /* what the latest refused growth would have led to; 0: none was */
+    size_t private[4];
+} otr_limiter;
+
+struct wasmtime_store;
+/* `limiter` outlives the store and belongs to its thread. */
+void otr_limiter_attach(struct wasmtime_store *store, otr_limiter *limiter);
+
+/* ---- WIT components: bytes are copied once each way ---- */
+
+enum { /* of otr_component_host.call; each but the first has its text in `sink` */
+       OTR_COMPONENT_HOST_OK,
+       OTR_COMPONENT_HOST_ABSENT, /* no such thing */
+       OTR_COMPONENT_HOST_ERROR,
+       OTR_COMPONENT_HOST_DENIED,  /* no grant covers it */
+       OTR_COMPONENT_HOST_TIMEOUT, /* past its time */
+};
+
 typedef struct otr_component_host {
     void *user;
-    /* A host operation with up to two inputs: its answer, or the text of its error, goes to `sink`.
-     * 0: ok, 1: no such thing, 2: an error. On the thread of the call. "print": a is the byte 1 or
-     * 2 (standard output or error), b what the guest writes there. */
-    int32_t (*call)(void *user, otr_slice op, otr_slice a, otr_slice b, otr_sink *sink, void *arg);
+    /* A host operation with up to two inputs, borrowed, often from the guest's memory: its answer,
+     * or the text of its error, goes to `sink`. On the thread of the call. Three are between us:
+     * "print": a is the byte 1 or 2 (standard output or error), b what the guest writes there;
+     * "may": does a grant cover operation a? OK or DENIED, without a text; "log.write": a is the
+     * level, b the line. */
+    int32_t (*call)(void *user, const char *op, otr_slice a, otr_slice b, otr_sink *sink,
+                    void *arg);
     /* Not 0: the guest is to be stopped. Asked at each tick and behind each host operation. */
     int32_t (*overdue)(void *user);
 } otr_component_host;

@@ -57,9 +57,7 @@ typedef struct otr_wasmi_host {
      * ends the guest. */
     int32_t (*call)(void *user, const void *data, otr_wasmi_val *vals);
     int32_t (*overdue)(void *user); /* asked between slices; not 0 ends the guest */
-    size_t max_memory_bytes;        /* of all memories together */
-    size_t max_table_elements;      /* of each table */
-    size_t max_parts;
+    otr_limiter *limiter;           /* outlives the store */
 } otr_wasmi_host;
 
 typedef struct otr_wasmi_item { /* what satisfies an import */
@@ -92,7 +90,6 @@ int32_t otr_wasmi_call(otr_wasmi_store *s, const otr_wasmi_func *f, otr_wasmi_va
 /* The memory that `part` exports as "memory", until the guest runs again; NULL: none. Within a host
  * function, a part that does not exist stands for the one that called it. */
 uint8_t *otr_wasmi_memory(otr_wasmi_store *s, size_t part, size_t *ret_n);
-size_t otr_wasmi_memory_bytes(otr_wasmi_store *s);
 
 #ifdef __cplusplus
 }

@@ -29,6 +29,12 @@ pub struct Grants {
     n_folders: usize,
 }
 
+impl Grants {
+    pub(crate) fn any_folder(&self) -> bool {
+        self.n_folders > 0
+    }
+}
+
 /// Of one instance, as OTR_LIMIT_WASI_FDS.
 const MOST_OPEN: usize = 128;
 const RACES: usize = 16;

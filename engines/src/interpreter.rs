@@ -4,11 +4,10 @@ use std::ffi::c_void;
 use std::ptr::null_mut;
 use wasm_encoder::{ExportKind, ExportSection, Module as Encoder, RawSection};
 use wasmi_c_api::wasmi::{
-    errors::MemoryError, AsContext, AsContextMut, Caller, CompilationMode, Config, CustomFuelCosts, Engine, Error,
-    Extern, ExternType, Func, FuncType, Instance, Memory, Module, ResourceLimiter, ResumableCall, Store,
-    StoreContextMut, TrapCode, Val, ValType, F32, F64,
+    AsContext, AsContextMut, Caller, CompilationMode, Config, CustomFuelCosts, Engine, Error, Extern, ExternType, Func,
+    FuncType, Instance, Memory, Module, ResumableCall, Store, StoreContextMut, TrapCode, Val, ValType, F32, F64,
 };
-use wasmi_core::LimiterError;
+use crate::limiter::Limiter;
 
 type Sink = unsafe extern "C" fn(*mut c_void, *const u8, usize);
 
@@ -49,9 +48,7 @@ pub struct Host {
     user: *mut c_void,
     call: unsafe extern "C" fn(*mut c_void, *const c_void, *mut Slot) -> i32,
     overdue: unsafe extern "C" fn(*mut c_void) -> i32,
-    max_memory: usize,
-    max_table: usize,
-    max_parts: usize,
+    limiter: *mut Limiter,
 }
 unsafe impl Send for Host {}
 
@@ -80,37 +77,6 @@ pub struct Code {
 
 struct State {
     host: Host,
-    memory: usize,
-    last: usize,
-    denied: bool,
-}
-
-impl ResourceLimiter for State {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool, LimiterError> {
-        self.last = desired.saturating_sub(current);
-        let fits = self.memory.saturating_add(self.last) <= self.host.max_memory;
-        self.denied |= !fits;
-        self.memory += if fits { self.last } else { 0 };
-        Ok(fits)
-    }
-    /// Also when fuel ran out: the growth is then asked for again.
-    fn memory_grow_failed(&mut self, _: &MemoryError) -> Result<(), LimiterError> {
-        self.memory -= self.last;
-        Ok(())
-    }
-    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool, LimiterError> {
-        Ok(desired <= self.host.max_table)
-    }
-    fn instances(&self) -> usize {
-        self.host.max_parts
-    }
-    fn tables(&self) -> usize {
-        8 * self.host.max_parts
-    }
-    /// wasmi counts an imported memory as a new one.
-    fn memories(&self) -> usize {
-        2 * self.host.max_parts - 1
-    }
 }
 
 pub struct Running {
@@ -167,7 +133,8 @@ fn slice(b: &[u8]) -> Slice {
 pub extern "C" fn otr_wasmi_open() -> *mut Engine {
     let mut c = Config::default();
     let free = CustomFuelCosts { bytes_copied_per_fuel: 64, fuel_per_bytes_translated: 0, fuel_per_bytes_validated: 0 };
-    c.consume_fuel(true).fuel_cost(free).wasm_memory64(false).ignore_custom_sections(true);
+    c.consume_fuel(true).fuel_cost(free).ignore_custom_sections(true);
+    c.wasm_memory64(true).wasm_wide_arithmetic(true);
     c.compilation_mode(CompilationMode::LazyTranslation);
     c.set_max_stack_height(STACK_BYTES).set_max_recursion_depth(DEPTH);
     Box::into_raw(Box::new(Engine::new(&c)))
@@ -295,8 +262,8 @@ pub unsafe extern "C" fn otr_wasmi_describe(
 
 #[no_mangle]
 pub unsafe extern "C" fn otr_wasmi_store_new(e: &Engine, host: &Host) -> *mut Running {
-    let mut store = Store::new(e, State { host: *host, memory: 0, last: 0, denied: false });
-    store.limiter(|s| s);
+    let mut store = Store::new(e, State { host: *host });
+    store.limiter(|s| unsafe { &mut *s.host.limiter });
     Box::into_raw(Box::new(Running { store, parts: Vec::new(), caller: null_mut() }))
 }
 
@@ -355,7 +322,7 @@ unsafe fn run(r: *mut Running, f: &Func, args: &[Val], results: &mut [Val]) -> R
                 call.resume(&mut cx, results)
             }
             Err(e) => {
-                let gave_up = matches!(e.as_trap_code(), Some(TrapCode::UnreachableCodeReached)) && cx.data().denied;
+                let gave_up = matches!(e.as_trap_code(), Some(TrapCode::UnreachableCodeReached)) && (*host.limiter).denied();
                 return Err((if gave_up { MEMORY } else { TRAP }, reason(&e)));
             }
         }
@@ -443,9 +410,4 @@ pub unsafe extern "C" fn otr_wasmi_memory(r: *mut Running, part: usize, ret_n: *
         }
         None => null_mut(),
     }
-}
-
-#[no_mangle]
-pub unsafe extern "C" fn otr_wasmi_memory_bytes(r: *mut Running) -> usize {
-    context(r).data().memory
 }

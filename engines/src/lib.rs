@@ -5,9 +5,16 @@ extern crate wasmtime_c_api as _;
 mod component;
 mod debug;
 mod files;
+mod http;
+mod http_types;
 mod interpreter;
+mod limiter;
+mod missing;
 mod rewrite;
 mod services;
+mod survey;
+mod values;
+mod wasi;
 
 use std::ffi::{c_char, c_int};
 

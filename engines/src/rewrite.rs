@@ -15,6 +15,7 @@ use wasm_encoder::*;
 use wasmparser::{Operator, Parser, Payload, TypeRef};
 
 use crate::debug::{self, AddressMap};
+use crate::survey;
 
 const KERNEL: [&str; 2] = ["extism:host/env", "env"];
 const MEMORY: u32 = 0; // ours come first, so every index of the guest moves up by one
@@ -312,7 +313,7 @@ impl Reencode for Rewriter {
 fn rewrite(wasm: &[u8]) -> Result<Vec<u8>> {
     let plan = Plan::of(wasm)?;
     // From here on the module is known to be well-formed: the encoder relies on it.
-    wasmparser::Validator::new().validate_all(wasm)?;
+    wasmparser::Validator::new_with_features(survey::offered()).validate_all(wasm)?;
     let mut rewriter = Rewriter {
         plan,
         wasm_len: wasm.len(),

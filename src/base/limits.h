@@ -65,14 +65,19 @@
 #define OTR_LIMIT_WASM_EXTERNS        10000 /* imports, and exports, of one module */
 #define OTR_LIMIT_WASM_NAME_BYTES     4096  /* one name of them */
 #define OTR_LIMIT_WASM_TABLE_ELEMENTS 100000
+#define OTR_LIMIT_WASM_MEMORIES       8 /* that one module defines, beside those it imports */
+#define OTR_LIMIT_WASM_TABLES         8
+#define OTR_LIMIT_WASM_MEMORY_BYTES   (4096ULL * OTR_MIB) /* of a module; plugins have less */
 #define OTR_LIMIT_WASM_COMPILE_BYTES \
-    (2048ULL * OTR_MIB)                              /* what the compiler may take, in its child */
-#define OTR_LIMIT_WASM_COMPILE_MS  120000            /* default of plugins.compile_limit */
-#define OTR_LIMIT_WASM_CODE_BYTES  (1024U * OTR_MIB) /* one compiled artefact */
-#define OTR_LIMIT_WASM_CACHE_BYTES (512U * OTR_MIB)  /* all artefacts of a cache folder */
-#define OTR_LIMIT_WASI_FDS         128               /* descriptors of one instance */
-#define OTR_LIMIT_WASI_IO_BYTES    OTR_MIB           /* of one read, write or listing */
-#define OTR_LIMIT_WASI_PRINT_BYTES 65536             /* of one write to the log */
+    (2048ULL * OTR_MIB)                     /* what the compiler may take, in its child */
+#define OTR_LIMIT_WASM_COMPILE_MS    120000 /* default of plugins.compile_limit */
+#define OTR_LIMIT_WASM_CODE_BYTES    (1024U * OTR_MIB) /* one compiled artefact */
+#define OTR_LIMIT_WASM_CACHE_BYTES   (512U * OTR_MIB)  /* all artefacts of a cache folder */
+#define OTR_LIMIT_WASM_STACK_BYTES   OTR_MIB           /* of a guest's calls within each other */
+#define OTR_LIMIT_THREAD_STACK_BYTES (8U * OTR_MIB)    /* of a thread that may run a guest */
+#define OTR_LIMIT_WASI_FDS           128               /* descriptors of one instance */
+#define OTR_LIMIT_WASI_IO_BYTES      OTR_MIB           /* of one read, write or listing */
+#define OTR_LIMIT_WASI_PRINT_BYTES   65536             /* of one write to the log */
 
 #define OTR_LIMIT_KV_KEY_BYTES 512
 #define OTR_LIMIT_KV_BYTES     OTR_MIB /* default of `grants.kv_bytes` once kv is granted */

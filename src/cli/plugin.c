@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "cli/cli.h"
 #include "cli/input.h"
 #include "cli/plugin_args.h"
@@ -470,6 +471,26 @@ static int inspect(int argc, char **argv)
     return exit_code;
 }
 
+/* Those that compile or run a guest, which may recurse as deep as its stack allows. */
+static int with_guest(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } all[] = { { "inspect", inspect },
+                { "call", call },
+                { "bench", otr_cli_plugin_bench },
+                { "compile", otr_cli_plugin_compile } };
+    for (size_t i = 0; i < OTR_COUNT(all); i++) {
+        if (strcmp(argv[0], all[i].name) == 0) {
+            int rc = otr_thread_with_stack(all[i].run, argc, argv);
+            return rc >= 0 ? rc : complain("there is no memory for a thread", NULL);
+        }
+    }
+    return otr_cli_is_plugin_view(argv[0]) ? otr_cli_plugin_view(argc, argv)
+                                           : usage(stderr, EXIT_HOST);
+}
+
 int otr_cli_plugin(int argc, char **argv)
 {
     otr_log_set_level(OTR_LOG_WARN);
@@ -478,20 +499,5 @@ int otr_cli_plugin(int argc, char **argv)
             return usage(stdout, 0);
         }
     }
-    if (argc >= 2 && strcmp(argv[1], "inspect") == 0) {
-        return inspect(argc - 1, argv + 1);
-    }
-    if (argc >= 2 && strcmp(argv[1], "call") == 0) {
-        return call(argc - 1, argv + 1);
-    }
-    if (argc >= 2 && strcmp(argv[1], "bench") == 0) {
-        return otr_cli_plugin_bench(argc - 1, argv + 1);
-    }
-    if (argc >= 2 && strcmp(argv[1], "compile") == 0) {
-        return otr_cli_plugin_compile(argc - 1, argv + 1);
-    }
-    if (argc >= 2 && otr_cli_is_plugin_view(argv[1])) {
-        return otr_cli_plugin_view(argc - 1, argv + 1);
-    }
-    return usage(stderr, EXIT_HOST);
+    return argc >= 2 ? with_guest(argc - 1, argv + 1) : usage(stderr, EXIT_HOST);
 }

@@ -36,6 +36,14 @@ static otr_code call(void *host, const char *op, otr_bytes in, otr_buf *out, otr
     return otr_fail(err, OTR_EUNSUP, "host operation \"%s\" is not available without an agent", op);
 }
 
+/* So that nothing is made ready for what call() refuses. */
+static bool granted(void *host, const char *op)
+{
+    (void)host;
+    (void)op;
+    return false;
+}
+
 static void log_line(void *host, int level, otr_bytes text)
 {
     (void)host;
@@ -50,4 +58,5 @@ const otr_host_ops otr_cli_guest_host_ops = {
     .config = config,
     .call = call,
     .log = log_line,
+    .granted = granted,
 };

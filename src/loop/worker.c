@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/thread.h"
 #include "loop/private.h"
 
 typedef struct job {
@@ -260,7 +261,7 @@ static int start_thread(otr_pool *pool)
     w->tid = 0;
     w->slowed = false;
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&w->thread, NULL, work, w);
+    int rc = otr_thread_start(&w->thread, work, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc == 0) {
         pool->n_threads++;

@@ -144,6 +144,7 @@ class Agent:
         self.log_path = self.home / "log.txt"
         self.env = env or {}
         self.flags = list(flags)
+        self.wrap = []  # a command before it, e.g. SMALL_STACK
         self.process = None
         self.settings = {
             "log": {"level": "debug"},
@@ -169,7 +170,10 @@ class Agent:
         env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1", **self.env}
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [BINARY, "run", "--config", str(self.conf), *self.flags], stdout=self.log, stderr=self.log, env=env
+            [*self.wrap, BINARY, "run", "--config", str(self.conf), *self.flags],
+            stdout=self.log,
+            stderr=self.log,
+            env=env,
         )
         if wait:
             wait_for(lambda: self.ended() or "msg=ready" in self.text(), "the agent is ready")
@@ -245,10 +249,15 @@ class Agent:
         )
 
 
-def cli(*args, stdin=None, timeout=60, env=None):
-    """Runs the command line; returns (exit code, stdout bytes, stderr text)."""
+SMALL_STACK = ["/bin/sh", "-c", 'ulimit -s 512; exec "$@"', "sh"]
+
+
+def cli(*args, stdin=None, timeout=60, env=None, wrap=()):
+    """Runs the command line, behind the command `wrap`; returns (exit code, stdout bytes, stderr text)."""
     env = {**os.environ, "ASAN_OPTIONS": "detect_leaks=1", **(env or {})}
-    done = subprocess.run([BINARY, *map(str, args)], input=stdin, capture_output=True, timeout=timeout, env=env)
+    done = subprocess.run(
+        [*wrap, BINARY, *map(str, args)], input=stdin, capture_output=True, timeout=timeout, env=env
+    )
     return done.returncode, done.stdout, done.stderr.decode(errors="replace")
 
 

@@ -40,6 +40,17 @@ otr_code otr_gate_call(otr_gate *gate, const char *op, otr_bytes in, otr_buf *ou
     return otr_fail(err, OTR_EUNSUP, "there is no host operation \"%s\"", op);
 }
 
+bool otr_gate_granted(const otr_gate *gate, const char *op)
+{
+    for (size_t i = 0; gate->services[i] != NULL; i++) {
+        const otr_service *s = gate->services[i];
+        if (operation_of(s, op) != NULL) {
+            return s->granted == NULL || s->granted(gate->manifest);
+        }
+    }
+    return true;
+}
+
 otr_code otr_gate_load(otr_gate *gate, otr_err *err)
 {
     otr_code rc = OTR_OK;

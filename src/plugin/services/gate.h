@@ -62,6 +62,8 @@ struct otr_gate {
 /* Runs operation `op` of whichever service has it. OTR_EUNSUP: none has; OTR_EDENIED. */
 otr_code otr_gate_call(otr_gate *gate, const char *op, otr_bytes in, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;
+/* Whether otr_gate_call() gets past the grant of the service that has `op`; also when none has. */
+bool otr_gate_granted(const otr_gate *gate, const char *op);
 /* Has every service read what it needs before a sandbox starts. */
 otr_code otr_gate_load(otr_gate *gate, otr_err *err) OTR_MUST_CHECK;
 /* What `service` keeps; NULL: nothing so far. */

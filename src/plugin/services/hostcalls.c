@@ -80,9 +80,16 @@ static void do_log(void *host, int level, otr_bytes text)
     otr_guest_log_line(&hc->log, hc->gate.name, level, text);
 }
 
+static bool do_granted(void *host, const char *op)
+{
+    const otr_hostcalls *hc = host;
+    return otr_gate_granted(&hc->gate, op);
+}
+
 const otr_host_ops otr_hostcalls_ops = {
     .publish = do_publish,
     .config = do_config,
     .call = do_call,
     .log = do_log,
+    .granted = do_granted,
 };

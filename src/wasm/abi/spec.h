@@ -36,6 +36,9 @@ typedef struct otr_host_ops {
     /* Optional. waPC's question to bus.publish as it is, topic and data in one: for encodings that
      * only the owner knows. NULL: it is JSON, and `publish` is called. */
     otr_code (*publish_message)(void *host, otr_bytes message, otr_err *err);
+    /* Optional. Whether call() would get past the grants with `op`, before anything is made ready
+     * for it: counts and logs nothing. True for one that asks for itself. NULL: true for all. */
+    bool (*granted)(void *host, const char *op);
 } otr_host_ops;
 
 /* What a call may find of the call before it in the memory between host and guest (Extism). */

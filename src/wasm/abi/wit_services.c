@@ -205,6 +205,10 @@ otr_code otr_wit_service(otr_guest *g, const char *op, otr_bytes a, otr_bytes b,
                          otr_err *err)
 {
     const struct service *s = find(op);
+    const otr_host_ops *ops = g->spec.ops;
+    if (ops->granted != NULL && !ops->granted(g->spec.host, s->op)) {
+        return ops->call(g->spec.host, s->op, (otr_bytes){ NULL, 0 }, out, err);
+    }
     if (s->member != NULL) {
         return tell_time(g, s, out, err);
     }

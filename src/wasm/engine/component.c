@@ -9,15 +9,17 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "wasm/engine/survey.h"
 #include "wasm/engine/ticker.h"
 #include "wasm/engine/trace.h"
 #include "wasm/wasi/files.h"
+#include "wasm/wasi/lines.h"
 
-enum { TEXT_BYTES = 1 << 20, NAME_BYTES = 256, REASON_BYTES = 512 };
+enum { TEXT_BYTES = 1 << 20, REASON_BYTES = 512 };
 
 static const otr_engine_ops component_ops;
 
-static const char settings[] = "wasmtime-component 48.0.8 epoch stack1m";
+static const char settings[] = "wasmtime-component 48.0.8 epoch stack1m wasm3";
 static const char lifecycle[] = "outrider:plugin/lifecycle@1.";
 
 typedef struct wc_engine {
@@ -33,13 +35,9 @@ typedef struct wc_module {
     otr_module_info info;
     char *names;           /* what describe() said, cut into strings */
     otr_extern_info *list; /* imports, then exports */
+    char *missing;         /* info.missing */
     char *interface;       /* the lifecycle interface that it exports, or "" */
 } wc_module;
-
-typedef struct wc_print { /* the unfinished line of standard output or error */
-    char *text;           /* OTR_LIMIT_PLUGIN_LOG_BYTES, with the first byte */
-    size_t n;
-} wc_print;
 
 typedef struct wc_func {
     struct wc_func *next;
@@ -54,8 +52,7 @@ typedef struct wc_instance {
     wc_func *funcs;
     otr_component_host_fn *host_call;
     const _Atomic bool *cancel; /* the owner's; NULL: none */
-    void (*line)(void *user, int fd, otr_bytes text);
-    wc_print prints[2];
+    otr_lines lines;
     uint64_t max_memory_bytes;
     uint64_t deadline_ns; /* of the running call; UINT64_MAX: none */
     _Atomic bool interrupted;
@@ -148,6 +145,7 @@ static void module_free(otr_module *base)
         otr_component_free(m->component);
     }
     otr_free(m->interface);
+    otr_free(m->missing);
     otr_free(m->list);
     otr_free(m->names);
     otr_free(m);
@@ -176,6 +174,32 @@ static void take_lines(char *text, const char *prefix, bool import, otr_extern_i
     }
 }
 
+/* All that is missing, a line each, as one text. */
+static otr_code read_missing(wc_module *m, const char *text, otr_err *err)
+{
+    static const char prefix[] = "missing ";
+    enum { SKIP = sizeof(prefix) - 1 };
+    if (count_lines(text, prefix) == 0) {
+        return OTR_OK;
+    }
+    char *to = m->missing = otr_zalloc(strlen(text) + 1);
+    if (to == NULL) {
+        return otr_fail_nomem(err);
+    }
+    for (size_t n; *text != '\0'; text += n + (text[n] == '\n' ? 1 : 0)) {
+        n = strcspn(text, "\n");
+        if (strncmp(text, prefix, SKIP) == 0) {
+            to += to != m->missing;
+            memcpy(to, text + SKIP, n - SKIP);
+            to += n - SKIP;
+            *to = '\n';
+        }
+    }
+    *to = '\0';
+    m->info.missing = m->missing;
+    return OTR_OK;
+}
+
 /* Cuts the description into names: `names` ends with an empty string. */
 static otr_code read_names(wc_module *m, const otr_buf *text, otr_err *err)
 {
@@ -196,10 +220,9 @@ static otr_code read_names(wc_module *m, const otr_buf *text, otr_err *err)
                                  .exports = m->list + imports,
                                  .n_exports = exports,
                                  .component = true };
-    if (count_lines(otr_buf_text(text), "missing ") > 0) {
-        otr_extern_info missing;
-        take_lines(m->names, "missing ", false, &missing);
-        m->info.missing = missing.name;
+    otr_code rc = read_missing(m, otr_buf_text(text), err);
+    if (rc != OTR_OK) {
+        return rc;
     }
     for (size_t i = 0; i < exports && m->interface == NULL; i++) {
         const char *name = m->info.exports[i].name;
@@ -264,6 +287,7 @@ static otr_code obtain(wc_engine *e, otr_bytes wasm, otr_component **ret, otr_er
     catch c = { &why, err, OTR_OK, 0 };
     component = otr_component_compile(e->components, slice_of(wasm), on_bytes, &c);
     rc = component != NULL ? OTR_OK : fail_text(&why, OTR_EINVAL, "not a valid component", err);
+    rc = otr_survey_explain(wasm, OTR_SURVEY_WASMTIME, rc, err);
     if (rc == OTR_OK && e->cache != NULL) {
         save(e, key, component);
     }
@@ -280,7 +304,8 @@ static otr_code compile(otr_engine *base, otr_bytes wasm, otr_module **ret, otr_
         return otr_fail_nomem(err);
     }
     m->base = (otr_module){ .ops = base->ops, .engine = base };
-    otr_code rc = obtain(e, wasm, &m->component, err);
+    otr_code rc = otr_survey_check(wasm, NULL, err);
+    rc = rc == OTR_OK ? obtain(e, wasm, &m->component, err) : rc;
     otr_buf text;
     otr_buf_init(&text, TEXT_BYTES);
     if (rc == OTR_OK) {
@@ -329,60 +354,50 @@ static int32_t overdue(void *user)
            atomic_load_explicit(&t->now_ns, memory_order_relaxed) >= i->deadline_ns;
 }
 
-static void give_line(wc_instance *i, int fd)
+static bool is_print(const char *op, otr_slice a)
 {
-    wc_print *to = &i->prints[fd - 1];
-    i->line(i->base.user, fd, (otr_bytes){ (const uint8_t *)to->text, to->n });
-    to->n = 0;
+    return op[0] == 'p' && otr_same_text(op, "print") && a.n == 1 && (a.p[0] == 1 || a.p[0] == 2);
 }
 
-/* A lost line is better than a guest that fails because it prints. */
-static void print(wc_instance *i, int fd, otr_bytes text)
+static int32_t status_of(otr_code rc)
 {
-    wc_print *to = &i->prints[fd - 1];
-    if (i->line == NULL ||
-        (to->text == NULL && (to->text = otr_alloc(OTR_LIMIT_PLUGIN_LOG_BYTES)) == NULL)) {
-        return;
-    }
-    for (size_t at = 0; at < text.n; at++) {
-        if (text.p[at] != '\n') {
-            to->text[to->n++] = (char)text.p[at];
-        }
-        if (text.p[at] == '\n' || to->n == OTR_LIMIT_PLUGIN_LOG_BYTES) {
-            give_line(i, fd);
-        }
+    switch (rc) {
+    case OTR_OK:
+        return OTR_COMPONENT_HOST_OK;
+    case OTR_ENOTFOUND:
+        return OTR_COMPONENT_HOST_ABSENT;
+    case OTR_EDENIED:
+        return OTR_COMPONENT_HOST_DENIED;
+    case OTR_ETIMEOUT:
+        return OTR_COMPONENT_HOST_TIMEOUT;
+    default:
+        return OTR_COMPONENT_HOST_ERROR;
     }
 }
 
-static bool is_print(otr_slice op, otr_slice a)
-{
-    return op.n == 5 && memcmp(op.p, "print", 5) == 0 && a.n == 1 && (a.p[0] == 1 || a.p[0] == 2);
-}
-
-static int32_t host_call(void *user, otr_slice op, otr_slice a, otr_slice b, otr_sink *sink,
+static int32_t host_call(void *user, const char *op, otr_slice a, otr_slice b, otr_sink *sink,
                          void *arg)
 {
     wc_instance *i = user;
     if (is_print(op, a)) {
-        print(i, a.p[0], (otr_bytes){ b.p, b.n });
-        return 0;
+        otr_lines_take(&i->lines, a.p[0], (otr_bytes){ b.p, b.n });
+        return OTR_COMPONENT_HOST_OK;
     }
-    char name[NAME_BYTES];
-    otr_err err = { 0 };
+    otr_err err; /* not zeroed, as a host call of the other ABIs */
+    err.code = OTR_OK;
+    err.sys = 0;
+    err.msg[0] = '\0';
     otr_buf out;
     otr_buf_init(&out, OTR_LIMIT_PLUGIN_OUTPUT_BYTES);
-    size_t n = op.n < NAME_BYTES - 1 ? op.n : NAME_BYTES - 1;
-    memcpy(name, op.p, n);
-    name[n] = '\0';
-    otr_code rc = i->host_call(i->base.user, name, (otr_bytes){ a.p, a.n }, (otr_bytes){ b.p, b.n },
+    otr_code rc = i->host_call(i->base.user, op, (otr_bytes){ a.p, a.n }, (otr_bytes){ b.p, b.n },
                                &out, &err);
-    if (rc == OTR_OK) {
-        sink(arg, out.p, out.n);
-    } else {
+    if (rc != OTR_OK) {
         sink(arg, (const uint8_t *)err.msg, strlen(err.msg));
+    } else if (out.n > 0) {
+        sink(arg, out.p, out.n);
     }
     otr_buf_deinit(&out);
-    return rc == OTR_OK ? 0 : rc == OTR_ENOTFOUND ? 1 : 2;
+    return status_of(rc);
 }
 
 static void instance_free(otr_instance *base)
@@ -400,8 +415,7 @@ static void instance_free(otr_instance *base)
         otr_component_drop(i->inner);
     }
     otr_ticker_remove(&((wc_engine *)base->module->engine)->ticker, &i->watch);
-    otr_free(i->prints[0].text);
-    otr_free(i->prints[1].text);
+    otr_lines_deinit(&i->lines);
     otr_free(i);
 }
 
@@ -450,6 +464,7 @@ static otr_code instantiate(wc_instance *i, const wc_module *m, const otr_spawn 
     if (rc == OTR_OK) {
         i->inner = otr_component_spawn(e->components, m->component, &give, on_bytes, &c);
         otr_ticker_leave(&i->watch);
+        otr_lines_flush(&i->lines);
         if (i->inner == NULL) {
             rc = fail_text(&why, overdue(i) ? OTR_ETIMEOUT : OTR_EGUEST, "cannot be instantiated",
                            err);
@@ -470,7 +485,7 @@ static otr_code spawn(otr_module *base, const otr_spawn *spec, otr_instance **re
     i->base = (otr_instance){ .ops = base->ops, .module = base, .user = spec->user };
     i->cancel = spec->cancel;
     i->host_call = spec->component_call;
-    i->line = spec->wasi != NULL ? spec->wasi->line : NULL;
+    otr_lines_init(&i->lines, spec->wasi != NULL ? spec->wasi->line : NULL, spec->user);
     i->max_memory_bytes = spec->max_memory_bytes;
     otr_ticker_add(&((wc_engine *)base->engine)->ticker, &i->watch);
     otr_code rc = instantiate(i, m, spec, err);
@@ -555,6 +570,9 @@ otr_code otr_component_invoke(otr_instance *base, const char *op, otr_bytes in,
     i->deadline_ns = deadline_ns != 0 ? deadline_ns : UINT64_MAX;
     int32_t status = otr_component_call(i->inner, func, slice_of(in), on_bytes, &c);
     otr_ticker_leave(&i->watch);
+    if (OTR_UNLIKELY(otr_lines_wait(&i->lines))) {
+        otr_lines_flush(&i->lines);
+    }
     if (OTR_LIKELY(status == OTR_COMPONENT_OK)) {
         return c.rc == OTR_EQUOTA
                    ? otr_fail(err, OTR_EINVAL, "the answer is larger than the limit of %zu bytes",

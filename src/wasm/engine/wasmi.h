@@ -23,6 +23,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/little_endian.h"
+#include "wasm/engine/account.h"
 
 typedef struct wi_engine {
     otr_engine base;
@@ -67,6 +68,7 @@ typedef struct wi_instance {
     size_t n_parts;
     otr_func *funcs;
     uint64_t max_memory_bytes;
+    otr_limiter limiter;
     int exit_code;
     wi_end end;
     otr_err host_err;

@@ -180,6 +180,9 @@ otr_code otr_wasmi_engine_call(otr_instance *base, const otr_call *call, otr_err
     if (i->depth == 0 || mine < outer) {
         i->deadline_ns = mine;
     }
+    if (i->depth == 0) {
+        i->limiter.refused_bytes = 0; /* by an earlier call */
+    }
     otr_buf text;
     otr_buf_init(&text, OTR_ERR_MSG_BYTES);
     i->depth++;
@@ -215,7 +218,7 @@ otr_code otr_wasmi_engine_memory(otr_instance *base, int link, uint64_t at, uint
 
 uint64_t otr_wasmi_engine_memory_bytes(otr_instance *base)
 {
-    return otr_wasmi_memory_bytes(((wi_instance *)base)->store);
+    return ((wi_instance *)base)->limiter.used_bytes;
 }
 
 void otr_wasmi_engine_interrupt(otr_instance *base)

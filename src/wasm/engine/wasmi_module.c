@@ -3,6 +3,7 @@
 #ifdef OTR_HAVE_WASMI
 
 #include "base/log.h"
+#include "wasm/engine/survey.h"
 #include "wasm/engine/wat.h"
 
 typedef struct listing { /* of a module's imports and exports: counted first, then filled in */
@@ -126,7 +127,7 @@ static otr_code compile_binary(wi_engine *e, otr_bytes wasm, otr_wasmi_module **
                      : otr_fail(err, OTR_EINVAL, "not a valid Wasm module for the engine wasmi: %s",
                                 otr_buf_text(&why));
     otr_buf_deinit(&why);
-    return rc;
+    return otr_survey_explain(wasm, OTR_SURVEY_WASMI, rc, err);
 }
 
 static otr_code compile_any(wi_engine *e, otr_bytes wasm, otr_wasmi_module **ret, otr_err *err)
@@ -154,9 +155,12 @@ otr_code otr_wasmi_engine_compile(otr_engine *base, otr_bytes wasm, otr_module *
         return otr_fail_nomem(err);
     }
     m->base = (otr_module){ .ops = base->ops, .engine = base };
-    otr_code rc = compile_any((wi_engine *)base, wasm, &m->module, err);
-    if (rc == OTR_OK) {
-        rc = fill_info(m, err);
+    uint64_t memory_bytes;
+    otr_code rc = otr_survey_check(wasm, &memory_bytes, err);
+    rc = rc == OTR_OK ? compile_any((wi_engine *)base, wasm, &m->module, err) : rc;
+    rc = rc == OTR_OK ? fill_info(m, err) : rc;
+    if (rc == OTR_OK && memory_bytes > m->info.memory_min_bytes) {
+        m->info.memory_min_bytes = memory_bytes; /* also of those without an export */
     }
     if (rc != OTR_OK) {
         otr_wasmi_engine_module_free(&m->base);

@@ -41,10 +41,9 @@ static otr_code new_instance(wi_module *m, const otr_spawn *spec, wi_instance **
         .user = i,
         .call = otr_wasmi_host_call,
         .overdue = otr_wasmi_overdue,
-        .max_memory_bytes = spec->max_memory_bytes,
-        .max_table_elements = OTR_LIMIT_WASM_TABLE_ELEMENTS,
-        .max_parts = spec->n_links + 1,
+        .limiter = &i->limiter,
     };
+    i->limiter = otr_account_new(spec->max_memory_bytes, spec->n_links);
     i->store = otr_wasmi_store_new(e->engine, &host);
     *ret = i;
     return OTR_OK;
@@ -86,11 +85,9 @@ static otr_code resolve_all(const wi_instance *i, const wi_module *m, const otr_
 
 static otr_code refused(wi_instance *i, const wi_module *m, const char *text, otr_err *err)
 {
-    if (m->info.memory_min_bytes > i->max_memory_bytes) {
-        return otr_fail(err, OTR_EQUOTA,
-                        "the module starts with %llu KiB of memory; its limit is %llu KiB",
-                        (unsigned long long)(m->info.memory_min_bytes / 1024),
-                        (unsigned long long)(i->max_memory_bytes / 1024));
+    otr_code rc = otr_account_refused(&i->limiter, &m->info, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
     bool limit = strstr(text, "limit") != NULL || strstr(text, "too many") != NULL;
     return otr_fail(err, limit ? OTR_EQUOTA : OTR_EGUEST, "%s", text);

@@ -15,6 +15,7 @@
 #include <wasmtime.h>
 
 #include "base/alloc.h"
+#include "wasm/engine/account.h"
 #include "wasm/engine/codecache.h"
 #include "wasm/engine/engine.h"
 #include "wasm/engine/ticker.h"
@@ -86,9 +87,9 @@ typedef enum wt_end { /* why the guest was stopped by us */
                       WT_END_NONE,
                       WT_END_DEADLINE,
                       WT_END_INTERRUPT,
-                      WT_END_MEMORY,
-                      WT_END_EXIT, /* it ended itself through a function of ours: exit_code */
-                      WT_END_HOST, /* a host function failed: host_err */
+                      WT_END_MEMORY, /* only where there is no account */
+                      WT_END_EXIT,   /* it ended itself through a function of ours: exit_code */
+                      WT_END_HOST,   /* a host function failed: host_err */
 } wt_end;
 
 typedef struct wt_instance {
@@ -107,6 +108,9 @@ typedef struct wt_instance {
     size_t n_parts;
     otr_func *funcs;
     uint64_t max_memory_bytes;
+#ifdef OTR_ENGINES_OURS
+    otr_limiter limiter;
+#endif
     uint64_t born_ns; /* where the guest's WASI monotonic clock starts */
     int exit_code;
     wt_end end;
@@ -160,12 +164,31 @@ otr_code otr_wasmtime_spawn(otr_module *base, const otr_spawn *spec, otr_instanc
                             otr_err *err);
 void otr_wasmtime_instance_free(otr_instance *base);
 
+/* _limit.c: bounds what the parts may allocate together. */
+/* Before the first part is made, and again when all are there. */
+void otr_wasmtime_limit(wt_instance *i, size_t n_links);
+/* Asked at each tick. */
+bool otr_wasmtime_over_limit(wt_instance *i);
+/* Whether a growth was refused, as far as that is known. */
+bool otr_wasmtime_denied(wt_instance *i);
+/* A call begins: what was refused in an earlier one says nothing about this one's end. */
+static inline void otr_wasmtime_forget_denied(wt_instance *i)
+{
+#ifdef OTR_ENGINES_OURS
+    i->limiter.refused_bytes = 0;
+#else
+    (void)i;
+#endif
+}
+/* OTR_EQUOTA when that is why `m` could not be instantiated, else OTR_OK. */
+otr_code otr_wasmtime_limit_refused(const wt_instance *i, const wt_module *m, otr_err *err);
+uint64_t otr_wasmtime_memory_bytes(otr_instance *base);
+
 /* _memory.c */
 /* The guest (link -1; while a part is made, that one) or link `link`; NULL: there is none. */
 wt_part *otr_wasmtime_part(wt_instance *i, int link);
 otr_code otr_wasmtime_memory(otr_instance *base, int link, uint64_t at, uint64_t len, uint8_t **ret,
                              otr_err *err);
-uint64_t otr_wasmtime_memory_bytes(otr_instance *base);
 void otr_wasmtime_release(otr_instance *base, int link, uint64_t at);
 
 /* _call.c */

@@ -77,6 +77,7 @@ otr_code otr_wasmtime_call(otr_instance *base, const otr_call *call, otr_err *er
             return rc;
         }
         i->deadline_ns = mine;
+        otr_wasmtime_forget_denied(i);
     } else if (mine < outer) {
         i->deadline_ns = mine;
     }
@@ -160,7 +161,7 @@ wasmtime_error_t *otr_wasmtime_epoch(wasmtime_context_t *context, void *data, ui
         i->end = WT_END_INTERRUPT;
     } else if (i->deadline_ns != UINT64_MAX && otr_now_ns() >= i->deadline_ns) {
         i->end = WT_END_DEADLINE;
-    } else if (i->n_parts > 1 && otr_wasmtime_memory_bytes(&i->base) > i->max_memory_bytes) {
+    } else if (otr_wasmtime_over_limit(i)) {
         i->end = WT_END_MEMORY;
     } else {
         *delta = 1;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "wasm/engine/wasmtime.h"
 
@@ -16,13 +17,12 @@ enum {
     /* 1,000 instances of a guest and its kernel, some spare for those being replaced. */
     POOL_INSTANCES = 2080,
     POOL_TABLES = 4160,
+    POOL_GC_HEAPS = 1040, /* each takes a memory, once its guest makes an object */
     POOL_TABLE_ELEMENTS = 100000,
     POOL_KEEP_BYTES = 64 * 1024,
     /* Slots that wait for their module to come back, with what is kept of them: a module that was
      * reloaded never does. */
     POOL_WARM = 8,
-    /* Wasm frames on a worker's stack; QuickJS and Go recurse deeply, threads have 8 MiB. */
-    STACK_BYTES = 1024 * 1024,
 };
 
 static const uint64_t slot_bytes = UINT64_C(4) << 30;
@@ -58,13 +58,13 @@ static void set_pool(wasm_config_t *c)
     wasmtime_pooling_allocation_config_total_memories_set(p, POOL_INSTANCES);
     wasmtime_pooling_allocation_config_total_tables_set(p, POOL_TABLES);
     wasmtime_pooling_allocation_config_table_elements_set(p, POOL_TABLE_ELEMENTS);
-    wasmtime_pooling_allocation_config_max_tables_per_module_set(p, 8);
-    wasmtime_pooling_allocation_config_max_memories_per_module_set(p, 2);
+    wasmtime_pooling_allocation_config_max_tables_per_module_set(p, OTR_LIMIT_WASM_TABLES);
+    wasmtime_pooling_allocation_config_max_memories_per_module_set(p, OTR_LIMIT_WASM_MEMORIES);
     wasmtime_pooling_allocation_config_max_memory_size_set(p, (size_t)slot_bytes);
     wasmtime_pooling_allocation_config_linear_memory_keep_resident_set(p, POOL_KEEP_BYTES);
     wasmtime_pooling_allocation_config_table_keep_resident_set(p, 4096);
     wasmtime_pooling_allocation_config_max_unused_warm_slots_set(p, POOL_WARM);
-    wasmtime_pooling_allocation_config_total_gc_heaps_set(p, 1);
+    wasmtime_pooling_allocation_config_total_gc_heaps_set(p, POOL_GC_HEAPS);
     wasmtime_pooling_allocation_config_total_stacks_set(p, 1);
     wasmtime_pooling_allocation_strategy_set(c, p);
     wasmtime_pooling_allocation_config_delete(p);
@@ -77,10 +77,16 @@ static void set_features(wasm_config_t *c)
     wasmtime_config_wasm_bulk_memory_set(c, true);
     wasmtime_config_wasm_multi_value_set(c, true);
     wasmtime_config_wasm_multi_memory_set(c, true);
-    wasmtime_config_wasm_memory64_set(c, false); /* no ABI here has 64-bit pointers */
-    wasmtime_config_wasm_threads_set(c, false);
-    wasmtime_config_shared_memory_set(c, false);
-    wasmtime_config_wasm_gc_set(c, false);
+    wasmtime_config_wasm_memory64_set(c, true);
+    wasmtime_config_wasm_wide_arithmetic_set(c, true);
+    wasmtime_config_wasm_threads_set(c, true);   /* atomic instructions */
+    wasmtime_config_shared_memory_set(c, false); /* a guest has one thread, and cannot be stopped in
+                                                  * a wait for another */
+    wasmtime_config_wasm_function_references_set(c, true);
+    wasmtime_config_wasm_gc_set(c, true);
+    wasmtime_config_wasm_exceptions_set(c, true);
+    wasmtime_config_wasm_custom_page_sizes_set(c, false);
+    wasmtime_config_wasm_stack_switching_set(c, false);
     wasmtime_config_concurrency_support_set(c, false);
     wasmtime_config_wasm_component_model_async_set(c, false);
 }
@@ -117,7 +123,7 @@ wasm_engine_t *otr_wasmtime_new_engine(wt_engine *e, otr_err *err)
      * or their heaps ever go away. */
     wasmtime_config_parallel_compilation_set(c, false);
     wasmtime_config_epoch_interruption_set(c, true);
-    wasmtime_config_max_wasm_stack_set(c, STACK_BYTES);
+    wasmtime_config_max_wasm_stack_set(c, OTR_LIMIT_WASM_STACK_BYTES);
     wasmtime_config_memory_init_cow_set(c, true);
     if (l == LAYOUT_COMPACT) {
         wasmtime_config_memory_reservation_set(c, 0);
@@ -133,7 +139,7 @@ wasm_engine_t *otr_wasmtime_new_engine(wt_engine *e, otr_err *err)
     }
     e->memories_stay = l != LAYOUT_COMPACT;
     (void)snprintf(e->settings, sizeof(e->settings),
-                   "wasmtime %s cranelift-speed epoch details=%s %s", WASMTIME_VERSION,
+                   "wasmtime %s cranelift-speed epoch wasm3 details=%s %s", WASMTIME_VERSION,
                    getenv("WASMTIME_BACKTRACE_DETAILS") != NULL ? "env" : "on", names[l]);
     wasm_engine_t *engine = wasm_engine_new_with_config(c);
     if (engine == NULL) {

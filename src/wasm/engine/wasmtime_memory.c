@@ -1,4 +1,4 @@
-/* Windows into the memories of an instance, and their size. */
+/* Windows into the memories of an instance. */
 #include <sys/mman.h>
 
 #include "wasm/engine/wasmtime.h"
@@ -58,18 +58,6 @@ otr_code otr_wasmtime_memory(otr_instance *base, int link, uint64_t at, uint64_t
         prepare_large(part, at, len);
     }
     return rc;
-}
-
-uint64_t otr_wasmtime_memory_bytes(otr_instance *base)
-{
-    wt_instance *i = (wt_instance *)base;
-    uint64_t sum = 0;
-    for (size_t p = 0; p < i->n_parts; p++) {
-        if (i->parts[p].owns_memory) {
-            sum += wasmtime_memory_data_size(i->context, &i->parts[p].memory);
-        }
-    }
-    return sum;
 }
 
 void otr_wasmtime_release(otr_instance *base, int link, uint64_t at)

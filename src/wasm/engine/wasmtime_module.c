@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "wasm/engine/survey.h"
 #include "wasm/engine/wasmtime.h"
 
 enum { RECIPE_NAME_BYTES = 100 };
@@ -183,8 +184,11 @@ static otr_code compile_binary(wt_engine *e, otr_bytes wasm, wasmtime_module_t *
         return otr_fail(err, OTR_EUNSUP, "a component (WIT); only core modules can be loaded");
     }
     wasmtime_error_t *error = wasmtime_module_new(e->engine, wasm.p, wasm.n, ret);
-    return error == NULL ? OTR_OK
-                         : otr_wasmtime_fail(err, OTR_EINVAL, error, "not a valid Wasm module");
+    if (error == NULL) {
+        return OTR_OK;
+    }
+    otr_code rc = otr_wasmtime_fail(err, OTR_EINVAL, error, "not a valid Wasm module");
+    return otr_survey_explain(wasm, OTR_SURVEY_WASMTIME, rc, err);
 }
 
 static otr_code compile_any(wt_engine *e, otr_bytes wasm, wasmtime_module_t **ret, otr_err *err)
@@ -318,9 +322,12 @@ otr_code otr_wasmtime_compile_made(otr_engine *base, const otr_recipe *recipe, o
         return otr_fail(err, OTR_EIO, "cannot make a lock");
     }
     m->base = (otr_module){ .ops = e->base.ops, .engine = base };
-    otr_code rc = obtain(e, recipe, wasm, &m->module, err);
-    if (rc == OTR_OK) {
-        rc = fill_info(m, err);
+    uint64_t memory_bytes;
+    otr_code rc = otr_survey_check(wasm, &memory_bytes, err);
+    rc = rc == OTR_OK ? obtain(e, recipe, wasm, &m->module, err) : rc;
+    rc = rc == OTR_OK ? fill_info(m, err) : rc;
+    if (rc == OTR_OK && memory_bytes > m->info.memory_min_bytes) {
+        m->info.memory_min_bytes = memory_bytes; /* also of those without an export */
     }
     if (rc != OTR_OK) {
         otr_wasmtime_module_free(&m->base);

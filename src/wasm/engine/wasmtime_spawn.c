@@ -1,11 +1,10 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/limits.h"
 #include "wasm/engine/wasmtime.h"
 #include "wasm/wasi/process.h"
 
-enum { MAX_LINKS = 8, MAX_TABLES = 8 };
+enum { MAX_LINKS = 8 };
 
 void otr_wasmtime_instance_free(otr_instance *base)
 {
@@ -58,24 +57,6 @@ static otr_code new_instance(wt_module *m, const otr_spawn *spec, wt_instance **
     return OTR_OK;
 }
 
-/* The C API bounds each memory by itself, not their sum. Where there are several, each may grow by
- * what the smallest leaves; the sum is looked at on each tick (see wasmtime_call.c). */
-static void limit_store(wt_instance *i, size_t n_links)
-{
-    uint64_t most = i->max_memory_bytes;
-    uint64_t least = i->n_parts > n_links ? UINT64_MAX : 0;
-    for (size_t p = 0; p < i->n_parts && least > 0; p++) {
-        uint64_t bytes = i->parts[p].owns_memory
-                             ? wasmtime_memory_data_size(i->context, &i->parts[p].memory)
-                             : 0;
-        least = bytes < least ? bytes : least;
-    }
-    most = n_links > 0 && most > least ? most - least : most;
-    wasmtime_store_limiter(i->store, most > INT64_MAX ? INT64_MAX : (int64_t)most,
-                           OTR_LIMIT_WASM_TABLE_ELEMENTS, (int64_t)n_links + 1,
-                           MAX_TABLES * ((int64_t)n_links + 1), (int64_t)n_links + 1);
-}
-
 /* Finds `import` among the parts that exist already, then among the host functions. */
 static bool resolve(wt_instance *i, const otr_spawn *spec, const wt_linked *linked,
                     const otr_extern_info *import, wasmtime_extern_t *ret)
@@ -103,12 +84,10 @@ static otr_code failed_start(wt_instance *i, const wt_module *m, const otr_spawn
             wasmtime_error_delete(error);
             return rc;
         }
-        if (m->info.memory_min_bytes > i->max_memory_bytes) {
+        rc = otr_wasmtime_limit_refused(i, m, err);
+        if (rc != OTR_OK) {
             wasmtime_error_delete(error);
-            return otr_fail(err, OTR_EQUOTA,
-                            "the module starts with %llu KiB of memory; its limit is %llu KiB",
-                            (unsigned long long)(m->info.memory_min_bytes / 1024),
-                            (unsigned long long)(i->max_memory_bytes / 1024));
+            return rc;
         }
     }
     bool limits = trap == NULL && i->end == WT_END_NONE;
@@ -208,7 +187,7 @@ otr_code otr_wasmtime_spawn(otr_module *base, const otr_spawn *spec, otr_instanc
         rc = otr_wasmtime_set_wasi(i, spec->wasi, linked, err);
     }
     if (rc == OTR_OK) {
-        limit_store(i, spec->n_links);
+        otr_wasmtime_limit(i, spec->n_links);
         i->deadline_ns = spec->start_deadline_ns != 0 ? spec->start_deadline_ns : UINT64_MAX;
         rc = otr_ticker_enter(&i->engine->ticker, &i->watch, err);
     }
@@ -222,7 +201,7 @@ otr_code otr_wasmtime_spawn(otr_module *base, const otr_spawn *spec, otr_instanc
         otr_wasmtime_instance_free(i != NULL ? &i->base : NULL);
         return rc;
     }
-    limit_store(i, spec->n_links);
+    otr_wasmtime_limit(i, spec->n_links);
     *ret = &i->base;
     return OTR_OK;
 }

@@ -11,6 +11,8 @@
 #include "wasm/engine/trace.h"
 #include "wasm/engine/wasmtime.h"
 
+static const char gc_full[] = "GC heap out of memory"; /* how such a trap begins */
+
 enum { MOST_FRAMES = 6, FRAME_BYTES = 60 };
 
 typedef struct story {
@@ -209,8 +211,7 @@ otr_code otr_wasmtime_fail(otr_err *err, otr_code code, wasmtime_error_t *error,
     return otr_fail(err, code, "%s: %s", what, s.reason);
 }
 
-/* Growth that the limit denies is not reported by the C API; a guest that then gives up does so
- * by `unreachable` with its memory nearly full. */
+/* Growth that the limit denies is no trap; a guest that then gives up does so by `unreachable`. */
 static bool ran_out(wt_instance *i, const wasm_trap_t *trap)
 {
     wasmtime_trap_code_t code;
@@ -218,7 +219,7 @@ static bool ran_out(wt_instance *i, const wasm_trap_t *trap)
         code != WASMTIME_TRAP_CODE_UNREACHABLE_CODE_REACHED) {
         return false;
     }
-    return otr_wasmtime_memory_bytes(&i->base) >= i->max_memory_bytes - i->max_memory_bytes / 16;
+    return otr_wasmtime_denied(i);
 }
 
 static otr_code say(otr_err *err, otr_code code, const char *reason, const story *s)
@@ -256,6 +257,7 @@ otr_code otr_wasmtime_failed(wt_instance *i, wasmtime_error_t *error, wasm_trap_
         status = i->exit_code;
         i->end = status == 0 && i->depth == 0 ? WT_END_NONE : WT_END_EXIT;
     }
+    full = full || strncmp(s.reason, gc_full, sizeof(gc_full) - 1) == 0;
     i->dead = !(exited && status == 0);
     i->exit_code = exited ? status : -1; /* not that of an earlier call */
     if (exited) {

@@ -30,7 +30,7 @@ typedef struct otr_module_info {
     size_t n_exports;
     uint64_t memory_min_bytes; /* of the module's own memory */
     bool component;            /* a component, not a core module */
-    const char *missing;       /* components: which import is not offered, or NULL */
+    const char *missing;       /* components: what is not offered, a line each, or NULL */
 } otr_module_info;
 
 const otr_extern_info *otr_module_export(const otr_module_info *info,
