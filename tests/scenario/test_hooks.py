@@ -56,6 +56,32 @@ def test_one_of_two_hooks_denies(folder, agents):
     assert 'outrider_plugin_hooks_asked_questions_total{plugin="no"} 2' in agent.http("/metrics")
 
 
+def test_an_answer_stands_when_the_guest_ends_with_exit_code_0(folder, agents):
+    """A main function that denies and ends is no failure, and counts as what it said."""
+    leaves = dict(
+        imports='(import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))',
+        process=f"{says(DENY)['process'][:-len('(i32.const 0)')]} (call $exit (i32.const 0)) (i32.const 1)",
+    )
+    agent = agents(plugins=[entry(hook(folder, "leaves", answer=DENY, **leaves))])
+    for _ in range(2):
+        code, result = ask(agent)
+        assert code == 1 and result["verdict"] == "deny"
+        assert [(a["how"], a["verdict"]) for a in result["answers"]] == [("answered", "deny")]
+    seen = agent.plugin("leaves")
+    assert (seen["hooks_denied"], seen["traps"]) == (2, 0)
+
+
+def test_an_error_text_is_the_reason_whatever_the_result(folder, agents):
+    gives_up = dict(
+        process="(call $error_set (call $copy (i32.const 16384) (i32.const 8))) (unreachable)",
+        functions='(data (i32.const 16384) "I cannot")',
+    )
+    agent = agents(plugins=[entry(hook(folder, "gives-up", **gives_up), on_failure="fail-closed")])
+    code, result = ask(agent)
+    assert code == 1 and result["answers"][0]["how"] == "failed"
+    assert "I cannot: " in json.dumps(result) and "unreachable" in json.dumps(result)
+
+
 def test_a_question_comes_from_a_file_or_standard_input(folder, agents):
     agent = agents(plugins=[entry(hook(folder, "yes"))])
     (folder / "q.json").write_text('{"a":1}')

@@ -161,6 +161,18 @@
   (func $alloc (param $n i64) (param $size i64) (result i64)
     (local $at i64)
     (local $end i64)
+    ;; Where blocks are used again, small ones have a power of two: then each fits the next of its
+    ;; kind, and a guest that frees what it allocates never runs out by leaving gaps.
+    (if (i32.and
+          (i64.ne (i64.load offset=72 (i32.const 0)) (i64.const 0))
+          (i64.le_u (local.get $size) (i64.const 4096)))
+      (then
+        (local.set $size
+          (i64.shl
+            (i64.const 1)
+            (i64.sub
+              (i64.const 64)
+              (i64.clz (i64.sub (local.get $size) (i64.const 1))))))))
     (local.set $at (call $reuse (local.get $size)))
     (if (i64.ne (local.get $at) (i64.const 0))
       (then (local.set $size (call $split (local.get $at) (local.get $size))))
@@ -216,12 +228,24 @@
         (local.get $size))
       (i64.ne (i64.load offset=32 (i32.const 0)) (i64.const 0))))
 
+  ;; Gives back a block: the last one is gone, unless it lies before `least`; others wait in a list.
+  (func $give_back (param $at i64) (param $size i64) (param $least i64)
+    (if (i32.and
+          (i64.eq
+            (i64.add (local.get $at) (local.get $size))
+            (i64.load offset=64 (i32.const 0)))
+          (i64.ge_u (local.get $at) (local.get $least)))
+      (then
+        (call $mark (local.get $at) (i64.const 2) (i64.const 0) (i64.const 0))
+        (i64.store offset=64 (i32.const 0) (i64.sub (local.get $at) (i64.const 16))))
+      (else (call $push (local.get $at) (local.get $size)))))
+
   ;; Gives back the kept block `at`, unless it is still read at the end, or of an earlier call.
   (func $let_go (param $at i64)
     (if (i32.eqz (call $is (local.get $at) (i64.const 3))) (then (return)))
     (if (i64.eq (local.get $at) (i64.load offset=40 (i32.const 0))) (then (return)))
     (if (call $answers (local.get $at) (call $size (local.get $at))) (then (return)))
-    (call $push (local.get $at) (call $size (local.get $at))))
+    (call $give_back (local.get $at) (call $size (local.get $at)) (i64.const 0)))
 
   ;; Keeps a block that is freed although it is read at the end.
   (func $keep (param $at i64) (param $size i64) (result i32)
@@ -254,21 +278,16 @@
   (func (export "free") (export "extism_free") (param $at i64)
     (local $size i64)
     (local.set $size (call $freed (local.get $at)))
-    (if (i64.eqz (local.get $size)) (then (return)))
-    (if (i64.eq
-          (i64.add (local.get $at) (local.get $size))
-          (i64.load offset=64 (i32.const 0)))
-      (then
-        (call $mark (local.get $at) (i64.const 2) (i64.const 0) (i64.const 0))
-        (i64.store offset=64 (i32.const 0) (i64.sub (local.get $at) (i64.const 16))))
-      (else (call $push (local.get $at) (local.get $size)))))
+    (if (i64.ne (local.get $size) (i64.const 0))
+      (then (call $give_back (local.get $at) (local.get $size) (i64.const 0)))))
 
-  ;; For the host: frees what a guest gave it. The place is not the next one to be used.
+  ;; For the host: frees what a guest gave it. As long as little is used, its place is not the next
+  ;; one to be used.
   (func (export "outrider:take") (param $at i64)
     (local $size i64)
     (local.set $size (call $freed (local.get $at)))
     (if (i64.ne (local.get $size) (i64.const 0))
-      (then (call $push (local.get $at) (local.get $size)))))
+      (then (call $give_back (local.get $at) (local.get $size) (i64.const 0x10000)))))
 
   (func (export "length") (export "length_unsafe") (export "extism_length")
     (export "extism_length_unsafe") (param $at i64)
@@ -349,7 +368,9 @@
 
   (func (export "error_set") (export "extism_error_set") (param $at i64)
     (if (i32.or (i64.eqz (local.get $at)) (call $inside (local.get $at)))
-      (then (i64.store offset=40 (i32.const 0) (local.get $at)))))
+      (then
+        (i64.store offset=40 (i32.const 0) (local.get $at))
+        (call $let_go (global.get $kept_error)))))
 
   (func (export "error_get") (export "extism_error_get") (result i64)
     (i64.load offset=40 (i32.const 0)))

@@ -29,6 +29,7 @@ typedef struct wapc {
     otr_bytes op, in;              /* of the running call */
     otr_buf *out;                  /* of the running call, or NULL: where the response goes */
     size_t out_before;             /* its length when the call began */
+    bool answered;                 /* __guest_response was called */
     otr_err refused;               /* a response that was too large */
     char error[OTR_ERR_MSG_BYTES]; /* __guest_error */
     otr_buf host_response;
@@ -112,6 +113,7 @@ static otr_code guest_response(void *user, otr_instance *inst, otr_val *vals, ot
         return rc;
     }
     x->refused.code = OTR_OK;
+    x->answered = true;
     x->out->n = x->out_before;
     if (len > g->spec.max_output_bytes) {
         (void)otr_fail(&x->refused, OTR_EINVAL, "it answered with %lu bytes; the limit is %zu",
@@ -479,9 +481,10 @@ static void detach(otr_guest *g)
     otr_buf_deinit(&x->host_response);
 }
 
+/* A success without an answer, though an error was told, is none: as other hosts have it. */
 static otr_code answer(const wapc *x, const char *op, int32_t result, otr_err *err)
 {
-    if (result != 1) {
+    if (result != 1 || (!x->answered && x->error[0] != '\0')) {
         return x->error[0] != '\0'
                    ? otr_fail(err, OTR_EINVAL, "%s", x->error)
                    : otr_fail(err, OTR_EINVAL, "%s failed and gave no error text", op);
@@ -503,6 +506,7 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
     x->in = in;
     x->out = out;
     x->out_before = out->n;
+    x->answered = false;
     x->error[0] = '\0';
     x->host_error[0] = '\0';
     x->refused.code = OTR_OK;

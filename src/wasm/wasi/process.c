@@ -299,15 +299,15 @@ BIND(sched_yield, nothing, I)
 #define IN_PREVIEW_1(name, how, ...) ENTRY_AS(PREVIEW_1, name, __VA_ARGS__)
 #define IN_UNSTABLE(name, how, ...)  ENTRY_AS(UNSTABLE, name, __VA_ARGS__)
 /* Those of an odd type. */
-#define MORE(module_, poll_)                                                                 \
-    { .module = module_,                                                                     \
-      .name = "poll_oneoff",                                                                 \
-      .sig = { .n_args = 4, .n_results = 1 },                                                \
-      .fn = poll_ },                                                                         \
-        { .module = module_, .name = "proc_exit", .sig = { .n_args = 1 }, .fn = proc_exit }, \
-        { .module = module_,                                                                 \
-          .name = "sched_yield",                                                             \
-          .sig = { .n_results = 1 },                                                         \
+#define MORE(module_, poll_)                                                                   \
+    { .module = (module_),                                                                     \
+      .name = "poll_oneoff",                                                                   \
+      .sig = { .n_args = 4, .n_results = 1 },                                                  \
+      .fn = (poll_) },                                                                         \
+        { .module = (module_), .name = "proc_exit", .sig = { .n_args = 1 }, .fn = proc_exit }, \
+        { .module = (module_),                                                                 \
+          .name = "sched_yield",                                                               \
+          .sig = { .n_results = 1 },                                                           \
           .fn = call_sched_yield },
 
 static const otr_import preview1[] = { FUNCTIONS(IN_PREVIEW_1) SOCK_ACCEPT(IN_PREVIEW_1)

@@ -4,4 +4,4 @@
 (module
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
   ;;@extism
-  (func (export "close") (result i32) (call $exit (i32.const 0)) (i32.const 0)))
+  (func (export "close") (result i32) (call $exit (i32.const 3)) (i32.const 0)))

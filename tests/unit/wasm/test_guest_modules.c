@@ -89,7 +89,7 @@ T(a_ring_of_modules_is_refused)
 
 T(names_of_modules_are_checked)
 {
-    static const char *const taken[] = { "main", "env", "extism:host/user", "" };
+    static const char *const taken[] = { "main", "env", "extism:host/user", "wasi_unstable", "" };
     otr_err err = { 0 };
     for (size_t i = 0; i < OTR_COUNT(taken); i++) {
         OWN(o);
@@ -113,6 +113,18 @@ T(what_a_linked_module_lacks_is_named_with_it)
     CHECK_HAS(err.msg, "the module middle needs that");
     CHECK_INT(load_two(&o, user, module_of("middle", "not wasm"), nothing, &err), OTR_EINVAL);
     CHECK_HAS(err.msg, "m.wasm: module middle: ");
+}
+
+T(an_initialize_of_another_type_is_refused_with_its_module)
+{
+    OWN(o);
+    otr_err err = { 0 };
+    CHECK_INT(load_two(&o, user, module_of("middle", middle),
+                       module_of("util", "(module (func (export \"_initialize\") (param i64)))"),
+                       &err),
+              OTR_EINVAL);
+    CHECK_HAS(err.msg, "export _initialize: wanted is (), as of a start function, it is (i64)");
+    CHECK_HAS(err.msg, "the module util exports that");
 }
 
 T(modules_are_for_extism_guests)

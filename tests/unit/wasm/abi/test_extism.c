@@ -334,7 +334,7 @@ T(a_large_free_block_is_split)
     (void)do1(P_alloc, V(1 << 16));
     uint32_t large = do1(P_alloc, V(4000)), guard = do1(P_alloc, V(16));
     (void)do1(P_free, R(large));
-    uint32_t one = do1(P_alloc, V(100)), two = do1(P_alloc, V(100)), three = do1(P_alloc, V(3000));
+    uint32_t one = do1(P_alloc, V(100)), two = do1(P_alloc, V(100)), three = do1(P_alloc, V(2000));
     uint32_t lengths[] = { do1(P_length, R(one)), do1(P_length, R(two)), do1(P_length, R(three)) };
     REQUIRE_OK(run(&program, g, &err), err);
     CHECK_INT(probe_result(g, one), probe_result(g, large));
@@ -342,7 +342,7 @@ T(a_large_free_block_is_split)
     CHECK(probe_result(g, three) < probe_result(g, guard));
     CHECK_INT(probe_result(g, lengths[0]), 100);
     CHECK_INT(probe_result(g, lengths[1]), 100);
-    CHECK_INT(probe_result(g, lengths[2]), 3000);
+    CHECK_INT(probe_result(g, lengths[2]), 2000);
 }
 
 static void input_ends(otr_guest *g, fake *host)

@@ -170,6 +170,25 @@ static const char errors[] =
     "(func (export \"input\") (call $error_set (call $input_offset)))"
     "(func (export \"last\") (call $error_set (call $A)) (call $error_set (call $B)))";
 
+/* Each block is freed, or given away, after the next one was made: 40,000 of 1 to 4096 bytes. */
+static const char gaps[] =
+    "(func (export \"gaps\") (result i32) (local $n i64) (local $p i64) (local $q i64)"
+    " (loop $l (local.set $q (call $alloc (i64.add (i64.const 1) (i64.rem_u (i64.mul (local.get $n)"
+    "   (i64.const 7)) (i64.const 4096)))))"
+    "  (if (i64.eqz (local.get $q)) (then (return (i32.const 1))))"
+    "  (call $error_set (local.get $q)) (call $free (local.get $q)) (call $free (local.get $p))"
+    "  (local.set $p (call $alloc (i64.add (i64.const 1) (i64.rem_u (local.get $n)"
+    "   (i64.const 4096))))) (call $output_set (local.get $p) (i64.const 1))"
+    "  (call $error_set (i64.const 0)) (local.set $n (i64.add (local.get $n) (i64.const 1)))"
+    "  (br_if $l (i64.lt_u (local.get $n) (i64.const 40000)))) (i32.const 0))"
+    "(func (export \"gaps_given\") (result i32) (local $n i64) (local $p i64)"
+    " (loop $l (local.set $p (call $alloc (i64.add (i64.const 1) (i64.rem_u (i64.mul (local.get $n)"
+    "   (i64.const 7)) (i64.const 4096)))))"
+    "  (if (i64.eqz (local.get $p)) (then (return (i32.const 1))))"
+    "  (call $store (local.get $p) (i32.const 107)) (drop (call $var_get (local.get $p)))"
+    "  (local.set $n (i64.add (local.get $n) (i64.const 1)))"
+    "  (br_if $l (i64.lt_u (local.get $n) (i64.const 5000)))) (i32.const 0))";
+
 static void check_text(const char *op, otr_code code, const char *text)
 {
     OWN(o);
@@ -214,6 +233,18 @@ T_NO_OOM(error_texts_that_were_freed_do_not_add_up)
     REQUIRE_OK(open_guest(&o, errors, &err), err);
     CHECK_INT(own_ask(&o, "again", "", &err), OTR_EINVAL);
     CHECK(strncmp(err.msg, "AAAAA", 5) == 0);
+}
+
+T_NO_OOM(blocks_of_changing_sizes_leave_no_gaps)
+{
+    static const char *const all[] = { "gaps", "gaps_given" };
+    OWN(o);
+    otr_err err = { 0 };
+    o.spec.max_memory_bytes = 2 << 20;
+    REQUIRE_OK(open_guest(&o, gaps, &err), err);
+    for (size_t i = 0; i < OTR_COUNT(all); i++) {
+        REQUIRE_OK(own_ask(&o, all[i], "", &err), err);
+    }
 }
 
 T_NO_OOM(the_last_error_text_counts_as_it_is_at_the_end)

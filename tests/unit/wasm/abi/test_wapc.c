@@ -325,6 +325,25 @@ T(only_result_1_is_success_whatever_the_guest_said_beside_it)
     CHECK_STR(otr_buf_text(&w.out), "op");
 }
 
+T(an_error_without_a_response_is_a_failure_whatever_the_result)
+{
+    WAPC_GUEST(w);
+    otr_err err = { 0 };
+    REQUIRE_OK(wapc_load(&w,
+                         IMPORTS
+                         "(data (i32.const 0) \"oops\")" CALL
+                         "(call $error (i32.const 0) (i32.const 4))"
+                         " (if (local.get 1) (then (call $resp (i32.const 0) (i32.const 0))))"
+                         " (i32.const 1)))",
+                         &err),
+               err);
+    CHECK_INT(otr_guest_call(w.guest, "x", otr_bytes_of(""), 0, &w.out, &err), OTR_EINVAL);
+    CHECK_STR(err.msg, "oops");
+    CHECK(!otr_guest_dead(w.guest));
+    REQUIRE_OK(otr_guest_call(w.guest, "x", otr_bytes_of("1"), 0, &w.out, &err), err);
+    CHECK_INT(w.out.n, 0); /* an empty response is one */
+}
+
 T(a_response_above_the_limit_is_an_error_not_the_end)
 {
     WAPC_GUEST(w);
@@ -558,6 +577,49 @@ T(a_start_function_that_fails_is_named)
         &w, IMPORTS "(func (export \"wapc_init\") unreachable)" CALL "(i32.const 1)))", &err);
     CHECK_INT(rc, OTR_EGUEST);
     CHECK_HAS(err.msg, "start function wapc_init: ");
+}
+
+T(a_start_function_of_another_type_is_refused_by_name)
+{
+    static const char *const wrong[] = {
+        "(func (export \"wapc_init\") (result i32) (i32.const 0))",
+        "(func (export \"_start\") (param i32))",
+        "(global (export \"_initialize\") i32 (i32.const 0))",
+    };
+    static const char *const says[] = {
+        "export wapc_init: wanted is (), as of a start function, it is () -> i32",
+        "export _start: wanted is (), as of a start function, it is (i32)",
+        "export _initialize: wanted is (), as of a start function, it is a global",
+    };
+    for (size_t i = 0; i < OTR_COUNT(wrong); i++) {
+        WAPC_GUEST(w);
+        otr_err err = { 0 };
+        char wat[2048];
+        (void)snprintf(wat, sizeof(wat), "%s%s%s(i32.const 1)))", IMPORTS, wrong[i], CALL);
+        CHECK_INT(wapc_load(&w, wat, &err), OTR_EINVAL);
+        CHECK_HAS(err.msg, says[i]);
+    }
+}
+
+T(an_older_guest_imports_wasi_unstable)
+{
+    WAPC_GUEST(w);
+    otr_err err = { 0 };
+    static const char older[] =
+        "(module (import \"wasi_unstable\" \"fd_write\""
+        "  (func $w (param i32 i32 i32 i32) (result i32)))"
+        " (import \"wasi_unstable\" \"proc_exit\" (func $exit (param i32)))"
+        " (import \"wapc\" \"__guest_response\" (func $resp (param i32 i32)))"
+        " (memory (export \"memory\") 1) (data (i32.const 8) \"printed\\n\")"
+        " (func (export \"_start\") (i32.store (i32.const 0) (i32.const 8))"
+        "  (i32.store (i32.const 4) (i32.const 8))"
+        "  (drop (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 32)))"
+        "  (call $exit (i32.const 0)))" CALL "(call $resp (i32.const 8) (i32.const 7))"
+        " (i32.const 1)))";
+    REQUIRE_OK(wapc_load(&w, older, &err), err);
+    CHECK_HAS(w.host.log, "printed");
+    REQUIRE_OK(otr_guest_call(w.guest, "x", otr_bytes_of(""), 0, &w.out, &err), err);
+    CHECK_STR(otr_buf_text(&w.out), "printed");
 }
 
 T(a_main_function_that_exits_with_0_has_started)
