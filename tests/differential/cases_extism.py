@@ -51,6 +51,9 @@ DIFFERS = {  # case: its row in docs/abi/differences.md
         "extism-alloc-huge": ("alloc 4611686018427387904, limit 64 MiB", "alloc -1, limit 64 MiB", "alloc -8, limit 64 MiB"),
         "extism-config-key": ("a key of 256 bytes",),
         "extism-env": ('space "env", prefix "extism_"', 'space "env", prefix ""'),
+        "extism-answer-freed": ("output, freed, then all of memory",),
+        "extism-error-freed": ("error, freed", "exit 0, error, freed"),
+        "extism-wasi-unstable": ("wasi_unstable",),
         "extism-freed-bytes": ("what a block holds that was freed before",),
         "extism-http": ("HTTP to a host that is not allowed", "HTTP with a request that is no JSON", "HTTP with an empty object",
             "HTTP with a URL that is none"),
@@ -163,6 +166,20 @@ def exits(f):
     f.add("deep recursion", "(call $deep) (i32.const 0)", more="(func $deep (call $deep) (call $deep))")
     f.add("after a trap", {"count": note("(global.get $n)") + rc(), "trap": "(unreachable)", "up": "(global.set $n (i64.add (global.get $n) (i64.const 1))) (i32.const 0)"},
           [("up", b""), ("count", b""), ("trap", b""), ("count", b"")], goes_on=True, more="(global $n (mut i64) (i64.const 5))")  # fmt: skip
+
+
+def freed(f):
+    t = wat.Texts()
+    body = let(0, t.block("bad")) + f"(call $error_set {get(0)}) (call $free {get(0)}) (i32.const 0)"
+    f.add("exit 0, error, freed", body, texts=t)
+    t = wat.Texts()
+    body = let(0, t.block("x" * 1000)) + f"(call $output_set {get(0)} (i64.const 3)) (call $free {get(0)})"
+    body += "(block $done (loop $next (br_if $done (i32.ge_u (local.get $i) (i32.const 400)))"
+    body += f"(drop {t.block('y' * 1000)})"
+    body += "(local.set $i (i32.add (local.get $i) (i32.const 1))) (br $next))) (i32.const 0)"
+    f.add("output, freed, then all of memory", body, texts=t)
+    how = {"wasi": ["random_get"], "wasi_space": "wasi_unstable"}
+    f.add("wasi_unstable", "(drop (call $random_get (i32.const 0) (i32.const 8))) (i32.const 0)", **how)
 
 
 def memory(f):
@@ -729,6 +746,19 @@ def kit(name):
 
 def cases():
     f = Family()
-    for family in (exits, memory, inputs, outputs, variables, settings, http, starts, generations, printing, ends):
+    for family in (
+        exits,
+        freed,
+        memory,
+        inputs,
+        outputs,
+        variables,
+        settings,
+        http,
+        starts,
+        generations,
+        printing,
+        ends,
+    ):
         family(f)
     return f.cases

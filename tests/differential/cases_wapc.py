@@ -19,7 +19,7 @@ DIFFERS = {  # case: its row in docs/abi/differences.md
             "start: _initialize, _start, wapc_init, start", "_initialize traps", "_initialize exits with 3", "_initialize calls the host",
             "_initialize of type (param i32)", "_initialize of type (result i32) (i32.const 0)"),
         "wapc-memory": ("no memory, no host function", "no memory, a response", "memory under another name"),
-        "wapc-no-response": ("result 1", "result 1, error", "result 1, empty error", "nothing of the call before"),
+        "wapc-no-response": ("result 1", "result 1, empty error", "nothing of the call before"),
         "wapc-not-utf8": ("error with invalid UTF-8", "names that are no UTF-8", "console log of no UTF-8", "a failure whose text is no UTF-8"),
         "wapc-result": [f"result {n}, {how}" for n in (2, -1, 255) for how in ("response", "response, error", "error, response", "empty response")],
     }.items()

@@ -20,7 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "wasm/abi/user.h"
-#include "wasm/guest.h"
+#include "wasm/guest_file.h"
 
 enum { MAX_FILE = 64 << 20, MAX_CONFIG = 16, MAX_MODULES = 4, PAGE = 65536 };
 
@@ -106,11 +106,15 @@ static otr_code config(void *host, const char *key, otr_buf *out, otr_err *err)
     return otr_fail(err, OTR_ENOTFOUND, "no key %s", key);
 }
 
+/* One place may be asked by HTTP, as grants would have it. */
 static otr_code call(void *host, const char *op, otr_bytes in, otr_buf *out, otr_err *err)
 {
+    static const char answer[] = "\x1b\0\0\0{\"status\":200,\"headers\":{}}hi";
+    static const char granted[] = "http://granted.test/";
     (void)host;
-    (void)in;
-    (void)out;
+    if (strcmp(op, "http.request") == 0 && memmem(in.p, in.n, granted, strlen(granted)) != NULL) {
+        return otr_buf_add(out, (otr_bytes){ (const uint8_t *)answer, sizeof(answer) - 1 }, err);
+    }
     return otr_fail(err, OTR_EDENIED, "no grant for %s", op);
 }
 
@@ -290,7 +294,16 @@ static void load(driver *d, char *words)
                                  .rewrite = true,
                                  .modules = d->modules,
                                  .n_modules = d->n_modules };
-    rc = rc == OTR_OK ? otr_guest_load(d->engine, &spec, &d->code, &err) : rc;
+    const char *slash = strrchr(path, '/');
+    otr_buf folder; /* where the paths of a manifest begin */
+    otr_buf_init(&folder, 4096);
+    if (rc == OTR_OK && slash != NULL) {
+        rc = otr_buf_add(&folder, (otr_bytes){ (const uint8_t *)path, (size_t)(slash - path) },
+                         &err);
+    }
+    const otr_extism_source source = { .folder = slash != NULL ? otr_buf_text(&folder) : "." };
+    rc = rc == OTR_OK ? otr_guest_load_file(d->engine, &spec, &source, &d->code, &err) : rc;
+    otr_buf_deinit(&folder);
     rc = rc == OTR_OK ? start(d, &err) : rc;
     otr_buf_deinit(&wasm);
     if (rc == OTR_OK) {

@@ -30,6 +30,23 @@ class Failure(Exception):
         self.kind, self.text = kind, text
 
 
+KEPT = []
+
+
+def read_manifest(path):
+    """A manifest as it is, but paths begin at its folder, and a pointer is that of the first module's file."""
+    folder = os.path.dirname(path)
+    with open(path, encoding="utf-8") as file:
+        text = re.sub(r'"path": "(?!/)', f'"path": "{folder}/', file.read())
+    if '"ptr"' in text:
+        with open(os.path.join(folder, "echo.wasm"), "rb") as file:
+            wasm = file.read()
+        KEPT.append(ffi.from_buffer(wasm))
+        at = int(ffi.cast("uintptr_t", KEPT[-1]))
+        text = re.sub(r'"ptr": \d+, "len": \d+', f'"ptr": {at}, "len": {len(wasm)}', text)
+    return text.encode()
+
+
 LOGGED = []
 GUEST_LINE = re.compile(rb'^\S+ +([A-Z]+) extism::pdk: (.*) plugin="[^"]*"\n$', re.DOTALL)
 
@@ -130,7 +147,7 @@ class Peer:
                 manifest["wasm"].append({"path": file, "name": name})
         manifest["wasm"].append({"path": path, "name": "main"})
         manifest["config"] = self.config
-        text = json.dumps(manifest).encode()
+        text = read_manifest(path) if path.endswith(".json") else json.dumps(manifest).encode()
         error = ffi.new("char**")
         for name, n, run in FUNCTIONS:  # each belongs to one plugin
             made = lib.extism_function_new(name, [I64] * n, n, [I64], 1, run, ffi.NULL, ffi.NULL)

@@ -135,14 +135,24 @@ def function(name, body, result="(result i32)", locals_=""):
     return f'(func (export "{name}") {result} {slots} (local $i i32) {locals_} {body})'
 
 
-def extism(ops, texts=None, rare=(), wasi=(), more="", space="extism:host/env", prefix="", results=None):
+def extism(
+    ops,
+    texts=None,
+    rare=(),
+    wasi=(),
+    more="",
+    space="extism:host/env",
+    prefix="",
+    results=None,
+    wasi_space="wasi_snapshot_preview1",
+):
     """A module whose operations have these bodies."""
     texts = texts or Texts()
     table = {**ENV, **{name: RARE[name] for name in rare}}
     bodies = "\n".join(function(n, b, (results or {}).get(n, "(result i32)")) for n, b in ops.items())
     return f"""(module
 {imports(space, table, prefix)}
-{imports("wasi_snapshot_preview1", {name: WASI[name] for name in wasi})}
+{imports(wasi_space, {name: WASI[name] for name in wasi})}
 (memory (export "memory") {max(MEMORY_PAGES, texts.at // 65536 + 1)})
 {NOTE}{EXTISM_HELP}{more}
 {bodies}
