@@ -87,9 +87,10 @@ class Row:
 class Bench:
     """Where things are and how they are run. One core means the highest one this process may use."""
 
-    def __init__(self, top, build):
+    def __init__(self, top, build, with_peers=True):
         self.top = top
         self.build = build
+        self.with_peers = with_peers
         self.peers = top.parent / "build" / "bench-peers"
         self.core = max(os.sched_getaffinity(0))
         self.known_peers = {}
@@ -126,6 +127,8 @@ class Bench:
 
     def peer(self, name, build):
         """build() once; its result, or the Unavailable that it raised, every time."""
+        if not self.with_peers:
+            return Unavailable("only builds of ours are compared")
         if name not in self.known_peers:
             try:
                 self.known_peers[name] = build()
@@ -155,3 +158,31 @@ class Bench:
             return self.figure([program, *arguments], pattern, **how)
         except Unavailable as why:
             return why
+
+
+@dataclasses.dataclass
+class Pair:
+    """One row of two builds of ours: the best of each over the rounds."""
+
+    name: str
+    unit: str
+    lower_is_better: bool
+    old: float | None = None
+    new: float | None = None
+
+    def take(self, which, figure):
+        known = getattr(self, which)
+        if figure is not None:
+            best = min if self.lower_is_better else max
+            setattr(self, which, figure if known is None else best(known, figure))
+
+    def worse(self):
+        """How many times worse the new one is: 1 is equal, None: one of the two is missing."""
+        if not self.old or not self.new:
+            return None
+        return self.new / self.old if self.lower_is_better else self.old / self.new
+
+    def cells(self):
+        worse = self.worse()
+        return [self.name, f"{number(self.old)} {self.unit}".strip(), f"{number(self.new)} {self.unit}".strip(),
+                "-" if worse is None else f"{worse:.3f}"]

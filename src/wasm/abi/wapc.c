@@ -93,13 +93,13 @@ static void keep_text(char out[OTR_ERR_MSG_BYTES], const uint8_t *p, size_t n)
 
 /* ---- guest side of a call ---- */
 
-/* (op_ptr, req_ptr) */
+/* (op_ptr, req_ptr); where the two overlap, the operation stays. */
 static otr_code guest_request(void *user, otr_instance *inst, otr_val *vals, otr_err *err)
 {
     const wapc *x = ((otr_guest *)user)->state;
-    uint32_t in = arg(vals, 1);
-    otr_code rc = give(inst, "__guest_request operation", arg(vals, 0), x->op, err);
-    return rc == OTR_OK ? give(inst, "__guest_request payload", in, x->in, err) : rc;
+    uint32_t op = arg(vals, 0);
+    otr_code rc = give(inst, "__guest_request payload", arg(vals, 1), x->in, err);
+    return rc == OTR_OK ? give(inst, "__guest_request operation", op, x->op, err) : rc;
 }
 
 /* (ptr, len): the last one counts */
@@ -421,6 +421,7 @@ static otr_code attach(otr_guest *g, uint64_t deadline_ns, otr_err *err)
     for (size_t i = 0; rc == OTR_OK && otr_wapc_starts[i] != NULL; i++) {
         rc = run_start(g, otr_wapc_starts[i], deadline_ns, err);
     }
+    drop_response(x); /* what a start function asked is no call's */
     return rc;
 }
 
@@ -454,6 +455,7 @@ static otr_code invoke(otr_guest *g, const char *op, otr_bytes in, uint64_t dead
     x->out = out;
     x->out_before = out->n;
     x->error[0] = '\0';
+    x->host_error[0] = '\0';
     x->refused.code = NO_RESPONSE;
     otr_val vals[2] = { { .i32 = (int32_t)x->op.n }, { .i32 = (int32_t)in.n } };
     const otr_call call = { x->call, vals, deadline_ns };

@@ -239,7 +239,7 @@ T(operation_and_input_may_overlap)
                          &err),
                err);
     REQUIRE_OK(otr_guest_call(w.guest, "abcdef", otr_bytes_of("12345"), 0, &w.out, &err), err);
-    CHECK_STR(otr_buf_text(&w.out), "ab12345");
+    CHECK_STR(otr_buf_text(&w.out), "abcdef5"); /* as wapc-rs has it: the operation stays */
 }
 
 /* ---- answers ---- */
@@ -521,6 +521,37 @@ T(start_functions_run_in_order_and_may_use_the_host)
                          &err),
                err);
     CHECK_STR(w.host.log, "log 1 1|log 1 2|log 1 3|");
+}
+
+/* The lengths of what a host call left, as two digits. */
+#define LENGTHS                                                               \
+    "(i32.store8 (i32.const 200) (i32.add (i32.const 48) (call $hrl)))"       \
+    "(i32.store8 (i32.const 201) (i32.add (i32.const 48) (call $error_len)))" \
+    "(call $resp (i32.const 200) (i32.const 2))"
+
+T(a_call_begins_without_what_an_earlier_host_call_left)
+{
+    WAPC_GUEST(w);
+    otr_err err = { 0 };
+    static const char asks_host[] =
+        "(drop (call $host (i32.const 300) (i32.const 8) (i32.const 308) (i32.const 6)"
+        " (i32.const 314) (i32.const 3) (i32.const 317) (i32.const 5)))";
+    char text[4096];
+    (void)snprintf(text, sizeof(text),
+                   "%s (data (i32.const 300) \"outriderconfiggetshape\")"
+                   " (func (export \"_start\") %s)%s (if (i32.eqz (local.get 0)) (then) (else"
+                   " (if (i32.eq (local.get 0) (i32.const 1)) (then " LENGTHS ")"
+                   " (else %s " LENGTHS "))))(i32.const 1)))",
+                   IMPORTS, asks_host, CALL, asks_host);
+    REQUIRE_OK(wapc_load(&w, text, &err), err);
+    REQUIRE_OK(otr_guest_call(w.guest, "a", otr_bytes_of(""), 0, &w.out, &err), err);
+    CHECK_STR(otr_buf_text(&w.out), "00");
+    otr_buf_clear(&w.out);
+    REQUIRE_OK(otr_guest_call(w.guest, "ab", otr_bytes_of(""), 0, &w.out, &err), err);
+    CHECK(otr_buf_text(&w.out)[1] != '0');
+    otr_buf_clear(&w.out);
+    REQUIRE_OK(otr_guest_call(w.guest, "a", otr_bytes_of(""), 0, &w.out, &err), err);
+    CHECK_STR(otr_buf_text(&w.out), "00");
 }
 
 T(guest_functions_of_the_abi_do_nothing_outside_a_call)
