@@ -52,6 +52,7 @@ DIFFERS = {  # case: its row in docs/abi/differences.md
         "extism-config-key": ("a key of 256 bytes",),
         "extism-env": ('space "env", prefix "extism_"', 'space "env", prefix ""'),
         "extism-answer-freed": ("output, freed, then all of memory",),
+        "extism-error-escaped": ("error with invalid UTF-8", "error with line feed, ESC"),
         "extism-error-freed": ("error, freed", "exit 0, error, freed"),
         "extism-wasi-unstable": ("wasi_unstable",),
         "extism-freed-bytes": ("what a block holds that was freed before",),

@@ -12,6 +12,7 @@ DIFFERS = {  # case: its row in docs/abi/differences.md
     name: row
     for row, names in {
         "wapc-empty-range": [f"{what} no bytes far outside" for what in ("response", "error", "log", "host call with a payload", "host call with a binding")],
+        "wapc-error-escaped": ("error with line feed, ESC",),
         "wapc-error-nul": ("error with a NUL",),
         "wapc-host-error-cut": ("a failure of 500 bytes", "a failure of 5000 bytes"),
         "wapc-host-names": ("an operation with a NUL", "names of 300 bytes"),

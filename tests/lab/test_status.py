@@ -184,10 +184,12 @@ def test_it_is_found_again_when_it_works_again(lab):
     server.write("access_log off; server { listen 8101; location = /s { stub_status; deny all; } }")
     server.reload()
     until(lambda: "HTTP 403" in problems(agent), "it is told")
+    # Two reloads between two looks at the workers cannot be told from a worker that was respawned.
+    until(lambda: agent.instance(server.pid)["workers"] == server.workers(), "the reload is seen")
     server.write(f"access_log off; server {{ listen 8101; {S} }}")
     server.reload()
     counted(agent, server.pid)
-    until(lambda: "HTTP 403" not in problems(agent) and agent.cli("status")[0] == 0, "it is over")
+    until(lambda: "HTTP 403" not in problems(agent) and agent.cli("status")[0] == 0, lambda: problems(agent))
 
 
 def test_a_slow_page_is_cut_at_the_deadline(lab):

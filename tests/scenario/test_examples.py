@@ -8,11 +8,11 @@ import support
 from support import cli, entry, wait_for
 
 PLUGINS = support.BUILD / "plugins"
-# Those of protobuf, of files and of the later services have tests of their own.
+# Those of protobuf, of files, of bounds and of the later services have tests of their own.
 GUESTS = sorted(
     path
     for path in (support.BUILD / "tests/guests").glob("*-*.wasm")
-    if "protobuf" not in path.stem and not path.stem.startswith(("files-", "services-", "third-"))
+    if "protobuf" not in path.stem and not path.stem.startswith(("bounds-", "files-", "services-", "third-"))
 )
 
 
