@@ -54,7 +54,7 @@ static void refused(const char *keys, const char *key, const char *part)
     CHECK_HAS(err.msg, part);
 }
 
-T(operations_that_cannot_be_are_refused)
+T_NO_OOM(operations_that_cannot_be_are_refused)
 {
     refused("operations: x", "operations:", "expected a map");
     refused("operations: [process]", "operations:", "expected a map");
@@ -77,7 +77,7 @@ T(a_name_may_have_128_bytes_and_no_more)
     CHECK_STR(otr_mapping_name(m, "process"), name + 1);
 }
 
-T(a_version_is_a_text_of_64_bytes_at_most)
+T_NO_OOM(a_version_is_a_text_of_64_bytes_at_most)
 {
     refused("version: ''", "version:", "expected a text");
     refused("version: [1]", "version:", "expected a text");
@@ -88,7 +88,7 @@ T(a_version_is_a_text_of_64_bytes_at_most)
     CHECK_INT(strlen(m->version), 64);
 }
 
-T(an_input_is_a_word_or_a_path)
+T_NO_OOM(an_input_is_a_word_or_a_path)
 {
     refused("input: ''", "input:", "expected a text");
     refused("input: [data]", "input:", "expected a text");
@@ -98,7 +98,7 @@ T(an_input_is_a_word_or_a_path)
     refused("input: 'a\\b'", "input:", "is no path");
 }
 
-T(a_topic_to_publish_under_has_no_stars)
+T_NO_OOM(a_topic_to_publish_under_has_no_stars)
 {
     refused("publish: 'test.*'", "publish:", "joined by dots");
     refused("publish: Test", "publish:", "joined by dots");
@@ -146,7 +146,7 @@ static void
     CHECK_STR(text, names);
 }
 
-T(a_guest_must_have_what_the_entry_does_not_say)
+T_NO_OOM(a_guest_must_have_what_the_entry_does_not_say)
 {
     requires("abi: extism", "info subscriptions process");
     requires("subscribe: [a]", "info process");
