@@ -117,15 +117,33 @@ void otr_loaded_deinit(otr_loaded *loaded)
     *loaded = (otr_loaded){ 0 };
 }
 
-uint64_t otr_loaded_since(const otr_workers *now)
+/* When the first worker was started that does not leave, leaving out those of the generation
+ * `before` (NULL: none); UINT64_MAX: there is none. */
+static uint64_t first_start(const otr_workers *now, const otr_loaded *before)
 {
     uint64_t first = UINT64_MAX;
     for (size_t i = 0; i < now->n; i++) {
+        char title[TITLE_BYTES];
         otr_proc_stat st;
-        if (otr_proc_stat_read(now->proc_root, now->pids[i], &st) && st.started_ticks < first &&
-            !is_leaving(now, now->pids[i])) {
+        if ((before != NULL && is_among(now->pids[i], before->workers, before->n)) ||
+            otr_proc_title(now->proc_root, now->pids[i], title, sizeof(title)) == 0 ||
+            strstr(title, "shutting down") != NULL ||
+            !otr_proc_stat_read(now->proc_root, now->pids[i], &st)) {
+            continue;
+        }
+        bool ended = st.state == 'Z' || st.state == 'X'; /* its title is gone, too */
+        if (!ended && st.started_ticks < first) {
             first = st.started_ticks;
         }
+    }
+    return first;
+}
+
+uint64_t otr_loaded_since(const otr_workers *now, const otr_loaded *before)
+{
+    uint64_t first = first_start(now, before);
+    if (first == UINT64_MAX && before != NULL) {
+        first = first_start(now, NULL);
     }
     struct timespec up;
     long hz = sysconf(_SC_CLK_TCK);

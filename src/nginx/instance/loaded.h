@@ -47,7 +47,9 @@ void otr_loaded_deinit(otr_loaded *loaded);
 
 /* The descriptors, for otr_loaded.fds. */
 uint64_t otr_loaded_fds(const otr_workers *now);
-/* Wall time, ns, at which the workers had their configuration at the latest; 0: not known. */
-uint64_t otr_loaded_since(const otr_workers *now);
+/* Wall time, ns, at which the workers had their configuration at the latest; 0: not known. Those of
+ * `before`, the generation that they took the place of (NULL: none), do not count: they may be told
+ * to leave one after the other. */
+uint64_t otr_loaded_since(const otr_workers *now, const otr_loaded *before);
 
 #endif

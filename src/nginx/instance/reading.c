@@ -34,9 +34,10 @@ static otr_code unseen_config(record *r, otr_err *err)
 }
 
 /* The files may have been changed between the time when NGINX loaded them and now. */
-static otr_code note_newer(otr_nginx_config *c, const otr_workers *workers, otr_err *err)
+static otr_code note_newer(otr_nginx_config *c, const otr_workers *workers,
+                           const otr_loaded *before, otr_err *err)
 {
-    uint64_t since = otr_loaded_since(workers);
+    uint64_t since = otr_loaded_since(workers, before);
     const char *path = since > 0 ? otr_config_files_newer(&c->files, since) : NULL;
     if (path == NULL) {
         return OTR_OK;
@@ -107,7 +108,7 @@ otr_code otr_reading_read(const otr_survey *s, const group *g, const otr_workers
 {
     otr_code rc = g->leader->root_known ? read_files(s, g, r, err) : presume_ours(s, g, r, err);
     if (rc == OTR_OK) {
-        rc = note_newer(r->config, workers, err);
+        rc = note_newer(r->config, workers, g->was != NULL ? &g->was->loaded : NULL, err);
     }
     return rc == OTR_OK ? otr_loaded_take(workers, &r->loaded, err) : rc;
 }

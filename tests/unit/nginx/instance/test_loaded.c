@@ -96,6 +96,26 @@ T(descriptors_tell_when_all_workers_are_others)
     CHECK_INT(otr_loaded_fds(&gone), 0);
 }
 
+T(time_of_loading_is_that_of_the_generation_that_came)
+{
+    TREE(t);
+    fake_process p = { .pid = 11, .ppid = MASTER, .ticks = 400, .comm = "nginx", .title = "x" };
+    fake_add(&t, &p);
+    p = (fake_process){ .pid = 12, .ppid = MASTER, .ticks = 300, .comm = "nginx", .title = "x" };
+    fake_add(&t, &p);
+    WORKERS(both, 11, 12);
+    WORKERS(fresh, 11);
+    pid_t old[] = { 12 }, all[] = { 11, 12 };
+    otr_loaded before = { .workers = old, .n = 1 }; /* 12 was not told to leave yet */
+    uint64_t whole = otr_loaded_since(&both, NULL), came = otr_loaded_since(&both, &before);
+    CHECK(came > whole + OTR_NS_PER_S / 2);
+    before = (otr_loaded){ .workers = all, .n = 2 }; /* nobody came */
+    CHECK(otr_loaded_since(&both, &before) < whole + OTR_NS_PER_S / 2);
+    worker(&t, 12, ""); /* it ended meanwhile */
+    CHECK(otr_loaded_since(&both, NULL) > whole + OTR_NS_PER_S / 2);
+    CHECK(otr_loaded_since(&fresh, NULL) > whole + OTR_NS_PER_S / 2);
+}
+
 T(time_of_loading_is_that_of_the_oldest_worker_that_stays)
 {
     TREE(t);
@@ -105,11 +125,11 @@ T(time_of_loading_is_that_of_the_oldest_worker_that_stays)
     fake_add(&t, &p);
     WORKERS(both, 11, 12);
     WORKERS(one, 11);
-    uint64_t a = otr_loaded_since(&both), b = otr_loaded_since(&one);
+    uint64_t a = otr_loaded_since(&both, NULL), b = otr_loaded_since(&one, NULL);
     uint64_t apart = b - a, expected = OTR_NS_PER_S; /* 100 ticks; the clocks move on meanwhile */
     CHECK(apart + 50 * OTR_NS_PER_MS > expected && apart < expected + 50 * OTR_NS_PER_MS);
     worker(&t, 12, "nginx: worker process is shutting down");
-    CHECK(otr_loaded_since(&both) > a + OTR_NS_PER_S / 2);
+    CHECK(otr_loaded_since(&both, NULL) > a + OTR_NS_PER_S / 2);
     WORKERS(nobody, 77);
-    CHECK_INT(otr_loaded_since(&nobody), 0);
+    CHECK_INT(otr_loaded_since(&nobody, NULL), 0);
 }
