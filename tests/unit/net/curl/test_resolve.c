@@ -43,21 +43,33 @@ static unsigned read_count(const unsigned *n)
     return now;
 }
 
+typedef struct made_address { /* look-ups run side by side: each has its own */
+    struct addrinfo info;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+    } at;
+} made_address;
+
 static struct addrinfo *address(int family, struct addrinfo *next)
 {
-    static struct sockaddr_in four = { .sin_family = AF_INET };
-    static struct sockaddr_in6 six = { .sin6_family = AF_INET6 };
-    four.sin_addr.s_addr = htonl(0x01020304);
-    six.sin6_addr.s6_addr[15] = 1;
-    struct addrinfo *made = calloc(1, sizeof *made);
+    made_address *made = calloc(1, sizeof *made);
     if (made == NULL) {
         abort();
     }
-    made->ai_family = family;
-    made->ai_addr = family == AF_INET ? (struct sockaddr *)&four : (struct sockaddr *)&six;
-    made->ai_addrlen = family == AF_INET ? sizeof four : sizeof six;
-    made->ai_next = next;
-    return made;
+    made->at.any.sa_family = (sa_family_t)family;
+    if (family == AF_INET) {
+        made->at.four.sin_addr.s_addr = htonl(0x01020304);
+    } else {
+        made->at.six.sin6_addr.s6_addr[15] = 1;
+    }
+    made->info = (struct addrinfo){ .ai_family = family,
+                                    .ai_addr = &made->at.any,
+                                    .ai_addrlen = family == AF_INET ? sizeof made->at.four
+                                                                    : sizeof made->at.six,
+                                    .ai_next = next };
+    return &made->info;
 }
 
 /* In place of the C library's. */
