@@ -1,14 +1,16 @@
 #include "nginx/language/payload.h"
 
+#include "base/alloc.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "nginx/language/reader.h"
 
-enum { FLUSH_BYTES = 65536 };
+enum { CHUNK_BYTES = 65536 };
 
 typedef struct writer { /* sticky: after a failure it writes nothing more */
-    otr_buf out;
-    otr_buf word;
+    uint8_t *chunk;     /* of CHUNK_BYTES: what the sink was not given yet */
+    size_t n;
+    otr_buf word; /* for text that is not written as it stands */
     const otr_sink *sink;
     unsigned indent, depth;
     bool fresh; /* nothing since the bracket that opened */
@@ -20,39 +22,58 @@ typedef struct writer { /* sticky: after a failure it writes nothing more */
 static void writer_init(writer *w, const otr_sink *sink, unsigned indent, otr_err *err)
 {
     *w = (writer){ .sink = sink, .indent = indent, .fresh = true, .err = err };
-    otr_buf_init(&w->out, 2 * OTR_LIMIT_NGINX_CONFIG_BYTES * 6UL);
-    otr_buf_init(&w->word, OTR_LIMIT_NGINX_CONFIG_BYTES);
+    otr_buf_init(&w->word, 6UL * OTR_LIMIT_NGINX_CONFIG_BYTES + 2);
+    w->chunk = otr_alloc(CHUNK_BYTES);
+    if (w->chunk == NULL) {
+        w->rc = otr_fail_nomem(err);
+    }
 }
 
 static void flush(writer *w)
 {
-    if (w->rc == OTR_OK) {
-        w->rc = w->sink->put(w->sink->arg, otr_buf_bytes(&w->out), w->err);
+    if (w->rc == OTR_OK && w->n > 0) {
+        w->rc = w->sink->put(w->sink->arg, (otr_bytes){ w->chunk, w->n }, w->err);
     }
-    otr_buf_clear(&w->out);
+    w->n = 0;
 }
 
 static otr_code writer_finish(writer *w)
 {
     flush(w);
-    otr_buf_deinit(&w->out);
+    otr_free(w->chunk);
     otr_buf_deinit(&w->word);
     return w->rc;
 }
 
+static void put_bytes(writer *w, otr_bytes bytes)
+{
+    if (bytes.n > CHUNK_BYTES - w->n) {
+        flush(w);
+    }
+    if (w->rc != OTR_OK) {
+        return;
+    }
+    if (bytes.n > CHUNK_BYTES) {
+        w->rc = w->sink->put(w->sink->arg, bytes, w->err);
+    } else if (bytes.n > 0) {
+        memcpy(w->chunk + w->n, bytes.p, bytes.n);
+        w->n += bytes.n;
+    }
+}
+
+#define PUT(w, text) put_bytes(w, (otr_bytes){ (const uint8_t *)(text), sizeof(text) - 1 })
+
 static void put(writer *w, const char *text)
 {
-    if (w->rc == OTR_OK) {
-        w->rc = otr_buf_adds(&w->out, text, w->err);
-    }
+    put_bytes(w, otr_bytes_of(text));
 }
 
 static void new_line(writer *w)
 {
     if (w->indent > 0) {
-        put(w, "\n");
+        PUT(w, "\n");
         for (unsigned i = 0; i < w->indent * w->depth; i++) {
-            put(w, " ");
+            PUT(w, " ");
         }
     }
 }
@@ -61,7 +82,7 @@ static void new_line(writer *w)
 static void item(writer *w)
 {
     if (!w->fresh) {
-        put(w, ",");
+        PUT(w, ",");
     }
     if (w->depth > 0) {
         new_line(w);
@@ -89,26 +110,49 @@ static void end(writer *w, const char *bracket)
 static void key(writer *w, const char *name)
 {
     item(w);
-    put(w, "\"");
+    PUT(w, "\"");
     put(w, name);
     put(w, w->indent > 0 ? "\": " : "\":");
 }
 
+/* Does JSON write these bytes as they stand? */
+static bool is_plain(otr_bytes text)
+{
+    bool plain = true;
+    for (size_t i = 0; i < text.n; i++) {
+        uint8_t c = text.p[i];
+        plain &= c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+    }
+    return plain;
+}
+
+/* `text` must not lie in `w->word`. */
 static void string(writer *w, otr_bytes text)
 {
-    if (w->rc == OTR_OK) {
-        otr_jw one;
-        otr_jw_begin(&one, &w->out, w->err);
-        otr_jw_bytes(&one, NULL, text);
-        w->rc = otr_jw_end(&one);
+    if (is_plain(text)) {
+        PUT(w, "\"");
+        put_bytes(w, text);
+        PUT(w, "\"");
+        return;
     }
+    otr_jw one;
+    otr_buf_clear(&w->word);
+    otr_jw_begin(&one, &w->word, w->err);
+    otr_jw_bytes(&one, NULL, text);
+    otr_code rc = otr_jw_end(&one);
+    w->rc = w->rc == OTR_OK ? rc : w->rc;
+    put_bytes(w, otr_buf_bytes(&w->word));
 }
 
 static void number(writer *w, uint64_t n)
 {
-    if (w->rc == OTR_OK) {
-        w->rc = otr_buf_addf(&w->out, w->err, "%llu", (unsigned long long)n);
-    }
+    uint8_t digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (uint8_t)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    put_bytes(w, (otr_bytes){ digits + at, sizeof(digits) - at });
 }
 
 static void word(writer *w, const otr_word *text)
@@ -117,11 +161,12 @@ static void word(writer *w, const otr_word *text)
         string(w, (otr_bytes){ text->p, text->n });
         return;
     }
-    otr_buf_clear(&w->word);
-    if (w->rc == OTR_OK) {
-        w->rc = otr_word_text(text, &w->word, w->err);
-    }
-    string(w, otr_buf_bytes(&w->word));
+    otr_buf plain;
+    otr_buf_init(&plain, OTR_LIMIT_NGINX_CONFIG_BYTES);
+    otr_code rc = otr_word_text(text, &plain, w->rc == OTR_OK ? w->err : NULL);
+    w->rc = w->rc == OTR_OK ? rc : w->rc;
+    string(w, otr_buf_bytes(&plain));
+    otr_buf_deinit(&plain);
 }
 
 /* ---- directives ---- */
@@ -132,11 +177,11 @@ static void list(writer *w, const otr_conf *conf, const otr_node *first, bool co
 static void comment(writer *w, const otr_node *node)
 {
     key(w, "directive");
-    put(w, "\"#\"");
+    PUT(w, "\"#\"");
     key(w, "line");
     number(w, node->line);
     key(w, "args");
-    put(w, "[]");
+    PUT(w, "[]");
     key(w, "comment");
     string(w, (otr_bytes){ node->words[0].p, node->words[0].n });
 }
@@ -194,9 +239,6 @@ static void one(writer *w, const otr_conf *conf, const otr_node *node, bool comb
         directive(w, conf, node, combine, includes);
     }
     end(w, "}");
-    if (w->out.n > FLUSH_BYTES) {
-        flush(w);
-    }
 }
 
 static void bring_in(writer *w, const otr_conf *conf, const otr_node *node, unsigned includes)
@@ -236,18 +278,19 @@ static void error(writer *w, const otr_conf *conf, const otr_conf_error *e, bool
         key(w, "file");
         string(w, otr_bytes_of(path));
     }
-    otr_buf_clear(&w->word);
-    if (w->rc == OTR_OK) {
-        w->rc = e->at ? otr_buf_addf(&w->word, w->err, "%s in %s:%u", e->text, path, e->line)
-                      : otr_buf_adds(&w->word, e->text, w->err);
-    }
+    otr_buf text;
+    otr_buf_init(&text, OTR_LIMIT_NGINX_CONFIG_BYTES);
+    otr_code rc = e->at ? otr_buf_addf(&text, w->err, "%s in %s:%u", e->text, path, e->line)
+                        : otr_buf_adds(&text, e->text, w->err);
+    w->rc = w->rc == OTR_OK ? rc : w->rc;
     key(w, "error");
-    string(w, otr_buf_bytes(&w->word));
+    string(w, otr_buf_bytes(&text));
+    otr_buf_deinit(&text);
     key(w, "line");
     if (e->line > 0) {
         number(w, e->line);
     } else {
-        put(w, "null");
+        PUT(w, "null");
     }
     end(w, "}");
 }
@@ -317,7 +360,7 @@ otr_code otr_conf_stream_json(const otr_parse *spec, const otr_json_style *style
         errors(&w, conf, SIZE_MAX, true);
         status(&w, conf->n_errors > 0);
         end(&w, "}");
-        put(&w, "\n");
+        PUT(&w, "\n");
         *ret_failed = conf->n_errors > 0;
     }
     w.rc = rc != OTR_OK ? rc : w.rc;
@@ -345,9 +388,6 @@ static void token(writer *w, const otr_lex_style *style, otr_bytes text, const o
         item(w);
         number(w, t->line);
         end(w, "]");
-    }
-    if (w->out.n > FLUSH_BYTES) {
-        flush(w);
     }
 }
 
@@ -385,7 +425,7 @@ otr_code otr_conf_write_tokens(otr_bytes text, const otr_lex_style *style, const
         }
     }
     end(&w, "]");
-    put(&w, "\n");
+    PUT(&w, "\n");
     otr_reader_deinit(&reader);
     return writer_finish(&w);
 }
