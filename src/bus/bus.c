@@ -135,8 +135,16 @@ static void append(otr_sub *sub, const otr_msg *msg)
     }
 }
 
-/* Takes over one reference. Never fails: without memory to grow, the queue is full earlier. No
- * payload alone is above the limit on bytes, so the newest message always stays. */
+/* No payload alone is above the limit on bytes, so the newest message always stays. */
+static void bound(otr_sub *sub)
+{
+    while (OTR_UNLIKELY(sub->bytes > OTR_LIMIT_BUS_QUEUE_BYTES)) {
+        assert(sub->head != sub->tail);
+        drop_oldest(sub);
+    }
+}
+
+/* Takes over one reference. Never fails: without memory to grow, the queue is full earlier. */
 static void push(otr_route *route, const otr_msg *msg, size_t bytes)
 {
     otr_sub *sub = route->sub;
@@ -154,9 +162,7 @@ static void push(otr_route *route, const otr_msg *msg, size_t bytes)
             route->waiting_at = sub->tail;
         }
     }
-    while (OTR_UNLIKELY(sub->bytes > OTR_LIMIT_BUS_QUEUE_BYTES)) {
-        drop_oldest(sub);
-    }
+    bound(sub);
 }
 
 otr_msg *otr_sub_take(otr_sub *sub)
@@ -561,9 +567,10 @@ void otr_sub_move(otr_sub *from, otr_sub *to)
             continue;
         }
         from->head++;
-        from->bytes -= otr_msg_bytes(msg);
-        to->bytes += otr_msg_bytes(msg);
+        from->bytes -= otr_msg_charge(msg);
+        to->bytes += otr_msg_charge(msg);
         append(to, msg);
+        bound(to);
         moved++;
     }
     from->head -= moved;

@@ -131,8 +131,13 @@ class Server:
         """Daemonizes unless `args` say otherwise; returns what it printed."""
         said = sh([*self.prefix, self.binary, "-p", str(self.dir), "-c", str(self.conf), *args], **options)
         if wait:
-            until(lambda: self.pid, f"{self.binary} writes its pid file; it said {said}")
+            until(self.takes_signals, f"{self.binary} runs; it said {said}")
         return said
+
+    def takes_signals(self):
+        """A master is deaf from its pid file until it waits for signals: one sent in between is noted and not acted upon."""
+        pid = self.pid
+        return pid and (self.workers(pid) or "master_process off" in self.conf.read_text())
 
     @property
     def pid(self):

@@ -338,4 +338,10 @@ T(what_waits_moves_to_a_subscriber_that_wants_it)
     CHECK_INT(from.n, 0);
     CHECK_INT(to.n, 2);
     CHECK(to.ids[0] == id[2] && to.ids[1] == id[3]);
+    uint64_t later = 0; /* what was moved was weighed: the next one finds an empty queue */
+    REQUIRE(publish_from(&w, &topic_a, NULL, &later) == OTR_OK);
+    CHECK_INT(stats_of(&to).dropped, 1);
+    otr_loop_step(w.loop, 0);
+    CHECK_INT(to.n, 3);
+    CHECK(to.ids[2] == later);
 }
