@@ -294,7 +294,7 @@ otr_code otr_http_fields_write(const otr_http_fields *f, otr_jw *w, otr_err *err
     if (all == NULL) {
         return otr_fail_nomem(err);
     }
-    const char *at = otr_buf_text(&f->text);
+    const char *at = (const char *)f->text.p; /* there is one: f->n is not 0 */
     for (size_t i = 0; i < f->n; i++) {
         all[i].name = at;
         all[i].value = at + strlen(at) + 1;
