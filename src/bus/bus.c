@@ -7,9 +7,9 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "bus/private.h"
+#include "bus/sub.h"
 
 enum {
-    FEW = 8,            /* a queue this short needs no memory of its own */
     KEPT_SLOTS = 1024,  /* an empty queue with more gives them back */
     TURN_MESSAGES = 64, /* most that a subscriber takes in one turn */
     /* A round of the bus is over after this long, or after so many turns when the clock stands:
@@ -19,37 +19,12 @@ enum {
     SLOW_TURN_NS = OTR_NS_PER_MS,
 };
 
-typedef struct link {
-    struct link *next, *prev; /* both NULL: in no list */
-} link;
-
-struct otr_sub {
-    link ready_link; /* first: a link in the bus's ready ring is its subscriber */
-    link all_link;
-    otr_bus *bus;
-    const otr_msg **ring;
-    size_t mask;         /* slots of `ring` - 1 */
-    uint64_t head, tail; /* places ever emptied and filled: slot is place & mask */
-    size_t capacity;
-    size_t depth_max;
-    size_t bytes; /* of guests' payloads that wait */
-    uint64_t dropped, coalesced;
-    void (*ready)(void *arg, otr_sub *sub);
-    void *arg;
-    unsigned turn_left; /* messages it may still take in its turn */
-    otr_sub_policy policy;
-    const otr_msg *few[FEW];
-    const char *name;
-    size_t n_patterns;
-    const char *patterns[]; /* the strings follow in the same block */
-};
-
 struct otr_bus {
     otr_loop *loop;
     otr_defer defer;
     otr_sub *current; /* in its turn; NULL as soon as it is freed */
-    link ready;       /* ring of subscribers that are to be called */
-    link all;
+    otr_link ready;   /* ring of subscribers that are to be called */
+    otr_link all;
     size_t n_subs;
     otr_topic_entry *last; /* of the latest publish: the next is often on the same topic */
     otr_topics topics;
@@ -58,7 +33,7 @@ struct otr_bus {
     uint64_t published, delivered, unheard;
 };
 
-static void ring_append(link *head, link *item)
+static void ring_append(otr_link *head, otr_link *item)
 {
     item->next = head;
     item->prev = head->prev;
@@ -66,7 +41,7 @@ static void ring_append(link *head, link *item)
     head->prev = item;
 }
 
-static void ring_remove(link *item)
+static void ring_remove(otr_link *item)
 {
     if (item->next != NULL) {
         item->prev->next = item->next;
@@ -75,7 +50,7 @@ static void ring_remove(link *item)
     }
 }
 
-static otr_sub *sub_of_all(link *item)
+static otr_sub *sub_of_all(otr_link *item)
 {
     return (otr_sub *)(void *)((char *)item - offsetof(otr_sub, all_link));
 }
@@ -106,7 +81,7 @@ static void release_ring(otr_sub *sub)
         otr_free(sub->ring);
     }
     sub->ring = sub->few;
-    sub->mask = FEW - 1;
+    sub->mask = OTR_SUB_FEW - 1;
 }
 
 static void unref_const(const otr_msg *msg)
@@ -293,7 +268,7 @@ static otr_code learn(otr_bus *bus, const otr_topic *topic, otr_topic *run_time,
     }
     entry->topic = topic;
     otr_code rc = OTR_OK;
-    for (link *at = bus->all.next; rc == OTR_OK && at != &bus->all; at = at->next) {
+    for (otr_link *at = bus->all.next; rc == OTR_OK && at != &bus->all; at = at->next) {
         otr_sub *sub = sub_of_all(at);
         if (wants(sub, topic->name)) {
             rc = otr_routes_reserve(&entry->routes, err);
@@ -470,7 +445,7 @@ static otr_code make_sub(otr_bus *bus, const otr_sub_spec *spec, otr_sub **ret, 
     }
     sub->bus = bus;
     sub->ring = sub->few;
-    sub->mask = FEW - 1;
+    sub->mask = OTR_SUB_FEW - 1;
     sub->capacity = spec->capacity;
     sub->policy = spec->policy;
     sub->ready = spec->ready;
@@ -576,28 +551,4 @@ void otr_sub_move(otr_sub *from, otr_sub *to)
     from->head -= moved;
     from->tail -= moved;
     otr_sub_wake(to);
-}
-
-bool otr_sub_holds(const otr_sub *sub, const otr_msg *msg)
-{
-    for (uint64_t place = sub->head; place != sub->tail; place++) {
-        if (sub->ring[place & sub->mask] == msg) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void otr_sub_get_stats(const otr_sub *sub, otr_sub_stats *ret)
-{
-    /* Every place that was filled and emptied was taken or dropped. */
-    *ret = (otr_sub_stats){
-        .received = sub->tail + sub->coalesced,
-        .taken = sub->head - sub->dropped,
-        .dropped = sub->dropped,
-        .coalesced = sub->coalesced,
-        .depth = (size_t)(sub->tail - sub->head),
-        .depth_max = sub->depth_max,
-        .capacity = sub->capacity,
-    };
 }
