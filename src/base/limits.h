@@ -118,6 +118,17 @@
 #define OTR_LIMIT_NGINX_STATUS_URLS     64      /* of one instance */
 #define OTR_LIMIT_HOSTS_BYTES           OTR_MIB /* /etc/hosts */
 
+/* an apply of a configuration */
+#define OTR_LIMIT_APPLY_FINDINGS    64             /* lines of NGINX in one result */
+#define OTR_LIMIT_APPLY_REMARKS     32             /* of one result */
+#define OTR_LIMIT_APPLY_FILES_SHOWN 1000           /* of one result */
+#define OTR_LIMIT_APPLY_TEST_BYTES  (256U * 1024U) /* what `nginx -t` may write */
+#define OTR_LIMIT_APPLY_PROBES      32             /* of one request */
+#define OTR_LIMIT_APPLY_PROBE_MS    5000           /* default and … */
+#define OTR_LIMIT_APPLY_PROBE_MOST  60000          /* … most of a probe's time */
+#define OTR_LIMIT_APPLY_PROBE_BYTES OTR_MIB        /* of its answer */
+#define OTR_LIMIT_APPLY_RUNNING     256            /* transactions, those that wait too */
+
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048
 #define OTR_LIMIT_METRIC_SERIES       20000
@@ -153,5 +164,6 @@
 #define OTR_LIMIT_INSTANCE_WORKERS       256
 #define OTR_LIMIT_INSTANCE_LOGS_BYTES    6144
 #define OTR_LIMIT_INSTANCE_REMARKS_BYTES 4096
+#define OTR_LIMIT_APPLY_EVENT_BYTES      4096 /* of an event about an apply, each list of it */
 
 #endif

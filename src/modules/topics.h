@@ -11,6 +11,8 @@
  * nginx.instance.stopped   otr_instance_event    instances  health, metrics, admin, guests
  * nginx.health.changed     otr_health_event      health     admin, guests
  * nginx.metrics.sampled    otr_metrics_event     metrics    health, admin, guests
+ * nginx.config.apply.started   otr_apply_event  config     admin, guests
+ * nginx.config.apply.finished  otr_apply_event  config     admin, guests
  * agent.config.reloaded    otr_reload_event      daemon     admin, guests
  * agent.plugin.changed     otr_plugin_event      daemon     admin, guests
  *
@@ -33,6 +35,7 @@
 #include <stdbool.h>
 
 #include "bus/msg.h"
+#include "nginx/apply/result.h"
 #include "nginx/instance/instance.h"
 
 /* One NGINX master and what is known of it. JSON: {"id","pid","uid","stranger","net_ns","own_net",
@@ -85,6 +88,16 @@ typedef struct otr_metrics_event {
     uint64_t log_unparsed; /* of log_lines: their status is not beyond doubt */
 } otr_metrics_event;
 
+/* A change of a configuration begins, or has ended (see nginx/apply/result.h). JSON:
+ * {"id","instance","who":{"kind","uid","pid","name"},"why","message","of","files":[{"path",
+ * "action"}],"files_more"}; finished ones have
+ * "number","result","step","touched","text","findings":
+ * [{"level","file","line","text"}],"findings_more","remarks":["sentence"…],"version","took_ms" too.
+ * Lists are cut at an item (OTR_LIMIT_APPLY_EVENT_BYTES). */
+typedef struct otr_apply_event {
+    otr_apply_result *result; /* owned */
+} otr_apply_event;
+
 /* JSON: {"file","generation"} */
 typedef struct otr_reload_event {
     char *file;
@@ -108,6 +121,8 @@ extern const otr_topic otr_topic_instance_changed;
 extern const otr_topic otr_topic_instance_stopped;
 extern const otr_topic otr_topic_health_changed;
 extern const otr_topic otr_topic_metrics_sampled;
+extern const otr_topic otr_topic_apply_started;
+extern const otr_topic otr_topic_apply_finished;
 extern const otr_topic otr_topic_config_reloaded;
 extern const otr_topic otr_topic_plugin_changed;
 
