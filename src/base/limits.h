@@ -123,6 +123,7 @@
 #define OTR_LIMIT_APPLY_REMARKS     32             /* of one result */
 #define OTR_LIMIT_APPLY_FILES_SHOWN 1000           /* of one result */
 #define OTR_LIMIT_APPLY_TEST_BYTES  (256U * 1024U) /* what `nginx -t` may write */
+#define OTR_LIMIT_APPLY_LOGS        256            /* error logs of one instance */
 #define OTR_LIMIT_APPLY_PROBES      32             /* of one request */
 #define OTR_LIMIT_APPLY_PROBE_MS    5000           /* default and … */
 #define OTR_LIMIT_APPLY_PROBE_MOST  60000          /* … most of a probe's time */

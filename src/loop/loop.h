@@ -114,6 +114,7 @@ typedef struct otr_child_place {
     size_t n_groups;
     uint64_t capabilities; /* bits: the most that it can ever have */
     uint64_t ambient;      /* bits: that it has, though not root */
+    int umask;             /* -1: ours */
     uint64_t files;        /* soft limit of descriptors; 0: that of otr_loop_child_files() */
 } otr_child_place;
 

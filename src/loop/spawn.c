@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -92,6 +93,13 @@ static int set_files(const otr_spawn *spawn, int null)
     return 0;
 }
 
+static void set_umask(const otr_child_place *place)
+{
+    if (place->umask >= 0) {
+        (void)umask((mode_t)place->umask);
+    }
+}
+
 static int enter(const otr_child_place *place, int *ret_stage)
 {
     *ret_stage = STAGE_NAMESPACE;
@@ -170,6 +178,9 @@ static void run(const otr_spawn *spawn, int null, int report, pid_t parent)
     reset_signals();
     f.sys = set_files(spawn, null);
     f.sys = f.sys == 0 && place != NULL ? enter(place, &f.stage) : f.sys;
+    if (place != NULL) {
+        set_umask(place);
+    }
     if (f.sys == 0 && place != NULL && place->take_user) {
         f.sys = become(place, &f.stage);
     }

@@ -1,8 +1,8 @@
 /*
  * A reload of one NGINX, and the proof that it was taken.
  *
- * otr_reload_watch() looks at the master, its workers and the error logs before the signal;
- * otr_reload_send() sends SIGHUP to that very process (a descriptor of it, not a number). Proven
+ * The master, its workers and the error logs are looked at before the signal; SIGHUP goes to that
+ * very process (a descriptor of it, not a number). Proven
  * means: the same master, new workers that serve (their title says so once they are set up), the
  * old ones told to quit or gone, and nothing of emerg, alert or crit from the master or a new
  * worker in the watched logs for a settle time after that. Old workers that drain are not waited
@@ -18,6 +18,7 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "loop/loop.h"
+#include "loop/worker.h"
 #include "nginx/apply/result.h"
 #include "nginx/root.h"
 
@@ -32,6 +33,7 @@ typedef enum otr_reload_verdict {
 
 typedef struct otr_reload_result { /* borrowed until the callback returns */
     otr_reload_verdict verdict;
+    bool sent;              /* SIGHUP went out */
     otr_findings *findings; /* lines of the error logs; may be taken out */
     const char *reason;     /* a sentence; "" when proven */
     char *const *remarks;   /* ends with NULL */
@@ -45,6 +47,7 @@ typedef struct otr_reload_spec {
     const char *proc_root;
     pid_t pid; /* of the master, with */
     uint64_t started_ticks;
+    pid_t log_pid;                 /* of the master as its own logs name it */
     const otr_root *root;          /* how its logs are opened; copied */
     const char *const *error_logs; /* absolute; of the old and the new configuration; ends with
                                       NULL; copied */
@@ -57,12 +60,10 @@ typedef struct otr_reload_spec {
     void *arg;
 } otr_reload_spec;
 
-/* OTR_ESTATE: the master is gone; OTR_EUNSUP: one process alone (`master_process off`); others are
- * lacks of ours. Reads files: the logs' ends and /proc. */
-otr_code otr_reload_watch(otr_loop *loop, const otr_reload_spec *spec, otr_reload **ret,
-                          otr_err *err) OTR_MUST_CHECK;
-/* Sends it; `done` follows. OTR_ESTATE: the master is gone, `done` does not come. */
-otr_code otr_reload_send(otr_reload *reload, otr_err *err) OTR_MUST_CHECK;
+/* Looks, signals and watches: what blocks is done on `strand`, which is for this alone and outlives
+ * it. When nothing could be sent the verdict is GONE or UNKNOWN, and `sent` false. */
+otr_code otr_reload_start(otr_loop *loop, otr_strand *strand, const otr_reload_spec *spec,
+                          otr_reload **ret, otr_err *err) OTR_MUST_CHECK;
 /* In and after `done`, or before: then it does not come. NULL is fine. */
 void otr_reload_free(otr_reload *reload);
 

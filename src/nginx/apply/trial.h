@@ -16,8 +16,8 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "loop/loop.h"
+#include "nginx/apply/launch.h"
 #include "nginx/apply/result.h"
-#include "nginx/instance/instance.h"
 
 typedef struct otr_trial otr_trial;
 
@@ -38,17 +38,15 @@ typedef struct otr_trial_result { /* borrowed until the callback returns */
 typedef void otr_trial_fn(void *arg, const otr_trial_result *result);
 
 typedef struct otr_trial_spec {
-    const char *proc_root;
-    pid_t pid; /* of the master, with */
-    uint64_t started_ticks;
+    const otr_launch *launch; /* how the master runs; borrowed until the call returns */
     uint64_t timeout_ms;
     bool warnings_are_errors;
     otr_trial_fn *done; /* once, on the loop, never from inside otr_trial_start() */
     void *arg;
 } otr_trial_spec;
 
-/* OTR_ESTATE: the master is gone. OTR_EUNSUP: it cannot be tested from here; `err` says why. Others
- * are lacks of ours. `*ret` is freed by the caller after or before `done`; before means: end it. */
+/* Errors are lacks of ours. `*ret` is freed by the caller after or before `done`; before means: end
+ * it. */
 otr_code otr_trial_start(otr_loop *loop, const otr_trial_spec *spec, otr_trial **ret, otr_err *err)
     OTR_MUST_CHECK;
 void otr_trial_free(otr_trial *trial); /* NULL is fine */

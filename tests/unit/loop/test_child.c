@@ -281,7 +281,7 @@ T(a_child_has_the_environment_and_folder_it_is_given_and_no_descriptor_of_ours)
     int leak = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
     int cwd = open("/usr", O_PATH | O_DIRECTORY | O_CLOEXEC);
     REQUIRE(leak >= 0 && cwd >= 0);
-    otr_child_place place = { .program_fd = -1, .root_fd = -1, .cwd_fd = cwd };
+    otr_child_place place = { .program_fd = -1, .root_fd = -1, .cwd_fd = cwd, .umask = -1 };
     otr_code rc = start_placed(&r, "echo $ONE; echo ${HOME:-none}; pwd; cd /proc/self/fd; echo *",
                                &place, &e);
     close(leak);
@@ -299,7 +299,8 @@ T(what_runs_is_the_open_program_and_not_the_name)
     OTR_CLEANUP(free_child) run r = { .loop = loop };
     otr_child_place place = { .program_fd = open("/bin/echo", O_PATH | O_CLOEXEC),
                               .root_fd = -1,
-                              .cwd_fd = -1 };
+                              .cwd_fd = -1,
+                              .umask = -1 };
     REQUIRE(place.program_fd >= 0);
     otr_code rc = start_placed(&r, "x", &place, &e);
     close(place.program_fd);
@@ -319,6 +320,7 @@ T(a_child_of_another_user_has_nothing_of_ours)
     otr_child_place place = { .program_fd = -1,
                               .root_fd = -1,
                               .cwd_fd = -1,
+                              .umask = 027,
                               .take_user = true,
                               .uid = 65530,
                               .gid = 65530,
@@ -329,10 +331,11 @@ T(a_child_of_another_user_has_nothing_of_ours)
     if (getuid() != 0) {
         return;
     }
-    REQUIRE_OK(
-        start_placed(&r, "id -u; id -G; grep -E 'Cap(Eff|Bnd)' /proc/self/status", &place, &e), e);
+    REQUIRE_OK(start_placed(&r, "id -u; id -G; umask; grep -E 'Cap(Eff|Bnd)' /proc/self/status",
+                            &place, &e),
+               e);
     otr_loop_run(loop);
-    CHECK_STR(r.text, "65530\n65530 65531 65532\nCapEff:\t0000000000000400\n"
+    CHECK_STR(r.text, "65530\n65530 65531 65532\n0027\nCapEff:\t0000000000000400\n"
                       "CapBnd:\t0000000000000400\n");
 }
 
@@ -343,7 +346,7 @@ T(a_place_that_cannot_be_entered_is_told_and_nothing_is_run)
     otr_err e = { 0 };
     OTR_CLEANUP(free_child) run r = { .loop = loop };
     int no_folder = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    otr_child_place place = { .program_fd = -1, .root_fd = -1, .cwd_fd = no_folder };
+    otr_child_place place = { .program_fd = -1, .root_fd = -1, .cwd_fd = no_folder, .umask = -1 };
     otr_code rc = start_placed(&r, "echo x", &place, &e);
     close(no_folder);
     REQUIRE_OK(rc, e);
