@@ -59,8 +59,8 @@ typedef struct otr_change_file {
 otr_code otr_changes_new(const char *folder, otr_changes **ret, otr_err *err) OTR_MUST_CHECK;
 void otr_changes_free(otr_changes *set); /* NULL is fine */
 
-/* ---- filling: OTR_EINVAL for a path that is not absolute, has "..", a control character or our
- * own hidden name, or was named before ---- */
+/* ---- filling: OTR_EINVAL for a path that is not absolute and clean, has "..", a control character
+ * or a hidden name of ours ---- */
 
 otr_code otr_changes_put(otr_changes *set, const char *path, const otr_change_attributes *how,
                          otr_bytes content, otr_err *err) OTR_MUST_CHECK;
@@ -78,8 +78,8 @@ otr_code otr_changes_link(otr_changes *set, const char *path, const char *target
 /* The set is the whole truth below `folder` ("/" is refused). May be said of several. */
 otr_code otr_changes_sync(otr_changes *set, const char *folder, otr_err *err) OTR_MUST_CHECK;
 
-/* No more is put in: files are sorted by path from now on. OTR_EINVAL: one file is also the folder
- * of another. */
+/* No more is put in: files are sorted by path from now on. OTR_EINVAL: a path was named twice, or
+ * is also the folder of another. */
 otr_code otr_changes_done(otr_changes *set, otr_err *err) OTR_MUST_CHECK;
 
 /* ---- reading, of a set that is done ---- */

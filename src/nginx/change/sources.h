@@ -1,13 +1,12 @@
 /*
  * Where a set of changes comes from: a folder, a single file, a tar stream; and back into a tar.
  *
- * All of it is foreign input. A folder is walked by descriptors: a symbolic link in it is followed
- * as long as it stays inside (its target's content counts), one that leads out is OTR_EDENIED, and
- * FIFOs, devices and sockets are refused without being opened. Hidden names (".git", an editor's
- * swap files) are left out of a folder; a tar has what was put in. A tar is ustar, pax or GNU (long
- * names); of its members regular files count, folders are passed over, a symbolic link has to be on
- * the disk already (OTR_CHANGE_LINK), and all else is refused: hard links, devices, FIFOs, sparse
- * files, names that are absolute or hold "..".
+ * All of it is foreign input. A folder is walked by descriptors and no symbolic link in it is
+ * followed; FIFOs, devices and sockets are refused without being opened, hidden names (".git", an
+ * editor's swap files) left out. A tar is ustar, pax or GNU (long names), not compressed; of its
+ * members regular files count, folders are passed over, and hard links, devices, FIFOs, sparse
+ * files and names that are absolute or hold ".." are refused. A symbolic link, in either, has to be
+ * on the disk already (OTR_CHANGE_LINK).
  *
  * Thread: as of the set. Calls block.
  */
@@ -63,6 +62,7 @@ typedef struct otr_tar_member {
     uid_t uid;
     gid_t gid;
     uint64_t size;
+    const char *link; /* NULL: a regular file; else what the symbolic link says, `size` is 0 */
 } otr_tar_member;
 /* A header; exactly `size` bytes have to follow by `out->write`, then otr_tar_pad(). */
 otr_code otr_tar_begin(const otr_tar_out *out, const otr_tar_member *member, otr_err *err)
