@@ -8,7 +8,7 @@
  * survives kill -9 and a power cut from then on.
  *
  * A database that is damaged, or of a newer agent, is put aside beside the new one
- * ("history.db.damaged-<seconds>"), which is said once through otr_history_remark(). Without space
+ * ("history.db.damaged"), which is said once through otr_history_remark(). Without space
  * on disk each call fails with OTR_EIO and changes nothing: an apply goes on without its history
  * and says so. Contents of private keys are kept (a rollback needs them) and marked `secret`, so
  * that nobody shows them.
@@ -33,9 +33,11 @@ typedef struct otr_history otr_history;
 
 /* Opens or creates `path`, whose folder exists. An error names the path. */
 otr_code otr_history_open(const char *path, otr_history **ret, otr_err *err) OTR_MUST_CHECK;
-void otr_history_close(otr_history *h); /* NULL is fine */
+void otr_history_close(otr_history *h); /* after its drafts; NULL is fine */
 /* What happened to an older database when it was opened, a sentence for people, or NULL. */
 const char *otr_history_remark(const otr_history *h);
+/* True once SQLite has found it damaged: close it, which puts it aside, and open anew. */
+bool otr_history_is_damaged(const otr_history *h);
 
 /* ---- what is recorded ---- */
 
