@@ -1,7 +1,6 @@
 /* Versions and transactions, as they were recorded. */
 #include "base/alloc.h"
 #include "base/json.h"
-#include "base/number.h"
 #include "nginx/history/internal.h"
 
 /* ---- files ---- */
