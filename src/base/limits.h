@@ -141,6 +141,18 @@
 #define OTR_LIMIT_CHANGE_XATTR_BYTES   65536  /* all extended attributes of one file */
 #define OTR_LIMIT_CHANGE_TAR_MEMBERS   100000 /* folders, too */
 #define OTR_LIMIT_CHANGE_JOURNAL_BYTES (32U * OTR_MIB)
+/* history of configurations */
+#define OTR_LIMIT_HISTORY_FILE_BYTES   (64U * OTR_MIB) /* whose content is kept */
+#define OTR_LIMIT_HISTORY_DIGEST_BYTES (4096ULL * OTR_MIB) /* that are read for a digest */
+#define OTR_LIMIT_HISTORY_FILES        100000 /* of one version */
+#define OTR_LIMIT_HISTORY_ITEMS        100000 /* of one transaction */
+#define OTR_LIMIT_HISTORY_PATH_BYTES   4096
+#define OTR_LIMIT_HISTORY_NAME_BYTES   256           /* ids, names */
+#define OTR_LIMIT_HISTORY_TEXT_BYTES   (64U * 1024U) /* messages */
+#define OTR_LIMIT_HISTORY_JSON_BYTES   OTR_MIB       /* verdicts, impact: each */
+#define OTR_LIMIT_HISTORY_PAGE         50            /* transactions of one list */
+#define OTR_LIMIT_HISTORY_PAGE_MOST    500
+#define OTR_LIMIT_HISTORY_CHECK_BYTES  (64U * OTR_MIB) /* a larger database is not checked at start */
 
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048
