@@ -4,7 +4,7 @@
  * A change names its file as that NGINX does. It counts for whatever name leads there: through
  * symbolic links (the link stays, its target changes), for a folder of another name, for a pattern.
  * One of several hard links of a file is that one only, for a change gives the name a file of its
- * own.
+ * own. What takes away a symbolic link leaves its target.
  *
  * Thread: one that makes it, then any; calls block.
  */
@@ -34,20 +34,28 @@ void otr_overlay_free(otr_overlay *overlay); /* NULL is fine */
 void otr_overlay_freep(void *slot);
 
 /* `path` absolute; `text` is borrowed until the overlay is freed. A second word on a path replaces
- * the first one. OTR_EQUOTA: more than OTR_LIMIT_NGINX_CONFIG_FILES. */
+ * the first one. OTR_EDENIED: outside of the root's `allowed`; OTR_EQUOTA: more than
+ * OTR_LIMIT_NGINX_CONFIG_FILES. */
 otr_code otr_overlay_put(otr_overlay *overlay, const char *path, otr_bytes text, otr_err *err)
     OTR_MUST_CHECK;
 otr_code otr_overlay_remove(otr_overlay *overlay, const char *path, otr_err *err) OTR_MUST_CHECK;
 
 size_t otr_overlay_count(const otr_overlay *overlay);
-/* In the order of their paths. */
+/* In the order in which they were first named. */
 const otr_overlay_entry *otr_overlay_at(const otr_overlay *overlay, size_t i);
 
-/* The change that what stands (or would stand) at `path` has; NULL: none. */
-const otr_overlay_entry *otr_overlay_find(const otr_overlay *overlay, const char *path);
-/* Appends the paths of new files that `pattern` matches, unsorted; those of otr_root_glob() that
- * are gone must be left out by the caller. */
-otr_code otr_overlay_glob(const otr_overlay *overlay, const otr_glob *glob, otr_paths *out,
-                          otr_err *err) OTR_MUST_CHECK;
+/* `*ret`: the change of what stands, or would stand, at absolute `path`; NULL: none. Also of NULL,
+ * which changes nothing. Errors are those of memory. */
+otr_code otr_overlay_find(const otr_overlay *overlay, const char *path,
+                          const otr_overlay_entry **ret, otr_err *err) OTR_MUST_CHECK;
+
+/* What otr_root_read(), otr_root_open_file() and otr_root_glob() give with the changes (NULL:
+ * none) in place. */
+otr_code otr_overlay_read(const otr_overlay *overlay, const otr_root *root, const char *path,
+                          otr_buf *out, otr_err *err) OTR_MUST_CHECK;
+otr_code otr_overlay_probe(const otr_overlay *overlay, const otr_root *root, const char *path,
+                           otr_err *err) OTR_MUST_CHECK;
+otr_code otr_overlay_glob(const otr_overlay *overlay, const otr_root *root, const otr_glob *glob,
+                          otr_paths *out, otr_err *err) OTR_MUST_CHECK;
 
 #endif

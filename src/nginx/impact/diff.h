@@ -26,8 +26,8 @@ typedef struct otr_diff_side {
 typedef struct otr_diff_spec {
     otr_diff_side old, new;
     const char *path; /* where the file stands: some names alone tell of secrets; may be NULL */
-    size_t max_bytes; /* of what is appended; 0: no bound but the buffer's. Hunks that do not fit
-                         are left out, and a line says how many */
+    size_t max_bytes; /* of what is appended, about; 0: no bound but the buffer's. Hunks that do
+                         not fit are left out, and a line says how many */
     unsigned context; /* lines around a change; 3 is usual */
 } otr_diff_spec;
 
@@ -40,16 +40,16 @@ typedef enum otr_diff_kind {
 
 typedef struct otr_diff_stats {
     otr_diff_kind kind;
-    size_t added, removed; /* lines, counted whether they were shown or not; 0 when BINARY */
+    size_t added, removed; /* lines, whether they were shown or not; 0 of what is hidden */
     size_t hunks, hunks_left_out;
     bool coarse; /* the bound of work was met */
 } otr_diff_stats;
 
-/* Appends to `out`. `ret` (may be NULL) is written on success. */
+/* Appends to `out`, or leaves it as it was. `ret` (may be NULL) is written on success. */
 otr_code otr_diff_write(const otr_diff_spec *spec, otr_buf *out, otr_diff_stats *ret, otr_err *err)
     OTR_MUST_CHECK;
 
-/* Would the text of this file stay hidden, and why? EQUAL: it would be shown. */
+/* Would the text of this file (`path` may be NULL) stay hidden, and why? SHOWN: no. */
 otr_diff_kind otr_diff_hides(const char *path, otr_bytes text);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * The question that plugins are asked about a change, and what they may ask back (`config.get`).
+ * The question that plugins are asked about a change, and what they may ask back
+ * (`nginx_config.get`).
  *
  * The payload of nginx.config.validate: who asks, what is to be done, the plan, the diff, what it
  * touches and, where all of it stays within the limit of a message, the new configuration as
@@ -32,7 +33,7 @@ typedef struct otr_impact_question {
 otr_code otr_impact_ask(const otr_impact *impact, const otr_impact_question *question, otr_buf *out,
                         otr_err *err) OTR_MUST_CHECK;
 
-/* Answers `config.get` (plugin/hooks.h, otr_hook_files.get): `of` is the otr_impact.
+/* Answers `nginx_config.get` (plugin/hooks.h, otr_hook_files.get): `of` is the otr_impact.
  * {"path":…,"version":"new|old","form":"text|parsed"} → the text, or one item of crossplane's
  * "config"; a bare path is the new text. OTR_ENOTFOUND: that configuration has no such file;
  * OTR_EDENIED: a secret; OTR_EINVAL; OTR_EQUOTA. */
