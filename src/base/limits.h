@@ -118,6 +118,17 @@
 #define OTR_LIMIT_NGINX_STATUS_URLS     64      /* of one instance */
 #define OTR_LIMIT_HOSTS_BYTES           OTR_MIB /* /etc/hosts */
 
+/* drift of configurations */
+#define OTR_LIMIT_DRIFT_FILES       20000 /* of one instance: configuration and what it names */
+#define OTR_LIMIT_DRIFT_NAMED       4096  /* of these: named by directives */
+#define OTR_LIMIT_DRIFT_LISTED      256   /* files of one report; more are counted */
+#define OTR_LIMIT_DRIFT_WATCHES     2048  /* folders that inotify watches, all instances together */
+#define OTR_LIMIT_DRIFT_BURST_MS    2000  /* a burst that does not end is looked at nonetheless */
+#define OTR_LIMIT_DRIFT_NAMED_BYTES (16U * OTR_MIB) /* of one such file, that is read */
+#define OTR_LIMIT_DRIFT_WRITERS     256             /* changes whose writers are remembered */
+#define OTR_LIMIT_DRIFT_PROCESSES   4096            /* processes that are asked for open files */
+#define OTR_LIMIT_DRIFT_JSON_BYTES  10240           /* of the list of files in an event */
+
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048
 #define OTR_LIMIT_METRIC_SERIES       20000
