@@ -156,6 +156,16 @@
 #define OTR_LIMIT_HISTORY_PAGE         50            /* transactions of one list */
 #define OTR_LIMIT_HISTORY_PAGE_MOST    500
 #define OTR_LIMIT_HISTORY_CHECK_BYTES  (64U * OTR_MIB) /* a larger database is not checked at start */
+/* drift of configurations */
+#define OTR_LIMIT_DRIFT_FILES       20000 /* of one instance: configuration and what it names */
+#define OTR_LIMIT_DRIFT_NAMED       4096  /* of these: named by directives */
+#define OTR_LIMIT_DRIFT_LISTED      256   /* files of one report; more are counted */
+#define OTR_LIMIT_DRIFT_WATCHES     2048  /* folders that inotify watches, all instances together */
+#define OTR_LIMIT_DRIFT_BURST_MS    2000  /* a burst that does not end is looked at nonetheless */
+#define OTR_LIMIT_DRIFT_NAMED_BYTES (16U * OTR_MIB) /* of one such file, that is read */
+#define OTR_LIMIT_DRIFT_WRITERS     256             /* changes whose writers are remembered */
+#define OTR_LIMIT_DRIFT_PROCESSES   4096            /* processes that are asked for open files */
+#define OTR_LIMIT_DRIFT_JSON_BYTES  10240           /* of the list of files in an event */
 
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048
