@@ -51,12 +51,11 @@ typedef struct otr_apply_probation {
     unsigned least_requests;   /* with fewer the traffic says nothing */
 } otr_apply_probation;
 
-/* Counts since NGINX started, from access logs; a difference of two of them is a window. */
+/* Answers of an instance by its access logs. */
 typedef struct otr_apply_traffic {
-    bool known; /* an access log is read */
-    uint64_t requests, errors_5xx;
-    double seconds; /* request times added up, where the logs have them … */
-    uint64_t timed; /* … and of how many requests */
+    bool known;                    /* an access log is read */
+    uint64_t requests, errors_5xx; /* counted since some time: a difference of two is a window */
+    uint64_t window_requests, window_5xx; /* in the time before: what is usual */
 } otr_apply_traffic;
 
 /* ---- requests ---- */
@@ -97,13 +96,20 @@ typedef struct otr_apply_progress { /* borrowed until return */
 
 /* ---- the owner ---- */
 
+typedef enum otr_apply_verdict {
+    OTR_APPLY_ALLOW,
+    OTR_APPLY_DENY,
+    OTR_APPLY_NO_ANSWER, /* it could not be asked, and without an answer nothing is done */
+} otr_apply_verdict;
+
 /* What is being weighed and asked about; borrowed until return. */
 typedef struct otr_apply_view {
     const char *id; /* transaction */
     const otr_nginx_instance *instance;
-    const otr_root *root;
+    const otr_root *root; /* how its files are read */
     const struct otr_changes *set;
     const struct otr_plan *plan;
+    const otr_apply_result *result; /* so far: files, impact; loop calls only */
     const otr_apply_request *request;
 } otr_apply_view;
 
@@ -130,11 +136,15 @@ typedef struct otr_apply_host {
     void (*begun)(void *arg, const otr_apply_view *view);
     void (*progress)(void *arg, const otr_apply_progress *progress);
     void (*finished)(void *arg, const otr_apply_result *result);
+    /* The look for journals is over, and what was found has begun; `err` (NULL: none) says why
+     * not. Optional. */
+    void (*recovered)(void *arg, const otr_err *err);
     void *arg;
 } otr_apply_host;
 
 /* `verdicts`: JSON of the answers, copied; NULL: nobody was asked. */
-void otr_apply_answer(otr_apply *tx, bool allowed, const char *reason, const char *verdicts);
+void otr_apply_answer(otr_apply *tx, otr_apply_verdict verdict, const char *reason,
+                      const char *verdicts);
 void otr_apply_proceed(otr_apply *tx, const char *remark); /* NULL: nothing to remark */
 void otr_apply_told(otr_apply *tx);
 

@@ -1,5 +1,7 @@
 #include "nginx/apply/errlogs.h"
 
+#include <stdlib.h>
+
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "base/texts.h"
@@ -88,10 +90,59 @@ static otr_code unseen(void *arg, const otr_unseen *what, otr_err *err)
     return OTR_OK; /* `nginx -t` and the reload say it better */
 }
 
+static otr_code visit(void *arg, const char *path, const struct stat *st, const otr_bytes *text,
+                      otr_err *err)
+{
+    (void)st;
+    return text != NULL
+               ? otr_paths_add(&((scan *)arg)->to->read, path, OTR_LIMIT_NGINX_CONFIG_FILES, err)
+               : OTR_OK;
+}
+
+/* A NULL behind the last, which is not counted. */
+static otr_code end_list(otr_paths *paths, otr_err *err)
+{
+    otr_code rc = otr_grow(&paths->items, paths->n, &paths->cap, sizeof(*paths->items), err);
+    if (rc == OTR_OK) {
+        paths->items[paths->n] = NULL;
+    }
+    return rc;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* A file may be included many times. */
+static otr_code make_unique(otr_paths *paths, otr_err *err)
+{
+    otr_paths once = { 0 };
+    otr_code rc = OTR_OK;
+    if (paths->n > 1) {
+        qsort(paths->items, paths->n, sizeof(*paths->items), by_path);
+    }
+    for (size_t i = 0; rc == OTR_OK && i < paths->n; i++) {
+        if (i == 0 || strcmp(paths->items[i], paths->items[i - 1]) != 0) {
+            rc = otr_paths_add(&once, paths->items[i], paths->n, err);
+        }
+    }
+    rc = rc == OTR_OK && once.n > 0 ? end_list(&once, err) : rc;
+    if (rc == OTR_OK) {
+        otr_paths_deinit(paths);
+        *paths = once;
+    } else {
+        otr_paths_deinit(&once);
+    }
+    return rc;
+}
+
 otr_code otr_error_logs_collect(const otr_error_logs_spec *spec, otr_error_logs *to, otr_err *err)
 {
     scan s = { .spec = spec, .to = to };
-    otr_visitor visitor = { .enter = enter, .leave = leave, .unseen = unseen, .arg = &s };
+    otr_visitor visitor = {
+        .enter = enter, .leave = leave, .unseen = unseen, .visit = visit, .arg = &s
+    };
     otr_err why = { 0 };
     otr_code rc = otr_nginx_walk_text(otr_bytes_of(spec->global), "-g", &visitor, &why);
     if (rc != OTR_ENOMEM && rc != OTR_EQUOTA) {
@@ -104,12 +155,13 @@ otr_code otr_error_logs_collect(const otr_error_logs_spec *spec, otr_error_logs 
     if (rc == OTR_ENOMEM || rc == OTR_EQUOTA) {
         return otr_fail(err, rc, "%s", why.msg);
     }
-    return OTR_OK;
+    return make_unique(&to->read, err);
 }
 
 void otr_error_logs_deinit(otr_error_logs *logs)
 {
     otr_texts_free(logs->files);
     otr_texts_free(logs->others);
+    otr_paths_deinit(&logs->read);
     *logs = (otr_error_logs){ 0 };
 }
