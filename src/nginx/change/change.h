@@ -42,7 +42,7 @@ typedef enum otr_change_state {
     OTR_CHANGE_SWAPPED,   /* all have */
     OTR_CHANGE_RELOADING, /* NGINX may have been told to read them */
     OTR_CHANGE_PROVEN,    /* NGINX serves them: they stay. Set when probation is over, too */
-    OTR_CHANGE_UNDOING,   /* some names may have changed back */
+    OTR_CHANGE_UNDOING,   /* some names may have changed back: only undo() may follow */
 } otr_change_state;
 /* "none", "prepared", "swapping", … */
 const char *otr_change_state_name(otr_change_state state);
@@ -74,6 +74,8 @@ otr_code otr_change_finish(otr_change *change, otr_err *err) OTR_MUST_CHECK;
 void otr_change_free(otr_change *change);
 
 otr_change_state otr_change_get_state(const otr_change *change);
+/* Whether it ever was in `state`: had RELOADING been reached before it was undone? */
+bool otr_change_reached(const otr_change *change, otr_change_state state);
 /* 32 hex digits, random: in hidden names and in the journal. */
 const char *otr_change_id(const otr_change *change);
 otr_bytes otr_change_note(const otr_change *change);      /* of begin() */
@@ -81,7 +83,8 @@ otr_bytes otr_change_mark_note(const otr_change *change); /* of the last mark();
 uint64_t otr_change_began_s(const otr_change *change);    /* wall time of begin(), seconds */
 /* Whether undo() had to put something aside: paths, ended by NULL; empty list: nothing. */
 const char *const *otr_change_kept(const otr_change *change);
-/* The files of it: real paths, ended by NULL, sorted. */
-const char *const *otr_change_paths(const otr_change *change);
+/* How many files it changes, and where the i-th is, without links, into `out`; returns `out`. */
+size_t otr_change_count(const otr_change *change);
+const char *otr_change_path(const otr_change *change, size_t i, char *out, size_t cap);
 
 #endif

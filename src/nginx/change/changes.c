@@ -296,6 +296,21 @@ static const otr_change_file *file_above(const otr_changes *set, const char *pat
     return NULL;
 }
 
+static otr_code check_synced(const otr_changes *set, otr_err *err)
+{
+    for (size_t i = 0; i < set->n_synced; i++) {
+        size_t n = strlen(set->synced[i]);
+        for (size_t j = 0; j < set->n_synced; j++) {
+            if (i != j && strncmp(set->synced[j], set->synced[i], n) == 0 &&
+                (set->synced[j][n] == '/' || set->synced[j][n] == '\0')) {
+                return otr_fail(err, OTR_EINVAL, "%s is synced as a part of %s already",
+                                set->synced[j], set->synced[i]);
+            }
+        }
+    }
+    return OTR_OK;
+}
+
 otr_code otr_changes_done(otr_changes *set, otr_err *err)
 {
     if (set->done || set->now.open) {
@@ -314,8 +329,9 @@ otr_code otr_changes_done(otr_changes *set, otr_err *err)
                             file->path, file_above(set, file->path)->path);
         }
     }
-    set->done = true;
-    return OTR_OK;
+    otr_code rc = check_synced(set, err);
+    set->done = rc == OTR_OK;
+    return rc;
 }
 
 /* ---- reading ---- */

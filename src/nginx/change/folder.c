@@ -19,7 +19,7 @@ typedef struct level {
 
 typedef struct walk {
     otr_changes *set;
-    const otr_source *how;
+    const otr_change_source *how;
     const char *from; /* the folder, for messages */
     size_t skip;      /* bytes of `path` that are the prefix */
     level levels[OTR_LIMIT_CHANGE_DEPTH];
@@ -28,13 +28,13 @@ typedef struct walk {
     char path[OTR_LIMIT_CHANGE_PATH_BYTES + 1]; /* where the name goes */
 } walk;
 
-static otr_change_attributes attributes_of(const otr_source *how, const struct stat *st)
+static otr_change_attributes attributes_of(const otr_change_source *how, const struct stat *st)
 {
     otr_change_attributes ret = OTR_CHANGE_KEEP_ALL;
-    if (how->attributes >= OTR_SOURCE_MODE) {
+    if (how->attributes >= OTR_CHANGE_SOURCE_MODE) {
         ret.mode = (int)(st->st_mode & 0777);
     }
-    if (how->attributes == OTR_SOURCE_OWNER) {
+    if (how->attributes == OTR_CHANGE_SOURCE_OWNER) {
         ret.uid = st->st_uid;
         ret.gid = st->st_gid;
     }
@@ -42,7 +42,8 @@ static otr_change_attributes attributes_of(const otr_source *how, const struct s
 }
 
 /* Puts what `fd` holds at `to`. */
-static otr_code copy(otr_changes *set, const otr_source *how, int fd, const char *to, otr_err *err)
+static otr_code copy(otr_changes *set, const otr_change_source *how, int fd, const char *to,
+                     otr_err *err)
 {
     struct stat st;
     if (fstat(fd, &st) != 0) {
@@ -69,8 +70,8 @@ static otr_code copy(otr_changes *set, const otr_source *how, int fd, const char
     return rc == OTR_OK ? otr_changes_end(set, err) : rc;
 }
 
-otr_code otr_source_file(otr_changes *set, const otr_source *how, const char *from, const char *to,
-                         otr_err *err)
+otr_code otr_changes_add_file(otr_changes *set, const otr_change_source *how, const char *from,
+                              const char *to, otr_err *err)
 {
     int fd;
     struct stat st;
@@ -187,8 +188,8 @@ static otr_code step(walk *w, otr_err *err)
     return take(w, dirfd(top->dir), entry->d_name, err);
 }
 
-otr_code otr_source_folder(otr_changes *set, const otr_source *how, const char *folder,
-                           otr_err *err)
+otr_code otr_changes_add_folder(otr_changes *set, const otr_change_source *how, const char *folder,
+                                otr_err *err)
 {
     OTR_CLEANUP(otr_freep) walk *w = otr_zalloc(sizeof(*w));
     if (w == NULL) {

@@ -3,9 +3,15 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+#include "base/digest.h"
 #include "base/limits.h"
 
-enum { PART_BYTES = 255, INSTANCE_BYTES = 128, ID_DIGITS = OTR_CHANGE_ID_BYTES - 1 };
+enum {
+    PART_BYTES = 255,
+    INSTANCE_BYTES = 128,
+    ID_DIGITS = OTR_CHANGE_ID_BYTES - 1,
+    HALF_DIGITS = ID_DIGITS / 2
+};
 
 static otr_code check_part(const char *path, const char *part, size_t n, otr_err *err)
 {
@@ -87,14 +93,35 @@ bool otr_change_is_hidden(const char *name, char ret_id[OTR_CHANGE_ID_BYTES])
     return true;
 }
 
-void otr_change_new_id(char out[OTR_CHANGE_ID_BYTES])
+/* The second half of an id, from the first. */
+static void prove(const uint8_t key[OTR_CHANGE_KEY_BYTES], const char *half,
+                  char out[OTR_SHA256_HEX_BYTES])
 {
-    uint8_t bytes[ID_DIGITS / 2];
+    uint8_t text[OTR_CHANGE_KEY_BYTES + HALF_DIGITS];
+    memcpy(text, key, OTR_CHANGE_KEY_BYTES);
+    memcpy(text + OTR_CHANGE_KEY_BYTES, half, HALF_DIGITS);
+    (void)otr_sha256_hex((otr_bytes){ text, sizeof(text) }, out);
+}
+
+void otr_change_new_id(const uint8_t key[OTR_CHANGE_KEY_BYTES], char out[OTR_CHANGE_ID_BYTES])
+{
+    uint8_t bytes[HALF_DIGITS / 2];
+    char sum[OTR_SHA256_HEX_BYTES];
     while (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
     }
     for (size_t i = 0; i < sizeof(bytes); i++) {
         (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
     }
+    prove(key, out, sum);
+    memcpy(out + HALF_DIGITS, sum, HALF_DIGITS);
+    out[ID_DIGITS] = '\0';
+}
+
+bool otr_change_is_own_id(const uint8_t key[OTR_CHANGE_KEY_BYTES], const char *id)
+{
+    char sum[OTR_SHA256_HEX_BYTES];
+    prove(key, id, sum);
+    return memcmp(id + HALF_DIGITS, sum, HALF_DIGITS) == 0;
 }
 
 bool otr_change_is_instance(const char *text)

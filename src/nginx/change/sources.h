@@ -18,28 +18,28 @@
 #include "nginx/change/changes.h"
 
 /* Whether mode and owner of what is read are taken over, too. */
-typedef enum otr_source_attributes {
-    OTR_SOURCE_CONTENT, /* as the file on disk has them, or the defaults of an addition */
-    OTR_SOURCE_MODE,    /* mode as in the source */
-    OTR_SOURCE_OWNER,   /* mode and owner (by number) as in the source */
-} otr_source_attributes;
+typedef enum otr_change_source_attributes {
+    OTR_CHANGE_SOURCE_CONTENT, /* as the file on disk has them, or the defaults of an addition */
+    OTR_CHANGE_SOURCE_MODE,    /* mode as in the source */
+    OTR_CHANGE_SOURCE_OWNER,   /* mode and owner (by number) as in the source */
+} otr_change_source_attributes;
 
-typedef struct otr_source {
+typedef struct otr_change_source {
     const char *prefix; /* absolute folder that names are put below, such as "/etc/nginx" */
-    otr_source_attributes attributes;
-} otr_source;
+    otr_change_source_attributes attributes;
+} otr_change_source;
 
 /* Puts every file below `folder` (a path of this process) below the prefix. */
-otr_code otr_source_folder(otr_changes *set, const otr_source *how, const char *folder,
-                           otr_err *err) OTR_MUST_CHECK;
+otr_code otr_changes_add_folder(otr_changes *set, const otr_change_source *how, const char *folder,
+                                otr_err *err) OTR_MUST_CHECK;
 /* Puts the regular file `from` (a path of this process) at the absolute path `to`. */
-otr_code otr_source_file(otr_changes *set, const otr_source *how, const char *from, const char *to,
-                         otr_err *err) OTR_MUST_CHECK;
+otr_code otr_changes_add_file(otr_changes *set, const otr_change_source *how, const char *from,
+                              const char *to, otr_err *err) OTR_MUST_CHECK;
 
 /* A tar in pieces of any size. */
 typedef struct otr_tar otr_tar;
 /* Borrows `set` until it is freed. */
-otr_code otr_tar_new(otr_changes *set, const otr_source *how, otr_tar **ret, otr_err *err)
+otr_code otr_tar_new(otr_changes *set, const otr_change_source *how, otr_tar **ret, otr_err *err)
     OTR_MUST_CHECK;
 /* After an error no more may follow. What comes after the archive's end is not looked at. */
 otr_code otr_tar_feed(otr_tar *tar, otr_bytes piece, otr_err *err) OTR_MUST_CHECK;
@@ -47,7 +47,7 @@ otr_code otr_tar_feed(otr_tar *tar, otr_bytes piece, otr_err *err) OTR_MUST_CHEC
 otr_code otr_tar_end(otr_tar *tar, otr_err *err) OTR_MUST_CHECK;
 void otr_tar_free(otr_tar *tar); /* NULL is fine */
 /* All of it from a descriptor (a file, a pipe), new() to free(). */
-otr_code otr_source_tar(otr_changes *set, const otr_source *how, int fd, otr_err *err)
+otr_code otr_changes_add_tar(otr_changes *set, const otr_change_source *how, int fd, otr_err *err)
     OTR_MUST_CHECK;
 
 /* The other way: the bytes of a tar are handed to `write` in pieces. Members are what stands below

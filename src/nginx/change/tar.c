@@ -21,7 +21,7 @@ typedef enum reading {
 
 struct otr_tar {
     otr_changes *set;
-    const otr_source *how;
+    const otr_change_source *how;
     reading state;
     otr_tar_block block;
     size_t have;    /* bytes of `block` */
@@ -36,7 +36,7 @@ struct otr_tar {
     size_t empty; /* blocks of zeros in a row */
 };
 
-otr_code otr_tar_new(otr_changes *set, const otr_source *how, otr_tar **ret, otr_err *err)
+otr_code otr_tar_new(otr_changes *set, const otr_change_source *how, otr_tar **ret, otr_err *err)
 {
     otr_tar *tar = otr_zalloc(sizeof(*tar));
     if (tar == NULL) {
@@ -157,6 +157,15 @@ static otr_code apply_text(otr_buf *to, const record *r, otr_err *err)
     return set_text(to, r->value, r->value_n, err);
 }
 
+static otr_code apply_number(uint64_t *to, bool *has, const record *r, otr_err *err)
+{
+    if (!take_decimal(r->value, r->value_n, to)) {
+        return bad_pax(err);
+    }
+    *has = true;
+    return OTR_OK;
+}
+
 static otr_code apply_record(otr_tar *tar, const record *r, otr_err *err)
 {
     if (r->key_n >= 11 && memcmp(r->key, "GNU.sparse.", 11) == 0) {
@@ -177,13 +186,11 @@ static otr_code apply_record(otr_tar *tar, const record *r, otr_err *err)
     if (path || link) {
         return apply_text(path ? &tar->name : &tar->link, r, err);
     }
-    uint64_t v;
-    if (!take_decimal(r->value, r->value_n, &v)) {
-        return bad_pax(err);
+    if (size) {
+        return apply_number(&tar->size, &tar->has_size, r, err);
     }
-    *(size ? &tar->size : uid ? &tar->uid : &tar->gid) = v;
-    *(size ? &tar->has_size : uid ? &tar->has_uid : &tar->has_gid) = true;
-    return OTR_OK;
+    return uid ? apply_number(&tar->uid, &tar->has_uid, r, err)
+               : apply_number(&tar->gid, &tar->has_gid, r, err);
 }
 
 static otr_code end_meta(otr_tar *tar, otr_err *err)
@@ -264,10 +271,10 @@ static otr_code attributes_of(const otr_tar *tar, const char *name, otr_change_a
                         "owner",
                         name);
     }
-    if (tar->how->attributes >= OTR_SOURCE_MODE) {
+    if (tar->how->attributes >= OTR_CHANGE_SOURCE_MODE) {
         ret->mode = (int)(mode & 0777);
     }
-    if (tar->how->attributes == OTR_SOURCE_OWNER) {
+    if (tar->how->attributes == OTR_CHANGE_SOURCE_OWNER) {
         ret->uid = (int64_t)uid;
         ret->gid = (int64_t)gid;
     }
@@ -526,7 +533,7 @@ otr_code otr_tar_end(otr_tar *tar, otr_err *err)
                              : otr_fail(err, OTR_EINVAL, "the tar archive is cut short");
 }
 
-otr_code otr_source_tar(otr_changes *set, const otr_source *how, int fd, otr_err *err)
+otr_code otr_changes_add_tar(otr_changes *set, const otr_change_source *how, int fd, otr_err *err)
 {
     otr_tar *tar = NULL;
     OTR_CLEANUP(otr_freep) uint8_t *piece = otr_alloc(PIECE_BYTES);
