@@ -17,7 +17,7 @@ static void broken(otr_apply *tx, const char *what, const char *why)
     char text[TEXT_BYTES];
     (void)snprintf(text, sizeof(text), "%.700s; %s: %.700s", reason_of(tx), what, why);
     (void)!otr_apply_result_say(&tx->result->reason, NULL, text);
-    apply_end(tx, OTR_APPLY_ROLLBACK_FAILED, text);
+    otr_tx_end(tx, OTR_APPLY_ROLLBACK_FAILED, text);
 }
 
 /* ---- reload ---- */
@@ -49,44 +49,44 @@ static void never_returned(otr_apply *tx)
 static void on_back_proof(void *arg, const otr_reload_result *result)
 {
     otr_apply *tx = arg;
-    apply_take_reload(tx, result);
+    otr_tx_take_reload(tx, result);
     if (result->verdict == OTR_RELOAD_PROVEN) {
-        apply_step_done(tx);
-        apply_end(tx, tx->then, reason_of(tx));
+        otr_tx_step_done(tx);
+        otr_tx_end(tx, tx->then, reason_of(tx));
     } else if (++tx->retries < PROOF_TRIES && take_new_master(tx)) {
-        apply_job(tx, apply_job_launch, apply_back_launched);
+        otr_tx_job(tx, otr_tx_job_launch, otr_tx_back_launched);
     } else if (result->verdict == OTR_RELOAD_GONE) {
-        apply_says(tx, OTR_APPLY_SAYS, "NGINX ended: waiting for it to come back");
+        otr_tx_says(tx, OTR_APPLY_SAYS, "NGINX ended: waiting for it to come back");
         tx->waiting_for_master = true;
         tx->on_time = never_returned;
         otr_timer_start(tx->timer, RETURN_MS, 0);
     } else if (result->verdict == OTR_RELOAD_UNKNOWN && tx->retries < PROOF_TRIES) {
-        apply_back_reload(tx);
+        otr_tx_back_reload(tx);
     } else {
         broken(tx, "the old files are back, but NGINX did not take them", result->reason);
     }
 }
 
-void apply_back_launched(otr_apply *tx, otr_code rc)
+void otr_tx_back_launched(otr_apply *tx, otr_code rc)
 {
     (void)rc; /* how it logs its own pid may be unknown: then by the pid that we see */
-    apply_step(tx, OTR_APPLY_UNDO_PROOF);
-    apply_reload(tx, on_back_proof);
+    otr_tx_step(tx, OTR_APPLY_UNDO_PROOF);
+    otr_tx_reload(tx, on_back_proof);
 }
 
-void apply_back_reload(otr_apply *tx)
+void otr_tx_back_reload(otr_apply *tx)
 {
-    apply_step(tx, OTR_APPLY_UNDO_PROOF);
-    apply_reload(tx, on_back_proof);
+    otr_tx_step(tx, OTR_APPLY_UNDO_PROOF);
+    otr_tx_reload(tx, on_back_proof);
 }
 
-void apply_back_instance(otr_apply *tx)
+void otr_tx_back_instance(otr_apply *tx)
 {
     if (tx->waiting_for_master && take_new_master(tx)) {
         tx->waiting_for_master = false;
         tx->on_time = NULL;
         otr_timer_stop(tx->timer);
-        apply_job(tx, apply_job_launch, apply_back_launched);
+        otr_tx_job(tx, otr_tx_job_launch, otr_tx_back_launched);
     }
 }
 
@@ -98,7 +98,7 @@ static void on_undone(otr_apply *tx, otr_code rc)
 {
     if (rc != OTR_OK) {
         if (++tx->retries < UNDO_TRIES) {
-            apply_says(tx, OTR_APPLY_SAYS, tx->job_err.msg);
+            otr_tx_says(tx, OTR_APPLY_SAYS, tx->job_err.msg);
             tx->on_time = try_undo;
             otr_timer_start(tx->timer, (uint64_t)UNDO_WAIT_MS * tx->retries, 0);
         } else {
@@ -112,36 +112,36 @@ static void on_undone(otr_apply *tx, otr_code rc)
         char text[OTR_ERR_MSG_BYTES];
         (void)snprintf(text, sizeof(text),
                        "somebody changed a file meanwhile; it was put at %.300s", *kept);
-        apply_remark(tx, text);
+        otr_tx_remark(tx, text);
     }
     tx->retries = 0;
-    apply_step_done(tx);
+    otr_tx_step_done(tx);
     if (tx->request.why == OTR_APPLY_WHY_RECOVERY) {
-        apply_recover_undone(tx);
+        otr_tx_recover_undone(tx);
     } else if (tx->reload_back) {
-        apply_back_reload(tx);
+        otr_tx_back_reload(tx);
     } else {
-        apply_end(tx, tx->then, reason_of(tx));
+        otr_tx_end(tx, tx->then, reason_of(tx));
     }
 }
 
 static void try_undo(otr_apply *tx)
 {
     tx->on_time = NULL;
-    apply_job(tx, apply_job_undo, on_undone);
+    otr_tx_job(tx, otr_tx_job_undo, on_undone);
 }
 
-void apply_back(otr_apply *tx, otr_apply_outcome then, const char *reason)
+void otr_tx_back(otr_apply *tx, otr_apply_outcome then, const char *reason)
 {
     if (tx->way == APPLY_FORWARD) {
         tx->result->step_ns[tx->step] += otr_now_ns() - tx->step_ns + 1;
         tx->result->step = tx->step;
-        apply_says(tx, OTR_APPLY_BROKEN, reason);
+        otr_tx_says(tx, OTR_APPLY_BROKEN, reason);
     }
     tx->way = APPLY_BACK;
     tx->then = tx->reload_back ? OTR_APPLY_ROLLED_BACK : then;
     (void)!otr_apply_result_say(&tx->result->reason, NULL, reason);
     tx->retries = 0;
-    apply_step(tx, OTR_APPLY_UNDO);
+    otr_tx_step(tx, OTR_APPLY_UNDO);
     try_undo(tx);
 }

@@ -39,14 +39,14 @@ static void release(otr_applier *a)
     otr_free(a);
 }
 
-void apply_tx_free(otr_apply *tx)
+void otr_tx_free(otr_apply *tx)
 {
     if (tx == NULL) {
         return;
     }
     otr_applier *a = tx->a;
     free_handles(tx);
-    if (tx->working) { /* its job has the rest; apply_job_over() comes back here */
+    if (tx->working) { /* its job has the rest; otr_tx_job() comes back here */
         tx->abandoned = true;
         return;
     }
@@ -77,7 +77,7 @@ void apply_tx_free(otr_apply *tx)
     release(a);
 }
 
-otr_code apply_tx_new(otr_applier *a, apply_lane *lane, otr_apply **ret, otr_err *err)
+otr_code otr_tx_new(otr_applier *a, apply_lane *lane, otr_apply **ret, otr_err *err)
 {
     otr_apply *tx = otr_zalloc(sizeof(*tx));
     if (tx == NULL) {
@@ -95,7 +95,7 @@ otr_code apply_tx_new(otr_applier *a, apply_lane *lane, otr_apply **ret, otr_err
     rc = rc == OTR_OK ? otr_strand_new(a->spec.pool, 4, &tx->strand, err) : rc;
     rc = rc == OTR_OK ? otr_texts_copy(a->settings.allowed, &tx->allowed_texts, err) : rc;
     if (rc != OTR_OK) {
-        apply_tx_free(tx);
+        otr_tx_free(tx);
         return rc;
     }
     tx->allowed = (const char *const *)tx->allowed_texts;
@@ -118,7 +118,7 @@ static apply_lane *find_lane(const otr_applier *a, const char *id)
     return NULL;
 }
 
-otr_code apply_lane_for(otr_applier *a, const char *id, apply_lane **ret, otr_err *err)
+otr_code otr_tx_lane_for(otr_applier *a, const char *id, apply_lane **ret, otr_err *err)
 {
     *ret = find_lane(a, id);
     if (*ret != NULL) {
@@ -169,36 +169,36 @@ static void begin_next(apply_lane *lane)
     if (lane->running == NULL && lane->waiting != NULL) {
         lane->running = lane->waiting;
         lane->waiting = NULL;
-        apply_tx_begin(lane->running);
+        otr_tx_begin(lane->running);
     }
 }
 
-void apply_tx_queue(otr_apply *tx)
+void otr_tx_queue(otr_apply *tx)
 {
     apply_lane *lane = tx->lane;
     if (lane->running == NULL) {
         lane->running = tx;
-        apply_tx_begin(tx);
+        otr_tx_begin(tx);
         return;
     }
     otr_apply *older = lane->waiting;
     lane->waiting = tx;
-    apply_step(tx, OTR_APPLY_WAITING);
+    otr_tx_step(tx, OTR_APPLY_WAITING);
     if (older != NULL) {
         char text[96];
         (void)snprintf(text, sizeof(text), "the newer request %s took its place", tx->result->id);
-        apply_end(older, OTR_APPLY_SUPERSEDED, text);
+        otr_tx_end(older, OTR_APPLY_SUPERSEDED, text);
     }
 }
 
-void apply_tx_over(otr_apply *tx)
+void otr_tx_over(otr_apply *tx)
 {
     otr_applier *a = tx->a;
     apply_lane *lane = tx->lane;
     if (lane->running == tx) {
         lane->running = NULL;
     }
-    apply_tx_free(tx);
+    otr_tx_free(tx);
     begin_next(lane);
     otr_loop_defer(a->spec.loop, &a->sweep, sweep, a);
 }
@@ -292,21 +292,21 @@ otr_code otr_applier_submit(otr_applier *a, const otr_apply_request *request,
     apply_lane *lane = NULL;
     otr_apply *tx = NULL;
     otr_code rc = check_request(a, request, err);
-    rc = rc == OTR_OK ? apply_lane_for(a, request->instance->id, &lane, err) : rc;
-    rc = rc == OTR_OK ? apply_tx_new(a, lane, &tx, err) : rc;
+    rc = rc == OTR_OK ? otr_tx_lane_for(a, request->instance->id, &lane, err) : rc;
+    rc = rc == OTR_OK ? otr_tx_new(a, lane, &tx, err) : rc;
     if (rc != OTR_OK) {
         return rc;
     }
     rc = copy_request(tx, request, err);
-    rc = rc == OTR_OK ? otr_timer_new(a->spec.loop, apply_on_timer, tx, &tx->timer, err) : rc;
+    rc = rc == OTR_OK ? otr_timer_new(a->spec.loop, otr_tx_on_timer, tx, &tx->timer, err) : rc;
     if (rc != OTR_OK) {
-        apply_tx_free(tx);
+        otr_tx_free(tx);
         otr_loop_defer(a->spec.loop, &a->sweep, sweep, a);
         return rc;
     }
     tx->set = request->set;
     memcpy(ret_id, tx->result->id, OTR_APPLY_ID_BYTES);
-    apply_tx_queue(tx);
+    otr_tx_queue(tx);
     return OTR_OK;
 }
 
@@ -345,14 +345,14 @@ void otr_applier_instance(otr_applier *a, const otr_nginx_instance *instance)
 {
     apply_lane *lane = NULL;
     otr_nginx_instance *copy = NULL;
-    if (apply_lane_for(a, instance->id, &lane, NULL) != OTR_OK ||
+    if (otr_tx_lane_for(a, instance->id, &lane, NULL) != OTR_OK ||
         otr_nginx_instance_copy(instance, &copy, NULL) != OTR_OK) {
         return; /* told again with its next change; a recovery waits for a while */
     }
     otr_nginx_instance_free(lane->instance);
     lane->instance = copy;
     if (lane->running != NULL) {
-        apply_recover_instance(lane->running);
+        otr_tx_recover_instance(lane->running);
     }
 }
 
@@ -420,10 +420,10 @@ void otr_applier_stop(otr_applier *a, otr_loop_fn *done, void *arg)
         otr_apply *waiting = a->lanes[i]->waiting;
         if (waiting != NULL) {
             a->lanes[i]->waiting = NULL;
-            apply_end(waiting, OTR_APPLY_FAILED, "the agent is stopping");
+            otr_tx_end(waiting, OTR_APPLY_FAILED, "the agent is stopping");
         }
         if (a->lanes[i]->running != NULL) {
-            apply_stop(a->lanes[i]->running);
+            otr_tx_stop(a->lanes[i]->running);
         }
     }
     otr_loop_defer(a->spec.loop, &a->sweep, sweep, a);
@@ -437,8 +437,8 @@ void otr_applier_free(otr_applier *a)
     otr_loop_defer_cancel(&a->sweep);
     otr_strand_free(otr_steal(&a->strand));
     for (size_t i = 0; i < a->n_lanes; i++) {
-        apply_tx_free(a->lanes[i]->running);
-        apply_tx_free(a->lanes[i]->waiting);
+        otr_tx_free(a->lanes[i]->running);
+        otr_tx_free(a->lanes[i]->waiting);
         free_lane(a->lanes[i]);
     }
     otr_free(otr_steal(&a->lanes));
@@ -447,7 +447,7 @@ void otr_applier_free(otr_applier *a)
     release(a);
 }
 
-void apply_listed(otr_applier *a)
+void otr_tx_listed(otr_applier *a)
 {
     a->listing = false;
     release(a);

@@ -65,27 +65,27 @@ static void back_with_master(otr_apply *tx)
 {
     if (tx->reload_back || has_younger(tx)) {
         tx->then = OTR_APPLY_ROLLED_BACK;
-        apply_job(tx, apply_job_launch, apply_back_launched);
+        otr_tx_job(tx, otr_tx_job_launch, otr_tx_back_launched);
     } else {
-        apply_end(tx, OTR_APPLY_ROLLED_BACK, interrupted);
+        otr_tx_end(tx, OTR_APPLY_ROLLED_BACK, interrupted);
     }
 }
 
 static void no_master(otr_apply *tx)
 {
     tx->waiting_for_master = false;
-    apply_remark(tx, "NGINX does not run: it reads the old files when it starts");
-    apply_end(tx, OTR_APPLY_ROLLED_BACK, interrupted);
+    otr_tx_remark(tx, "NGINX does not run: it reads the old files when it starts");
+    otr_tx_end(tx, OTR_APPLY_ROLLED_BACK, interrupted);
 }
 
-void apply_recover_undone(otr_apply *tx)
+void otr_tx_recover_undone(otr_apply *tx)
 {
     if (!tx->reload_back && tx->moved_wall_s == 0) {
-        apply_end(tx, OTR_APPLY_ROLLED_BACK, interrupted);
+        otr_tx_end(tx, OTR_APPLY_ROLLED_BACK, interrupted);
     } else if (take_instance(tx)) {
         back_with_master(tx);
     } else {
-        apply_says(tx, OTR_APPLY_SAYS, "waiting for NGINX to be found");
+        otr_tx_says(tx, OTR_APPLY_SAYS, "waiting for NGINX to be found");
         wait_for_master(tx, MASTER_MS, no_master);
     }
 }
@@ -95,9 +95,9 @@ void apply_recover_undone(otr_apply *tx)
 static void on_finished(otr_apply *tx, otr_code rc)
 {
     if (rc != OTR_OK) {
-        apply_remark(tx, tx->job_err.msg);
+        otr_tx_remark(tx, tx->job_err.msg);
     }
-    apply_end(tx, OTR_APPLY_APPLIED, "");
+    otr_tx_end(tx, OTR_APPLY_APPLIED, "");
 }
 
 static void go_on(otr_apply *tx)
@@ -105,54 +105,55 @@ static void go_on(otr_apply *tx)
     otr_change_state state = otr_change_get_state(tx->change);
     tx->result->touched = state >= OTR_CHANGE_SWAPPING;
     if (state == OTR_CHANGE_PROVEN) {
-        apply_remark(tx, "the agent ended after the change was proven: finished at its next start");
-        apply_step(tx, OTR_APPLY_COMMIT);
-        apply_job(tx, apply_job_commit, on_finished);
+        otr_tx_remark(tx,
+                      "the agent ended after the change was proven: finished at its next start");
+        otr_tx_step(tx, OTR_APPLY_COMMIT);
+        otr_tx_job(tx, otr_tx_job_commit, on_finished);
     } else {
-        apply_back(tx, OTR_APPLY_ROLLED_BACK, interrupted);
+        otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, interrupted);
     }
 }
 
 static void on_resumed(otr_apply *tx, otr_code rc)
 {
     if (rc == OTR_ENOTFOUND) {
-        apply_end(tx, OTR_APPLY_FAILED, "nothing was left to do");
+        otr_tx_end(tx, OTR_APPLY_FAILED, "nothing was left to do");
     } else if (rc != OTR_OK) {
-        apply_end(tx, OTR_APPLY_ROLLBACK_FAILED, tx->job_err.msg);
+        otr_tx_end(tx, OTR_APPLY_ROLLBACK_FAILED, tx->job_err.msg);
     } else if (tx->root_path[0] != '\0' && tx->instance == NULL) {
         /* Its files are in another root, and which process leads there now is not known. */
         otr_change_free(otr_steal(&tx->change));
-        apply_says(tx, OTR_APPLY_SAYS, "waiting for NGINX to be found, whose root has the files");
+        otr_tx_says(tx, OTR_APPLY_SAYS, "waiting for NGINX to be found, whose root has the files");
         wait_for_master(tx, 0, NULL);
     } else {
         go_on(tx);
     }
 }
 
-void apply_recover_begin(otr_apply *tx)
+void otr_tx_recover_begin(otr_apply *tx)
 {
-    apply_step(tx, OTR_APPLY_PLAN);
+    otr_tx_step(tx, OTR_APPLY_PLAN);
     if (tx->trouble[0] != '\0') {
-        apply_end(tx, OTR_APPLY_ROLLBACK_FAILED, tx->trouble);
+        otr_tx_end(tx, OTR_APPLY_ROLLBACK_FAILED, tx->trouble);
         return;
     }
     (void)take_instance(tx);
-    apply_job(tx, apply_job_resume, on_resumed);
+    otr_tx_job(tx, otr_tx_job_resume, on_resumed);
 }
 
-void apply_recover_instance(otr_apply *tx)
+void otr_tx_recover_instance(otr_apply *tx)
 {
     if (!tx->waiting_for_master) {
         return;
     }
     if (tx->request.why != OTR_APPLY_WHY_RECOVERY || tx->step == OTR_APPLY_UNDO_PROOF) {
-        apply_back_instance(tx);
+        otr_tx_back_instance(tx);
     } else if (take_instance(tx)) {
         tx->waiting_for_master = false;
         tx->on_time = NULL;
         otr_timer_stop(tx->timer);
         if (tx->change == NULL) {
-            apply_job(tx, apply_job_resume, on_resumed);
+            otr_tx_job(tx, otr_tx_job_resume, on_resumed);
         } else {
             back_with_master(tx);
         }
@@ -172,18 +173,18 @@ static otr_code begin_one(otr_applier *a, const otr_journal_entry *journal, otr_
 {
     apply_lane *lane = NULL;
     otr_apply *tx = NULL;
-    otr_code rc = apply_lane_for(a, journal->instance, &lane, err);
-    rc = rc == OTR_OK ? apply_tx_new(a, lane, &tx, err) : rc;
-    rc = rc == OTR_OK ? otr_timer_new(a->spec.loop, apply_on_timer, tx, &tx->timer, err) : rc;
+    otr_code rc = otr_tx_lane_for(a, journal->instance, &lane, err);
+    rc = rc == OTR_OK ? otr_tx_new(a, lane, &tx, err) : rc;
+    rc = rc == OTR_OK ? otr_timer_new(a->spec.loop, otr_tx_on_timer, tx, &tx->timer, err) : rc;
     if (rc != OTR_OK) {
-        apply_tx_free(tx);
+        otr_tx_free(tx);
         return rc;
     }
     tx->request.why = tx->result->why = OTR_APPLY_WHY_RECOVERY;
     tx->result->who = (otr_apply_who){ .kind = OTR_APPLY_BY_AGENT, .uid = (uid_t)-1 };
     (void)snprintf(tx->trouble, sizeof(tx->trouble), "%s",
                    journal->trouble != NULL ? journal->trouble : "");
-    apply_tx_queue(tx);
+    otr_tx_queue(tx);
     return OTR_OK;
 }
 
@@ -199,7 +200,7 @@ static void on_listed(void *arg, otr_code rc)
     if (!a->freed && a->spec.host.recovered != NULL) {
         a->spec.host.recovered(a->spec.host.arg, rc == OTR_OK ? NULL : &err);
     }
-    apply_listed(a);
+    otr_tx_listed(a);
 }
 
 otr_code otr_applier_recover(otr_applier *a, otr_err *err)

@@ -25,7 +25,7 @@ static void soon(otr_apply *tx, void (*fn)(otr_apply *tx))
     otr_loop_defer(tx->a->spec.loop, &tx->next, run_next, tx);
 }
 
-void apply_on_timer(void *tx)
+void otr_tx_on_timer(void *tx)
 {
     otr_apply *t = tx;
     if (t->on_time != NULL) {
@@ -45,7 +45,7 @@ static void no_deadline(otr_apply *tx)
     otr_timer_stop(tx->timer);
 }
 
-void apply_says(otr_apply *tx, otr_apply_state state, const char *text)
+void otr_tx_says(otr_apply *tx, otr_apply_state state, const char *text)
 {
     otr_apply_progress progress = { .id = tx->result->id,
                                     .instance = tx->result->instance,
@@ -62,11 +62,11 @@ void apply_says(otr_apply *tx, otr_apply_state state, const char *text)
     }
 }
 
-void apply_step(otr_apply *tx, otr_apply_step step)
+void otr_tx_step(otr_apply *tx, otr_apply_step step)
 {
     tx->step = step;
     tx->step_ns = otr_now_ns();
-    apply_says(tx, OTR_APPLY_BEGINS, "");
+    otr_tx_says(tx, OTR_APPLY_BEGINS, "");
 }
 
 static void time_step(otr_apply *tx)
@@ -75,13 +75,13 @@ static void time_step(otr_apply *tx)
     tx->result->step_ns[tx->step] += ns > 0 ? ns : 1;
 }
 
-void apply_step_done(otr_apply *tx)
+void otr_tx_step_done(otr_apply *tx)
 {
     time_step(tx);
-    apply_says(tx, OTR_APPLY_DONE, "");
+    otr_tx_says(tx, OTR_APPLY_DONE, "");
 }
 
-void apply_remark(otr_apply *tx, const char *text)
+void otr_tx_remark(otr_apply *tx, const char *text)
 {
     if (text != NULL && text[0] != '\0') {
         (void)!otr_apply_result_remark(tx->result, text, NULL);
@@ -101,7 +101,7 @@ static void job_over(void *arg, otr_code rc)
     otr_apply *tx = arg;
     tx->working = false;
     if (tx->abandoned) {
-        apply_tx_free(tx);
+        otr_tx_free(tx);
         return;
     }
     if (rc != OTR_OK && tx->job_err.msg[0] == '\0') {
@@ -110,8 +110,8 @@ static void job_over(void *arg, otr_code rc)
     tx->job_done(tx, rc);
 }
 
-void apply_job(otr_apply *tx, otr_code (*job)(otr_apply *tx, otr_err *err),
-               void (*done)(otr_apply *tx, otr_code rc))
+void otr_tx_job(otr_apply *tx, otr_code (*job)(otr_apply *tx, otr_err *err),
+                void (*done)(otr_apply *tx, otr_code rc))
 {
     tx->job = job;
     tx->job_done = done;
@@ -137,7 +137,7 @@ static void tell(otr_apply *tx)
     if (host->finished != NULL) {
         host->finished(host->arg, tx->result);
     }
-    apply_tx_over(tx);
+    otr_tx_over(tx);
 }
 
 void otr_apply_told(otr_apply *tx)
@@ -171,7 +171,7 @@ static void finish(otr_apply *tx)
     }
 }
 
-void apply_end(otr_apply *tx, otr_apply_outcome outcome, const char *reason)
+void otr_tx_end(otr_apply *tx, otr_apply_outcome outcome, const char *reason)
 {
     if (tx->ended) {
         return;
@@ -188,7 +188,7 @@ void apply_end(otr_apply *tx, otr_apply_outcome outcome, const char *reason)
     }
     bool fine = outcome == OTR_APPLY_APPLIED || outcome == OTR_APPLY_UNCHANGED ||
                 outcome == OTR_APPLY_PLANNED;
-    apply_says(tx, fine ? OTR_APPLY_DONE : OTR_APPLY_BROKEN, reason);
+    otr_tx_says(tx, fine ? OTR_APPLY_DONE : OTR_APPLY_BROKEN, reason);
     soon(tx, finish);
 }
 
@@ -198,22 +198,22 @@ static void on_committed(otr_apply *tx, otr_code rc)
 {
     if (rc != OTR_OK && otr_change_get_state(tx->change) < OTR_CHANGE_PROVEN) {
         /* Without that record the next start would undo it: so do it now, and say so. */
-        apply_back(tx, OTR_APPLY_ROLLED_BACK, tx->job_err.msg);
+        otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, tx->job_err.msg);
         return;
     }
     if (rc != OTR_OK) {
         char text[OTR_ERR_MSG_BYTES + 64];
         (void)snprintf(text, sizeof(text), "the old files are still there under hidden names: %s",
                        tx->job_err.msg);
-        apply_remark(tx, text);
+        otr_tx_remark(tx, text);
     }
-    apply_end(tx, OTR_APPLY_APPLIED, "");
+    otr_tx_end(tx, OTR_APPLY_APPLIED, "");
 }
 
 static void commit(otr_apply *tx)
 {
-    apply_step(tx, OTR_APPLY_COMMIT);
-    apply_job(tx, apply_job_commit, on_committed);
+    otr_tx_step(tx, OTR_APPLY_COMMIT);
+    otr_tx_job(tx, otr_tx_job_commit, on_committed);
 }
 
 /* ---- probation ---- */
@@ -222,13 +222,13 @@ static void on_probation(void *arg, const otr_probation_result *result)
 {
     otr_apply *tx = arg;
     for (char *const *r = result->remarks; r != NULL && *r != NULL; r++) {
-        apply_remark(tx, *r);
+        otr_tx_remark(tx, *r);
     }
     if (!result->passed) {
-        apply_back(tx, OTR_APPLY_ROLLED_BACK, result->reason);
+        otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, result->reason);
         return;
     }
-    apply_step_done(tx);
+    otr_tx_step_done(tx);
     commit(tx);
 }
 
@@ -240,7 +240,7 @@ static void begin_probation(otr_apply *tx)
         commit(tx);
         return;
     }
-    apply_step(tx, OTR_APPLY_PROBATION);
+    otr_tx_step(tx, OTR_APPLY_PROBATION);
     otr_probation_spec spec = { .strand = tx->strand,
                                 .what = what,
                                 .instance = tx->result->instance,
@@ -249,23 +249,23 @@ static void begin_probation(otr_apply *tx)
                                 .done = on_probation,
                                 .arg = tx };
     if (otr_probation_start(tx->a->spec.loop, &spec, &tx->probation, &err) != OTR_OK) {
-        apply_back(tx, OTR_APPLY_ROLLED_BACK, err.msg);
+        otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, err.msg);
     }
 }
 
 /* ---- reload and proof ---- */
 
-void apply_take_reload(otr_apply *tx, const otr_reload_result *result)
+void otr_tx_take_reload(otr_apply *tx, const otr_reload_result *result)
 {
     if (result->verdict != OTR_RELOAD_PROVEN) {
         (void)!otr_findings_copy(result->findings, &tx->result->findings, NULL);
     }
     for (char *const *r = result->remarks; r != NULL && *r != NULL; r++) {
-        apply_remark(tx, *r);
+        otr_tx_remark(tx, *r);
     }
 }
 
-void apply_reload(otr_apply *tx, otr_reload_fn *done)
+void otr_tx_reload(otr_apply *tx, otr_reload_fn *done)
 {
     otr_err err = { 0 };
     const otr_applier_settings *s = &tx->a->settings.s;
@@ -296,17 +296,17 @@ void apply_reload(otr_apply *tx, otr_reload_fn *done)
 static void on_proof(void *arg, const otr_reload_result *result)
 {
     otr_apply *tx = arg;
-    apply_take_reload(tx, result);
+    otr_tx_take_reload(tx, result);
     tx->reload_back = result->sent;
     if (result->verdict != OTR_RELOAD_PROVEN) {
         char text[1200];
         (void)snprintf(text, sizeof(text), "the reload was not proven: %s", result->reason);
-        apply_back(tx, OTR_APPLY_ROLLED_BACK, text);
+        otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, text);
         return;
     }
-    apply_step_done(tx);
+    otr_tx_step_done(tx);
     if (tx->stop && tx->request.probation.watch_ms > 0) {
-        apply_back(tx, OTR_APPLY_ROLLED_BACK, "the agent is stopping: nobody would watch");
+        otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, "the agent is stopping: nobody would watch");
         return;
     }
     begin_probation(tx);
@@ -315,13 +315,13 @@ static void on_proof(void *arg, const otr_reload_result *result)
 static void on_marked(otr_apply *tx, otr_code rc)
 {
     if (rc != OTR_OK || tx->stop) {
-        apply_back(tx, OTR_APPLY_FAILED, rc != OTR_OK ? tx->job_err.msg : "the agent is stopping");
+        otr_tx_back(tx, OTR_APPLY_FAILED, rc != OTR_OK ? tx->job_err.msg : "the agent is stopping");
         return;
     }
-    apply_step_done(tx);
-    apply_step(tx, OTR_APPLY_PROOF);
+    otr_tx_step_done(tx);
+    otr_tx_step(tx, OTR_APPLY_PROOF);
     tx->reload_back = true; /* from here on it may have been sent */
-    apply_reload(tx, on_proof);
+    otr_tx_reload(tx, on_proof);
 }
 
 /* ---- test ---- */
@@ -331,13 +331,13 @@ static void on_trial(void *arg, const otr_trial_result *result)
     otr_apply *tx = arg;
     (void)!otr_findings_copy(result->findings, &tx->result->findings, NULL);
     if (result->verdict != OTR_TRIAL_VALID) {
-        apply_back(tx, result->verdict == OTR_TRIAL_INVALID ? OTR_APPLY_INVALID : OTR_APPLY_FAILED,
-                   result->reason);
+        otr_tx_back(tx, result->verdict == OTR_TRIAL_INVALID ? OTR_APPLY_INVALID : OTR_APPLY_FAILED,
+                    result->reason);
         return;
     }
-    apply_step_done(tx);
-    apply_step(tx, OTR_APPLY_RELOAD);
-    apply_job(tx, apply_job_mark, on_marked);
+    otr_tx_step_done(tx);
+    otr_tx_step(tx, OTR_APPLY_RELOAD);
+    otr_tx_job(tx, otr_tx_job_mark, on_marked);
 }
 
 static void on_swapped(otr_apply *tx, otr_code rc)
@@ -345,18 +345,18 @@ static void on_swapped(otr_apply *tx, otr_code rc)
     otr_err err = { 0 };
     tx->result->touched = true;
     if (rc != OTR_OK || tx->stop) {
-        apply_back(tx, OTR_APPLY_FAILED, rc != OTR_OK ? tx->job_err.msg : "the agent is stopping");
+        otr_tx_back(tx, OTR_APPLY_FAILED, rc != OTR_OK ? tx->job_err.msg : "the agent is stopping");
         return;
     }
-    apply_step_done(tx);
-    apply_step(tx, OTR_APPLY_TEST);
+    otr_tx_step_done(tx);
+    otr_tx_step(tx, OTR_APPLY_TEST);
     otr_trial_spec spec = { .launch = tx->launch,
                             .timeout_ms = tx->a->settings.s.test_ms,
                             .warnings_are_errors = tx->a->settings.s.warnings_are_errors,
                             .done = on_trial,
                             .arg = tx };
     if (otr_trial_start(tx->a->spec.loop, &spec, &tx->trial, &err) != OTR_OK) {
-        apply_back(tx, OTR_APPLY_FAILED, err.msg);
+        otr_tx_back(tx, OTR_APPLY_FAILED, err.msg);
     }
 }
 
@@ -367,33 +367,33 @@ static void on_staged(otr_apply *tx, otr_code rc)
     if (rc != OTR_OK || tx->stop) {
         const char *why = rc != OTR_OK ? tx->job_err.msg : "the agent is stopping";
         if (tx->change != NULL) {
-            apply_back(tx, OTR_APPLY_FAILED, why);
+            otr_tx_back(tx, OTR_APPLY_FAILED, why);
         } else {
-            apply_end(tx, OTR_APPLY_FAILED, why);
+            otr_tx_end(tx, OTR_APPLY_FAILED, why);
         }
         return;
     }
-    apply_step_done(tx);
-    apply_step(tx, OTR_APPLY_SWAP);
-    apply_job(tx, apply_job_swap, on_swapped);
+    otr_tx_step_done(tx);
+    otr_tx_step(tx, OTR_APPLY_SWAP);
+    otr_tx_job(tx, otr_tx_job_swap, on_swapped);
 }
 
 static void stage(otr_apply *tx)
 {
     no_deadline(tx);
     if (tx->stop) {
-        apply_end(tx, OTR_APPLY_FAILED, "the agent is stopping");
+        otr_tx_end(tx, OTR_APPLY_FAILED, "the agent is stopping");
         return;
     }
-    apply_step(tx, OTR_APPLY_STAGE);
-    apply_job(tx, apply_job_stage, on_staged);
+    otr_tx_step(tx, OTR_APPLY_STAGE);
+    otr_tx_job(tx, otr_tx_job_stage, on_staged);
 }
 
 void otr_apply_proceed(otr_apply *tx, const char *remark)
 {
     if (tx->holding) {
         tx->holding = false;
-        apply_remark(tx, remark);
+        otr_tx_remark(tx, remark);
         soon(tx, stage);
     }
 }
@@ -421,9 +421,9 @@ static void allowed(otr_apply *tx)
     otr_apply_view view;
     const otr_apply_host *host = &tx->a->spec.host;
     no_deadline(tx);
-    apply_step_done(tx);
+    otr_tx_step_done(tx);
     if (tx->request.dry_run) {
-        apply_end(tx, OTR_APPLY_PLANNED, "");
+        otr_tx_end(tx, OTR_APPLY_PLANNED, "");
         return;
     }
     if (host->before == NULL) {
@@ -450,9 +450,9 @@ void otr_apply_answer(otr_apply *tx, otr_apply_verdict verdict, const char *reas
     if (verdict == OTR_APPLY_ALLOW && !tx->stop) {
         soon(tx, allowed);
     } else if (verdict == OTR_APPLY_DENY) {
-        apply_end(tx, OTR_APPLY_DENIED, reason);
+        otr_tx_end(tx, OTR_APPLY_DENIED, reason);
     } else {
-        apply_end(tx, OTR_APPLY_FAILED, tx->stop ? "the agent is stopping" : reason);
+        otr_tx_end(tx, OTR_APPLY_FAILED, tx->stop ? "the agent is stopping" : reason);
     }
 }
 
@@ -469,7 +469,7 @@ static void ask(otr_apply *tx)
 {
     otr_apply_view view;
     const otr_apply_host *host = &tx->a->spec.host;
-    apply_step(tx, OTR_APPLY_POLICY);
+    otr_tx_step(tx, OTR_APPLY_POLICY);
     tx->asking = true;
     if (host->ask == NULL) {
         otr_apply_answer(tx, OTR_APPLY_ALLOW, "", NULL);
@@ -492,7 +492,7 @@ static void take_texts(otr_apply *tx)
     }
     otr_buf_deinit(&tx->impact);
     otr_buf_deinit(&tx->diff);
-    apply_remark(tx, tx->weigh_remark);
+    otr_tx_remark(tx, tx->weigh_remark);
 }
 
 static void plan_late(otr_apply *tx)
@@ -500,7 +500,7 @@ static void plan_late(otr_apply *tx)
     char text[128];
     (void)snprintf(text, sizeof(text), "the files could not be looked at within %llu ms",
                    (unsigned long long)tx->a->settings.s.files_ms);
-    apply_end(tx, OTR_APPLY_FAILED, text);
+    otr_tx_end(tx, OTR_APPLY_FAILED, text);
 }
 
 static void on_planned(otr_apply *tx, otr_code rc)
@@ -512,10 +512,10 @@ static void on_planned(otr_apply *tx, otr_code rc)
         return; /* its deadline was earlier, and its end waits in the loop */
     }
     no_deadline(tx);
-    rc = rc == OTR_OK ? apply_take_files(tx, err) : rc;
+    rc = rc == OTR_OK ? otr_tx_take_files(tx, err) : rc;
     if (rc != OTR_OK || tx->stop) {
-        apply_end(tx, rc == OTR_EDENIED && !tx->stop ? OTR_APPLY_DENIED : OTR_APPLY_FAILED,
-                  rc != OTR_OK ? err->msg : "the agent is stopping");
+        otr_tx_end(tx, rc == OTR_EDENIED && !tx->stop ? OTR_APPLY_DENIED : OTR_APPLY_FAILED,
+                   rc != OTR_OK ? err->msg : "the agent is stopping");
         return;
     }
     take_texts(tx);
@@ -523,29 +523,29 @@ static void on_planned(otr_apply *tx, otr_code rc)
     if (host->begun != NULL) {
         host->begun(host->arg, &view);
     }
-    apply_step_done(tx);
+    otr_tx_step_done(tx);
     if (otr_plan_is_empty(tx->plan)) {
-        apply_end(tx, OTR_APPLY_UNCHANGED, "");
+        otr_tx_end(tx, OTR_APPLY_UNCHANGED, "");
         return;
     }
     ask(tx);
 }
 
-void apply_tx_begin(otr_apply *tx)
+void otr_tx_begin(otr_apply *tx)
 {
     if (tx->request.why == OTR_APPLY_WHY_RECOVERY) {
-        apply_recover_begin(tx);
+        otr_tx_recover_begin(tx);
         return;
     }
     if (tx->step == OTR_APPLY_WAITING && tx->step_ns != 0) {
-        apply_step_done(tx);
+        otr_tx_step_done(tx);
     }
-    apply_step(tx, OTR_APPLY_PLAN);
+    otr_tx_step(tx, OTR_APPLY_PLAN);
     set_deadline(tx, tx->a->settings.s.files_ms, plan_late);
-    apply_job(tx, apply_job_plan, on_planned);
+    otr_tx_job(tx, otr_tx_job_plan, on_planned);
 }
 
-void apply_stop(otr_apply *tx)
+void otr_tx_stop(otr_apply *tx)
 {
     tx->stop = true;
     if (tx->asking) {
@@ -554,9 +554,9 @@ void apply_stop(otr_apply *tx)
         proceed_late(tx);
     } else if (tx->trial != NULL && tx->step == OTR_APPLY_TEST) {
         otr_trial_free(otr_steal(&tx->trial));
-        apply_back(tx, OTR_APPLY_FAILED, "the agent is stopping");
+        otr_tx_back(tx, OTR_APPLY_FAILED, "the agent is stopping");
     } else if (tx->probation != NULL && tx->step == OTR_APPLY_PROBATION) {
         otr_probation_free(otr_steal(&tx->probation));
-        apply_back(tx, OTR_APPLY_ROLLED_BACK, "the agent is stopping: nobody would watch");
+        otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, "the agent is stopping: nobody would watch");
     }
 }

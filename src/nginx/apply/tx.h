@@ -45,7 +45,7 @@ struct otr_applier {
     otr_strand *strand; /* of the look for journals */
     otr_journals journals;
     otr_err job_err;
-    bool listing; /* a job is on `strand`, whose `done` ends with apply_listed() */
+    bool listing; /* a job is on `strand`, whose `done` ends with otr_tx_listed() */
     bool stopping;
     bool freed;
     otr_loop_fn *stopped;
@@ -112,63 +112,62 @@ struct otr_apply {
 };
 
 /* ---- engine.c ---- */
-void apply_tx_free(otr_apply *tx);
+void otr_tx_free(otr_apply *tx);
 /* The result is told: frees it and lets the next one begin. */
-void apply_tx_over(otr_apply *tx);
-otr_code apply_lane_for(otr_applier *a, const char *id, apply_lane **ret, otr_err *err)
+void otr_tx_over(otr_apply *tx);
+otr_code otr_tx_lane_for(otr_applier *a, const char *id, apply_lane **ret, otr_err *err)
     OTR_MUST_CHECK;
-otr_code apply_tx_new(otr_applier *a, apply_lane *lane, otr_apply **ret, otr_err *err)
-    OTR_MUST_CHECK;
+otr_code otr_tx_new(otr_applier *a, apply_lane *lane, otr_apply **ret, otr_err *err) OTR_MUST_CHECK;
 /* The look for journals is over. */
-void apply_listed(otr_applier *a);
+void otr_tx_listed(otr_applier *a);
 /* Puts it at the end of its lane; what waited there is superseded. */
-void apply_tx_queue(otr_apply *tx);
+void otr_tx_queue(otr_apply *tx);
 
 /* ---- tx.c ---- */
-void apply_tx_begin(otr_apply *tx);
-void apply_on_timer(void *tx);
-void apply_stop(otr_apply *tx); /* as otr_applier_stop() */
+void otr_tx_begin(otr_apply *tx);
+void otr_tx_on_timer(void *tx);
+void otr_tx_stop(otr_apply *tx); /* as otr_applier_stop() */
 /* A step of its way begins / is over. `text` may be "". */
-void apply_step(otr_apply *tx, otr_apply_step step);
-void apply_step_done(otr_apply *tx);
-void apply_says(otr_apply *tx, otr_apply_state state, const char *text);
+void otr_tx_step(otr_apply *tx, otr_apply_step step);
+void otr_tx_step_done(otr_apply *tx);
+void otr_tx_says(otr_apply *tx, otr_apply_state state, const char *text);
 /* Runs `job` on the strand, then `done` on the loop. */
-void apply_job(otr_apply *tx, otr_code (*job)(otr_apply *tx, otr_err *err),
-               void (*done)(otr_apply *tx, otr_code rc));
+void otr_tx_job(otr_apply *tx, otr_code (*job)(otr_apply *tx, otr_err *err),
+                void (*done)(otr_apply *tx, otr_code rc));
 /* All is decided; the files are as `outcome` says. `reason` may be "". */
-void apply_end(otr_apply *tx, otr_apply_outcome outcome, const char *reason);
-void apply_remark(otr_apply *tx, const char *text);
+void otr_tx_end(otr_apply *tx, otr_apply_outcome outcome, const char *reason);
+void otr_tx_remark(otr_apply *tx, const char *text);
 /* SIGHUP and the proof; `done` as of reload.h. */
-void apply_reload(otr_apply *tx, otr_reload_fn *done);
+void otr_tx_reload(otr_apply *tx, otr_reload_fn *done);
 /* Takes lines and remarks of a reload over. */
-void apply_take_reload(otr_apply *tx, const otr_reload_result *result);
+void otr_tx_take_reload(otr_apply *tx, const otr_reload_result *result);
 
 /* ---- back.c ---- */
 /* Undoes what was done to the files; then, where NGINX may have read them, reloads and proves. */
-void apply_back(otr_apply *tx, otr_apply_outcome then, const char *reason);
-void apply_back_reload(otr_apply *tx);
-void apply_back_launched(otr_apply *tx, otr_code rc);
-void apply_back_instance(otr_apply *tx);
+void otr_tx_back(otr_apply *tx, otr_apply_outcome then, const char *reason);
+void otr_tx_back_reload(otr_apply *tx);
+void otr_tx_back_launched(otr_apply *tx, otr_code rc);
+void otr_tx_back_instance(otr_apply *tx);
 
 /* ---- recover.c ---- */
-void apply_recover_begin(otr_apply *tx);
+void otr_tx_recover_begin(otr_apply *tx);
 /* Its instance is there, or another process. */
-void apply_recover_instance(otr_apply *tx);
-void apply_recover_undone(otr_apply *tx);
+void otr_tx_recover_instance(otr_apply *tx);
+void otr_tx_recover_undone(otr_apply *tx);
 
 /* ---- work.c: jobs ---- */
-otr_code apply_job_plan(otr_apply *tx, otr_err *err);
-otr_code apply_job_stage(otr_apply *tx, otr_err *err);
-otr_code apply_job_swap(otr_apply *tx, otr_err *err);
-otr_code apply_job_mark(otr_apply *tx, otr_err *err);
-otr_code apply_job_commit(otr_apply *tx, otr_err *err);
-otr_code apply_job_undo(otr_apply *tx, otr_err *err);
-otr_code apply_job_launch(otr_apply *tx, otr_err *err); /* of another process than before */
-otr_code apply_job_resume(otr_apply *tx, otr_err *err);
+otr_code otr_tx_job_plan(otr_apply *tx, otr_err *err);
+otr_code otr_tx_job_stage(otr_apply *tx, otr_err *err);
+otr_code otr_tx_job_swap(otr_apply *tx, otr_err *err);
+otr_code otr_tx_job_mark(otr_apply *tx, otr_err *err);
+otr_code otr_tx_job_commit(otr_apply *tx, otr_err *err);
+otr_code otr_tx_job_undo(otr_apply *tx, otr_err *err);
+otr_code otr_tx_job_launch(otr_apply *tx, otr_err *err); /* of another process than before */
+otr_code otr_tx_job_resume(otr_apply *tx, otr_err *err);
 /* The items of the plan into the result. */
-otr_code apply_take_files(otr_apply *tx, otr_err *err) OTR_MUST_CHECK;
+otr_code otr_tx_take_files(otr_apply *tx, otr_err *err) OTR_MUST_CHECK;
 /* How files of the instance are reached. */
-otr_code apply_root_of(const otr_nginx_instance *instance, const char *const *allowed,
-                       otr_root **ret, otr_err *err) OTR_MUST_CHECK;
+otr_code otr_tx_root_of(const otr_nginx_instance *instance, const char *const *allowed,
+                        otr_root **ret, otr_err *err) OTR_MUST_CHECK;
 
 #endif

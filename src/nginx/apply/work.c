@@ -10,8 +10,8 @@
 
 enum { REMARK_BYTES = 512, REMARKED_MOST = 8 };
 
-otr_code apply_root_of(const otr_nginx_instance *instance, const char *const *allowed,
-                       otr_root **ret, otr_err *err)
+otr_code otr_tx_root_of(const otr_nginx_instance *instance, const char *const *allowed,
+                        otr_root **ret, otr_err *err)
 {
     otr_root root = { .path = instance->root, .uid = instance->uid, .gid = instance->gid };
     if (instance->reach != NULL) {
@@ -45,10 +45,10 @@ static otr_code read_launch(otr_apply *tx, otr_err *err)
     return OTR_OK;
 }
 
-otr_code apply_job_launch(otr_apply *tx, otr_err *err)
+otr_code otr_tx_job_launch(otr_apply *tx, otr_err *err)
 {
     otr_root *root = NULL;
-    otr_code rc = apply_root_of(tx->instance, NULL, &root, err);
+    otr_code rc = otr_tx_root_of(tx->instance, NULL, &root, err);
     if (rc == OTR_OK) {
         otr_root_free(tx->root);
         tx->root = root;
@@ -71,7 +71,7 @@ static otr_code collect_logs(otr_apply *tx, otr_err *err)
 static otr_code make_plan(otr_apply *tx, otr_err *err)
 {
     otr_root *root = NULL;
-    otr_code rc = apply_root_of(tx->instance, tx->allowed, &root, err);
+    otr_code rc = otr_tx_root_of(tx->instance, tx->allowed, &root, err);
     if (rc != OTR_OK) {
         return rc;
     }
@@ -100,9 +100,9 @@ static void weigh(otr_apply *tx)
     }
 }
 
-otr_code apply_job_plan(otr_apply *tx, otr_err *err)
+otr_code otr_tx_job_plan(otr_apply *tx, otr_err *err)
 {
-    otr_code rc = apply_root_of(tx->instance, NULL, &tx->root, err);
+    otr_code rc = otr_tx_root_of(tx->instance, NULL, &tx->root, err);
     rc = rc == OTR_OK ? read_launch(tx, err) : rc;
     if (rc != OTR_OK && rc != OTR_ENOMEM && tx->request.dry_run) {
         (void)snprintf(tx->launch_remark, sizeof(tx->launch_remark), "%.400s", err->msg);
@@ -152,7 +152,7 @@ static void remark_item(otr_apply *tx, const otr_plan_item *item)
             char text[REMARK_BYTES];
             (void)snprintf(text, sizeof(text), "%.300s: %s", item->path,
                            otr_plan_remark_text((otr_plan_remark)bit));
-            apply_remark(tx, text);
+            otr_tx_remark(tx, text);
         }
     }
 }
@@ -170,12 +170,12 @@ static otr_code add_file(otr_apply_result *r, const otr_plan_item *item, otr_err
     return OTR_OK;
 }
 
-otr_code apply_take_files(otr_apply *tx, otr_err *err)
+otr_code otr_tx_take_files(otr_apply *tx, otr_err *err)
 {
     otr_apply_result *r = tx->result;
     size_t n = otr_plan_count(tx->plan), changed = 0;
     size_t most = n < OTR_LIMIT_APPLY_FILES_SHOWN ? n : OTR_LIMIT_APPLY_FILES_SHOWN;
-    apply_remark(tx, tx->launch_remark);
+    otr_tx_remark(tx, tx->launch_remark);
     r->files = otr_calloc(most + 1, sizeof(*r->files));
     otr_code rc = r->files != NULL ? OTR_OK : otr_fail_nomem(err);
     for (size_t i = 0; rc == OTR_OK && i < n; i++) {
@@ -214,7 +214,7 @@ static otr_code write_note(const otr_apply *tx, otr_buf *out, otr_err *err)
     return otr_jw_end(&w);
 }
 
-otr_code apply_job_stage(otr_apply *tx, otr_err *err)
+otr_code otr_tx_job_stage(otr_apply *tx, otr_err *err)
 {
     otr_buf note;
     otr_buf_init(&note, OTR_LIMIT_CHANGE_NOTE_BYTES);
@@ -229,19 +229,19 @@ otr_code apply_job_stage(otr_apply *tx, otr_err *err)
     return rc == OTR_OK ? otr_change_stage(tx->change, err) : rc;
 }
 
-otr_code apply_job_swap(otr_apply *tx, otr_err *err)
+otr_code otr_tx_job_swap(otr_apply *tx, otr_err *err)
 {
     return otr_change_swap(tx->change, err);
 }
 
-otr_code apply_job_mark(otr_apply *tx, otr_err *err)
+otr_code otr_tx_job_mark(otr_apply *tx, otr_err *err)
 {
     static const otr_bytes none = { 0 };
     otr_code rc = collect_logs(tx, err);
     return rc == OTR_OK ? otr_change_mark(tx->change, OTR_CHANGE_RELOADING, none, err) : rc;
 }
 
-otr_code apply_job_commit(otr_apply *tx, otr_err *err)
+otr_code otr_tx_job_commit(otr_apply *tx, otr_err *err)
 {
     static const otr_bytes none = { 0 };
     otr_code rc = OTR_OK;
@@ -251,7 +251,7 @@ otr_code apply_job_commit(otr_apply *tx, otr_err *err)
     return rc == OTR_OK ? otr_change_finish(tx->change, err) : rc;
 }
 
-otr_code apply_job_undo(otr_apply *tx, otr_err *err)
+otr_code otr_tx_job_undo(otr_apply *tx, otr_err *err)
 {
     return otr_change_undo(tx->change, err);
 }
@@ -283,13 +283,13 @@ static void read_note(otr_apply *tx, otr_bytes note)
                    otr_json_str(otr_json_get(root, "root"), ""));
 }
 
-otr_code apply_job_resume(otr_apply *tx, otr_err *err)
+otr_code otr_tx_job_resume(otr_apply *tx, otr_err *err)
 {
     otr_root *root = NULL;
     otr_change_spec spec = { .folder = tx->a->folder, .instance = tx->lane->id };
     otr_code rc = OTR_OK;
     if (tx->instance != NULL) {
-        rc = apply_root_of(tx->instance, tx->allowed, &root, err);
+        rc = otr_tx_root_of(tx->instance, tx->allowed, &root, err);
     }
     rc = rc == OTR_OK ? otr_change_resume(&spec, root, &tx->change, err) : rc;
     otr_root_free(root);
