@@ -116,6 +116,9 @@
 #define OTR_LIMIT_NGINX_REGEX           1024 /* steps of a regular expression that is simulated */
 #define OTR_LIMIT_NGINX_STATUS_ITEMS    100000  /* servers, names, listens, locations: each */
 #define OTR_LIMIT_NGINX_STATUS_URLS     64      /* of one instance */
+#define OTR_LIMIT_DIFF_LINES            4000000 /* that differ, of both texts, and are compared */
+#define OTR_LIMIT_IMPACT_BYTES          (256U * OTR_MIB) /* all files of one configuration */
+#define OTR_LIMIT_IMPACT_ITEMS          200     /* of each list that says what a change touches */
 #define OTR_LIMIT_HOSTS_BYTES           OTR_MIB /* /etc/hosts */
 
 /* history of configurations */
