@@ -23,14 +23,14 @@ typedef struct ustar {
 
 _Static_assert(sizeof(ustar) == BLOCK, "a header is one block");
 
-static otr_code put(otr_tar *tar, otr_bytes bytes, otr_err *err)
+static otr_code put(otr_tarw *tar, otr_bytes bytes, otr_err *err)
 {
     otr_code rc = tar->sink(tar->arg, bytes, err);
     tar->written += rc == OTR_OK ? bytes.n : 0;
     return rc;
 }
 
-static otr_code put_zeros(otr_tar *tar, uint64_t n, otr_err *err)
+static otr_code put_zeros(otr_tarw *tar, uint64_t n, otr_err *err)
 {
     static const uint8_t zeros[BLOCK];
     otr_code rc = OTR_OK;
@@ -112,7 +112,7 @@ static otr_code record_number(otr_buf *out, const char *key, uint64_t value, otr
     return record(out, key, text, err);
 }
 
-static otr_code put_extended(otr_tar *tar, const otr_buf *records, otr_err *err)
+static otr_code put_extended(otr_tarw *tar, const otr_buf *records, otr_err *err)
 {
     ustar h = { .kind = 0 };
     memcpy(h.name, "PaxHeaders/member", 18);
@@ -126,7 +126,7 @@ static otr_code put_extended(otr_tar *tar, const otr_buf *records, otr_err *err)
 }
 
 /* The header of a member; `records` gets what does not fit into it. */
-static otr_code make(const otr_tar_member *m, ustar *h, otr_buf *records, otr_err *err)
+static otr_code make(const otr_tarw_entry *m, ustar *h, otr_buf *records, otr_err *err)
 {
     otr_code rc = OTR_OK;
     uint64_t uid = m->uid, gid = m->gid;
@@ -154,7 +154,7 @@ static otr_code make(const otr_tar_member *m, ustar *h, otr_buf *records, otr_er
     return rc;
 }
 
-otr_code otr_tar_add(otr_tar *tar, const otr_tar_member *m, otr_err *err)
+otr_code otr_tarw_add(otr_tarw *tar, const otr_tarw_entry *m, otr_err *err)
 {
     ustar h = { .kind = 0 };
     otr_buf records;
@@ -179,7 +179,7 @@ otr_code otr_tar_add(otr_tar *tar, const otr_tar_member *m, otr_err *err)
     return rc;
 }
 
-otr_code otr_tar_content(otr_tar *tar, otr_bytes bytes, otr_err *err)
+otr_code otr_tarw_content(otr_tarw *tar, otr_bytes bytes, otr_err *err)
 {
     if (bytes.n > tar->owed) {
         return otr_fail(err, OTR_ESTATE, "a member has more bytes than were announced");
@@ -192,7 +192,7 @@ otr_code otr_tar_content(otr_tar *tar, otr_bytes bytes, otr_err *err)
     return tar->owed == 0 && bytes.n > 0 ? put_zeros(tar, tar->padding, err) : OTR_OK;
 }
 
-otr_code otr_tar_end(otr_tar *tar, otr_err *err)
+otr_code otr_tarw_end(otr_tarw *tar, otr_err *err)
 {
     if (tar->owed > 0) {
         return otr_fail(err, OTR_ESTATE, "%llu bytes of a member are missing",

@@ -19,26 +19,26 @@ static otr_code to_buf(void *arg, otr_bytes bytes, otr_err *err)
     OTR_CLEANUP(otr_buf_deinit) otr_buf out; \
     otr_err err = { 0 };                     \
     otr_buf_init(&(out), 1 << 20);           \
-    otr_tar tar = { .sink = to_buf, .arg = &(out) }
+    otr_tarw tar = { .sink = to_buf, .arg = &(out) }
 
-static otr_code add(otr_tar *tar, const char *name, const char *content, otr_err *err)
+static otr_code add(otr_tarw *tar, const char *name, const char *content, otr_err *err)
 {
-    otr_tar_member m = { .name = name, .kind = '0', .mode = 0640, .bytes = strlen(content) };
-    otr_code rc = otr_tar_add(tar, &m, err);
-    return rc == OTR_OK ? otr_tar_content(tar, otr_bytes_of(content), err) : rc;
+    otr_tarw_entry m = { .name = name, .kind = '0', .mode = 0640, .bytes = strlen(content) };
+    otr_code rc = otr_tarw_add(tar, &m, err);
+    return rc == OTR_OK ? otr_tarw_content(tar, otr_bytes_of(content), err) : rc;
 }
 
 T(a_member_whose_content_is_not_complete_is_noticed)
 {
     TAR(out);
-    otr_tar_member m = { .name = "a", .kind = '0', .bytes = 3 };
-    REQUIRE_OK(otr_tar_add(&tar, &m, &err), err);
-    CHECK_INT(otr_tar_content(&tar, otr_bytes_of("four"), &err), OTR_ESTATE);
-    REQUIRE_OK(otr_tar_content(&tar, otr_bytes_of("ab"), &err), err);
-    CHECK_INT(otr_tar_add(&tar, &m, &err), OTR_ESTATE);
-    CHECK_INT(otr_tar_end(&tar, &err), OTR_ESTATE);
-    REQUIRE_OK(otr_tar_content(&tar, otr_bytes_of("c"), &err), err);
-    REQUIRE_OK(otr_tar_end(&tar, &err), err);
+    otr_tarw_entry m = { .name = "a", .kind = '0', .bytes = 3 };
+    REQUIRE_OK(otr_tarw_add(&tar, &m, &err), err);
+    CHECK_INT(otr_tarw_content(&tar, otr_bytes_of("four"), &err), OTR_ESTATE);
+    REQUIRE_OK(otr_tarw_content(&tar, otr_bytes_of("ab"), &err), err);
+    CHECK_INT(otr_tarw_add(&tar, &m, &err), OTR_ESTATE);
+    CHECK_INT(otr_tarw_end(&tar, &err), OTR_ESTATE);
+    REQUIRE_OK(otr_tarw_content(&tar, otr_bytes_of("c"), &err), err);
+    REQUIRE_OK(otr_tarw_end(&tar, &err), err);
     CHECK_INT(out.n, 10240);
 }
 
@@ -54,11 +54,11 @@ T(the_same_members_are_the_same_bytes)
     TAR(a);
     OTR_CLEANUP(otr_buf_deinit) otr_buf b;
     otr_buf_init(&b, 1 << 20);
-    otr_tar second = { .sink = to_buf, .arg = &b };
+    otr_tarw second = { .sink = to_buf, .arg = &b };
     REQUIRE_OK(add(&tar, "x/y", "content", &err), err);
-    REQUIRE_OK(otr_tar_end(&tar, &err), err);
+    REQUIRE_OK(otr_tarw_end(&tar, &err), err);
     REQUIRE_OK(add(&second, "x/y", "content", &err), err);
-    REQUIRE_OK(otr_tar_end(&second, &err), err);
+    REQUIRE_OK(otr_tarw_end(&second, &err), err);
     CHECK(a.n == b.n && memcmp(a.p, b.p, a.n) == 0);
 }
 
@@ -100,24 +100,24 @@ static const char *run(const char *const argv[], char *out, size_t cap)
     return out;
 }
 
-static otr_code make_archive(otr_tar *tar, const char *deep, const char *long_name, otr_err *err)
+static otr_code make_archive(otr_tarw *tar, const char *deep, const char *long_name, otr_err *err)
 {
     char big[1537];
     memset(big, 'b', sizeof(big) - 1);
     big[sizeof(big) - 1] = '\0';
-    const otr_tar_member folder = { .name = "d/", .kind = '5', .mode = 0755, .mtime_s = 7 };
-    const otr_tar_member link = { .name = "d/link", .kind = '2', .link = long_name, .mode = 0777 };
-    const otr_tar_member owned = {
+    const otr_tarw_entry folder = { .name = "d/", .kind = '5', .mode = 0755, .mtime_s = 7 };
+    const otr_tarw_entry link = { .name = "d/link", .kind = '2', .link = long_name, .mode = 0777 };
+    const otr_tarw_entry owned = {
         .name = "d/owned", .kind = '0', .mode = 04755, .uid = 3000000, .gid = 2097151, .mtime_s = 99
     };
-    otr_code rc = otr_tar_add(tar, &folder, err);
+    otr_code rc = otr_tarw_add(tar, &folder, err);
     rc = rc == OTR_OK ? add(tar, "d/empty", "", err) : rc;
     rc = rc == OTR_OK ? add(tar, "d/big", big, err) : rc;
     rc = rc == OTR_OK ? add(tar, deep, "deep", err) : rc;
     rc = rc == OTR_OK ? add(tar, long_name, "long", err) : rc;
-    rc = rc == OTR_OK ? otr_tar_add(tar, &link, err) : rc;
-    rc = rc == OTR_OK ? otr_tar_add(tar, &owned, err) : rc;
-    return rc == OTR_OK ? otr_tar_end(tar, err) : rc;
+    rc = rc == OTR_OK ? otr_tarw_add(tar, &link, err) : rc;
+    rc = rc == OTR_OK ? otr_tarw_add(tar, &owned, err) : rc;
+    return rc == OTR_OK ? otr_tarw_end(tar, err) : rc;
 }
 
 T_NO_OOM(python_and_the_systems_tar_read_what_was_written) /* programs of their own */
