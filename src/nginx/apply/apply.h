@@ -122,7 +122,8 @@ typedef struct otr_apply_host {
     /* May it be done? Owns `weighed` in every case. Answers with otr_apply_answer(), now or later,
      * once. Optional: it may. */
     void (*ask)(void *arg, otr_apply *tx, const otr_apply_view *view, void *weighed);
-    /* Lets a question go: the transaction is over. */
+    /* The transaction waits no longer for an answer, to proceed or to be told: none of these may
+     * follow. */
     void (*unask)(void *arg, otr_apply *tx);
     /* Before the first file is touched: drift is told, history keeps the old files. Calls
      * otr_apply_proceed(), now or later, once. Optional. */

@@ -148,10 +148,19 @@ void otr_apply_told(otr_apply *tx)
     }
 }
 
+static void let_owner(otr_apply *tx)
+{
+    const otr_apply_host *host = &tx->a->spec.host;
+    if (host->unask != NULL) {
+        host->unask(host->arg, tx);
+    }
+}
+
 /* History does not answer: the asker must not wait for it. */
 static void told_late(otr_apply *tx)
 {
     if (tx->telling) {
+        let_owner(tx);
         (void)!otr_apply_result_say(&tx->result->history, NULL,
                                     "the history was not written in time");
         otr_apply_told(tx);
@@ -400,6 +409,7 @@ void otr_apply_proceed(otr_apply *tx, const char *remark)
 
 static void proceed_late(otr_apply *tx)
 {
+    let_owner(tx);
     otr_apply_proceed(tx, "the history did not keep the files from before in time");
 }
 
@@ -458,10 +468,7 @@ void otr_apply_answer(otr_apply *tx, otr_apply_verdict verdict, const char *reas
 
 static void policy_late(otr_apply *tx)
 {
-    const otr_apply_host *host = &tx->a->spec.host;
-    if (tx->asking && host->unask != NULL) {
-        host->unask(host->arg, tx);
-    }
+    let_owner(tx);
     otr_apply_answer(tx, OTR_APPLY_NO_ANSWER, "the plugins gave no answer in time", NULL);
 }
 
