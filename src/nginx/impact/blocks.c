@@ -352,9 +352,7 @@ otr_code otr_radius_block(otr_radius *r, size_t block, const otr_both *pair, otr
 {
     const char *name = otr_radius_block_names[block];
     otr_kids old = { 0 }, new = { 0 };
-    bool same;
-    otr_code rc = otr_same(r->graph, pair->old, pair->new, &same, err);
-    rc = rc == OTR_OK && !same ? otr_radius_expand(r, pair, &old, &new, err) : rc;
+    otr_code rc = otr_radius_expand(r, pair, &old, &new, err);
     rc = rc == OTR_OK ? otr_groups_compare(r->graph, &old, &new, is_inherited, &r->arena,
                                            &r->inherited[block], err)
                       : rc;

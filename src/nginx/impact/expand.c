@@ -166,8 +166,7 @@ static otr_code same_blocks(otr_graph *g, otr_kid a, otr_kid b, bool *ret, otr_e
 
 otr_code otr_same(otr_graph *graph, otr_kid a, otr_kid b, bool *ret, otr_err *err)
 {
-    otr_bytes text = text_of(graph, a, OTR_BEFORE);
-    if (otr_same_bytes(graph, a, b) && memmem(text.p, text.n, "include", 7) == NULL) {
+    if (otr_same_bytes(graph, a, b) && !otr_may_include(text_of(graph, a, OTR_BEFORE))) {
         *ret = true; /* and nothing of it stands elsewhere */
         return OTR_OK;
     }

@@ -316,6 +316,29 @@ static otr_code find_includes(const scan *s, const otr_node *first, otr_err *err
     return rc;
 }
 
+static bool is_edge(const otr_bytes *text, size_t at)
+{
+    return at >= text->n || memchr(" \t\r\n;{}\"'", text->p[at], 9) != NULL;
+}
+
+bool otr_may_include(otr_bytes text)
+{
+    static const char word[] = "include";
+    const size_t n = sizeof(word) - 1;
+    for (size_t at = 0; at < text.n;) {
+        const uint8_t *found = memmem(text.p + at, text.n - at, word, n);
+        if (found == NULL) {
+            return false;
+        }
+        at = (size_t)(found - text.p);
+        if ((at == 0 || is_edge(&text, at - 1)) && is_edge(&text, at + n)) {
+            return true;
+        }
+        at += n;
+    }
+    return false;
+}
+
 static otr_code scan_side(otr_graph *g, uint32_t index, otr_when when, otr_err *err)
 {
     otr_part *part = &g->parts[index];
@@ -323,7 +346,7 @@ static otr_code scan_side(otr_graph *g, uint32_t index, otr_when when, otr_err *
     if (!side->there) {
         return side->trouble == NULL ? note(&part->side[when], 0, "it is not there", err) : OTR_OK;
     }
-    if (part->same && memmem(side->text.p, side->text.n, "include", 7) == NULL) {
+    if (part->same && !otr_may_include(side->text)) {
         return OTR_OK; /* not worth a tree yet */
     }
     const otr_node *first;

@@ -78,6 +78,9 @@ void otr_part_forget(otr_part *part); /* its trees; those of a dirty part stay *
 /* What the include at `start` brings in; NULL: nothing. */
 const otr_part_include *otr_part_include_at(const otr_part *part, otr_when when, uint32_t start);
 
+/* May a directive `include` stand in this text? A quick look. */
+bool otr_may_include(otr_bytes text);
+
 bool otr_part_is_dirty(otr_graph *graph, uint32_t part);
 otr_part *otr_graph_find(const otr_graph *graph, const char *path); /* or NULL */
 
