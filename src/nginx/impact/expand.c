@@ -48,8 +48,8 @@ static otr_code add_list(const expansion *x, const otr_node *first, uint32_t par
 static otr_code add_part(const expansion *x, uint32_t index, unsigned depth, otr_err *err)
 {
     otr_part *part = &x->g->parts[index];
-    if (depth >= OTR_LIMIT_NGINX_INCLUDE_DEPTH) {
-        x->g->unknown = true;
+    if (depth >= OTR_LIMIT_NGINX_INCLUDE_DEPTH || part->open) {
+        x->g->unknown = true; /* NGINX refuses it */
         return OTR_OK;
     }
     bool whole = x->how == OTR_EXPAND_SKIP    ? part->skip
@@ -61,7 +61,9 @@ static otr_code add_part(const expansion *x, uint32_t index, unsigned depth, otr
     const otr_node *first;
     bool had = part->side[OTR_BEFORE].conf != NULL || part->side[OTR_AFTER].conf != NULL;
     otr_code rc = otr_part_tree(part, x->when, &first, err);
+    part->open = true;
     rc = rc == OTR_OK ? add_list(x, first, index, depth, err) : rc;
+    part->open = false;
     if (x->fn != NULL && !had) {
         otr_part_forget(part);
     }

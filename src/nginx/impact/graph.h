@@ -47,6 +47,7 @@ typedef struct otr_part {
     const otr_overlay_entry *change; /* of it; NULL: none. Only while the overlay is there */
     otr_where where;                 /* the first include stands in */
     bool same;                       /* equal texts, or neither is there */
+    bool open;                       /* it is gone through: what it includes may not include it */
     bool skip;                       /* for who compares: equal on both sides */
     uint32_t met[2];
     enum { OTR_PART_NEW, OTR_PART_VISITED, OTR_PART_CLEAN, OTR_PART_DIRTY } state;
@@ -63,7 +64,7 @@ typedef struct otr_graph {
     size_t n_slots;
     size_t bytes;
     size_t expanded; /* directives that were gone through, includes followed */
-    bool unknown;    /* an include was not followed, for they are too deep */
+    bool unknown;    /* an include was not followed: too deep, or in a ring */
 } otr_graph;
 
 /* Reads all. `root`, `overlay` and `folder` are borrowed. */

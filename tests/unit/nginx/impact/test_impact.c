@@ -441,7 +441,24 @@ T(files_that_include_each_other_end)
     FIXTURE(f);
     REQUIRE(tree_write(&f.dir, "nginx.conf", "include a.conf; include a.conf; gzip on;") &&
             tree_write(&f.dir, "a.conf", "include nginx.conf; include a.conf;") &&
-            change(&f, "a.conf", "include nginx.conf; include a.conf; user x;"));
+            change(&f, "a.conf", "include nginx.conf; include a.conf; user x;") && make(&f));
+    CHECK_INT(otr_impact_get(f.impact)->reach, OTR_IMPACT_EVERYTHING);
+    otr_impact_free(otr_steal(&f.impact));
+    REQUIRE(change(&f, "a.conf", "include nginx.conf; include a.conf; # x") && make(&f));
+    CHECK_INT(otr_impact_get(f.impact)->reach, OTR_IMPACT_UNKNOWN);
+}
+
+T_NO_OOM(files_that_are_included_without_end_in_sight_are_refused) /* for the time that takes */
+{
+    FIXTURE(f);
+    for (int i = 0; i < 30; i++) {
+        char name[32], text[128];
+        (void)snprintf(name, sizeof(name), "%d.conf", i);
+        (void)snprintf(text, sizeof(text), "include %d.conf; include %d.conf; a;", i + 1, i + 1);
+        REQUIRE(tree_write(&f.dir, name, text));
+    }
+    REQUIRE(tree_write(&f.dir, "30.conf", "b;") &&
+            tree_write(&f.dir, "nginx.conf", "include 0.conf;") && change(&f, "30.conf", "c;"));
     otr_impact_spec spec = { .root = &here,
                              .config = tree_path(&f.dir, "nginx.conf"),
                              .overlay = f.overlay };
