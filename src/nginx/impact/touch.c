@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "nginx/impact/labels.h"
 #include "nginx/impact/radius.h"
 
@@ -67,8 +68,18 @@ static otr_code add_name(otr_names *to, const otr_node *node, otr_arena *arena, 
     return name.name != NULL ? otr_names_add(to, &name, err) : otr_fail_nomem(err);
 }
 
+/* Are there enough of them, so that the next one is only counted? */
+static bool is_full(const hunt *h, otr_effect_kind kind)
+{
+    return h->r->out->counts[kind][OTR_EFFECT_TOUCHED] >= OTR_LIMIT_IMPACT_ITEMS;
+}
+
 static otr_code say(hunt *h, const char *how, const char *what, const char **ret, otr_err *err)
 {
+    if (is_full(h, OTR_EFFECT_SERVER) && is_full(h, OTR_EFFECT_LOCATION)) {
+        *ret = "";
+        return OTR_OK;
+    }
     otr_buf text;
     otr_buf_init(&text, 65536);
     otr_code rc = otr_buf_addf(&text, err, "%s %.4000s", how, what);
@@ -197,7 +208,9 @@ static otr_code tell_location(hunt *h, const scenery *s, otr_kid kid, const char
                           .block = otr_radius_block_names[h->block],
                           .server = s->name,
                           .why = why };
-    otr_code rc = otr_label_words(&h->r->arena, kid, 1, &effect.name, err);
+    otr_code rc = is_full(h, OTR_EFFECT_LOCATION)
+                      ? OTR_OK
+                      : otr_label_words(&h->r->arena, kid, 1, &effect.name, err);
     return rc == OTR_OK ? otr_radius_add(h->r, &effect, kid, err) : rc;
 }
 
@@ -234,7 +247,7 @@ static otr_code touch_server(hunt *h, otr_kid kid, otr_err *err)
 {
     otr_kids kids = { 0 };
     inside in = { 0 };
-    otr_server_label label = { 0 };
+    otr_server_label label = { .names = "", .listen = "" };
     otr_radius *r = h->r;
     const otr_known_server *k = known(r, kid.node, NULL);
     otr_code rc = otr_expand(r->graph, OTR_AFTER, kid, OTR_EXPAND_ALL, &kids, err);
@@ -242,7 +255,8 @@ static otr_code touch_server(hunt *h, otr_kid kid, otr_err *err)
     rc = rc == OTR_OK ? take_named(h, &kids, &in, err) : rc;
     const char *why = in.why;
     rc = rc == OTR_OK ? take_own(k, &in, err) : rc;
-    rc = rc == OTR_OK ? otr_label_server(&r->arena, &kids, &label, err) : rc;
+    bool shown = !is_full(h, OTR_EFFECT_SERVER) || !is_full(h, OTR_EFFECT_LOCATION);
+    rc = rc == OTR_OK && shown ? otr_label_server(&r->arena, &kids, &label, err) : rc;
     if (rc == OTR_OK && k == NULL && why != NULL) {
         otr_effect effect = { .kind = OTR_EFFECT_SERVER,
                               .way = OTR_EFFECT_TOUCHED,
@@ -369,7 +383,7 @@ otr_code otr_radius_touch(otr_radius *r, otr_err *err)
     otr_marks_sort(&r->marks);
     look_where(r);
     rc = otr_expand(r->graph, OTR_AFTER, (otr_kid){ NULL, 0 }, OTR_EXPAND_SKIP, &top, err);
-    for (size_t found = 1; rc == OTR_OK && found > 0;) {
+    for (size_t found = 1; rc == OTR_OK && found > 0 && r->marks.n > 0;) {
         found = 0;
         rc = each_block(r, &top, false, touch_other, &found, err);
         if (found > 0) {
