@@ -119,7 +119,7 @@ static otr_code read_side(otr_graph *g, otr_part *part, otr_when when, otr_err *
 
 static bool same_bytes(otr_bytes a, otr_bytes b)
 {
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+    return a.n == b.n && (a.p == NULL || b.p == NULL || memcmp(a.p, b.p, a.n) == 0);
 }
 
 static otr_code read_part(otr_graph *g, otr_part *part, otr_err *err)
@@ -318,7 +318,7 @@ static otr_code find_includes(const scan *s, const otr_node *first, otr_err *err
 
 static bool is_edge(const otr_bytes *text, size_t at)
 {
-    return at >= text->n || memchr(" \t\r\n;{}\"'", text->p[at], 9) != NULL;
+    return at >= text->n || (text->p[at] != 0 && strchr(" \t\r\n;{}\"'", text->p[at]) != NULL);
 }
 
 bool otr_may_include(otr_bytes text)

@@ -128,6 +128,9 @@ otr_code otr_impact_write_diff(const otr_impact *impact, size_t max_bytes, otr_b
         const otr_impact_file *file = &impact->files[k];
         size_t used = out->n - start, n = file->end - file->start;
         cut = cut || file->diff.hunks_left_out > 0;
+        if (n == 0) {
+            continue;
+        }
         if (max_bytes == 0 || used + n <= max_bytes) {
             rc = otr_buf_add(out, (otr_bytes){ impact->diff.p + file->start, n }, err);
         } else if (used + strlen(file->path) * 2 + 64 < max_bytes) {

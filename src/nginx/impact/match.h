@@ -10,7 +10,7 @@
 #include "base/base.h"
 #include "base/err.h"
 
-enum { OTR_NO_MATE = UINT32_MAX };
+#define OTR_NO_MATE UINT32_MAX
 
 typedef struct otr_match_item {
     const char *key; /* NULL: leave it out */

@@ -41,7 +41,7 @@ typedef struct otr_radius {
 otr_code otr_radius_find(otr_graph *graph, const otr_paths *files, otr_effects *out, otr_err *err)
     OTR_MUST_CHECK;
 
-/* ---- between the files of it ---- */
+/* ---- between the files of it: sides.c … ---- */
 
 typedef struct otr_both { /* a block before and after */
     otr_kid old, new;
@@ -66,6 +66,9 @@ otr_code otr_radius_expand(otr_radius *r, const otr_both *pair, otr_kids *old, o
                            otr_err *err) OTR_MUST_CHECK;
 otr_code otr_radius_know(otr_radius *r, const otr_node *server, const otr_node *location,
                          otr_names *names, otr_err *err) OTR_MUST_CHECK;
+
+/* The order of `known`, for qsort(3) and bsearch(3). */
+int otr_radius_by_node(const void *a, const void *b);
 
 /* Adds an effect at `kid`. */
 otr_code otr_radius_add(otr_radius *r, otr_effect *effect, otr_kid kid, otr_err *err)

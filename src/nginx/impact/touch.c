@@ -169,19 +169,12 @@ static otr_code take_named(hunt *h, const otr_kids *kids, inside *ret, otr_err *
 
 /* ---- servers ---- */
 
-static int by_node(const void *x, const void *y)
-{
-    const otr_known_server *a = x, *b = y;
-    uintptr_t p = (uintptr_t)a->node, q = (uintptr_t)b->node;
-    uintptr_t s = (uintptr_t)a->location, t = (uintptr_t)b->location;
-    return p != q ? (p < q ? -1 : 1) : s < t ? -1 : s > t;
-}
-
 static const otr_known_server *known(const otr_radius *r, const otr_node *server,
                                      const otr_node *location)
 {
     otr_known_server key = { .node = server, .location = location };
-    return r->n_known > 0 ? bsearch(&key, r->known, r->n_known, sizeof(key), by_node) : NULL;
+    return r->n_known > 0 ? bsearch(&key, r->known, r->n_known, sizeof(key), otr_radius_by_node)
+                          : NULL;
 }
 
 typedef struct scenery { /* where a location is looked at */

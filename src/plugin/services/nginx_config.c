@@ -1,6 +1,5 @@
 /* nginx_config.get: files of the configuration that is being asked about, while a hook is answered.
  */
-#include "base/limits.h"
 #include "plugin/hooks.h"
 #include "plugin/services/services.h"
 
