@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import socket
+import subprocess
 import threading
 
 from applies import agent_for, apply, applies, begin, finish, finished, hidden, post, stream, tar_of, wait_finished
@@ -121,7 +122,11 @@ def test_a_reload_that_fails_only_then_is_rolled_back(lab):
 
 
 def test_a_log_that_cannot_be_watched_is_said(lab):
-    server = server_of(lab, head=f"user root; worker_processes 1; pid {lab.dir}/n/nginx.pid; error_log stderr info;")
+    server = server_of(lab, head=f"user root; worker_processes 1; pid {lab.dir}/n/nginx.pid; error_log stderr info;",
+                       start=False)
+    subprocess.run(["/usr/sbin/nginx", "-p", server.dir, "-c", server.conf], stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, check=True)  # it keeps the descriptor
+    until(server.takes_signals, "it runs")
     agent = agent_for(lab)
     agent.wait_instance(server.pid)
     result = apply(agent, {"sites/a.conf": site("new")})
