@@ -251,23 +251,20 @@ def test_a_master_that_dies_in_the_middle_is_said(lab):
     agent = agent_for(lab)
     agent.wait_instance(server.pid)
     lab.nginx("server { listen 127.0.0.1:8110; location / { return 200; } }", name="probed")
-    client = begin(agent, {"sites/a.conf": site("new")}, server, probe="http://127.0.0.1:8110/", probation_ms=20000,
-                   instance=str(server.conf))
+    client = begin(agent, {"sites/a.conf": site("new")}, server, probe="http://127.0.0.1:8110/", probation_ms=20000)
     until(lambda: any(r["step"] == "probation" for r in applies(agent)["running"]), "it is on probation")
-    pid, workers = server.pid, server.workers()
-    os.kill(pid, signal.SIGKILL)
-    for worker in workers:
+    for pid in (server.pid, *server.workers()):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(worker, signal.SIGKILL)
-    agent.process.send_signal(signal.SIGTERM)
-    with contextlib.suppress(OSError, ValueError, AssertionError):
-        finish(client)
-    agent.stop()
-    agent.start()
-    until(lambda: (server.dir / "sites/a.conf").read_text() == site("old"), "the old files are back")
+            os.kill(pid, signal.SIGKILL)
+    result = finish(client)
+    assert result["result"] == "rollback-failed" and "NGINX is not running" in result["text"], result
+    assert (server.dir / "sites/a.conf").read_text() == site("old") and not hidden(server)
+    assert any(result["id"] in r["text"] for r in agent.status()["reasons"]), agent.status()["reasons"]
     server.start()
     assert body() == "old"
-    until(lambda: not hidden(server), "nothing is left")
+    agent.wait_instance(server.pid)
+    assert apply(agent, {"sites/a.conf": site("new")}, server)["result"] == "applied"
+    assert not any(result["id"] in r["text"] for r in agent.status()["reasons"])
 
 
 def test_inside_another_root(lab):

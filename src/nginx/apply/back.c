@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "nginx/apply/tx.h"
 
-enum { UNDO_TRIES = 4, UNDO_WAIT_MS = 250, PROOF_TRIES = 2, RETURN_MS = 5000, TEXT_BYTES = 1600 };
+enum { UNDO_TRIES = 4, UNDO_WAIT_MS = 250, PROOF_TRIES = 2, RETURN_MS = 3000, TEXT_BYTES = 1600 };
 
 static const char *reason_of(const otr_apply *tx)
 {

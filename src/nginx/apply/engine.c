@@ -362,6 +362,9 @@ void otr_applier_instance_gone(otr_applier *a, const char *id)
     if (lane != NULL) {
         otr_nginx_instance_free(lane->instance);
         lane->instance = NULL;
+        if (lane->running != NULL) {
+            otr_tx_master_gone(lane->running);
+        }
         otr_loop_defer(a->spec.loop, &a->sweep, sweep, a);
     }
 }

@@ -567,3 +567,11 @@ void otr_tx_stop(otr_apply *tx)
         otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, "the agent is stopping: nobody would watch");
     }
 }
+
+void otr_tx_master_gone(otr_apply *tx)
+{
+    if (tx->probation != NULL && tx->step == OTR_APPLY_PROBATION && !tx->ended) {
+        otr_probation_free(otr_steal(&tx->probation));
+        otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, "NGINX ended while it was on probation");
+    }
+}

@@ -126,7 +126,8 @@ void otr_tx_queue(otr_apply *tx);
 /* ---- tx.c ---- */
 void otr_tx_begin(otr_apply *tx);
 void otr_tx_on_timer(void *tx);
-void otr_tx_stop(otr_apply *tx); /* as otr_applier_stop() */
+void otr_tx_master_gone(otr_apply *tx); /* its instance is not there any more */
+void otr_tx_stop(otr_apply *tx);        /* as otr_applier_stop() */
 /* A step of its way begins / is over. `text` may be "". */
 void otr_tx_step(otr_apply *tx, otr_apply_step step);
 void otr_tx_step_done(otr_apply *tx);
