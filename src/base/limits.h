@@ -118,6 +118,10 @@
 #define OTR_LIMIT_NGINX_STATUS_URLS     64      /* of one instance */
 #define OTR_LIMIT_HOSTS_BYTES           OTR_MIB /* /etc/hosts */
 
+/* the host */
+#define OTR_LIMIT_HOST_TEXT_BYTES (4U * OTR_MIB) /* one file of /proc or /sys */
+#define OTR_LIMIT_HOST_ITEMS      1024           /* processors, disks, file systems, interfaces: each */
+
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048
 #define OTR_LIMIT_METRIC_SERIES       20000

@@ -11,6 +11,7 @@
  * nginx.instance.stopped   otr_instance_event    instances  health, metrics, admin, guests
  * nginx.health.changed     otr_health_event      health     admin, guests
  * nginx.metrics.sampled    otr_metrics_event     metrics    health, admin, guests
+ * host.metrics             otr_host_event        host       admin, guests
  * agent.config.reloaded    otr_reload_event      daemon     admin, guests
  * agent.plugin.changed     otr_plugin_event      daemon     admin, guests
  *
@@ -33,6 +34,7 @@
 #include <stdbool.h>
 
 #include "bus/msg.h"
+#include "host/host.h"
 #include "nginx/instance/instance.h"
 
 /* One NGINX master and what is known of it. JSON: {"id","pid","uid","stranger","net_ns","own_net",
@@ -85,6 +87,23 @@ typedef struct otr_metrics_event {
     uint64_t log_unparsed; /* of log_lines: their status is not beyond doubt */
 } otr_metrics_event;
 
+/* One sample of the machine (host/host.h). What is not known is left out. Counters are since boot.
+ * JSON: {"interval_ms","container","cpu":{"count","shares":{"idle","interrupt","nice","softirq",
+ * "steal","system","user","wait"}},"memory":{"total","available","used","free","buffered","cached",
+ * "swap_total","swap_free"},"load":[1,5,15 minutes],"files":{"used","most"},
+ * "disks":[{"name","read_bytes","write_bytes","reads","writes","busy_s","pending"}…],
+ * "filesystems":[{"mount","device","type","read_only","used","free","reserved","inodes_used",
+ * "inodes_free"}…],"interfaces":[{"name","received_bytes","sent_bytes","receive_errors",
+ * "send_errors","receive_dropped","send_dropped"}…],"connections":{"ESTABLISHED":n…},
+ * "pressure":{"cpu|memory|io":{"some","full"}},"cgroup":{"version","user_s","system_s","cpu_most",
+ * "throttled","memory","cache","memory_most","pids","pids_most"}}; pressure over 10 s. */
+typedef struct otr_host_event {
+    otr_host_sample *sample; /* owned */
+    uint64_t interval_ns;    /* since the previous sample; 0 for the first */
+    bool shares_known;
+    double shares[OTR_CPU_STATES]; /* of all processors, since the previous sample */
+} otr_host_event;
+
 /* JSON: {"file","generation"} */
 typedef struct otr_reload_event {
     char *file;
@@ -108,6 +127,7 @@ extern const otr_topic otr_topic_instance_changed;
 extern const otr_topic otr_topic_instance_stopped;
 extern const otr_topic otr_topic_health_changed;
 extern const otr_topic otr_topic_metrics_sampled;
+extern const otr_topic otr_topic_host_metrics;
 extern const otr_topic otr_topic_config_reloaded;
 extern const otr_topic otr_topic_plugin_changed;
 

@@ -43,6 +43,7 @@ static const char *payload_field(const char *topic)
         { "nginx.instance.stopped", "instance" },
         { "nginx.health.changed", "health" },
         { "nginx.metrics.sampled", "metrics" },
+        { "host.metrics", "host_metrics" },
         { "agent.config.reloaded", "config_reloaded" },
         { "agent.plugin.changed", "plugin_changed" },
     };
