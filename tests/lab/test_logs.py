@@ -292,7 +292,10 @@ def test_rotation_loses_no_line_that_is_in_the_files(lab, style):
     counted = after["2xx"] - before["2xx"]
     assert counted == after["log_lines"] - before["log_lines"]
     # Truncation loses lines that no file has, and so does what compresses before NGINX reopened.
-    assert lines_in(logs) <= counted <= traffic.sent
+    assert counted <= traffic.sent
+    if lines_in(logs) > counted:
+        # A copy that was compressed and deleted before the agent had a turn of the processor cannot be read.
+        assert style == "copytruncate, compressed" and "a.log: was truncated" in reasons(agent), reasons(agent)
     if not style.startswith("copytruncate"):
         assert counted == traffic.sent
 

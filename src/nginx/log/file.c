@@ -73,6 +73,18 @@ static void remember_mark(otr_log_file *file)
     file->n_mark = pread(file->fd, file->mark, n, (off_t)(file->offset - n)) == (ssize_t)n ? n : 0;
 }
 
+/* `done` was read and is done with. The mark is made of what was read: the file may be truncated by
+ * now. */
+static void move_mark(otr_log_file *file, otr_bytes done)
+{
+    size_t n = done.n < OTR_LOG_MARK_BYTES ? done.n : OTR_LOG_MARK_BYTES;
+    size_t kept = file->n_mark < OTR_LOG_MARK_BYTES - n ? file->n_mark : OTR_LOG_MARK_BYTES - n;
+    memmove(file->mark, file->mark + file->n_mark - kept, kept);
+    memcpy(file->mark + kept, done.p + done.n - n, n);
+    file->n_mark = kept + n;
+    file->offset += done.n;
+}
+
 /* Nothing of the file was read yet: does it go on in the middle of a line? */
 static void begin_at(otr_log_file *file)
 {
@@ -147,7 +159,8 @@ bool otr_log_file_matches(const otr_log_file *file, int fd)
            memcmp(bytes, file->mark, file->n_mark) == 0;
 }
 
-bool otr_log_file_was_truncated(const otr_log_file *file)
+/* Of an open file: is it shorter than it was, or another text than the one that was read? */
+static bool was_truncated(const otr_log_file *file)
 {
     struct stat st;
     if (fstat(file->fd, &st) != 0) {
@@ -162,6 +175,7 @@ void otr_log_file_restart(otr_log_file *file)
     otr_log_line_free(file->line);
     file->line = NULL;
     file->offset = 0;
+    file->size = file->changed_ns = 0;
     file->n_mark = 0;
     file->skipping = false;
 }
@@ -205,34 +219,41 @@ static size_t take(otr_log_file *file, otr_log_formats *formats, otr_bytes data,
     return done;
 }
 
-void otr_log_file_read(otr_log_file *file, otr_log_formats *formats, otr_log_counts *counts,
-                       otr_log_reader *reader)
+otr_log_end otr_log_file_read(otr_log_file *file, otr_log_formats *formats, otr_log_counts *counts,
+                              otr_log_reader *reader)
 {
     struct stat st;
     if (fstat(file->fd, &st) != 0) {
-        return;
+        return OTR_LOG_END_STOPPED;
     }
-    bool grew = (uint64_t)st.st_size != file->size;
-    bool stopped = false;
+    otr_log_end end = OTR_LOG_END_REACHED;
     for (;;) {
         ssize_t n = pread(file->fd, reader->buffer, OTR_LOG_BUFFER_BYTES, (off_t)file->offset);
-        if (n <= 0) {
-            stopped = n < 0;
+        if (n < 0) {
+            end = OTR_LOG_END_STOPPED;
             break;
         }
-        size_t done = take(file, formats, (otr_bytes){ reader->buffer, (size_t)n }, counts);
-        file->offset += done;
-        stopped = n == OTR_LOG_BUFFER_BYTES && (done == 0 || reader->stop(reader->arg));
-        if (stopped || n < OTR_LOG_BUFFER_BYTES) {
+        /* After reading: it is truncated at any moment, and then these are not the next bytes. */
+        if (was_truncated(file)) {
+            return OTR_LOG_END_TRUNCATED;
+        }
+        otr_bytes data = { reader->buffer, (size_t)n };
+        data.n = n > 0 ? take(file, formats, data, counts) : 0;
+        move_mark(file, data);
+        if (n < OTR_LOG_BUFFER_BYTES) {
+            break;
+        }
+        if (data.n == 0 || reader->stop(reader->arg)) {
+            end = OTR_LOG_END_STOPPED;
             break;
         }
     }
-    file->size = (uint64_t)st.st_size;
-    file->changed_ns = stopped ? 0 : changed_ns(&st); /* 0: look again */
-    if (grew) {
+    if ((uint64_t)st.st_size != file->size) {
         file->grown_ns = reader->now_ns;
     }
-    remember_mark(file);
+    file->size = (uint64_t)st.st_size;
+    file->changed_ns = end == OTR_LOG_END_STOPPED ? 0 : changed_ns(&st); /* 0: look again */
+    return end;
 }
 
 otr_log_writers otr_log_file_writers(const otr_log_file *file)

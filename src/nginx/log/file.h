@@ -66,15 +66,19 @@ otr_code otr_log_file_open(otr_log_file *file, const otr_root *root, otr_log_rea
 void otr_log_file_rest(otr_log_file *file, otr_log_reader *reader);
 void otr_log_file_shut(otr_log_file *file, otr_log_reader *reader);
 
-/* Of an open file: is it shorter than it was, or another text than the one that was read? */
-bool otr_log_file_was_truncated(const otr_log_file *file);
 /* Does `fd` hold the text that was read of `file`, up to the same place? */
 bool otr_log_file_matches(const otr_log_file *file, int fd);
 /* From its start, nothing of it known. */
 void otr_log_file_restart(otr_log_file *file);
+typedef enum otr_log_end {
+    OTR_LOG_END_REACHED,
+    OTR_LOG_END_STOPPED,  /* there may be more: look again */
+    OTR_LOG_END_TRUNCATED /* it is shorter than it was, or another text than the one that was read:
+                           * nothing behind `offset` was counted */
+} otr_log_end;
 /* Counts what is new in an open file. */
-void otr_log_file_read(otr_log_file *file, otr_log_formats *formats, otr_log_counts *counts,
-                       otr_log_reader *reader);
+otr_log_end otr_log_file_read(otr_log_file *file, otr_log_formats *formats, otr_log_counts *counts,
+                              otr_log_reader *reader);
 
 typedef enum otr_log_writers {
     OTR_LOG_WRITERS_SOME,

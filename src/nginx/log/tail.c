@@ -9,7 +9,10 @@
 #include "base/clock.h"
 #include "nginx/log/listing.h"
 
-enum { COPY_S = 60 }; /* a file that may be a copy is held open for so long */
+enum {
+    COPY_S = 60,    /* a file that may be a copy is held open for so long */
+    TRUNCATIONS = 4 /* of one file in one look */
+};
 
 /* Times of files tick more coarsely than the clock, on some file systems by seconds. */
 static const uint64_t tick_ns = 20 * OTR_NS_PER_MS, coarse_tick_ns = 2 * OTR_NS_PER_S;
@@ -19,7 +22,6 @@ otr_code otr_log_tail_init(otr_log_tail *tail, const otr_root *root, const char 
 {
     *tail = (otr_log_tail){ .path = otr_strdup(path) };
     otr_log_file_init(&tail->file);
-    otr_log_file_init(&tail->copy);
     otr_code rc = tail->path != NULL ? otr_root_copy(root, &tail->root, err) : otr_fail_nomem(err);
     if (rc != OTR_OK) {
         otr_log_tail_deinit(tail, NULL);
@@ -32,7 +34,9 @@ otr_code otr_log_tail_init(otr_log_tail *tail, const otr_root *root, const char 
 void otr_log_tail_deinit(otr_log_tail *tail, otr_log_reader *reader)
 {
     otr_log_file_deinit(&tail->file, reader);
-    otr_log_file_deinit(&tail->copy, reader);
+    for (size_t i = 0; i < tail->n_copies; i++) {
+        otr_log_file_deinit(&tail->copies[i], reader);
+    }
     for (size_t i = 0; i < tail->n_old; i++) {
         otr_log_file_deinit(&tail->old[i], reader);
     }
@@ -42,12 +46,11 @@ void otr_log_tail_deinit(otr_log_tail *tail, otr_log_reader *reader)
     otr_free(tail->path);
     *tail = (otr_log_tail){ 0 };
     otr_log_file_init(&tail->file);
-    otr_log_file_init(&tail->copy);
 }
 
 size_t otr_log_tail_open(const otr_log_tail *tail)
 {
-    size_t n = (size_t)(tail->file.fd >= 0) + (size_t)(tail->copy.fd >= 0);
+    size_t n = (size_t)(tail->file.fd >= 0) + tail->n_copies;
     for (size_t i = 0; i < tail->n_old; i++) {
         n += tail->old[i].fd >= 0;
     }
@@ -80,9 +83,31 @@ static void tell(otr_log_tail *t, const otr_err *err)
 
 /* ---- truncation ---- */
 
-static void drop_copy(otr_log_tail *t, otr_log_reader *reader)
+static void drop_copy(otr_log_tail *t, size_t i, otr_log_reader *reader)
 {
-    otr_log_file_deinit(&t->copy, reader);
+    otr_log_file_deinit(&t->copies[i], reader);
+    t->n_copies--;
+    memmove(&t->copies[i], &t->copies[i + 1], (t->n_copies - i) * sizeof(t->copies[0]));
+}
+
+/* Those that nobody asked for in all that time. */
+static void drop_old_copies(otr_log_tail *t, otr_log_reader *reader)
+{
+    while (t->n_copies > 0 && reader->now_ns - t->copies[0].grown_ns >= COPY_S * OTR_NS_PER_S) {
+        drop_copy(t, 0, reader);
+    }
+}
+
+static bool is_known(const otr_log_tail *t, const struct stat *st)
+{
+    bool known = otr_log_file_is(&t->file, st);
+    for (size_t i = 0; i < t->n_old; i++) {
+        known |= otr_log_file_is(&t->old[i], st);
+    }
+    for (size_t i = 0; i < t->n_copies; i++) {
+        known |= otr_log_file_is(&t->copies[i], st);
+    }
+    return known;
 }
 
 void otr_log_tail_hold(otr_log_tail *t, const char *name, otr_log_reader *reader)
@@ -94,62 +119,69 @@ void otr_log_tail_hold(otr_log_tail *t, const char *name, otr_log_reader *reader
     if (path == NULL) {
         return;
     }
-    bool known = otr_log_stat_path(t->root, path, &st) != 0 || otr_log_file_is(&t->file, &st);
-    for (size_t i = 0; i < t->n_old; i++) {
-        known |= otr_log_file_is(&t->old[i], &st);
-    }
-    if (!known && reader->open < reader->most &&
+    if (otr_log_stat_path(t->root, path, &st) == 0 && !is_known(t, &st) &&
+        reader->open < reader->most &&
         otr_root_open_file(t->root, path, &fd, &st, &err) == OTR_OK) {
-        otr_log_file_take(&t->copy, fd, &st, 0, reader);
+        if (t->n_copies == OTR_LIMIT_NGINX_LOG_COPIES) {
+            drop_copy(t, 0, reader);
+        }
+        otr_log_file *copy = &t->copies[t->n_copies++];
+        otr_log_file_init(copy);
+        otr_log_file_take(copy, fd, &st, 0, reader);
     }
     otr_free(path);
 }
 
-/* The copy that is held, if it holds what we read; else one that is found. -1: none. */
-static int copy_of(otr_log_tail *t, otr_log_reader *reader)
+/* A copy that is held, if it holds what we read; else one that is found. -1: none. */
+static int copy_of(otr_log_tail *t, const otr_log_file *file, otr_log_reader *reader)
 {
     struct stat st;
-    if (t->copy.fd >= 0 && otr_log_file_matches(&t->file, t->copy.fd) &&
-        fstat(t->copy.fd, &st) == 0 && (uint64_t)st.st_size >= t->file.offset) {
-        int fd = t->copy.fd;
-        t->copy.fd = -1;
-        reader->open--;
-        return fd;
+    for (size_t i = t->n_copies; i-- > 0;) {
+        otr_log_file *copy = &t->copies[i];
+        if (otr_log_file_matches(file, copy->fd) && fstat(copy->fd, &st) == 0 &&
+            (uint64_t)st.st_size >= file->offset) {
+            int fd = copy->fd;
+            copy->fd = -1;
+            reader->open--;
+            drop_copy(t, i, reader);
+            return fd;
+        }
     }
-    return otr_log_find_copy(reader, t->root, t->path, &t->file);
+    return otr_log_find_copy(reader, t->root, t->path, file);
 }
 
 /* The lines between our place and the truncation are in the copy, if one was made. */
-static void read_copy(otr_log_tail *t, otr_log_reader *reader)
+static void read_copy(otr_log_tail *t, otr_log_file *file, otr_log_reader *reader)
 {
-    int fd = copy_of(t, reader);
-    drop_copy(t, reader);
-    if (fd < 0) {
+    otr_log_file copy = *file; /* with our place and the mark of it */
+    copy.path = NULL;
+    copy.fd = copy_of(t, file, reader);
+    if (copy.fd < 0) {
         note(t, reader, "was truncated %s: lines written in the %.1f s before that are not counted",
-             t->file.n_mark > 0 ? "and no copy of it was found" : "before any line was read",
+             file->n_mark > 0 ? "and no copy of it was found" : "before any line was read",
              seconds_since_look(t, reader));
         return;
     }
-    otr_log_file copy;
-    otr_log_file_init(&copy);
-    copy.fd = fd;
-    copy.offset = t->file.offset;
-    copy.line = otr_steal(&t->file.line);
-    copy.skipping = t->file.skipping;
     reader->open++;
-    otr_log_file_read(&copy, t->formats, &t->counts, reader);
+    file->line = NULL;
+    if (otr_log_file_read(&copy, t->formats, &t->counts, reader) != OTR_LOG_END_REACHED) {
+        note(t, reader,
+             "was truncated, and its copy could not be read to its end: lines are "
+             "missing");
+    }
     otr_log_file_deinit(&copy, reader);
 }
 
 static void read_file(otr_log_tail *t, otr_log_file *file, otr_log_reader *reader)
 {
-    if (otr_log_file_was_truncated(file)) {
-        if (file == &t->file) {
-            read_copy(t, reader);
+    /* Should it be truncated each time that we are about to read, the next look goes on. */
+    for (int i = 0; i < TRUNCATIONS; i++) {
+        if (otr_log_file_read(file, t->formats, &t->counts, reader) != OTR_LOG_END_TRUNCATED) {
+            return;
         }
+        read_copy(t, file, reader);
         otr_log_file_restart(file);
     }
-    otr_log_file_read(file, t->formats, &t->counts, reader);
 }
 
 /* ---- renamed files ---- */
@@ -416,9 +448,7 @@ void otr_log_tail_read(otr_log_tail *tail, otr_log_reader *reader)
     read_olds(tail, reader);
     tail->readable = tail->problem[0] == '\0' || tail->n_old > 0 || tail->file.fd >= 0;
     reader->exhausted |= exhausted;
-    if (tail->copy.fd >= 0 && reader->now_ns - tail->copy.grown_ns >= COPY_S * OTR_NS_PER_S) {
-        drop_copy(tail, reader);
-    }
+    drop_old_copies(tail, reader);
     if (tail->noted_ns != 0 && reader->now_ns - tail->noted_ns >= OTR_LOG_NOTE_S * OTR_NS_PER_S) {
         tail->noted_ns = 0;
         tail->note[0] = '\0';

@@ -29,7 +29,9 @@ typedef struct otr_log_tail {
     otr_log_file file; /* at the path */
     otr_log_file *old; /* OTR_LIMIT_NGINX_LOG_OLD; NULL before the first rotation */
     size_t n_old;
-    otr_log_file copy;   /* was made beside it a moment ago: may be what copytruncate copies to */
+    /* Were made beside it a moment ago: may be what copytruncate copies to. The youngest last. */
+    otr_log_file copies[OTR_LIMIT_NGINX_LOG_COPIES];
+    size_t n_copies;
     uint64_t looked_ns;  /* wall clock of the last look; 0: none: what comes later is new */
     uint64_t missing_ns; /* monotonic: since when nothing is at the path; 0: something is */
     uint64_t noted_ns;   /* monotonic: when `note` was made; 0: never */

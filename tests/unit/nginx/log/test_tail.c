@@ -37,7 +37,7 @@ static bool never(const void *arg)
 static bool follow_init(follow *f)
 {
     memset(f, 0, sizeof(*f));
-    f->writer = f->tail.file.fd = f->tail.copy.fd = -1;
+    f->writer = f->tail.file.fd = -1;
     f->reader = (otr_log_reader){
         .buffer = otr_alloc(OTR_LOG_BUFFER_BYTES), .stop = never, .most = 16, .now_ns = OTR_NS_PER_S
     };
@@ -375,6 +375,92 @@ T(copy_that_is_held_is_read_after_it_was_compressed)
     CHECK(tree_write(&f.t, "a.log", "200 /\n"));
     check(&f, 2, 1);
     CHECK_STR(f.tail.note, "");
+}
+
+/* As logrotate's copytruncate, when the first buffer of a look is read; `again` lines follow. */
+typedef struct rotation {
+    follow *f;
+    const char *again;
+    unsigned n_again;
+    bool done;
+} rotation;
+
+static bool copytruncate(const void *arg)
+{
+    rotation *r = *(rotation *const *)arg;
+    if (!r->done) {
+        r->done = true;
+        CHECK(tree_copy(&r->f->t, "a.log", "a.log.1"));
+        CHECK(tree_write(&r->f->t, "a.log", ""));
+        for (unsigned i = 0; i < r->n_again; i++) {
+            CHECK(tree_append(&r->f->t, "a.log", r->again));
+        }
+    }
+    return false;
+}
+
+static void check_truncation_in_a_read(const char *again, unsigned n_again)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    rotation r = { .f = &f, .again = again, .n_again = n_again }, *at = &r;
+    f.reader.stop = copytruncate;
+    f.reader.arg = &at;
+    enum { LINES = 20000, LINE = 10 }; /* more than a buffer */
+    static char text[LINES * LINE + 1];
+    for (unsigned i = 0; i < LINES; i++) {
+        snprintf(text + (size_t)i * LINE, LINE + 1, "200 /%04x\n", i);
+    }
+    CHECK(tree_append(&f.t, "a.log", text));
+    check(&f, LINES + n_again, LINES);
+    CHECK(r.done);
+    CHECK_STR(f.tail.note, "");
+    check(&f, 0, 0);
+}
+
+T(truncation_in_the_middle_of_a_read_loses_nothing)
+{
+    check_truncation_in_a_read("", 0);
+    check_truncation_in_a_read("404 /\n", 3);
+}
+
+T(truncation_and_growth_beyond_our_place_in_the_middle_of_a_read_lose_nothing)
+{
+    check_truncation_in_a_read("404 /abcdef\n", 20000); /* beyond our place */
+}
+
+T(truncation_to_nothing_at_our_place_is_none)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_write(&f.t, "a.log", ""));
+    check(&f, 0, 0);
+    CHECK(tree_write(&f.t, "a.log", "200 /\n"));
+    check(&f, 1, 1);
+    CHECK_STR(f.tail.note, "");
+}
+
+T(copy_is_held_beside_the_younger_files_of_its_rotation)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /aaaa\n"));
+    check(&f, 1, 1);
+    CHECK(tree_write(&f.t, "a.log.1", "200 /aaaa\n404 /bbbb\n"));
+    CHECK(tree_write(&f.t, "a.log.1.gz", "?"));
+    CHECK(tree_write(&f.t, "a.log.status", "?"));
+    otr_log_tail_hold(&f.tail, "a.log.1", &f.reader);
+    otr_log_tail_hold(&f.tail, "a.log.1", &f.reader); /* again is no more */
+    otr_log_tail_hold(&f.tail, "a.log.1.gz", &f.reader);
+    otr_log_tail_hold(&f.tail, "a.log.status", &f.reader);
+    CHECK_INT(f.tail.n_copies, 3);
+    unlink(tree_path(&f.t, "a.log.1"));
+    CHECK(tree_write(&f.t, "a.log", "200 /\n"));
+    check(&f, 2, 1);
+    CHECK_STR(f.tail.note, "");
+    f.reader.now_ns += 60 * OTR_NS_PER_S;
+    check(&f, 0, 0);
+    CHECK_INT(f.tail.n_copies, 0);
 }
 
 /* ---- not readable ---- */
