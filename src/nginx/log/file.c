@@ -24,12 +24,27 @@ int otr_log_stat_path(const otr_root *root, const char *path, struct stat *ret)
     return sys;
 }
 
-/* ---- one file ---- */
+uint64_t otr_log_born_ns(int fd)
+{
+    struct statx sx;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &sx) != 0 || (sx.stx_mask & STATX_BTIME) == 0) {
+        return 0;
+    }
+    return (uint64_t)sx.stx_btime.tv_sec * OTR_NS_PER_S + (uint64_t)sx.stx_btime.tv_nsec;
+}
 
 static uint64_t changed_ns(const struct stat *st)
 {
     return (uint64_t)st->st_mtim.tv_sec * OTR_NS_PER_S + (uint64_t)st->st_mtim.tv_nsec;
 }
+
+bool otr_log_was_written_before(const struct stat *st, uint64_t looked_ns)
+{
+    return changed_ns(st) + (st->st_mtim.tv_nsec == 0 ? OTR_LOG_COARSE_TICK_NS : OTR_LOG_TICK_NS) <
+           looked_ns;
+}
+
+/* ---- one file ---- */
 
 void otr_log_file_init(otr_log_file *file)
 {
@@ -82,13 +97,33 @@ static void move_mark(otr_log_file *file, otr_bytes done)
     memmove(file->mark, file->mark + file->n_mark - kept, kept);
     memcpy(file->mark + kept, done.p + done.n - n, n);
     file->n_mark = kept + n;
+    if (file->n_head == file->offset) {
+        n = done.n < OTR_LOG_MARK_BYTES - file->n_head ? done.n : OTR_LOG_MARK_BYTES - file->n_head;
+        memcpy(file->head + file->n_head, done.p, n);
+        file->n_head += n;
+    }
     file->offset += done.n;
+}
+
+void otr_log_file_read_head(otr_log_file *file)
+{
+    ssize_t n = pread(file->fd, file->head, sizeof(file->head), 0);
+    file->n_head = n > 0 ? (size_t)n : 0;
+}
+
+bool otr_log_file_begins_as(const otr_log_file *file, const otr_log_file *other)
+{
+    size_t n = file->n_head < other->n_head ? file->n_head : other->n_head;
+    return n > 0 && memcmp(file->head, other->head, n) == 0;
 }
 
 /* Nothing of the file was read yet: does it go on in the middle of a line? */
 static void begin_at(otr_log_file *file)
 {
     remember_mark(file);
+    if (file->offset > 0) {
+        otr_log_file_read_head(file);
+    }
     file->skipping = file->n_mark > 0 && file->mark[file->n_mark - 1] != '\n';
 }
 
@@ -106,7 +141,7 @@ void otr_log_file_take(otr_log_file *file, int fd, const struct stat *st, uint64
     file->size = offset;
     file->changed_ns = fd >= 0 ? changed_ns(st) : 0;
     file->grown_ns = reader->now_ns;
-    file->n_mark = 0;
+    file->n_mark = file->n_head = 0;
     file->skipping = false;
     if (fd >= 0) {
         begin_at(file);
@@ -176,7 +211,7 @@ void otr_log_file_restart(otr_log_file *file)
     file->line = NULL;
     file->offset = 0;
     file->size = file->changed_ns = 0;
-    file->n_mark = 0;
+    file->n_mark = file->n_head = 0;
     file->skipping = false;
 }
 

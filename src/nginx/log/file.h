@@ -20,6 +20,10 @@
 
 enum { OTR_LOG_BUFFER_BYTES = 131072, OTR_LOG_MARK_BYTES = 64 };
 
+/* Times of files tick more coarsely than the clock, on some file systems by seconds. */
+#define OTR_LOG_TICK_NS        (20 * OTR_NS_PER_MS)
+#define OTR_LOG_COARSE_TICK_NS (2 * OTR_NS_PER_S)
+
 /* What a pass over all logs works with. */
 typedef struct otr_log_reader {
     uint8_t *buffer; /* OTR_LOG_BUFFER_BYTES */
@@ -40,6 +44,9 @@ typedef struct otr_log_file {
     uint64_t grown_ns;                /* monotonic: when it was last seen to grow */
     uint8_t mark[OTR_LOG_MARK_BYTES]; /* the bytes before `offset` */
     size_t n_mark;
+    uint8_t
+        head[OTR_LOG_MARK_BYTES]; /* its first bytes: of two files with one head one is a copy */
+    size_t n_head;
     bool skipping;      /* inside a line that began before us */
     otr_log_line *line; /* inside a line that is longer than the buffer */
     char *path;         /* absolute, below the log's root: where it was last seen; owned */
@@ -56,6 +63,14 @@ bool otr_log_file_is(const otr_log_file *file, const struct stat *st);
 /* Takes over an open file from `offset` on. */
 void otr_log_file_take(otr_log_file *file, int fd, const struct stat *st, uint64_t offset,
                        otr_log_reader *reader);
+/* Do both begin with the same bytes? False when nothing is known of one of them. */
+bool otr_log_file_begins_as(const otr_log_file *file, const otr_log_file *other);
+/* Reads the first bytes of an open file, as many as there are now. */
+void otr_log_file_read_head(otr_log_file *file);
+/* When the open file was made, by the wall clock; 0: it is not told. */
+uint64_t otr_log_born_ns(int fd);
+/* Was all of it written before `looked_ns` (wall clock), so that none of it is new? */
+bool otr_log_was_written_before(const struct stat *st, uint64_t looked_ns);
 /* Has nothing been written since it was read? */
 bool otr_log_file_is_quiet(const otr_log_file *file, const struct stat *st);
 

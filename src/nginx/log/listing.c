@@ -27,6 +27,7 @@ struct otr_log_listing {
     entry *entries; /* by inode */
     size_t n, cap;
     otr_buf names;
+    size_t *by_name; /* n offsets in the names, in their order; NULL: not asked for yet */
 };
 
 static size_t folder_length(const char *path)
@@ -46,6 +47,7 @@ void otr_log_listing_free(otr_log_listing *listing)
     if (listing != NULL) {
         otr_buf_deinit(&listing->names);
         otr_free(listing->entries);
+        otr_free(listing->by_name);
         otr_free(listing->folder);
         otr_free(listing);
     }
@@ -115,7 +117,7 @@ static otr_log_listing *listing_of(otr_log_reader *reader, const otr_root *root,
     return reader->listing;
 }
 
-char *otr_log_beside(const char *path, const char *name)
+char *otr_log_path_beside(const char *path, const char *name)
 {
     size_t n = folder_length(path), length = strlen(name);
     char *out = otr_alloc(n + length + 2);
@@ -135,7 +137,7 @@ char *otr_log_find_moved(otr_log_reader *reader, const otr_root *root, const cha
     if (e == NULL) {
         return NULL;
     }
-    char *found = otr_log_beside(path, (const char *)l->names.p + e->name);
+    char *found = otr_log_path_beside(path, (const char *)l->names.p + e->name);
     struct stat st;
     if (found != NULL &&
         (otr_log_stat_path(root, found, &st) != 0 || st.st_dev != dev || st.st_ino != ino)) {
@@ -145,13 +147,66 @@ char *otr_log_find_moved(otr_log_reader *reader, const otr_root *root, const cha
     return found;
 }
 
+/* ---- names in their order ---- */
+
+size_t otr_log_stem_length(const char *log)
+{
+    const char *point = strrchr(log, '.');
+    return point != NULL && point > log ? (size_t)(point - log) : strlen(log);
+}
+
 /* Named after the log: what stands before the last point of its name begins the other, too. */
 static bool is_named_after(const char *name, const char *log)
 {
-    const char *point = strrchr(log, '.');
-    size_t stem = point != NULL && point > log ? (size_t)(point - log) : strlen(log);
-    return strncmp(name, log, stem) == 0 && strcmp(name, log) != 0;
+    return strncmp(name, log, otr_log_stem_length(log)) == 0 && strcmp(name, log) != 0;
 }
+
+static int by_text(const void *a, const void *b, void *names)
+{
+    const char *text = names;
+    return strcmp(text + *(const size_t *)a, text + *(const size_t *)b);
+}
+
+static bool sort_names(otr_log_listing *l)
+{
+    if (l->by_name == NULL && l->n > 0) {
+        l->by_name = otr_calloc(l->n, sizeof(*l->by_name));
+        for (size_t i = 0; l->by_name != NULL && i < l->n; i++) {
+            l->by_name[i] = l->entries[i].name;
+        }
+        if (l->by_name != NULL) {
+            qsort_r(l->by_name, l->n, sizeof(*l->by_name), by_text, l->names.p);
+        }
+    }
+    return l->by_name != NULL;
+}
+
+void otr_log_each_named_after(otr_log_reader *reader, const otr_root *root, const char *path,
+                              void (*fn)(void *arg, const char *name), void *arg)
+{
+    otr_log_listing *l = listing_of(reader, root, path);
+    if (l == NULL || !sort_names(l)) {
+        return;
+    }
+    size_t folder = folder_length(path);
+    const char *log = path + folder + (folder > 1), *names = (const char *)l->names.p;
+    size_t n = otr_log_stem_length(log), low = 0, high = l->n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strncmp(names + l->by_name[middle], log, n) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (size_t i = low; i < l->n && strncmp(names + l->by_name[i], log, n) == 0; i++) {
+        if (is_named_after(names + l->by_name[i], log)) {
+            fn(arg, names + l->by_name[i]);
+        }
+    }
+}
+
+/* ---- copies ---- */
 
 /* Younger than `*newest` and with the text of `file`: then `*ret_fd` is replaced. */
 static void consider(const otr_root *root, const char *path, const otr_log_file *file,
@@ -189,7 +244,7 @@ int otr_log_find_copy(otr_log_reader *reader, const otr_root *root, const char *
     int fd = -1;
     for (size_t i = 0; l != NULL && i < l->n && looked_at < COPIES_MOST; i++) {
         const char *name = (const char *)l->names.p + l->entries[i].name;
-        char *candidate = is_named_after(name, log) ? otr_log_beside(path, name) : NULL;
+        char *candidate = is_named_after(name, log) ? otr_log_path_beside(path, name) : NULL;
         if (candidate != NULL) {
             consider(root, candidate, file, &newest, &fd);
             looked_at++;

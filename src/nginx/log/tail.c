@@ -1,7 +1,6 @@
 #include "nginx/log/tail.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -13,9 +12,6 @@ enum {
     COPY_S = 60,    /* a file that may be a copy is held open for so long */
     TRUNCATIONS = 4 /* of one file in one look */
 };
-
-/* Times of files tick more coarsely than the clock, on some file systems by seconds. */
-static const uint64_t tick_ns = 20 * OTR_NS_PER_MS, coarse_tick_ns = 2 * OTR_NS_PER_S;
 
 otr_code otr_log_tail_init(otr_log_tail *tail, const otr_root *root, const char *path,
                            otr_log_formats *formats, otr_err *err)
@@ -34,9 +30,7 @@ otr_code otr_log_tail_init(otr_log_tail *tail, const otr_root *root, const char 
 void otr_log_tail_deinit(otr_log_tail *tail, otr_log_reader *reader)
 {
     otr_log_file_deinit(&tail->file, reader);
-    for (size_t i = 0; i < tail->n_copies; i++) {
-        otr_log_file_deinit(&tail->copies[i], reader);
-    }
+    otr_log_beside_free(tail->beside, reader);
     for (size_t i = 0; i < tail->n_old; i++) {
         otr_log_file_deinit(&tail->old[i], reader);
     }
@@ -50,7 +44,7 @@ void otr_log_tail_deinit(otr_log_tail *tail, otr_log_reader *reader)
 
 size_t otr_log_tail_open(const otr_log_tail *tail)
 {
-    size_t n = (size_t)(tail->file.fd >= 0) + tail->n_copies;
+    size_t n = (size_t)(tail->file.fd >= 0) + (tail->beside != NULL ? tail->beside->n : 0);
     for (size_t i = 0; i < tail->n_old; i++) {
         n += tail->old[i].fd >= 0;
     }
@@ -83,71 +77,79 @@ static void tell(otr_log_tail *t, const otr_err *err)
 
 /* ---- truncation ---- */
 
-static void drop_copy(otr_log_tail *t, size_t i, otr_log_reader *reader)
+static bool is_ours(const void *arg, const struct stat *st)
 {
-    otr_log_file_deinit(&t->copies[i], reader);
-    t->n_copies--;
-    memmove(&t->copies[i], &t->copies[i + 1], (t->n_copies - i) * sizeof(t->copies[0]));
+    const otr_log_tail *t = arg;
+    bool ours = otr_log_file_is(&t->file, st);
+    for (size_t i = 0; i < t->n_old; i++) {
+        ours |= otr_log_file_is(&t->old[i], st);
+    }
+    return ours;
+}
+
+static otr_log_place place_of(const otr_log_tail *t)
+{
+    return (otr_log_place){
+        .root = t->root, .path = t->path, .looked_ns = t->looked_ns, .known = is_ours, .arg = t
+    };
+}
+
+static bool have_beside(otr_log_tail *t, const otr_log_reader *reader)
+{
+    if (t->beside == NULL) {
+        t->beside = otr_zalloc(sizeof(*t->beside));
+    }
+    if (t->beside != NULL) {
+        t->beside->used_ns = reader->now_ns;
+    }
+    return t->beside != NULL;
 }
 
 /* Those that nobody asked for in all that time. */
-static void drop_old_copies(otr_log_tail *t, otr_log_reader *reader)
+static void drop_oldest(otr_log_tail *t, otr_log_reader *reader)
 {
-    while (t->n_copies > 0 && reader->now_ns - t->copies[0].grown_ns >= COPY_S * OTR_NS_PER_S) {
-        drop_copy(t, 0, reader);
+    while (t->beside->n > 0 &&
+           reader->now_ns - t->beside->held[0].file.grown_ns >= COPY_S * OTR_NS_PER_S) {
+        otr_log_beside_drop(t->beside, 0, reader);
+    }
+    if (t->beside->n == 0 && reader->now_ns - t->beside->used_ns >= COPY_S * OTR_NS_PER_S) {
+        otr_log_beside_free(t->beside, reader);
+        t->beside = NULL;
     }
 }
 
-static bool is_known(const otr_log_tail *t, const struct stat *st)
+void otr_log_tail_hold(otr_log_tail *tail, const char *name, otr_log_reader *reader)
 {
-    bool known = otr_log_file_is(&t->file, st);
-    for (size_t i = 0; i < t->n_old; i++) {
-        known |= otr_log_file_is(&t->old[i], st);
-    }
-    for (size_t i = 0; i < t->n_copies; i++) {
-        known |= otr_log_file_is(&t->copies[i], st);
-    }
-    return known;
-}
-
-void otr_log_tail_hold(otr_log_tail *t, const char *name, otr_log_reader *reader)
-{
-    struct stat st;
-    otr_err err;
-    int fd;
-    char *path = otr_log_beside(t->path, name);
-    if (path == NULL) {
-        return;
-    }
-    if (otr_log_stat_path(t->root, path, &st) == 0 && !is_known(t, &st) &&
-        reader->open < reader->most &&
-        otr_root_open_file(t->root, path, &fd, &st, &err) == OTR_OK) {
-        if (t->n_copies == OTR_LIMIT_NGINX_LOG_COPIES) {
-            drop_copy(t, 0, reader);
-        }
-        otr_log_file *copy = &t->copies[t->n_copies++];
-        otr_log_file_init(copy);
-        otr_log_file_take(copy, fd, &st, 0, reader);
+    char *path = otr_log_path_beside(tail->path, name);
+    if (path != NULL && have_beside(tail, reader)) {
+        otr_log_place place = place_of(tail);
+        otr_log_beside_hold(tail->beside, &place, path, reader);
     }
     otr_free(path);
+}
+
+/* It was rotated, or perhaps: before the file at the path is read, what is beside it is held, so
+ * that none of that is a copy of lines which are only written then. */
+static void find_beside(otr_log_tail *t, otr_log_rotation rotation, otr_log_reader *reader)
+{
+    if (t->looked_ns != 0 && have_beside(t, reader)) {
+        t->rotation = rotation > t->rotation ? rotation : t->rotation;
+        otr_log_place place = place_of(t);
+        otr_log_beside_find(t->beside, &place, reader);
+    }
 }
 
 /* A copy that is held, if it holds what we read; else one that is found. -1: none. */
 static int copy_of(otr_log_tail *t, const otr_log_file *file, otr_log_reader *reader)
 {
-    struct stat st;
-    for (size_t i = t->n_copies; i-- > 0;) {
-        otr_log_file *copy = &t->copies[i];
-        if (otr_log_file_matches(file, copy->fd) && fstat(copy->fd, &st) == 0 &&
-            (uint64_t)st.st_size >= file->offset) {
-            int fd = copy->fd;
-            copy->fd = -1;
-            reader->open--;
-            drop_copy(t, i, reader);
-            return fd;
+    int fd = t->beside != NULL ? otr_log_beside_take_copy(t->beside, file, reader) : -1;
+    if (fd < 0) {
+        fd = otr_log_find_copy(reader, t->root, t->path, file);
+        if (fd >= 0 && t->beside != NULL) {
+            otr_log_beside_done(t->beside, fd);
         }
     }
-    return otr_log_find_copy(reader, t->root, t->path, file);
+    return fd;
 }
 
 /* The lines between our place and the truncation are in the copy, if one was made. */
@@ -179,7 +181,14 @@ static void read_file(otr_log_tail *t, otr_log_file *file, otr_log_reader *reade
         if (otr_log_file_read(file, t->formats, &t->counts, reader) != OTR_LOG_END_TRUNCATED) {
             return;
         }
+        if (file == &t->file) {
+            t->rotations++;
+            find_beside(t, OTR_LOG_ROTATION_TRUNCATED, reader);
+        }
         read_copy(t, file, reader);
+        if (t->beside != NULL) {
+            otr_log_beside_drop_copies(t->beside, file, reader);
+        }
         otr_log_file_restart(file);
     }
 }
@@ -193,27 +202,40 @@ static void drop_old(otr_log_tail *t, size_t i, otr_log_reader *reader)
     memmove(&t->old[i], &t->old[i + 1], (t->n_old - i) * sizeof(t->old[0]));
 }
 
+static bool have_old(otr_log_tail *t)
+{
+    if (t->old == NULL) {
+        t->old = otr_calloc(OTR_LIMIT_NGINX_LOG_OLD, sizeof(*t->old));
+    }
+    return t->old != NULL;
+}
+
+/* After have_old(). `file` is given away. */
+static void add_old(otr_log_tail *t, const otr_log_file *file, otr_log_reader *reader)
+{
+    if (t->n_old == OTR_LIMIT_NGINX_LOG_OLD) {
+        note(t, reader, "was rotated %d times while NGINX wrote to each file: the oldest is left",
+             OTR_LIMIT_NGINX_LOG_OLD);
+        drop_old(t, 0, reader);
+    }
+    t->old[t->n_old] = *file;
+    t->old[t->n_old++].grown_ns = reader->now_ns;
+}
+
 /* The file is no longer at the path: it goes to the old ones. False: cannot be done now. */
 static bool retire(otr_log_tail *t, otr_log_reader *reader)
 {
     if (t->file.ino == 0) {
         return true;
     }
-    if (t->old == NULL) {
-        t->old = otr_calloc(OTR_LIMIT_NGINX_LOG_OLD, sizeof(*t->old));
-    }
-    if (t->old == NULL) {
+    if (!have_old(t)) {
         return false;
     }
     char *moved = otr_log_find_moved(reader, t->root, t->path, t->file.dev, t->file.ino);
     if (moved == NULL && reader->exhausted) {
         return false;
     }
-    if (t->n_old == OTR_LIMIT_NGINX_LOG_OLD) {
-        note(t, reader, "was rotated %d times while NGINX wrote to each file: the oldest is left",
-             OTR_LIMIT_NGINX_LOG_OLD);
-        drop_old(t, 0, reader);
-    }
+    t->rotations++;
     otr_free(t->file.path);
     t->file.path = moved;
     if (t->file.fd < 0 && t->file.path == NULL) {
@@ -224,8 +246,7 @@ static bool retire(otr_log_tail *t, otr_log_reader *reader)
         otr_log_file_deinit(&t->file, reader);
         return true;
     }
-    t->file.grown_ns = reader->now_ns;
-    t->old[t->n_old++] = t->file;
+    add_old(t, &t->file, reader);
     otr_log_file_init(&t->file);
     return true;
 }
@@ -260,6 +281,9 @@ static bool read_old(otr_log_tail *t, otr_log_file *old, otr_log_reader *reader)
     struct stat st;
     otr_err err;
     if (!find_old(t, old, &st, reader)) {
+        note(t, reader,
+             "was renamed and then deleted while it was not open: its last lines may be "
+             "missing");
         return true;
     }
     if (otr_log_file_open(old, t->root, reader, &err) != OTR_OK) {
@@ -280,6 +304,9 @@ static void read_olds(otr_log_tail *t, otr_log_reader *reader)
 {
     for (size_t i = 0; i < t->n_old && !reader->stop(reader->arg);) {
         if (read_old(t, &t->old[i], reader)) {
+            if (t->beside != NULL && t->old[i].fd >= 0) {
+                otr_log_beside_done(t->beside, t->old[i].fd);
+            }
             drop_old(t, i, reader);
         } else {
             i++;
@@ -292,20 +319,15 @@ static void read_olds(otr_log_tail *t, otr_log_reader *reader)
 /* Was all of it written before our last look? Then none of it is new, whoever put it there. */
 static bool is_old_text(const otr_log_tail *t, const struct stat *st, const otr_log_reader *reader)
 {
-    uint64_t changed = (uint64_t)st->st_mtim.tv_sec * OTR_NS_PER_S + (uint64_t)st->st_mtim.tv_nsec;
-    uint64_t tick = st->st_mtim.tv_nsec == 0 ? coarse_tick_ns : tick_ns;
-    return reader->wall_ns >= t->looked_ns && changed + tick < t->looked_ns;
+    return reader->wall_ns >= t->looked_ns && otr_log_was_written_before(st, t->looked_ns);
 }
 
 /* True when it was there before our last look, under another name. */
 static bool is_old_file(const otr_log_tail *t, int fd, const otr_log_reader *reader)
 {
-    struct statx sx;
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &sx) != 0 || (sx.stx_mask & STATX_BTIME) == 0) {
-        return false;
-    }
-    uint64_t born = (uint64_t)sx.stx_btime.tv_sec * OTR_NS_PER_S + (uint64_t)sx.stx_btime.tv_nsec;
-    return reader->wall_ns >= t->looked_ns && born + tick_ns < t->looked_ns;
+    uint64_t born_ns = otr_log_born_ns(fd);
+    return born_ns != 0 && reader->wall_ns >= t->looked_ns &&
+           born_ns + OTR_LOG_TICK_NS < t->looked_ns;
 }
 
 static uint64_t start_of(otr_log_tail *t, int fd, const struct stat *st,
@@ -396,7 +418,11 @@ static void tell_missing(otr_log_tail *t, int sys, otr_log_reader *reader)
 static void read_new(otr_log_tail *t, const struct stat *st, otr_log_reader *reader)
 {
     otr_err err;
-    if (otr_log_file_is_quiet(&t->file, st)) {
+    bool quiet = otr_log_file_is_quiet(&t->file, st);
+    if (!quiet && t->file.offset == 0 && t->rotation == OTR_LOG_ROTATION_NONE) {
+        find_beside(t, OTR_LOG_ROTATION_PERHAPS, reader);
+    }
+    if (quiet) {
         t->looked_ns = reader->wall_ns;
     } else if (otr_log_file_open(&t->file, t->root, reader, &err) == OTR_OK) {
         read_file(t, &t->file, reader);
@@ -412,7 +438,11 @@ static void look(otr_log_tail *t, otr_log_reader *reader)
     struct stat st;
     int sys = otr_log_stat_path(t->root, t->path, &st);
     if (sys == ENOENT || sys == ENOTDIR) {
+        bool was_there = t->file.ino != 0;
         if (retire(t, reader)) {
+            if (was_there) {
+                find_beside(t, OTR_LOG_ROTATION_RENAMED, reader);
+            }
             tell_missing(t, sys, reader);
             t->looked_ns = reader->wall_ns;
         }
@@ -432,6 +462,7 @@ static void look(otr_log_tail *t, otr_log_reader *reader)
     }
     t->missing_ns = 0;
     if (!otr_log_file_is(&t->file, &st) && retire(t, reader)) {
+        find_beside(t, OTR_LOG_ROTATION_RENAMED, reader);
         adopt(t, &st, reader);
     }
     if (otr_log_file_is(&t->file, &st)) {
@@ -439,16 +470,117 @@ static void look(otr_log_tail *t, otr_log_reader *reader)
     }
 }
 
+/* ---- what came and went between two looks ---- */
+
+typedef enum verdict { KEEP, DROP, SETTLE, MISSED } verdict;
+
+/* What an NGINX log holds is text. */
+static bool is_text(const otr_log_file *file)
+{
+    for (size_t i = 0; i < file->n_head; i++) {
+        if (file->head[i] < ' ' && strchr("\t\n\r", file->head[i]) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* After a rotation: was the held file the log, in between? */
+static verdict judge(const otr_log_tail *t, const otr_log_held *held)
+{
+    struct stat st;
+    const otr_log_file *file = &held->file;
+    if (held->age == OTR_LOG_AGE_OLDER || fstat(file->fd, &st) != 0) {
+        return KEEP;
+    }
+    if (is_ours(t, &st)) {
+        return DROP;
+    }
+    if (file->n_head == 0) { /* a new file that NGINX may write to, or a copy that is begun */
+        return t->rotation == OTR_LOG_ROTATION_RENAMED && !held->extended ? MISSED : KEEP;
+    }
+    if (otr_log_file_begins_as(file, &t->file)) {
+        return KEEP; /* for a truncation to come */
+    }
+    for (size_t i = 0; i < t->n_old; i++) {
+        if (otr_log_file_begins_as(file, &t->old[i])) {
+            return DROP;
+        }
+    }
+    if (!is_text(file)) {
+        return DROP;
+    }
+    if (held->extended && otr_log_file_writers(file) != OTR_LOG_WRITERS_NONE) {
+        return KEEP; /* NGINX writes to it: another log */
+    }
+    return held->age == OTR_LOG_AGE_UNKNOWN ? SETTLE : MISSED;
+}
+
+/* Without a rotation: what is no copy of the log was not the log. */
+static verdict judge_quietly(const otr_log_tail *t, const otr_log_held *held)
+{
+    return held->file.n_head > 0 && !otr_log_file_begins_as(&held->file, &t->file) ? SETTLE : KEEP;
+}
+
+static void tell_unread(otr_log_tail *t, const otr_log_reader *reader)
+{
+    if (t->beside->unread > t->rotations + t->rotations_before) {
+        note(t, reader,
+             "was rotated more often than it was looked at: lines written in the %.1f s "
+             "before that are not all counted",
+             seconds_since_look(t, reader));
+    }
+    t->beside->unread = 0;
+}
+
+/* What the log held in between goes to the old files, which are read from their start. */
+static void catch_up(otr_log_tail *t, otr_log_reader *reader)
+{
+    for (size_t i = 0; i < t->beside->n;) {
+        otr_log_held *held = &t->beside->held[i];
+        bool rotated = t->rotation != OTR_LOG_ROTATION_NONE;
+        verdict v = rotated ? judge(t, held) : judge_quietly(t, held);
+        if (v == MISSED && have_old(t)) {
+            otr_log_file file = otr_log_beside_take(t->beside, i, reader);
+            add_old(t, &file, reader);
+        } else if (v == DROP) {
+            otr_log_beside_drop(t->beside, i, reader);
+        } else {
+            i++;
+        }
+        if (v == SETTLE) {
+            held->age = OTR_LOG_AGE_OLDER;
+        }
+        if (v == SETTLE && rotated) {
+            note(t, reader,
+                 "was perhaps rotated more often than it was looked at: where no file "
+                 "tells when it was made, lines may be missing");
+        }
+    }
+    tell_unread(t, reader);
+}
+
 void otr_log_tail_read(otr_log_tail *tail, otr_log_reader *reader)
 {
     tail->problem[0] = '\0';
+    tail->rotation = OTR_LOG_ROTATION_NONE;
+    tail->rotations_before = tail->rotations;
+    tail->rotations = 0;
+    if (tail->beside != NULL) {
+        otr_log_beside_refresh(tail->beside);
+    }
     bool exhausted = reader->exhausted;
     reader->exhausted = false;
     look(tail, reader);
+    if (tail->beside != NULL) {
+        catch_up(tail, reader);
+    }
     read_olds(tail, reader);
+    if (tail->beside != NULL) {
+        drop_oldest(tail, reader);
+    }
     tail->readable = tail->problem[0] == '\0' || tail->n_old > 0 || tail->file.fd >= 0;
     reader->exhausted |= exhausted;
-    drop_old_copies(tail, reader);
     if (tail->noted_ns != 0 && reader->now_ns - tail->noted_ns >= OTR_LOG_NOTE_S * OTR_NS_PER_S) {
         tail->noted_ns = 0;
         tail->note[0] = '\0';
