@@ -258,3 +258,87 @@ void otr_log_beside_find(otr_log_beside *beside, const otr_log_place *place, otr
     search s = { beside, place, reader };
     otr_log_each_named_after(reader, place->root, place->path, consider, &s);
 }
+
+/* ---- judging ---- */
+
+/* What an NGINX log holds is text. */
+static bool is_text(const otr_log_file *file)
+{
+    for (size_t i = 0; i < file->n_head; i++) {
+        if (file->head[i] < ' ' && strchr("\t\n\r", file->head[i]) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Of what was written before the file at the path was made it is no copy. */
+static bool is_copy_of_present(const otr_log_held *held, const otr_log_file *present)
+{
+    uint64_t born_ns = present->fd >= 0 ? otr_log_born_ns(present->fd) : 0;
+    return (held->born_ns == 0 || born_ns == 0 || held->born_ns >= born_ns) &&
+           otr_log_file_begins_as(&held->file, present);
+}
+
+/* One whose name may be another log's is none once nobody writes to it: NGINX keeps logs open. It
+ * may also be that NGINX has not reopened its logs yet. */
+static otr_log_verdict judge_extended(otr_log_held *held)
+{
+    held->written = otr_log_file_writers(&held->file) != OTR_LOG_WRITERS_NONE;
+    return held->written ? OTR_LOG_VERDICT_KEEP : OTR_LOG_VERDICT_MISSED;
+}
+
+/* Without a rotation: what is no copy of the log was not the log. */
+static otr_log_verdict judge_quietly(otr_log_held *held, const otr_log_known *log)
+{
+    if (held->written) {
+        return judge_extended(held);
+    }
+    if (held->file.n_head > 0 && !otr_log_file_begins_as(&held->file, log->present)) {
+        held->age = OTR_LOG_AGE_OLDER;
+    }
+    return OTR_LOG_VERDICT_KEEP;
+}
+
+/* A new file that NGINX may write to, or a copy that is begun. */
+static otr_log_verdict judge_empty(otr_log_held *held, const otr_log_known *log)
+{
+    if (log->rotation != OTR_LOG_ROTATION_RENAMED) {
+        return OTR_LOG_VERDICT_KEEP;
+    }
+    return held->extended ? judge_extended(held) : OTR_LOG_VERDICT_MISSED;
+}
+
+otr_log_verdict otr_log_beside_judge(otr_log_held *held, const otr_log_known *log)
+{
+    struct stat st;
+    const otr_log_file *file = &held->file;
+    if (held->age == OTR_LOG_AGE_OLDER || fstat(file->fd, &st) != 0) {
+        return OTR_LOG_VERDICT_KEEP;
+    }
+    if (log->rotation == OTR_LOG_ROTATION_NONE) {
+        return judge_quietly(held, log);
+    }
+    bool read = otr_log_file_is(log->present, &st), copied = false;
+    for (size_t i = 0; i < log->n_old; i++) {
+        read |= otr_log_file_is(&log->old[i], &st);
+        copied |= otr_log_file_begins_as(file, &log->old[i]);
+    }
+    if (read || (file->n_head > 0 && !is_text(file))) {
+        return OTR_LOG_VERDICT_DROP;
+    }
+    if (file->n_head == 0) {
+        return judge_empty(held, log);
+    }
+    if (is_copy_of_present(held, log->present)) {
+        return OTR_LOG_VERDICT_KEEP; /* for a truncation to come */
+    }
+    if (copied) {
+        return OTR_LOG_VERDICT_DROP;
+    }
+    if (held->age == OTR_LOG_AGE_UNKNOWN) {
+        held->age = OTR_LOG_AGE_OLDER;
+        return OTR_LOG_VERDICT_DOUBT;
+    }
+    return held->extended ? judge_extended(held) : OTR_LOG_VERDICT_MISSED;
+}

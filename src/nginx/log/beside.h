@@ -29,6 +29,7 @@ typedef struct otr_log_held {
     otr_log_file file; /* open; its head is that before the log was looked at */
     uint64_t born_ns;  /* wall clock; 0: not told */
     otr_log_age age;
+    bool written;  /* it was still written to when it was judged */
     bool extended; /* its name, "a-1.log" of "a.log", may also be that of another log */
 } otr_log_held;
 
@@ -77,6 +78,29 @@ int otr_log_beside_take_copy(otr_log_beside *beside, const otr_log_file *file,
 /* Drops every other one that begins as `file`, which was truncated. */
 void otr_log_beside_drop_copies(otr_log_beside *beside, const otr_log_file *file,
                                 otr_log_reader *reader);
+typedef enum otr_log_rotation {
+    OTR_LOG_ROTATION_NONE,
+    OTR_LOG_ROTATION_PERHAPS, /* nothing of the file was read: its text may be another one's */
+    OTR_LOG_ROTATION_TRUNCATED,
+    OTR_LOG_ROTATION_RENAMED
+} otr_log_rotation;
+
+/* The log after a look. */
+typedef struct otr_log_known {
+    otr_log_rotation rotation; /* what the look noticed */
+    const otr_log_file *present;
+    const otr_log_file *old; /* renamed ones that are read on */
+    size_t n_old;
+} otr_log_known;
+
+typedef enum otr_log_verdict {
+    OTR_LOG_VERDICT_KEEP,
+    OTR_LOG_VERDICT_DROP,
+    OTR_LOG_VERDICT_DOUBT, /* to be said, once */
+    OTR_LOG_VERDICT_MISSED /* it was the log between two looks: to be read from its start */
+} otr_log_verdict;
+otr_log_verdict otr_log_beside_judge(otr_log_held *held, const otr_log_known *log);
+
 /* The open file `fd` was counted: it is never held again. */
 void otr_log_beside_done(otr_log_beside *beside, int fd);
 

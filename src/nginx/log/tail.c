@@ -472,56 +472,6 @@ static void look(otr_log_tail *t, otr_log_reader *reader)
 
 /* ---- what came and went between two looks ---- */
 
-typedef enum verdict { KEEP, DROP, SETTLE, MISSED } verdict;
-
-/* What an NGINX log holds is text. */
-static bool is_text(const otr_log_file *file)
-{
-    for (size_t i = 0; i < file->n_head; i++) {
-        if (file->head[i] < ' ' && strchr("\t\n\r", file->head[i]) == NULL) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* After a rotation: was the held file the log, in between? */
-static verdict judge(const otr_log_tail *t, const otr_log_held *held)
-{
-    struct stat st;
-    const otr_log_file *file = &held->file;
-    if (held->age == OTR_LOG_AGE_OLDER || fstat(file->fd, &st) != 0) {
-        return KEEP;
-    }
-    if (is_ours(t, &st)) {
-        return DROP;
-    }
-    if (file->n_head == 0) { /* a new file that NGINX may write to, or a copy that is begun */
-        return t->rotation == OTR_LOG_ROTATION_RENAMED && !held->extended ? MISSED : KEEP;
-    }
-    if (otr_log_file_begins_as(file, &t->file)) {
-        return KEEP; /* for a truncation to come */
-    }
-    for (size_t i = 0; i < t->n_old; i++) {
-        if (otr_log_file_begins_as(file, &t->old[i])) {
-            return DROP;
-        }
-    }
-    if (!is_text(file)) {
-        return DROP;
-    }
-    if (held->extended && otr_log_file_writers(file) != OTR_LOG_WRITERS_NONE) {
-        return KEEP; /* NGINX writes to it: another log */
-    }
-    return held->age == OTR_LOG_AGE_UNKNOWN ? SETTLE : MISSED;
-}
-
-/* Without a rotation: what is no copy of the log was not the log. */
-static verdict judge_quietly(const otr_log_tail *t, const otr_log_held *held)
-{
-    return held->file.n_head > 0 && !otr_log_file_begins_as(&held->file, &t->file) ? SETTLE : KEEP;
-}
-
 static void tell_unread(otr_log_tail *t, const otr_log_reader *reader)
 {
     if (t->beside->unread > t->rotations + t->rotations_before) {
@@ -536,22 +486,18 @@ static void tell_unread(otr_log_tail *t, const otr_log_reader *reader)
 /* What the log held in between goes to the old files, which are read from their start. */
 static void catch_up(otr_log_tail *t, otr_log_reader *reader)
 {
+    const otr_log_known known = { t->rotation, &t->file, t->old, t->n_old };
     for (size_t i = 0; i < t->beside->n;) {
-        otr_log_held *held = &t->beside->held[i];
-        bool rotated = t->rotation != OTR_LOG_ROTATION_NONE;
-        verdict v = rotated ? judge(t, held) : judge_quietly(t, held);
-        if (v == MISSED && have_old(t)) {
+        otr_log_verdict v = otr_log_beside_judge(&t->beside->held[i], &known);
+        if (v == OTR_LOG_VERDICT_MISSED && have_old(t)) {
             otr_log_file file = otr_log_beside_take(t->beside, i, reader);
             add_old(t, &file, reader);
-        } else if (v == DROP) {
+        } else if (v == OTR_LOG_VERDICT_DROP) {
             otr_log_beside_drop(t->beside, i, reader);
         } else {
             i++;
         }
-        if (v == SETTLE) {
-            held->age = OTR_LOG_AGE_OLDER;
-        }
-        if (v == SETTLE && rotated) {
+        if (v == OTR_LOG_VERDICT_DOUBT) {
             note(t, reader,
                  "was perhaps rotated more often than it was looked at: where no file "
                  "tells when it was made, lines may be missing");

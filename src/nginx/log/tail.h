@@ -24,13 +24,6 @@
 
 enum { OTR_LOG_GRACE_S = 30, OTR_LOG_MISSING_S = 5, OTR_LOG_NOTE_S = 300 };
 
-typedef enum otr_log_rotation {
-    OTR_LOG_ROTATION_NONE,
-    OTR_LOG_ROTATION_PERHAPS, /* nothing of the file was read: its text may be another one's */
-    OTR_LOG_ROTATION_TRUNCATED,
-    OTR_LOG_ROTATION_RENAMED
-} otr_log_rotation;
-
 typedef struct otr_log_tail {
     otr_root *root; /* owned */
     char *path;

@@ -579,6 +579,22 @@ T(several_renames_between_two_looks_lose_nothing)
     CHECK_STR(f.tail.note, "");
 }
 
+T(renamed_file_of_the_same_lines_is_no_copy)
+{
+    FOLLOW(f);
+    reopen(&f);
+    check(&f, 0, 0);
+    const struct timespec nap = { .tv_nsec = 30000000 }; /* births tick coarsely */
+    for (int i = 0; i < 3; i++) {
+        log_line(&f, "200 /\n");
+        nanosleep(&nap, NULL);
+        rotate_by_name(&f);
+    }
+    log_line(&f, "200 /\n200 /\n");
+    check(&f, 5, 5);
+    CHECK_STR(f.tail.note, "");
+}
+
 T(file_that_came_and_went_is_followed_while_it_is_written_to)
 {
     FOLLOW(f);
@@ -660,9 +676,29 @@ T(rotations_before_the_extension_are_told_from_other_logs)
     CHECK(write(other, "200 /other\n", 11) == 11);
     log_line(&f, "200 /third\n");
     check(&f, 3, 2);
-    close(other);
     check(&f, 0, 0);
     CHECK_STR(f.tail.note, "");
+    f.reader.now_ns += 60 * OTR_NS_PER_S;
+    check(&f, 0, 0);
+    close(other);
+    check(&f, 0, 0);
+}
+
+T(rotation_before_the_extension_is_read_once_nginx_has_left_it)
+{
+    FOLLOW(f);
+    reopen(&f);
+    check(&f, 0, 0);
+    REQUIRE(move(&f, "a.log", "a-1.log"));
+    reopen(&f);
+    log_line(&f, "200 /second\n");
+    REQUIRE(move(&f, "a.log", "a-2.log"));
+    CHECK(tree_write(&f.t, "a.log", ""));
+    check(&f, 0, 0); /* whose file it is cannot be told yet */
+    log_line(&f, "404 /second\n");
+    reopen(&f);
+    check(&f, 2, 1);
+    check(&f, 0, 0);
 }
 
 /* ---- not readable ---- */
