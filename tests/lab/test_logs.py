@@ -289,7 +289,7 @@ def test_rotation_loses_no_line_that_is_in_the_files(lab, style):
     time.sleep(0.5)
     traffic.stop()
     after = settled(agent)
-    assert traffic.sent > 1000
+    assert traffic.sent > 300
     counted = after["2xx"] - before["2xx"]
     assert counted == after["log_lines"] - before["log_lines"]
     # Truncation loses lines that no file has, and so does what compresses before NGINX reopened.

@@ -57,8 +57,8 @@ def test_a_pipe_that_nobody_reads(lab):
     assert lost(agent) > 0
     begin = time.monotonic()
     agent.process.send_signal(signal.SIGTERM)
-    assert agent.process.wait(5) == 0
-    assert time.monotonic() - begin < 3
+    assert agent.process.wait(20) == 0
+    assert time.monotonic() - begin < 10
     os.close(read)
 
 
