@@ -195,7 +195,7 @@ int otr_log_beside_take_copy(otr_log_beside *beside, const otr_log_file *file,
         struct stat st;
         int fd = beside->held[i].file.fd;
         if (!otr_log_file_matches(file, fd) || fstat(fd, &st) != 0 ||
-            (uint64_t)st.st_size < file->offset) {
+            (uint64_t)st.st_size < file->offset || !otr_log_file_is_kin(file, &st)) {
             continue;
         }
         uint64_t changed =
@@ -320,11 +320,13 @@ otr_log_verdict otr_log_beside_judge(otr_log_held *held, const otr_log_known *lo
         return judge_quietly(held, log);
     }
     bool read = otr_log_file_is(log->present, &st), copied = false;
+    bool kin = log->present->ino != 0 && otr_log_file_is_kin(log->present, &st);
     for (size_t i = 0; i < log->n_old; i++) {
+        kin |= otr_log_file_is_kin(&log->old[i], &st);
         read |= otr_log_file_is(&log->old[i], &st);
         copied |= otr_log_file_begins_as(file, &log->old[i]);
     }
-    if (read || (file->n_head > 0 && !is_text(file))) {
+    if (read || !kin || (file->n_head > 0 && !is_text(file))) {
         return OTR_LOG_VERDICT_DROP;
     }
     if (file->n_head == 0) {

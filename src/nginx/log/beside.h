@@ -38,7 +38,7 @@ typedef struct otr_log_beside {
     size_t n;
     struct {
         uint64_t dev, ino, born_ns;
-    } done[2 * OTR_LIMIT_NGINX_LOG_COPIES]; /* were counted: never held again */
+    } done[2 * OTR_LIMIT_NGINX_LOG_COPIES]; /* were counted, or are not to be: never held again */
     size_t next_done;
     uint64_t used_ns; /* monotonic: the owner's */
     unsigned unread;  /* found since the caller set it to 0, of lines since the last look, but
@@ -101,7 +101,7 @@ typedef enum otr_log_verdict {
 } otr_log_verdict;
 otr_log_verdict otr_log_beside_judge(otr_log_held *held, const otr_log_known *log);
 
-/* The open file `fd` was counted: it is never held again. */
+/* The open file `fd` was counted, or is not to be: it is never held again. */
 void otr_log_beside_done(otr_log_beside *beside, int fd);
 
 #endif

@@ -111,6 +111,11 @@ void otr_log_file_read_head(otr_log_file *file)
     file->n_head = n > 0 ? (size_t)n : 0;
 }
 
+bool otr_log_file_is_kin(const otr_log_file *file, const struct stat *st)
+{
+    return st->st_uid == 0 || st->st_uid == file->uid;
+}
+
 bool otr_log_file_begins_as(const otr_log_file *file, const otr_log_file *other)
 {
     size_t n = file->n_head < other->n_head ? file->n_head : other->n_head;
@@ -137,6 +142,7 @@ void otr_log_file_take(otr_log_file *file, int fd, const struct stat *st, uint64
     reader->open += fd >= 0;
     file->dev = st->st_dev;
     file->ino = st->st_ino;
+    file->uid = st->st_uid;
     file->offset = offset;
     file->size = offset;
     file->changed_ns = fd >= 0 ? changed_ns(st) : 0;
@@ -286,6 +292,7 @@ otr_log_end otr_log_file_read(otr_log_file *file, otr_log_formats *formats, otr_
     if ((uint64_t)st.st_size != file->size) {
         file->grown_ns = reader->now_ns;
     }
+    file->uid = st.st_uid;
     file->size = (uint64_t)st.st_size;
     file->changed_ns = end == OTR_LOG_END_STOPPED ? 0 : changed_ns(&st); /* 0: look again */
     return end;

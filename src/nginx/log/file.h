@@ -39,6 +39,7 @@ typedef struct otr_log_reader {
 typedef struct otr_log_file {
     int fd;                           /* -1: opened when it is needed */
     uint64_t dev, ino;                /* ino 0: there is no file */
+    uid_t uid;                        /* who owned it when last looked at */
     uint64_t offset;                  /* up to where it is done with */
     uint64_t size, changed_ns;        /* when last looked at; changed_ns is the file's own time */
     uint64_t grown_ns;                /* monotonic: when it was last seen to grow */
@@ -63,6 +64,8 @@ bool otr_log_file_is(const otr_log_file *file, const struct stat *st);
 /* Takes over an open file from `offset` on. */
 void otr_log_file_take(otr_log_file *file, int fd, const struct stat *st, uint64_t offset,
                        otr_log_reader *reader);
+/* Has `st` an owner who could write to the file as well? Else it holds none of its lines. */
+bool otr_log_file_is_kin(const otr_log_file *file, const struct stat *st);
 /* Do both begin with the same bytes? False when nothing is known of one of them. */
 bool otr_log_file_begins_as(const otr_log_file *file, const otr_log_file *other);
 /* Reads the first bytes of an open file, as many as there are now. */

@@ -219,7 +219,8 @@ static void consider(const otr_root *root, const char *path, const otr_log_file 
         return;
     }
     uint64_t changed = (uint64_t)st.st_ctim.tv_sec * OTR_NS_PER_S + (uint64_t)st.st_ctim.tv_nsec;
-    if (otr_log_file_is(file, &st) || (uint64_t)st.st_size < file->offset || changed < *newest ||
+    if (otr_log_file_is(file, &st) || !otr_log_file_is_kin(file, &st) ||
+        (uint64_t)st.st_size < file->offset || changed < *newest ||
         !otr_log_file_matches(file, fd)) {
         close(fd);
         return;

@@ -493,6 +493,7 @@ static void catch_up(otr_log_tail *t, otr_log_reader *reader)
             otr_log_file file = otr_log_beside_take(t->beside, i, reader);
             add_old(t, &file, reader);
         } else if (v == OTR_LOG_VERDICT_DROP) {
+            otr_log_beside_done(t->beside, t->beside->held[i].file.fd);
             otr_log_beside_drop(t->beside, i, reader);
         } else {
             i++;

@@ -701,6 +701,34 @@ T(rotation_before_the_extension_is_read_once_nginx_has_left_it)
     check(&f, 0, 0);
 }
 
+T(files_of_other_users_are_never_taken_for_the_log)
+{
+    FOLLOW(f);
+    if (geteuid() != 0) {
+        otr_test_skip("only root gives files away");
+        return;
+    }
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /first\n"));
+    check(&f, 1, 1);
+    CHECK(tree_write(&f.t, "a.log.1", "200 /first\n200 /forged\n"));
+    CHECK(chown(tree_path(&f.t, "a.log.1"), 65534, 65534) == 0);
+    CHECK(tree_write(&f.t, "a.log.2", "200 /forged\n"));
+    CHECK(chown(tree_path(&f.t, "a.log.2"), 65534, 65534) == 0);
+    CHECK(tree_write(&f.t, "a.log", "200 /2nd\n"));
+    check(&f, 1, 1);
+    CHECK_HAS(f.tail.note, "no copy");
+    /* The log is that user's now, as NGINX gives it to the one of its workers. */
+    CHECK(chown(tree_path(&f.t, "a.log"), 65534, 65534) == 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /more\n"));
+    check(&f, 1, 1);
+    CHECK(tree_copy(&f.t, "a.log", "a.log.3"));
+    CHECK(tree_append(&f.t, "a.log.3", "200 /rest\n"));
+    CHECK(chown(tree_path(&f.t, "a.log.3"), 65534, 65534) == 0);
+    CHECK(tree_write(&f.t, "a.log", ""));
+    check(&f, 1, 1);
+}
+
 /* ---- not readable ---- */
 
 T(folder_in_the_place_of_a_log_is_a_reason)
