@@ -42,6 +42,7 @@ typedef struct otr_log_file {
     uid_t uid;                        /* who owned it when last looked at */
     uint64_t offset;                  /* up to where it is done with */
     uint64_t size, changed_ns;        /* when last looked at; changed_ns is the file's own time */
+    uint64_t gone_ns;                 /* monotonic: since when it is not where it was; 0: it is */
     uint64_t grown_ns;                /* monotonic: when it was last seen to grow */
     uint8_t mark[OTR_LOG_MARK_BYTES]; /* the bytes before `offset` */
     size_t n_mark;

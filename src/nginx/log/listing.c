@@ -13,7 +13,10 @@
 #include "base/limits.h"
 #include "nginx/files.h"
 
-enum { COPIES_MOST = 256 };
+enum {
+    COPIES_MOST = 256,
+    PAUSE = 4 /* times that it takes to list a folder, before it is listed again */
+};
 static const uint64_t fresh_ns = 50 * OTR_NS_PER_MS;
 
 typedef struct entry {
@@ -23,7 +26,7 @@ typedef struct entry {
 
 struct otr_log_listing {
     char *folder; /* with its root in front */
-    uint64_t made_ns;
+    uint64_t begun_ns, made_ns;
     entry *entries; /* by inode */
     size_t n, cap;
     otr_buf names;
@@ -88,6 +91,7 @@ static otr_log_listing *list(otr_log_reader *reader, const otr_root *root, const
     if (l != NULL) {
         otr_buf_init(&l->names, (size_t)OTR_LIMIT_NGINX_LOG_FOLDER * 64);
         l->folder = otr_strdup(key);
+        l->begun_ns = otr_now_ns();
         const struct dirent *e;
         while ((e = readdir(dir)) != NULL && add(l, e)) {
         }
@@ -127,24 +131,45 @@ char *otr_log_path_beside(const char *path, const char *name)
     return out;
 }
 
-char *otr_log_find_moved(otr_log_reader *reader, const otr_root *root, const char *path,
-                         uint64_t dev, uint64_t ino)
+static char *find_inode(const otr_log_listing *l, const otr_root *root, const char *path,
+                        const otr_log_file *file)
 {
-    const otr_log_listing *l = listing_of(reader, root, path);
-    const entry key = { .ino = ino };
-    const entry *e =
-        l != NULL && l->n > 0 ? bsearch(&key, l->entries, l->n, sizeof(key), by_inode) : NULL;
+    const entry key = { .ino = file->ino };
+    const entry *e = l->n > 0 ? bsearch(&key, l->entries, l->n, sizeof(key), by_inode) : NULL;
     if (e == NULL) {
         return NULL;
     }
     char *found = otr_log_path_beside(path, (const char *)l->names.p + e->name);
     struct stat st;
     if (found != NULL &&
-        (otr_log_stat_path(root, found, &st) != 0 || st.st_dev != dev || st.st_ino != ino)) {
+        (otr_log_stat_path(root, found, &st) != 0 || !otr_log_file_is(file, &st))) {
         otr_free(found);
         return NULL;
     }
     return found;
+}
+
+char *otr_log_find_moved(otr_log_reader *reader, const otr_root *root, const char *path,
+                         otr_log_file *file, bool *ret_sure)
+{
+    file->gone_ns = file->gone_ns != 0 ? file->gone_ns : otr_now_ns();
+    for (;;) {
+        const otr_log_listing *l = listing_of(reader, root, path);
+        *ret_sure = l != NULL ? l->begun_ns >= file->gone_ns : !reader->exhausted;
+        char *found = l != NULL ? find_inode(l, root, path, file) : NULL;
+        if (found != NULL) {
+            file->gone_ns = 0;
+            *ret_sure = true;
+            return found;
+        }
+        /* Large folders are not listed for each log of them, but by and by. */
+        if (*ret_sure || l == NULL ||
+            otr_now_ns() - l->made_ns < PAUSE * (l->made_ns - l->begun_ns)) {
+            return NULL;
+        }
+        otr_log_listing_free(reader->listing);
+        reader->listing = NULL;
+    }
 }
 
 /* ---- names in their order ---- */

@@ -19,10 +19,11 @@ void otr_log_listing_free(otr_log_listing *listing); /* NULL is fine */
 /* "<folder of path>/<name>", owned by the caller; NULL: no memory. */
 char *otr_log_path_beside(const char *path, const char *name) OTR_MUST_CHECK;
 
-/* Where in the folder of `path` the file with these numbers is now: an absolute path, owned by the
- * caller; NULL when it is not there. */
+/* Where in the folder of `path` the file, which is not where it was, is now: an absolute path,
+ * owned by the caller; NULL when it is not there, or, with `*ret_sure` false, when that is to be
+ * asked again: by a listing that is older than its move, which names may be missing from. */
 char *otr_log_find_moved(otr_log_reader *reader, const otr_root *root, const char *path,
-                         uint64_t dev, uint64_t ino) OTR_MUST_CHECK;
+                         otr_log_file *file, bool *ret_sure) OTR_MUST_CHECK;
 
 /* Of a log's name: up to its last point, or all of it. */
 size_t otr_log_stem_length(const char *log);

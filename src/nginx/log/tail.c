@@ -231,8 +231,9 @@ static bool retire(otr_log_tail *t, otr_log_reader *reader)
     if (!have_old(t)) {
         return false;
     }
-    char *moved = otr_log_find_moved(reader, t->root, t->path, t->file.dev, t->file.ino);
-    if (moved == NULL && reader->exhausted) {
+    bool sure = false;
+    char *moved = otr_log_find_moved(reader, t->root, t->path, &t->file, &sure);
+    if (moved == NULL && (reader->exhausted || (!sure && t->file.fd < 0))) {
         return false;
     }
     t->rotations++;
@@ -251,19 +252,25 @@ static bool retire(otr_log_tail *t, otr_log_reader *reader)
     return true;
 }
 
-/* Where an old file is when it is not open; false: nowhere. */
-static bool find_old(otr_log_tail *t, otr_log_file *old, struct stat *st, otr_log_reader *reader)
+typedef enum place { PLACE_KNOWN, PLACE_NONE, PLACE_LATER } place;
+
+/* Where an old file is when it is not open. */
+static place find_old(otr_log_tail *t, otr_log_file *old, struct stat *st, otr_log_reader *reader)
 {
     if (old->fd >= 0) {
-        return fstat(old->fd, st) == 0;
+        return fstat(old->fd, st) == 0 ? PLACE_KNOWN : PLACE_LATER;
     }
     if (old->path != NULL && otr_log_stat_path(t->root, old->path, st) == 0 &&
         otr_log_file_is(old, st)) {
-        return true;
+        return PLACE_KNOWN;
     }
+    bool sure = false;
     otr_free(old->path);
-    old->path = otr_log_find_moved(reader, t->root, t->path, old->dev, old->ino);
-    return old->path != NULL && otr_log_stat_path(t->root, old->path, st) == 0;
+    old->path = otr_log_find_moved(reader, t->root, t->path, old, &sure);
+    if (old->path == NULL) {
+        return sure && !reader->exhausted ? PLACE_NONE : PLACE_LATER;
+    }
+    return otr_log_stat_path(t->root, old->path, st) == 0 ? PLACE_KNOWN : PLACE_LATER;
 }
 
 /* Where it is not known who writes, NGINX has reopened when the new file is the one that grows. */
@@ -280,13 +287,14 @@ static bool read_old(otr_log_tail *t, otr_log_file *old, otr_log_reader *reader)
 {
     struct stat st;
     otr_err err;
-    if (!find_old(t, old, &st, reader)) {
+    place where = find_old(t, old, &st, reader);
+    if (where == PLACE_NONE) {
         note(t, reader,
              "was renamed and then deleted while it was not open: its last lines may be "
              "missing");
         return true;
     }
-    if (otr_log_file_open(old, t->root, reader, &err) != OTR_OK) {
+    if (where == PLACE_LATER || otr_log_file_open(old, t->root, reader, &err) != OTR_OK) {
         return false; /* no descriptor now, or moved again this moment */
     }
     otr_log_writers writers = otr_log_file_writers(old); /* before the last read */
@@ -418,6 +426,7 @@ static void tell_missing(otr_log_tail *t, int sys, otr_log_reader *reader)
 static void read_new(otr_log_tail *t, const struct stat *st, otr_log_reader *reader)
 {
     otr_err err;
+    t->file.gone_ns = 0;
     bool quiet = otr_log_file_is_quiet(&t->file, st);
     if (!quiet && t->file.offset == 0 && t->rotation == OTR_LOG_ROTATION_NONE) {
         find_beside(t, OTR_LOG_ROTATION_PERHAPS, reader);

@@ -311,6 +311,34 @@ T(file_that_is_not_open_and_leaves_its_folder_is_missed)
     CHECK_HAS(f.tail.note, "may be missing");
 }
 
+T(folder_that_was_listed_before_a_move_does_not_make_the_file_lost)
+{
+    FOLLOW(f);
+    f.reader.most = 0;
+    reopen(&f);
+    check(&f, 0, 0);
+    bool sure = false;
+    char *found = otr_log_find_moved(&f.reader, f.tail.root, f.tail.path, &f.tail.file, &sure);
+    CHECK(sure && found != NULL);
+    otr_free(found);
+    log_line(&f, "200 /a\n");
+    REQUIRE(move(&f, "a.log", "a.log.1"));
+    reopen(&f);
+    otr_log_tail_read(&f.tail, &f.reader); /* perhaps by the listing that there is */
+    check(&f, 1, 1);
+    CHECK_STR(f.tail.note, "");
+    unlink(tree_path(&f.t, "a.log.1"));
+    unlink(tree_path(&f.t, "a.log"));
+    f.tail.file.gone_ns = UINT64_MAX; /* no listing is younger */
+    f.tail.note[0] = '\0';
+    check(&f, 0, 0);
+    CHECK(f.tail.file.ino != 0); /* not given up */
+    f.tail.file.gone_ns = 0;
+    check(&f, 0, 0);
+    CHECK(f.tail.file.ino == 0);
+    CHECK_HAS(f.tail.note, "may be missing");
+}
+
 T(older_file_that_takes_the_place_is_not_counted_as_new)
 {
     FOLLOW(f);
