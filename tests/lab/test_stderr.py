@@ -107,7 +107,7 @@ def test_a_full_disk(lab):
     hang_up(agent, 20)
     assert lost(agent) > 0
     until(lambda: says_so(agent, "log file"), "status says so")
-    assert 'msg="config reloaded"' in agent.text(), "standard error goes on"
+    until(lambda: 'msg="config reloaded"' in agent.text(), "standard error goes on")
     fill.unlink()
     agent.settings["labels"] = {}
     agent.write()

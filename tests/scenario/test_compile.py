@@ -96,7 +96,7 @@ def test_a_killed_compiler_is_tried_again(folder, agents):
     child = wait_for(lambda: children(agent.process.pid), "a compiler runs")[0][0]
     os.kill(child, 9)
     agent.wait_plugin("large", "running", 3 * support.PATIENCE)
-    assert "ended by signal 9" in agent.text()
+    wait_for(lambda: "ended by signal 9" in agent.text(), "the log says so")
 
 
 def test_a_cache_filled_by_hand_is_what_the_agent_uses(folder, agents):
