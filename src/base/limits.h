@@ -108,6 +108,7 @@
 #define OTR_LIMIT_NGINX_STATUS_BYTES    65536           /* body of stub_status */
 #define OTR_LIMIT_NGINX_LOG_FORMATS     16              /* of one access log */
 #define OTR_LIMIT_NGINX_LOG_OLD         8      /* renamed files of one access log, still followed */
+#define OTR_LIMIT_NGINX_LOG_COPIES      4      /* files made beside one that are held open for a while */
 #define OTR_LIMIT_NGINX_LOG_FOLDER      200000 /* names in a folder that are looked at */
 #define OTR_LIMIT_NGINX_LOG_SHARE       64   /* logs whose formats are compared with a new one's */
 #define OTR_LIMIT_NGINX_LOG_OPEN        4096 /* descriptors of all logs together … */
