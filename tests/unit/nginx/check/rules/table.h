@@ -22,8 +22,8 @@ typedef struct sample {
     const char *text;
 } sample;
 
-#define GOOD(rule, text) { (rule), false, (text) },
-#define BAD(rule, text)  { (rule), true, (text) },
+#define GOOD(rule, text) { (rule), false, (text) }
+#define BAD(rule, text)  { (rule), true, (text) }
 
 static inline void check_begin(otr_check_spec *spec, const otr_rules_list *rules,
                                const otr_bytes *text)
