@@ -215,14 +215,18 @@ static otr_code run_rules(const otr_check_spec *spec, otr_check *check, otr_plac
 
 /* ---- all of it ---- */
 
-static otr_code add_errors(const otr_check_spec *spec, otr_check *check, otr_err *err)
+/* `ring`: an include that closes one, or NULL. */
+static otr_code add_errors(const otr_check_spec *spec, otr_check *check, const otr_node *ring,
+                           otr_err *err)
 {
     otr_conf *conf = check->conf;
     otr_finding made = { .level = OTR_CHECK_ERROR };
-    const otr_node *ring = NULL;
-    otr_code rc = otr_rule_find(spec->rules, otr_bytes_of("parse"), &made.rule) != NULL
-                      ? find_ring(conf, &ring, err)
-                      : OTR_OK;
+    otr_code rc = OTR_OK;
+    check->failed = conf->n_errors > 0 || ring != NULL;
+    if (otr_rule_find(spec->rules, otr_bytes_of("parse"), &made.rule) == NULL ||
+        spec->off[made.rule]) {
+        return OTR_OK;
+    }
     for (size_t i = 0; rc == OTR_OK && i < conf->n_errors; i++) {
         made.file = conf->errors[i].file;
         made.line = conf->errors[i].line;
@@ -230,13 +234,10 @@ static otr_code add_errors(const otr_check_spec *spec, otr_check *check, otr_err
         rc = otr_report_add(&check->report, conf, (otr_place_of){ 0 }, &made, conf->errors[i].text,
                             err);
     }
-    if (rc == OTR_OK && ring != NULL) {
-        rc = otr_report_add(&check->report, conf, (otr_place_of){ .node = ring }, &made,
-                            "files include each other, or are included more than 32 deep", err);
-        check->failed = true;
-    }
-    check->failed |= conf->n_errors > 0;
-    return rc;
+    return rc == OTR_OK && ring != NULL
+               ? otr_report_add(&check->report, conf, (otr_place_of){ .node = ring }, &made,
+                                "files include each other, or are included more than 32 deep", err)
+               : rc;
 }
 
 static void count(otr_check *check)
@@ -250,13 +251,13 @@ static void count(otr_check *check)
 
 static otr_code run_all(const otr_check_spec *spec, otr_check *check, otr_place place, otr_err *err)
 {
-    otr_code rc = add_errors(spec, check, err);
     otr_suppress quiet = {
         .conf = check->conf, .rules = spec->rules, .off = spec->off, .report = &check->report
     };
     const otr_node *ring = NULL;
+    otr_code rc = find_ring(check->conf, &ring, err);
     if (rc == OTR_OK) {
-        rc = find_ring(check->conf, &ring, err);
+        rc = add_errors(spec, check, ring, err);
     }
     if (rc == OTR_OK && ring == NULL) {
         rc = run_rules(spec, check, place, err);

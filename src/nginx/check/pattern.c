@@ -41,9 +41,7 @@ static otr_shape of_set(const reader *r, otr_set set)
         otr_set_both_cases(&set);
     }
     otr_shape s = { .chars = set, .first = set, .last = set, .single = true };
-    for (unsigned c = 0; c < 256; c++) {
-        s.texts += otr_set_has(&set, (uint8_t)c);
-    }
+    s.texts = otr_set_count(&set);
     s.fixed = s.texts == 1;
     s.head = s.tail = s.fixed ? 1 : 0;
     return s;

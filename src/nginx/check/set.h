@@ -24,6 +24,17 @@ static inline bool otr_set_has(const otr_set *s, uint8_t c)
     return (s->w[c >> 6] >> (c & 63U) & 1U) != 0;
 }
 
+static inline uint32_t otr_set_count(const otr_set *s)
+{
+    uint32_t n = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        for (uint64_t left = s->w[i]; left != 0; left &= left - 1) {
+            n++;
+        }
+    }
+    return n;
+}
+
 static inline void otr_set_add_range(otr_set *s, unsigned from, unsigned to)
 {
     for (unsigned c = from; c <= to && c < 256; c++) {
