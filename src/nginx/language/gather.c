@@ -245,7 +245,7 @@ static otr_code add_main(otr_gather *g, otr_err *err)
     otr_code rc = grow_index(g, err);
     uint32_t index = 0;
     if (rc == OTR_OK) {
-        rc = add_file(g, spec->path, OTR_WHERE_MAIN, &index, err);
+        rc = add_file(g, spec->path, spec->where != 0 ? spec->where : OTR_WHERE_MAIN, &index, err);
     }
     if (rc != OTR_OK) {
         return rc;

@@ -16,6 +16,7 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "nginx/language/conf.h"
+#include "nginx/language/rules.h"
 #include "nginx/root.h"
 
 typedef struct otr_parse {
@@ -30,6 +31,7 @@ typedef struct otr_parse {
     bool strict;     /* an unknown directive is an error */
     bool first_only; /* a file with an error is left empty at the first one */
     bool any_place, any_args; /* do not check these */
+    otr_where where;          /* the main file is a part of; 0: of nothing */
     /* Called with each file once it is read, in their order; its tree and text go when this
      * returns. An error ends the reading. Optional: without it all stays. */
     otr_code (*each)(void *arg, const otr_conf *conf, size_t i, otr_err *err);
