@@ -47,6 +47,8 @@ extern const otr_fileops otr_fileops_system;
 /* Below folder `dir` (AT_FDCWD: none): neither ".." nor a link of any kind is followed; `flags` as
  * for open(2), with O_CLOEXEC added. -1: errno. */
 int otr_fileops_open(const otr_fileops *ops, int dir, const char *path, int flags, mode_t mode);
+/* A folder of our own or the root of an NGINX: links above it are followed. */
+int otr_fileops_open_folder(const otr_fileops *ops, const char *path, int flags);
 /* All of it; -1: errno. */
 int otr_fileops_write(const otr_fileops *ops, int fd, otr_bytes data, uint64_t at);
 /* What `name` in `dir` is, a link itself; `dir` -1 or no such name: false with errno ENOENT. */
