@@ -47,6 +47,12 @@ static int sys_sync(const otr_fileops *ops, int fd)
     return fsync(fd);
 }
 
+static void sys_write_out(const otr_fileops *ops, int fd)
+{
+    (void)ops;
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 static int sys_mkdir(const otr_fileops *ops, int dir, const char *name, mode_t mode)
 {
     (void)ops;
@@ -117,6 +123,7 @@ const otr_fileops otr_fileops_system = {
     .pwrite = sys_pwrite,
     .truncate = sys_truncate,
     .sync = sys_sync,
+    .write_out = sys_write_out,
     .mkdir = sys_mkdir,
     .chmod = sys_chmod,
     .chown = sys_chown,

@@ -28,6 +28,7 @@ struct otr_fileops {
     ssize_t (*pwrite)(const otr_fileops *ops, int fd, const void *from, size_t n, off_t at);
     int (*truncate)(const otr_fileops *ops, int fd, off_t n);
     int (*sync)(const otr_fileops *ops, int fd);
+    void (*write_out)(const otr_fileops *ops, int fd); /* sync_file_range(2): a hint */
     int (*mkdir)(const otr_fileops *ops, int dir, const char *name, mode_t mode);
     int (*chmod)(const otr_fileops *ops, int fd, mode_t mode);
     int (*chown)(const otr_fileops *ops, int fd, uid_t uid, gid_t gid);

@@ -71,6 +71,12 @@ static inline int faults_sync(const otr_fileops *ops, int fd)
     return faults_hit(ops) ? -1 : otr_fileops_system.sync(ops, fd);
 }
 
+static inline void faults_write_out(const otr_fileops *ops, int fd)
+{
+    (void)ops;
+    (void)fd;
+}
+
 static inline int faults_mkdir(const otr_fileops *ops, int dir, const char *name, mode_t mode)
 {
     return faults_hit(ops) ? -1 : otr_fileops_system.mkdir(ops, dir, name, mode);
@@ -146,6 +152,7 @@ static inline void faults_init(faults *f)
                             .pwrite = faults_pwrite,
                             .truncate = faults_truncate,
                             .sync = faults_sync,
+                            .write_out = faults_write_out,
                             .mkdir = faults_mkdir,
                             .chmod = faults_chmod,
                             .chown = faults_chown,
