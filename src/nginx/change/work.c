@@ -258,7 +258,9 @@ static otr_code open_one(otr_work *work, const otr_fileops *ops, otr_work_folder
         return OTR_OK;
     }
     if (fd < 0) {
-        return otr_fail_sys(err, errno, "cannot open the folder %s", f->path);
+        return errno == ELOOP || errno == ENOTDIR
+                   ? fail_moved(f, err)
+                   : otr_fail_sys(err, errno, "cannot open the folder %s", f->path);
     }
     otr_code rc = OTR_OK;
     if (ops->stat(ops, fd, "", &st) != 0) {
