@@ -6,7 +6,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "base/limits.h"
 #include "nginx/change/names.h"
 
 static otr_code check_folder(const otr_fileops *ops, int fd, const char *folder, otr_err *err)

@@ -5,8 +5,6 @@
 #include <sys/xattr.h>
 
 #include "base/alloc.h"
-#include "base/limits.h"
-#include "nginx/change/record.h"
 #include "nginx/change/tx.h"
 #include "nginx/change/xattrs.h"
 

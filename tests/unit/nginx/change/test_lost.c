@@ -496,7 +496,7 @@ static bool lose(disk *d, long end, lost what, unsigned seed, bool back)
 static void lose_all(bool back)
 {
     static disk d;
-    unsigned seeds = getenv("OTR_ALL") != NULL ? 64 : 3, runs = 0;
+    unsigned seeds = getenv("OTR_ALL") != NULL ? 64 : 2, runs = 0;
     long end = 1;
     for (bool more = true; more; end++) {
         more = lose(&d, end, NOTHING, 0, back);
