@@ -126,6 +126,18 @@
 /* the host */
 #define OTR_LIMIT_HOST_TEXT_BYTES (4U * OTR_MIB) /* one file of /proc or /sys */
 #define OTR_LIMIT_HOST_ITEMS      1024           /* processors, disks, file systems, interfaces: each */
+/* changes of NGINX's files */
+#define OTR_LIMIT_CHANGE_FILES         10000 /* of one set; as many below a synced folder */
+#define OTR_LIMIT_CHANGE_FILE_BYTES    (64U * OTR_MIB)  /* content of one file */
+#define OTR_LIMIT_CHANGE_BYTES         (256U * OTR_MIB) /* all contents of one set */
+#define OTR_LIMIT_CHANGE_PATH_BYTES    4095
+#define OTR_LIMIT_CHANGE_DEPTH         64   /* folders in folders of a source */
+#define OTR_LIMIT_CHANGE_SYNCED        64   /* folders that one set is the whole truth of */
+#define OTR_LIMIT_CHANGE_FOLDERS       1024 /* that one transaction works in: a descriptor each */
+#define OTR_LIMIT_CHANGE_NOTE_BYTES    65536
+#define OTR_LIMIT_CHANGE_XATTR_BYTES   65536  /* all extended attributes of one file */
+#define OTR_LIMIT_CHANGE_TAR_MEMBERS   100000 /* folders, too */
+#define OTR_LIMIT_CHANGE_JOURNAL_BYTES (32U * OTR_MIB)
 
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048
