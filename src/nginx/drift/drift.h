@@ -8,8 +8,9 @@
  * goes a slow look at everything, for what inotify does not tell (limits, overflow, other mounts).
  *
  * What is there is compared with a base: the last version of the history (otr_drift_set_base()), or
- * what NGINX has loaded, as long as there is no version. Our own applies are no drift: between
- * otr_drift_begin() and otr_drift_end() the files may be as in the base or as in the change.
+ * what NGINX has loaded, as long as there is no version (otr_drift_set_seen()). Our own applies are
+ * no drift: between otr_drift_begin() and otr_drift_end() the files may be as in the base or as in
+ * the change.
  *
  * Thread: loop.
  */
@@ -55,21 +56,24 @@ typedef struct otr_drift_place { /* copied */
     const char *id;
     const otr_root *root;
     const char *config; /* absolute path of nginx.conf */
-    const char
-        *loaded; /* names what NGINX has loaded (its generation); another text: loaded anew */
-    bool unsure; /* files were changed after NGINX loaded them, before we looked */
+    uint64_t loads;     /* another number: NGINX has loaded its configuration anew */
+    uint64_t loaded_ns; /* wall: it had loaded it by then at the latest; 0: not known */
 } otr_drift_place;
 
-/* Follows an instance, or takes what is new about it. Without a base it waits for one:
- * otr_drift_set_base(). */
+/* Follows an instance, or takes what is new about it. Nothing is reported before one of the next
+ * two is called. */
 otr_code otr_drift_follow(otr_drift *drift, const otr_drift_place *place, otr_err *err)
     OTR_MUST_CHECK;
 void otr_drift_leave(otr_drift *drift, const char *id);
 
-/* What the configuration should be: `files` of `version`, all of them. NULL: there is no version,
- * what NGINX has loaded is right. The files are looked at soon after. An unknown id is fine. */
+/* What the configuration should be: `files` of `version`, all of them, until it is set again. The
+ * files are looked at soon after. An unknown id is fine. */
 otr_code otr_drift_set_base(otr_drift *drift, const char *id, const char *version,
                             const otr_drift_files *files, otr_err *err) OTR_MUST_CHECK;
+/* There is no version that somebody applied: what NGINX has loaded is right. `files` (NULL: not
+ * known) are those that it had loaded when an earlier run of the agent saw them last. */
+otr_code otr_drift_set_seen(otr_drift *drift, const char *id, const otr_drift_files *files,
+                            otr_err *err) OTR_MUST_CHECK;
 
 /* An apply begins: the files of `to` (a digest of "" is one that will be removed) may have these
  * contents as well from now on. Nothing is reported for the instance until otr_drift_end(), but
