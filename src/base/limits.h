@@ -116,7 +116,23 @@
 #define OTR_LIMIT_NGINX_REGEX           1024 /* steps of a regular expression that is simulated */
 #define OTR_LIMIT_NGINX_STATUS_ITEMS    100000  /* servers, names, listens, locations: each */
 #define OTR_LIMIT_NGINX_STATUS_URLS     64      /* of one instance */
+#define OTR_LIMIT_DIFF_LINES            4000000 /* that differ, of both texts, and are compared */
+#define OTR_LIMIT_IMPACT_BYTES          (256U * OTR_MIB) /* all files of one configuration */
+#define OTR_LIMIT_IMPACT_ITEMS          200     /* of each list that says what a change touches */
 #define OTR_LIMIT_HOSTS_BYTES           OTR_MIB /* /etc/hosts */
+
+/* history of configurations */
+#define OTR_LIMIT_HISTORY_FILE_BYTES   (64U * OTR_MIB) /* whose content is kept */
+#define OTR_LIMIT_HISTORY_DIGEST_BYTES (4096ULL * OTR_MIB) /* that are read for a digest */
+#define OTR_LIMIT_HISTORY_FILES        100000 /* of one version */
+#define OTR_LIMIT_HISTORY_ITEMS        100000 /* of one transaction */
+#define OTR_LIMIT_HISTORY_PATH_BYTES   4096
+#define OTR_LIMIT_HISTORY_NAME_BYTES   256           /* ids, names */
+#define OTR_LIMIT_HISTORY_TEXT_BYTES   (64U * 1024U) /* messages */
+#define OTR_LIMIT_HISTORY_JSON_BYTES   OTR_MIB       /* verdicts, impact: each */
+#define OTR_LIMIT_HISTORY_PAGE         50            /* transactions of one list */
+#define OTR_LIMIT_HISTORY_PAGE_MOST    500
+#define OTR_LIMIT_HISTORY_CHECK_BYTES  (64U * OTR_MIB) /* a larger database is not checked at start */
 
 /* drift of configurations */
 #define OTR_LIMIT_DRIFT_FILES       20000 /* of one instance: configuration and what it names */

@@ -184,6 +184,28 @@ const char *otr_mhd_query(otr_mhd_conn *conn, const char *name)
     return MHD_lookup_connection_value(conn, MHD_GET_ARGUMENT_KIND, name);
 }
 
+typedef struct each {
+    const char *name;
+    bool (*fn)(void *arg, const char *value);
+    void *arg;
+} each;
+
+static enum MHD_Result on_value(void *cls, enum MHD_ValueKind kind, const char *key,
+                                const char *value)
+{
+    const each *e = cls;
+    (void)kind;
+    bool more = strcmp(key, e->name) != 0 || e->fn(e->arg, value != NULL ? value : "");
+    return more ? MHD_YES : MHD_NO;
+}
+
+void otr_mhd_query_each(otr_mhd_conn *conn, const char *name,
+                        bool (*fn)(void *arg, const char *value), void *arg)
+{
+    each e = { .name = name, .fn = fn, .arg = arg };
+    (void)MHD_get_connection_values(conn, MHD_GET_ARGUMENT_KIND, on_value, &e);
+}
+
 /* ---- answers ---- */
 
 typedef struct reader { /* of one answer that comes in pieces; its own memory */

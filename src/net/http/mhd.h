@@ -63,6 +63,9 @@ void otr_mhd_resume(otr_mhd_conn *conn); /* takes effect at the next run, which 
 const char *otr_mhd_header(otr_mhd_conn *conn, const char *name); /* the first; NULL: absent */
 unsigned otr_mhd_header_count(otr_mhd_conn *conn, const char *name);
 const char *otr_mhd_query(otr_mhd_conn *conn, const char *name); /* NULL: absent */
+/* Each of that name, in order, until `fn` returns false. */
+void otr_mhd_query_each(otr_mhd_conn *conn, const char *name,
+                        bool (*fn)(void *arg, const char *value), void *arg);
 
 enum { OTR_MHD_SUSPENDED = 0, OTR_MHD_END = -1 }; /* of otr_mhd_read_fn */
 /* Writes up to `max` bytes to `to` and says how many; or suspended the connection; or is at the

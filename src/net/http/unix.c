@@ -12,7 +12,7 @@
 #include "base/limits.h"
 #include "net/http/answer.h"
 
-enum { READ_BYTES = 16384, HEAD_BYTES = 4096, RETRY_NS = 10000000, HTTP_OK = 200 };
+enum { READ_BYTES = 16384, HEAD_BYTES = 32768, RETRY_NS = 10000000, HTTP_OK = 200 };
 
 typedef struct exchange {
     const otr_unix_http *spec;
@@ -124,17 +124,45 @@ static otr_code send_all(const exchange *x, otr_bytes bytes, otr_err *err)
     return OTR_OK;
 }
 
-static otr_code send_request(const exchange *x, otr_err *err)
+static otr_code send_file(exchange *x, otr_err *err)
+{
+    uint8_t bytes[READ_BYTES];
+    for (uint64_t at = 0; at < x->spec->body_bytes;) {
+        uint64_t left = x->spec->body_bytes - at;
+        ssize_t n =
+            pread(x->spec->body_fd, bytes, left < sizeof(bytes) ? left : sizeof(bytes), (off_t)at);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n < 0 ? otr_fail_sys(err, errno, "cannot read what is to be sent")
+                         : otr_fail(err, OTR_EIO, "what is to be sent became shorter meanwhile");
+        }
+        otr_code rc = send_all(x, (otr_bytes){ bytes, (size_t)n }, err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
+        at += (uint64_t)n;
+        set_deadline(x);
+    }
+    return OTR_OK;
+}
+
+static otr_code send_request(exchange *x, otr_err *err)
 {
     const otr_unix_http *spec = x->spec;
     otr_buf head;
     otr_buf_init(&head, HEAD_BYTES);
     otr_code rc = otr_buf_addf(&head, err,
                                "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-                               "Content-Length: %zu\r\n\r\n",
-                               spec->method, spec->target, spec->body.n);
+                               "Content-Length: %llu\r\n\r\n",
+                               spec->method, spec->target,
+                               spec->body_bytes > 0 ? (unsigned long long)spec->body_bytes
+                                                    : (unsigned long long)spec->body.n);
     rc = rc != OTR_OK ? rc : send_all(x, otr_buf_bytes(&head), err);
-    rc = rc != OTR_OK ? rc : send_all(x, spec->body, err);
+    if (rc == OTR_OK) {
+        rc = spec->body_bytes > 0 ? send_file(x, err) : send_all(x, spec->body, err);
+    }
     otr_buf_deinit(&head);
     return rc;
 }

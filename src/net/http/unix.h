@@ -20,7 +20,10 @@ typedef struct otr_unix_http {
     const char *method; /* "GET" */
     const char *target; /* "/api/v1/status?x=y", encoded already */
     otr_bytes body;
-    uint64_t timeout_ms; /* for the whole answer; of a stream: for each silence */
+    int body_fd; /* instead of `body`, when `body_bytes` is not 0: read from its beginning */
+    uint64_t body_bytes; /* so many must be there */
+    uint64_t timeout_ms; /* for the whole answer; of a stream: for each silence. Of a body that is
+                            sent from a file: for each silence, too */
 } otr_unix_http;
 
 /* Appends the answer's body, whatever its status. OTR_ENOTFOUND: there is no such socket;
