@@ -1,5 +1,5 @@
 /*
- * Private to src/nginx/drift: names of users, for people.
+ * Names of users, for people.
  *
  * Thread: any; calls block.
  */
