@@ -1,9 +1,9 @@
 /*
  * The module "config-history": owns the history of NGINX's configurations and lends it to others.
  *
- * It opens the database on a worker, prunes it now and then, answers the admin API's questions about
- * it and says as a problem what could not be recorded. Who records or reads hands over a job: it
- * runs on the strand of the history, one at a time, in order.
+ * It opens the database on a worker, prunes it now and then, answers the admin API's questions
+ * about it and says as a problem what could not be recorded. Who records or reads hands over a job:
+ * it runs on the strand of the history, one at a time, in order.
  *
  * Thread: loop, but for `run` of a job (the strand of the history).
  */

@@ -104,6 +104,9 @@ struct otr_http_later {
     bool ready; /* the rest is the answer */
     otr_code rc;
     otr_buf body;
+    int file; /* -1: `body` */
+    uint64_t file_bytes;
+    const char *content_type; /* of the file */
     otr_err err;
 };
 

@@ -3,6 +3,7 @@
 #include <microhttpd.h>
 #include <stdbool.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 
@@ -260,10 +261,28 @@ static struct MHD_Response *whole_response(otr_buf *body)
     return response;
 }
 
-otr_mhd_next otr_mhd_send(otr_mhd_conn *conn, const otr_mhd_answer *answer)
+static struct MHD_Response *response_of_file(const otr_mhd_answer *answer)
 {
     struct MHD_Response *response =
-        answer->read != NULL ? response_in_pieces(answer) : whole_response(answer->body);
+        MHD_create_response_from_fd64(answer->file_bytes, *answer->file);
+    if (response == NULL) {
+        close(*answer->file);
+    }
+    *answer->file = -1;
+    return response;
+}
+
+static struct MHD_Response *response_of(const otr_mhd_answer *answer)
+{
+    if (answer->file != NULL) {
+        return response_of_file(answer);
+    }
+    return answer->read != NULL ? response_in_pieces(answer) : whole_response(answer->body);
+}
+
+otr_mhd_next otr_mhd_send(otr_mhd_conn *conn, const otr_mhd_answer *answer)
+{
+    struct MHD_Response *response = response_of(answer);
     if (response == NULL) {
         return OTR_MHD_CLOSE;
     }

@@ -80,6 +80,9 @@ typedef struct otr_mhd_answer {
     otr_mhd_read_fn *read;   /* a body that comes in pieces */
     void (*gone)(void *arg); /* `read` is not called again; comes also when sending fails */
     void *arg;               /* of both */
+    int *file;               /* a body of `file_bytes` of this descriptor, which is taken in every
+                                case: -1 afterwards. NULL: `body` */
+    uint64_t file_bytes;
 } otr_mhd_answer;
 
 otr_mhd_next otr_mhd_send(otr_mhd_conn *conn, const otr_mhd_answer *answer);

@@ -49,8 +49,8 @@ static unsigned status_of(otr_code rc)
     }
 }
 
-/* Consumes `reply`. `allow` may be NULL. */
-static otr_mhd_next send_reply(otr_http_conn *conn, otr_http_reply *reply, const char *allow)
+static otr_mhd_next send_answer(otr_http_conn *conn, const otr_http_reply *reply, const char *allow,
+                                otr_mhd_answer *answer)
 {
     const char *csp =
         reply->csp != NULL ? reply->csp : "default-src 'none'; frame-ancestors 'none'";
@@ -63,10 +63,16 @@ static otr_mhd_next send_reply(otr_http_conn *conn, otr_http_reply *reply, const
         { "Referrer-Policy", "no-referrer" },
         { "Allow", allow },
     };
-    otr_mhd_answer answer = { .status = reply->status,
-                              .headers = headers,
-                              .headers_n = OTR_COUNT(headers),
-                              .body = &reply->body };
+    answer->status = reply->status;
+    answer->headers = headers;
+    answer->headers_n = OTR_COUNT(headers);
+    return otr_mhd_send(conn->mhd, answer);
+}
+
+/* Consumes `reply`. `allow` may be NULL. */
+static otr_mhd_next send_reply(otr_http_conn *conn, otr_http_reply *reply, const char *allow)
+{
+    otr_mhd_answer answer = { .body = &reply->body };
     otr_http_conn_enter(conn, OTR_HTTP_ANSWERS);
     if (reply->stream != NULL) {
         otr_buf_deinit(&reply->body);
@@ -76,7 +82,7 @@ static otr_mhd_next send_reply(otr_http_conn *conn, otr_http_reply *reply, const
     }
     conn->reply_bytes += reply->body.n;
     conn->server->reply_bytes += reply->body.n;
-    return otr_mhd_send(conn->mhd, &answer);
+    return send_answer(conn, reply, allow, &answer);
 }
 
 static void init_reply(otr_http_reply *reply)
@@ -140,6 +146,14 @@ static const otr_http_route_entry *find_route(const otr_http_server *server, con
     return route;
 }
 
+static otr_mhd_next send_file(otr_http_later *later)
+{
+    const otr_http_reply reply = { .status = OK, .content_type = later->content_type };
+    otr_mhd_answer answer = { .file = &later->file, .file_bytes = later->file_bytes };
+    otr_http_conn_enter(later->conn, OTR_HTTP_ANSWERS);
+    return send_answer(later->conn, &reply, NULL, &answer);
+}
+
 /* A request that is answered later: sends the answer, or waits for it. */
 static otr_mhd_next settle(otr_http_later *later)
 {
@@ -148,7 +162,9 @@ static otr_mhd_next settle(otr_http_later *later)
         otr_http_later_sleep(later);
         return sent;
     }
-    if (later->rc == OTR_OK) {
+    if (later->rc == OTR_OK && later->file >= 0) {
+        sent = send_file(later);
+    } else if (later->rc == OTR_OK) {
         otr_http_reply reply;
         init_reply(&reply);
         reply.body = later->body;

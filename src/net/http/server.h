@@ -128,6 +128,10 @@ otr_code otr_http_later_open(const otr_http_request *req, otr_http_reply *reply,
 /* Answers as a handler does: with `body` (taken in every case, application/json), or with the error
  * when `rc` is not OTR_OK. The handle is void at once and `closed` does not come. */
 void otr_http_later_send(otr_http_later *later, otr_code rc, otr_buf *body, const otr_err *err);
+/* Answers with `bytes` of the regular file `fd` from its beginning (taken in every case), which is
+ * sent as it is read and never held in memory. `content_type` is a static string. */
+void otr_http_later_send_file(otr_http_later *later, int fd, uint64_t bytes,
+                              const char *content_type);
 
 /* Turns this reply into a live event stream. `closed(arg)` comes once when the peer or the server
  * ends it, or when the handler that opened it fails; the handle is void after that. A comment line

@@ -22,7 +22,9 @@ typedef struct exchange {
     otr_buf *out;              /* the body; of a stream: the line that is not complete yet */
     otr_unix_http_line_fn *fn; /* NULL: collect */
     void *arg;
-    otr_buf *error_body; /* of a stream that was refused */
+    otr_buf *error_body; /* of a stream or a file that was refused */
+    int save;            /* the answer goes to this file; used when `saves` */
+    bool saves;
     bool stopped;
 } exchange;
 
@@ -187,16 +189,29 @@ static otr_code split_lines(exchange *x, otr_bytes part, otr_err *err)
     return OTR_OK;
 }
 
+static otr_code save_part(int fd, otr_bytes part, otr_err *err)
+{
+    while (part.n > 0) {
+        ssize_t n = write(fd, part.p, part.n);
+        if (n < 0 && errno != EINTR) {
+            return otr_fail_sys(err, errno, "cannot write what was received");
+        }
+        n = n > 0 ? n : 0;
+        part = (otr_bytes){ part.p + n, part.n - (size_t)n };
+    }
+    return OTR_OK;
+}
+
 static otr_code on_body(void *arg, otr_bytes part, otr_err *err)
 {
     exchange *x = arg;
-    if (x->fn == NULL) {
+    if (x->fn == NULL && !x->saves) {
         return otr_buf_add(x->out, part, err);
     }
     if (otr_http_answer_status(x->answer) != HTTP_OK) {
         return otr_buf_add(x->error_body, part, err);
     }
-    return split_lines(x, part, err);
+    return x->saves ? save_part(x->save, part, err) : split_lines(x, part, err);
 }
 
 static otr_code receive(exchange *x, otr_err *err)
@@ -218,7 +233,7 @@ static otr_code receive(exchange *x, otr_err *err)
         if (rc != OTR_OK) {
             return otr_wrap(err, rc, "%s", x->spec->socket_path);
         }
-        if (x->fn != NULL) {
+        if (x->fn != NULL || x->saves) {
             set_deadline(x);
         }
     }
@@ -247,6 +262,13 @@ otr_code otr_unix_http_ask(const otr_unix_http *spec, unsigned *ret_status, otr_
                            otr_err *err)
 {
     exchange x = { .spec = spec, .out = ret_body };
+    return run(&x, ret_status, err);
+}
+
+otr_code otr_unix_http_save(const otr_unix_http *spec, int fd, unsigned *ret_status,
+                            otr_buf *ret_error, otr_err *err)
+{
+    exchange x = { .spec = spec, .error_body = ret_error, .save = fd, .saves = true };
     return run(&x, ret_status, err);
 }
 

@@ -32,6 +32,11 @@ typedef struct otr_unix_http {
 otr_code otr_unix_http_ask(const otr_unix_http *spec, unsigned *ret_status, otr_buf *ret_body,
                            otr_err *err) OTR_MUST_CHECK;
 
+/* The same with the body of an answer of 200 appended to the file `fd`; that of another one goes to
+ * `ret_error`. */
+otr_code otr_unix_http_save(const otr_unix_http *spec, int fd, unsigned *ret_status,
+                            otr_buf *ret_error, otr_err *err) OTR_MUST_CHECK;
+
 /* One line without its end; false stops the reading, which is then a success. */
 typedef bool otr_unix_http_line_fn(void *arg, const char *line);
 

@@ -51,7 +51,7 @@ typedef enum otr_history_kind {                    /* who asked for a change */
                                                       after a crash */
 } otr_history_kind;
 
-const char *otr_history_kind_name(otr_history_kind kind); /* "local" */
+const char *otr_history_kind_name(otr_history_kind kind); /* "user" */
 
 typedef struct otr_history_who {
     otr_history_kind kind;

@@ -5,7 +5,7 @@
 
 const char *otr_history_kind_name(otr_history_kind kind)
 {
-    static const char *const names[] = { [OTR_HISTORY_LOCAL] = "local",
+    static const char *const names[] = { [OTR_HISTORY_LOCAL] = "user",
                                          [OTR_HISTORY_PLANE] = "plane",
                                          [OTR_HISTORY_PLUGIN] = "plugin",
                                          [OTR_HISTORY_DRIFT] = "drift",

@@ -88,7 +88,7 @@ typedef struct hunk { /* lines of the window, half open */
 
 typedef struct writer {
     const otr_diff_spec *spec;
-    const otr_lines *w;
+    const otr_diff_lines *w;
     otr_buf *out;
     size_t start; /* of `out` */
     otr_diff_stats stats;
@@ -115,7 +115,7 @@ static otr_code add_range(const writer *w, size_t first, size_t n)
 
 static otr_code add_hunk(const writer *w, const hunk *h)
 {
-    const otr_lines *l = w->w;
+    const otr_diff_lines *l = w->w;
     otr_code rc = otr_buf_adds(w->out, "@@ -", w->err);
     rc = rc == OTR_OK ? add_range(w, h->a0, h->a1 - h->a0) : rc;
     rc = rc == OTR_OK ? otr_buf_adds(w->out, " +", w->err) : rc;
@@ -124,11 +124,11 @@ static otr_code add_hunk(const writer *w, const hunk *h)
     size_t a = h->a0, b = h->b0;
     while (rc == OTR_OK && (a < h->a1 || b < h->b1)) {
         if (a < h->a1 && l->old.differs[a] != 0) {
-            rc = add_line(w, '-', otr_lines_at(&l->old, a++));
+            rc = add_line(w, '-', otr_diff_lines_at(&l->old, a++));
         } else if (b < h->b1 && l->new.differs[b] != 0) {
-            rc = add_line(w, '+', otr_lines_at(&l->new, b++));
+            rc = add_line(w, '+', otr_diff_lines_at(&l->new, b++));
         } else {
-            rc = add_line(w, ' ', otr_lines_at(&l->old, a++));
+            rc = add_line(w, ' ', otr_diff_lines_at(&l->old, a++));
             b++;
         }
     }
@@ -156,7 +156,7 @@ static otr_code put_hunk(writer *w, const hunk *h)
 /* The next run of changes with the lines around it; false: there is none. */
 static bool next_hunk(const writer *w, size_t *a, size_t *b, hunk *ret)
 {
-    const otr_lines *l = w->w;
+    const otr_diff_lines *l = w->w;
     size_t context = w->spec->context;
     while (*a < l->old.n && *b < l->new.n && l->old.differs[*a] == 0 && l->new.differs[*b] == 0) {
         (*a)++;
@@ -209,19 +209,19 @@ static otr_code add_hunks(writer *w)
 
 static otr_code write_lines(writer *w)
 {
-    otr_lines lines;
+    otr_diff_lines lines;
     otr_code rc =
-        otr_lines_init(&lines, w->spec->old.text, w->spec->new.text, w->spec->context, w->err);
+        otr_diff_lines_init(&lines, w->spec->old.text, w->spec->new.text, w->spec->context, w->err);
     if (rc == OTR_OK) {
-        rc = otr_lines_compare(&lines, &w->stats.coarse, w->err);
+        rc = otr_diff_lines_compare(&lines, &w->stats.coarse, w->err);
     }
     if (rc == OTR_OK) {
         w->w = &lines;
-        w->stats.removed = otr_lines_differ(&lines.old);
-        w->stats.added = otr_lines_differ(&lines.new);
+        w->stats.removed = otr_diff_lines_differ(&lines.old);
+        w->stats.added = otr_diff_lines_differ(&lines.new);
         rc = add_hunks(w);
     }
-    otr_lines_deinit(&lines);
+    otr_diff_lines_deinit(&lines);
     return rc;
 }
 

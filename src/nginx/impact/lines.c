@@ -74,9 +74,10 @@ static otr_code split(otr_side_lines *side, otr_err *err)
     return OTR_OK;
 }
 
-otr_code otr_lines_init(otr_lines *lines, otr_bytes old, otr_bytes new, size_t around, otr_err *err)
+otr_code otr_diff_lines_init(otr_diff_lines *lines, otr_bytes old, otr_bytes new, size_t around,
+                             otr_err *err)
 {
-    *lines = (otr_lines){ 0 };
+    *lines = (otr_diff_lines){ 0 };
     old.p = old.n > 0 ? old.p : (const uint8_t *)"";
     new.p = new.n > 0 ? new.p : (const uint8_t *)"";
     size_t head = same_start(old, new);
@@ -102,13 +103,13 @@ static void side_deinit(otr_side_lines *side)
     otr_free(side->differs);
 }
 
-void otr_lines_deinit(otr_lines *lines)
+void otr_diff_lines_deinit(otr_diff_lines *lines)
 {
     side_deinit(&lines->old);
     side_deinit(&lines->new);
 }
 
-size_t otr_lines_differ(const otr_side_lines *side)
+size_t otr_diff_lines_differ(const otr_side_lines *side)
 {
     size_t n = 0;
     for (size_t i = 0; i < side->n; i++) {
@@ -158,7 +159,7 @@ static kind *find_kind(const kinds *k, otr_bytes line)
 static void number(kinds *k, const otr_side_lines *side, uint8_t where, uint32_t *ids)
 {
     for (size_t i = 0; i < side->n; i++) {
-        otr_bytes line = otr_lines_at(side, i);
+        otr_bytes line = otr_diff_lines_at(side, i);
         kind *found = find_kind(k, line);
         if (found->id == 0) {
             *found = (kind){ .line = line, .id = ++k->count };
@@ -243,8 +244,9 @@ static void slide(const otr_side_lines *side, const uint32_t *ids)
     }
 }
 
-static otr_code compare(const otr_lines *lines, const uint32_t *old_ids, const uint32_t *new_ids,
-                        const uint8_t *seen, bool *ret_coarse, otr_err *err)
+static otr_code compare(const otr_diff_lines *lines, const uint32_t *old_ids,
+                        const uint32_t *new_ids, const uint8_t *seen, bool *ret_coarse,
+                        otr_err *err)
 {
     rest a = { 0 }, b = { 0 };
     otr_code rc = keep_shared(&lines->old, old_ids, seen, &a, err);
@@ -277,7 +279,7 @@ static otr_code seen_of(const kinds *k, uint8_t **ret, otr_err *err)
     return OTR_OK;
 }
 
-otr_code otr_lines_compare(otr_lines *lines, bool *ret_coarse, otr_err *err)
+otr_code otr_diff_lines_compare(otr_diff_lines *lines, bool *ret_coarse, otr_err *err)
 {
     kinds k = { 0 };
     size_t n = lines->old.n + lines->new.n;
