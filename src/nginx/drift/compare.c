@@ -206,16 +206,28 @@ static otr_code add_newer(const otr_shot *s, uint64_t since_ns, const otr_drift_
     return rc;
 }
 
-/* It was there, and no include leads to it any more: NGINX has it when it went after that. */
-static otr_code add_vanished(const otr_shot *s, uint64_t since_ns, const otr_drift_files *before,
-                             otr_drift_files *ret, bool *sure, otr_err *err)
+/* It was there, and went after NGINX had loaded it? */
+static bool has_vanished(const otr_shot *s, uint64_t since_ns, const otr_drift_entry *was)
 {
+    return was != NULL && !was->absent && s->state == OTR_SHOT_ABSENT && since_ns > 0 &&
+           s->ctime_ns > since_ns;
+}
+
+static otr_code add_one(const otr_shot *s, uint64_t since_ns, const otr_drift_files *before,
+                        otr_drift_files *ret, bool *sure, otr_err *err)
+{
+    otr_drift_entry *e;
     const otr_drift_entry *was = before != NULL ? otr_drift_files_find(before, s->path) : NULL;
-    if (was == NULL || s->state != OTR_SHOT_ABSENT || since_ns == 0 || s->ctime_ns <= since_ns) {
+    if (has_vanished(s, since_ns, was)) {
+        *sure = false;
+        return add_before(was, ret, err);
+    }
+    if (s->role == OTR_SHOT_ALSO) {
         return OTR_OK;
     }
-    *sure = false;
-    return add_before(was, ret, err);
+    return since_ns > 0 && s->state == OTR_SHOT_READ && s->ctime_ns > since_ns
+               ? add_newer(s, since_ns, before, ret, sure, err)
+               : add_shot(s, ret, &e, err);
 }
 
 otr_code otr_drift_loaded(const otr_picture *picture, uint64_t since_ns,
@@ -226,15 +238,7 @@ otr_code otr_drift_loaded(const otr_picture *picture, uint64_t since_ns,
     otr_code rc = OTR_OK;
     *ret_sure = !picture->partial;
     for (size_t i = 0; rc == OTR_OK && i < picture->n; i++) {
-        const otr_shot *s = &picture->shots[i];
-        otr_drift_entry *e;
-        if (s->role == OTR_SHOT_ALSO) {
-            rc = add_vanished(s, since_ns, before, &files, ret_sure, err);
-            continue;
-        }
-        rc = since_ns > 0 && s->state == OTR_SHOT_READ && s->ctime_ns > since_ns
-                 ? add_newer(s, since_ns, before, &files, ret_sure, err)
-                 : add_shot(s, &files, &e, err);
+        rc = add_one(&picture->shots[i], since_ns, before, &files, ret_sure, err);
     }
     if (rc != OTR_OK) {
         otr_drift_files_deinit(&files);

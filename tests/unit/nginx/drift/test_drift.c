@@ -489,15 +489,17 @@ T_NO_OOM(drift_while_the_agent_was_down_is_seen_by_what_an_earlier_run_knew)
     w.loaded_ns = otr_wall_ns() - OTR_NS_PER_S * 3600;
     REQUIRE(version_of(&w, &files, "# before\n") == OTR_OK);
     CHECK(unlink(tree_path(&w.t, "sites-enabled/one")) == 0);
+    CHECK(unlink(tree_path(&w.t, "more/plain.conf")) == 0);
     CHECK(tree_write(&w.t, "conf.d/new.conf", "# new\n"));
     REQUIRE(follow(&w) == OTR_OK);
     REQUIRE(otr_drift_set_seen(w.drift, "an-id", &files, NULL) == OTR_OK);
     struct timeval old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
     CHECK(utimes(tree_path(&w.t, "cert.pem"), old) == 0); /* only named, not in a version */
-    REQUIRE(listed(&w, 3));
+    REQUIRE(listed(&w, 4));
     check_kind(&w, "conf.d/a.conf", OTR_DRIFT_CHANGED);
     check_kind(&w, "conf.d/new.conf", OTR_DRIFT_ADDED);
     check_kind(&w, "sites-enabled/one", OTR_DRIFT_REMOVED);
+    check_kind(&w, "more/plain.conf", OTR_DRIFT_REMOVED);
 }
 
 T_NO_OOM(a_broken_file_hides_nothing_that_is_known_behind_it)
