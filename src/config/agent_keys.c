@@ -413,6 +413,11 @@ const otr_key otr_agent_keys[] = {
       .def = "800ms",
       .help = "Most time from a signal to the exit",
       .min = 1 },
+    { .path = "outrider.status.diffs",
+      .type = OTR_KEY_BOOL,
+      .def = "false",
+      .help = "Show differences of configurations, which may hold secrets, to whoever reaches the "
+              "status page" },
     { .path = "outrider.status.host",
       .type = OTR_KEY_STRING,
       .def = "127.0.0.1",
