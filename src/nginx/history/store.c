@@ -207,7 +207,7 @@ int64_t otr_history_number_of(const char *text)
 
 otr_code otr_history_write(otr_history *h, otr_err *err)
 {
-    otr_code rc = h->draft != NULL ? otr_history_draft_pause(h->draft, err) : OTR_OK;
+    otr_code rc = h->draft != NULL ? h->pause(h->draft, err) : OTR_OK;
     return rc != OTR_OK ? rc
                         : otr_history_run(h, otr_history_st_of(h, OTR_HST_BEGIN), "begin", err);
 }

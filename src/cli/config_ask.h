@@ -1,0 +1,90 @@
+/*
+ * What the commands of `outrider config` share that ask a running agent: options, the target of a
+ * request, what an answer means for the exit code.
+ *
+ * Exit codes: 0 done (applied, unchanged, planned), 1 refused (a plugin or NGINX says no; for diff:
+ * there are differences), 2 wrong usage or no such thing, 3 rolled back, 4 failed, 5 no agent,
+ * 6 superseded.
+ *
+ * Thread: main.
+ */
+#ifndef OTR_CLI_CONFIG_ASK_H
+#define OTR_CLI_CONFIG_ASK_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "cli/view.h"
+
+enum {
+    OTR_CONFIG_FINE = 0,
+    OTR_CONFIG_REFUSED = 1,
+    OTR_CONFIG_USAGE = 2,
+    OTR_CONFIG_ROLLED_BACK = 3,
+    OTR_CONFIG_FAILED = 4,
+    OTR_CONFIG_NO_AGENT = 5,
+    OTR_CONFIG_SUPERSEDED = 6,
+};
+
+enum { OTR_CONFIG_VALUES = 64, OTR_CONFIG_WORDS = 256 };
+
+/* Which options a command takes. */
+enum {
+    OTR_CONFIG_HAS_CHANGE = 1, /* --sync --delete --dry-run --message --probe --probation --to */
+    OTR_CONFIG_HAS_PAGE = 2,   /* --before --limit */
+    OTR_CONFIG_HAS_VERSION = 4,
+    OTR_CONFIG_HAS_OUTPUT = 8, /* -o */
+    OTR_CONFIG_HAS_SIDES = 16, /* --from --against */
+};
+
+typedef struct otr_config_ask {
+    otr_view view; /* --json, --socket, --config */
+    const char *instance, *message, *to, *probation, *before, *limit, *version, *output, *from,
+        *against;
+    bool sync, dry_run;
+    const char *probes[OTR_CONFIG_VALUES], *deletes[OTR_CONFIG_VALUES];
+    size_t n_probes, n_deletes;
+    const char *words[OTR_CONFIG_WORDS]; /* what is no option */
+    size_t n_words;
+    otr_buf target; /* of the request */
+} otr_config_ask;
+
+/* argv[0] is the command. False: the caller returns `*ret_exit`, after otr_config_ask_deinit(). */
+bool otr_config_ask_init(otr_config_ask *a, unsigned has, int argc, char **argv, int *ret_exit);
+void otr_config_ask_deinit(otr_config_ask *a);
+
+/* Begins the target; then parameters, encoded. A NULL value adds nothing. Without memory the
+ * request is refused by otr_config_ask_get(). */
+void otr_config_ask_target(otr_config_ask *a, const char *path);
+void otr_config_ask_param(otr_config_ask *a, const char *name, const char *value);
+
+/* GETs the target and parses the answer; the text is in `ret_text` too. False: standard error has
+ * the reason, and `*ret_exit` the exit code. */
+bool otr_config_ask_get(const otr_config_ask *a, otr_buf *ret_text, otr_json **ret, int *ret_exit);
+/* What a refusal means: 2 for what was asked, 5 for an agent that could not. Says why. */
+int otr_config_ask_refused(const otr_config_ask *a, unsigned status, const otr_buf *body);
+
+/* The commands; argv[0] is the word. */
+int otr_cli_config_show(int argc, char **argv);
+int otr_cli_config_diff(int argc, char **argv);
+int otr_cli_config_history(int argc, char **argv);
+int otr_cli_config_export(int argc, char **argv);
+int otr_cli_config_apply(int argc, char **argv); /* "apply" or "check" */
+int otr_cli_config_rollback(int argc, char **argv);
+
+/* Sends the request of `a` (a body of `bytes` from `fd`), shows the way and the end of a
+ * transaction; the exit code. `show_diff`: of a dry run. */
+typedef struct otr_config_run {
+    int fd;
+    uint64_t bytes;
+    bool show_diff;
+    bool quiet; /* the diff only: no steps, no summary */
+} otr_config_run;
+int otr_config_ask_run(otr_config_ask *a, const otr_config_run *run);
+/* The difference that applying what `a` names would make; the exit code. */
+int otr_config_ask_diff_given(otr_config_ask *a);
+/* Text of several lines, each as base/escape.h writes it, to standard output. */
+void otr_config_ask_print(const char *lines);
+
+#endif
