@@ -164,7 +164,7 @@ static bool duration_param(otr_config_ask *a)
     return true;
 }
 
-static bool common_params(otr_config_ask *a, const char *path)
+bool otr_config_ask_change(otr_config_ask *a, const char *path)
 {
     otr_config_ask_target(a, path);
     otr_config_ask_param(a, "instance", a->instance);
@@ -187,7 +187,7 @@ static int send(otr_config_ask *a, bool quiet)
     int code = OTR_CONFIG_USAGE;
     if (rc != OTR_OK) {
         otr_cli_say(stderr, "outrider %s: %s", a->view.command, err.msg);
-    } else if (common_params(a, "/api/v1/config/apply")) {
+    } else if (otr_config_ask_change(a, "/api/v1/config/apply")) {
         otr_config_ask_param(a, "mode", a->sync ? "sync" : NULL);
         otr_config_ask_param(a, "base", at.base.n > 0 ? otr_buf_text(&at.base) : NULL);
         for (size_t i = 0; i < a->n_deletes; i++) {
@@ -233,7 +233,7 @@ int otr_cli_config_rollback(int argc, char **argv)
         if (a.n_words > 1 || (a.n_words == 1 && a.to != NULL) || a.sync || a.n_deletes > 0) {
             otr_cli_say(stderr, "outrider config rollback: one change or one version is meant");
             (void)fputs(rollback_usage, stderr);
-        } else if (common_params(&a, "/api/v1/config/rollback")) {
+        } else if (otr_config_ask_change(&a, "/api/v1/config/rollback")) {
             const char *to = a.to != NULL ? a.to : a.n_words == 1 ? a.words[0] : "previous";
             otr_config_ask_param(&a, "to", to);
             const otr_config_run run = { .fd = -1, .show_diff = a.dry_run };

@@ -136,6 +136,17 @@ def overflow(browser):
     return browser.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
+def config_agent(agents, **status):
+    """With a history of its own."""
+    agent = agents(start=False)
+    (agent.home / "lib").mkdir()
+    agent.settings["lib_dir"] = str(agent.home / "lib")
+    agent.settings["outrider"]["status"].update(status)
+    agent.write_config()
+    agent.start()
+    return agent
+
+
 def show_config(browser, agent, width):
     browser.set_window_size(width, 900)
     browser.get(f"http://127.0.0.1:{agent.port}/")
@@ -144,7 +155,7 @@ def show_config(browser, agent, width):
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_drift_and_the_history_of_a_configuration_are_shown(browser, agents, nginx, width):
-    agent = agents()
+    agent = config_agent(agents)
     show_config(browser, agent, width)
     assert str(nginx.conf) in part(browser, "h3")
     line = "# <b>" + "a-long-line-without-a-blank-" * 20
@@ -170,7 +181,7 @@ def test_drift_and_the_history_of_a_configuration_are_shown(browser, agents, ngi
 
 @pytest.mark.parametrize("width", [360, 1280])
 def test_differences_are_shown_where_the_key_allows_it(browser, agents, nginx, width):
-    agent = agents(outrider={"status": {"diffs": True}})
+    agent = config_agent(agents, diffs=True)
     show_config(browser, agent, width)
     line = "# <b>" + "a-long-line-without-a-blank-" * 20
     nginx.conf.write_text(nginx.conf.read_text().replace("worker_processes 2;", "worker_processes 3;") + line + "\n")
