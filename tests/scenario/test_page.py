@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import subprocess
 import tempfile
 
 import pytest
@@ -166,7 +167,8 @@ def test_drift_and_the_history_of_a_configuration_are_shown(browser, agents, ngi
     # Contents may hold secrets, and everybody on the machine may open the page.
     wait_for(lambda: "outrider.status.diffs" in part(browser, ".config"), "it says why there are no contents")
     assert part(browser, ".diff") == ""
-    assert agent.cli("config", "adopt", "--message", "by <b>hand</b>")[0] == 0
+    adopt = [support.BINARY, "config", "adopt", "--message", "by <b>hand</b>", "--socket", agent.socket]
+    assert subprocess.run(adopt, capture_output=True, check=True)
     wait_for(lambda: "as it should be" in part(browser, ".pill"), "adopted")
     wait_for(lambda: "Last change: applied" in part(browser, ".last"), "the change is on the page")
     wait_for(lambda: "#1" in part(browser, ".changes summary"), "and in the history")
