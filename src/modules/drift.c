@@ -14,6 +14,7 @@ enum { TEXT_BYTES = 900 };
 
 static const char feature[] = "file-watcher";
 static const char rescan_key[] = "watchers.file_watcher.monitoring_frequency";
+static const char exclude_key[] = "watchers.file_watcher.exclude_files";
 static const char quiet_key[] = "outrider.drift.quiet";
 static const char watches_key[] = "outrider.drift.watches";
 static const char drift_problem[] = "drift";
@@ -165,6 +166,7 @@ static otr_drift_settings read_settings(const otr_config *cfg)
         .quiet_ms = otr_config_duration_ns(cfg, quiet_key) / OTR_NS_PER_MS,
         .rescan_ms = otr_config_duration_ns(cfg, rescan_key) / OTR_NS_PER_MS,
         .watches = (size_t)otr_config_int(cfg, watches_key),
+        .excluded = otr_config_strings(cfg, exclude_key),
     };
 }
 
@@ -179,7 +181,7 @@ static otr_code open_drift(otr_drift_module *m, const otr_config *cfg, otr_err *
                             .arg = m };
     otr_code rc = otr_drift_new(&spec, &m->drift, err);
     m->services->drift = m->drift;
-    return rc;
+    return rc == OTR_OK ? rc : otr_wrap(err, rc, "%s", exclude_key);
 }
 
 static void close_drift(otr_drift_module *m)
@@ -223,7 +225,8 @@ static otr_code reload(otr_plugin *p, const otr_config *cfg, otr_err *err)
     otr_code rc = OTR_OK;
     if (on && m->drift != NULL) {
         otr_drift_settings settings = read_settings(cfg);
-        otr_drift_configure(m->drift, &settings);
+        rc = otr_drift_configure(m->drift, &settings, err);
+        rc = rc == OTR_OK ? rc : otr_wrap(err, rc, "%s", exclude_key);
     } else if (on) {
         rc = open_drift(m, cfg, err);
     } else if (m->drift != NULL) {

@@ -8,7 +8,11 @@
 #include "base/log.h"
 #include "nginx/drift/followed.h"
 
-enum { JOBS_MOST = 2 * OTR_LIMIT_NGINX_INSTANCES, MARKS_LEFT = 1024 };
+enum {
+    JOBS_MOST = 2 * OTR_LIMIT_NGINX_INSTANCES,
+    MARKS_LEFT = 1024,
+    SELDOM = 12, /* slow looks of which one is enough where the kernel tells of changes */
+};
 
 struct otr_drift {
     otr_drift_spec spec;
@@ -17,6 +21,8 @@ struct otr_drift {
     otr_watches *watches;
     otr_writers *writers;
     otr_timer *rescan;
+    unsigned rounds; /* of it */
+    otr_excludes excluded;
     otr_followed *all;
     size_t looking;   /* looks that were given to the strand */
     size_t unwatched; /* watches that went since marks were cleared */
@@ -31,6 +37,7 @@ static void look_now(otr_followed *f);
 static void release(otr_drift *d)
 {
     otr_timer_free(d->rescan);
+    otr_excludes_deinit(&d->excluded);
     otr_watches_free(d->watches);
     otr_writers_free(d->writers);
     otr_free(d->proc_root);
@@ -80,8 +87,10 @@ static void on_quiet(void *arg)
 static void on_rescan(void *arg)
 {
     otr_drift *d = arg;
+    bool all = ++d->rounds % SELDOM == 0;
     for (otr_followed *f = d->all; f != NULL; f = f->next) {
-        if (!f->dirty && f->look == NULL) {
+        bool told = f->holding.n > 0 && f->holding.unwatched == 0;
+        if (!f->dirty && f->look == NULL && (all || !told)) {
             look_now(f);
         }
     }
@@ -98,6 +107,9 @@ static void on_event(void *arg, otr_watch_event event, int wd, const char *name)
 {
     otr_drift *d = arg;
     d->stats.events++;
+    if (event == OTR_WATCH_NAME && otr_excludes_match(&d->excluded, name)) {
+        return;
+    }
     for (otr_followed *f = d->all; f != NULL; f = f->next) {
         bool counts = event == OTR_WATCH_OVERFLOW || (f->look != NULL && f->look->trace);
         for (size_t i = 0; !counts && i < f->holding.n; i++) {
@@ -168,6 +180,7 @@ static void looked(void *arg, otr_code rc)
     drop_watches(d, taken ? &f->holding : &look->holding);
     if (!f->left) {
         otr_writers_catch_up(d->writers);
+        otr_look_leave_out(look, &d->excluded);
         otr_followed_take(f, look, rc, d->writers, &other, &seen);
     }
     otr_look_deinit(look);
@@ -238,6 +251,7 @@ otr_code otr_drift_new(const otr_drift_spec *spec, otr_drift **ret, otr_err *err
     rc = rc == OTR_OK ? otr_watches_new(spec->loop, on_event, d, &d->watches, err) : rc;
     rc = rc == OTR_OK ? otr_writers_new(spec->loop, d->proc_root, &d->writers, err) : rc;
     rc = rc == OTR_OK ? otr_timer_new(spec->loop, on_rescan, d, &d->rescan, err) : rc;
+    rc = rc == OTR_OK ? otr_excludes_make(spec->settings.excluded, &d->excluded, err) : rc;
     rc = rc == OTR_OK ? otr_strand_new(spec->pool, JOBS_MOST, &d->strand, err) : rc;
     if (rc != OTR_OK) {
         release(d);
@@ -279,18 +293,23 @@ void otr_drift_free(otr_drift *drift)
     }
 }
 
-void otr_drift_configure(otr_drift *drift, const otr_drift_settings *settings)
+otr_code otr_drift_configure(otr_drift *drift, const otr_drift_settings *settings, otr_err *err)
 {
-    if (drift == NULL) {
-        return;
+    otr_excludes fresh = { 0 };
+    otr_code rc = drift != NULL ? otr_excludes_make(settings->excluded, &fresh, err) : OTR_OK;
+    if (rc != OTR_OK || drift == NULL) {
+        return rc;
     }
     bool other = drift->spec.settings.watches != settings->watches;
     drift->spec.settings = *settings;
+    otr_excludes_deinit(&drift->excluded);
+    drift->excluded = fresh;
     otr_timer_start(drift->rescan, settings->rescan_ms, settings->rescan_ms);
-    for (otr_followed *f = drift->all; other && f != NULL; f = f->next) {
-        f->lost = true;
+    for (otr_followed *f = drift->all; f != NULL; f = f->next) {
+        f->lost |= other;
         arm(f);
     }
+    return OTR_OK;
 }
 
 /* A new place; true when there is something to look at. */

@@ -26,10 +26,13 @@
 
 typedef struct otr_drift otr_drift;
 
-typedef struct otr_drift_settings {
+typedef struct otr_drift_settings { /* copied */
     uint64_t quiet_ms;  /* after the last event of a burst; the most is OTR_LIMIT_DRIFT_BURST_MS */
-    uint64_t rescan_ms; /* of the slow look */
+    uint64_t rescan_ms; /* of the slow look; where every folder is watched, each twelfth counts */
     size_t watches;     /* folders that are watched at most, all instances together */
+    /* Extended regular expressions, ended by NULL: files in whose paths one is found do not count.
+     * NULL: none. */
+    const char *const *excluded;
 } otr_drift_settings;
 
 typedef struct otr_drift_spec {
@@ -50,7 +53,9 @@ otr_code otr_drift_new(const otr_drift_spec *spec, otr_drift **ret, otr_err *err
 /* No call follows. A look that is under way ends on its own and then releases the rest. NULL is
  * fine, here and as `drift` below. */
 void otr_drift_free(otr_drift *drift);
-void otr_drift_configure(otr_drift *drift, const otr_drift_settings *settings);
+/* OTR_EINVAL: a pattern is none; nothing is taken then. */
+otr_code otr_drift_configure(otr_drift *drift, const otr_drift_settings *settings, otr_err *err)
+    OTR_MUST_CHECK;
 
 typedef struct otr_drift_place { /* copied */
     const char *id;

@@ -211,6 +211,27 @@ otr_code otr_look_run(otr_look *look)
     return rc == OTR_OK && look->compare ? compare(look) : rc;
 }
 
+void otr_look_leave_out(otr_look *look, const otr_excludes *excluded)
+{
+    otr_drift_report *r = &look->report;
+    size_t kept = 0;
+    for (size_t i = 0; i < r->n; i++) {
+        if (otr_excludes_match(excluded, r->files[i].path)) {
+            otr_free(r->files[i].path);
+            if (look->where != NULL) {
+                otr_places_deinit(&look->where[i]);
+            }
+            continue;
+        }
+        r->files[kept] = r->files[i];
+        if (look->where != NULL) {
+            look->where[kept] = look->where[i];
+        }
+        kept++;
+    }
+    r->n = kept;
+}
+
 void otr_look_deinit(otr_look *look)
 {
     for (size_t i = 0; look->where != NULL && i < look->report.n; i++) {

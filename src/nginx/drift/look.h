@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "nginx/drift/compare.h"
+#include "nginx/drift/excludes.h"
 #include "nginx/drift/places.h"
 #include "nginx/drift/watches.h"
 #include "nginx/drift/writers.h"
@@ -63,6 +64,8 @@ typedef struct otr_look {
 } otr_look;
 
 otr_code otr_look_run(otr_look *look);
+/* Takes out of the report what does not count. Loop. */
+void otr_look_leave_out(otr_look *look, const otr_excludes *excluded);
 void otr_look_deinit(otr_look *look);
 
 #endif

@@ -519,7 +519,7 @@ T_NO_OOM(past_the_limit_of_watches_the_slow_look_still_finds_it)
 {
     WORLD(w);
     otr_drift_settings few = { .quiet_ms = 30, .rescan_ms = 100, .watches = 1 };
-    otr_drift_configure(w.drift, &few);
+    REQUIRE(otr_drift_configure(w.drift, &few, NULL) == OTR_OK);
     REQUIRE(started(&w));
     for (int i = 0; i < STEPS && otr_drift_get_stats(w.drift).unwatched == 0; i++) {
         otr_loop_step(w.loop, STEP_MS);
@@ -582,4 +582,22 @@ T_NO_OOM(folders_outside_of_the_allowed_ones_are_neither_read_nor_watched)
     otr_loop_step(w.loop, 60);
     CHECK_INT(otr_drift_get_stats(w.drift).events, events);
     CHECK_INT(report(&w)->n, 0);
+}
+
+T_NO_OOM(files_that_are_excluded_do_not_count)
+{
+    STARTED(w);
+    static const char *const wrong[] = { "(", NULL };
+    static const char *const patterns[] = { "b\\.conf$", NULL };
+    otr_drift_settings set = { .quiet_ms = 30, .rescan_ms = 3600000, .watches = 64 };
+    otr_err err = { 0 };
+    set.excluded = wrong;
+    CHECK(otr_drift_configure(w.drift, &set, &err) == OTR_EINVAL);
+    CHECK_HAS(err.msg, "\"(\" is no regular expression");
+    set.excluded = patterns;
+    REQUIRE(otr_drift_configure(w.drift, &set, NULL) == OTR_OK);
+    CHECK(tree_write(&w.t, "conf.d/b.conf", "# changed\n"));
+    CHECK(tree_write(&w.t, "conf.d/a.conf", "# changed\n"));
+    REQUIRE(listed(&w, 1));
+    check_kind(&w, "conf.d/a.conf", OTR_DRIFT_CHANGED);
 }
