@@ -11,6 +11,8 @@
  * nginx.instance.stopped   otr_instance_event    instances  health, metrics, admin, guests
  * nginx.health.changed     otr_health_event      health     admin, guests
  * nginx.metrics.sampled    otr_metrics_event     metrics    health, admin, guests
+ * nginx.config.apply.started   otr_apply_event  config     admin, guests
+ * nginx.config.apply.finished  otr_apply_event  config     admin, guests
  * nginx.config.drifted     otr_drift_event       drift      admin, guests
  * agent.config.reloaded    otr_reload_event      daemon     admin, guests
  * agent.plugin.changed     otr_plugin_event      daemon     admin, guests
@@ -35,6 +37,7 @@
 
 #include "base/json.h"
 #include "bus/msg.h"
+#include "nginx/apply/result.h"
 #include "nginx/drift/state.h"
 #include "nginx/instance/instance.h"
 
@@ -88,6 +91,16 @@ typedef struct otr_metrics_event {
     uint64_t log_unparsed; /* of log_lines: their status is not beyond doubt */
 } otr_metrics_event;
 
+/* A change of a configuration begins, or has ended (see nginx/apply/result.h). JSON:
+ * {"id","instance","who":{"kind","uid","pid","name"},"why","message","of","files":[{"path",
+ * "action"}],"files_more"}; finished ones have
+ * "number","result","step","touched","text","findings":
+ * [{"level","file","line","text"}],"findings_more","remarks":["sentence"…],"version","took_ms" too.
+ * Lists are cut at an item (OTR_LIMIT_APPLY_EVENT_BYTES). */
+typedef struct otr_apply_event {
+    otr_apply_result *result; /* owned */
+} otr_apply_event;
+
 /* Files of a configuration are not as its last version has them, or are so again ("files" is
  * empty then). JSON: {"id","version","known","since","files":[{"path","kind","named","old_digest",
  * "new_digest","noticed","modified","owner","by"}],"more","by","remark"}. "kind" is "changed",
@@ -127,6 +140,8 @@ extern const otr_topic otr_topic_instance_changed;
 extern const otr_topic otr_topic_instance_stopped;
 extern const otr_topic otr_topic_health_changed;
 extern const otr_topic otr_topic_metrics_sampled;
+extern const otr_topic otr_topic_apply_started;
+extern const otr_topic otr_topic_apply_finished;
 extern const otr_topic otr_topic_config_drifted;
 extern const otr_topic otr_topic_config_reloaded;
 extern const otr_topic otr_topic_plugin_changed;
