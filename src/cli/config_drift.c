@@ -146,6 +146,7 @@ int otr_cli_config_revert(int argc, char **argv)
             code = complain(&a);
         } else if (otr_config_ask_change(&a, "/api/v1/config/rollback") && add_paths(&a, first)) {
             otr_config_ask_param(&a, "to", "current");
+            otr_config_ask_param(&a, "revert", "1");
             const otr_config_run run = { .fd = -1, .show_diff = a.dry_run };
             code = otr_config_ask_run(&a, &run);
         }

@@ -205,9 +205,44 @@ static otr_code init(otr_plugin *p, const otr_config *cfg, otr_err *err)
     return rc == OTR_OK && otr_config_feature(cfg, feature) ? open_drift(m, cfg, err) : rc;
 }
 
+/* ---- applies ---- */
+
+/* What it changes is no drift. */
+static otr_code begin_apply(const otr_drift_module *m, const otr_apply_result *r, otr_err *err)
+{
+    otr_drift_files to = { 0 };
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && i < r->n_files; i++) {
+        const otr_apply_file *f = &r->files[i];
+        rc = otr_drift_files_add(&to, f->path, f->after.sha256, NULL, err);
+    }
+    bool all = rc == OTR_OK && r->more_files == 0;
+    rc = rc == OTR_ENOMEM ? rc : otr_drift_begin(m->drift, r->instance, all ? &to : NULL, err);
+    otr_drift_files_deinit(&to);
+    return rc;
+}
+
+static otr_code hear_apply(otr_drift_module *m, const otr_msg *msg, otr_err *err)
+{
+    const otr_apply_result *r = ((const otr_apply_event *)msg->payload)->result;
+    const otr_nginx_instance *nginx = known(m, r->instance);
+    if (msg->topic == &otr_topic_apply_started) {
+        return begin_apply(m, r, err);
+    }
+    if (nginx != NULL && find(m, nginx->id) != NULL) {
+        otr_drift_ask_base(m, nginx); /* which ends it */
+    } else {
+        otr_drift_end(m->drift, r->instance);
+    }
+    return OTR_OK;
+}
+
 static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
 {
     otr_drift_module *m = otr_plugin_state(p);
+    if (msg->topic == &otr_topic_apply_started || msg->topic == &otr_topic_apply_finished) {
+        return hear_apply(m, msg, err);
+    }
     otr_code rc = otr_config_instances_hear(&m->list, msg, err);
     const otr_nginx_instance *nginx = ((const otr_instance_event *)msg->payload)->instance;
     if (rc == OTR_OK && msg->topic == &otr_topic_instance_stopped) {
@@ -250,7 +285,7 @@ static void fini(otr_plugin *p)
     otr_config_instances_deinit(&m->list);
 }
 
-static const char *const subscribed[] = { "nginx.instance.*", NULL };
+static const char *const subscribed[] = { "nginx.instance.*", "nginx.config.apply.*", NULL };
 static const otr_topic *const published[] = { &otr_topic_config_drifted, NULL };
 
 const otr_plugin_ops otr_module_drift = {

@@ -167,6 +167,7 @@ static void based(void *arg, otr_code rc, const otr_err *err)
                          "instance", j->nginx->id, "err", err->msg);
         }
         set_base(j->box->m, j, rc == OTR_OK);
+        otr_drift_end(j->box->m->drift, j->nginx->id);
     }
     free_job(j);
 }
@@ -185,6 +186,7 @@ void otr_drift_ask_base(otr_drift_module *m, const otr_nginx_instance *nginx)
     if (rc != OTR_OK) {
         free_job(j);
         rc = otr_drift_set_seen(m->drift, nginx->id, NULL, &err);
+        otr_drift_end(m->drift, nginx->id);
     }
     if (rc != OTR_OK) {
         otr_log_warn("drift is not noticed", "instance", nginx->id, "err", err.msg);

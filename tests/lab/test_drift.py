@@ -304,3 +304,62 @@ def test_the_feature_can_be_switched_off_and_on(lab):
     agent.process.send_signal(signal.SIGHUP)
     until(lambda: agent.api("config/drift")["enabled"], "on")
     site.wait({"conf.d/a.conf": "changed"})
+
+
+ALLOWED = {"allowed_directories": ["/run/lab"]}
+
+
+def test_what_may_not_be_changed_is_not_reverted(lab):
+    site = Site(lab)
+    edit_sed(site.path("conf.d/a.conf"))
+    site.wait({"conf.d/a.conf": "changed"})
+    code, said = site.agent.cli("config", "revert")
+    assert code == 1 and "outside of allowed_directories" in said, said
+    site.wait({"conf.d/a.conf": "changed"})
+
+
+def test_reverted_files_are_as_before_and_nginx_runs_with_them(lab):
+    site = Site(lab, extra=ALLOWED)
+    code, said = site.agent.cli("config", "revert")
+    assert code == 2 and "nothing to revert" in said, said
+    a, b, c = (site.path(f"conf.d/{n}.conf") for n in "abc")
+    before = a.read_text()
+    edit_sed(a)
+    edit_rename(b)
+    c.unlink()
+    site.path("conf.d/new.conf").write_text("# new\n")
+    site.path("plain.conf").chmod(0o600)
+    site.wait({"conf.d/a.conf": "changed", "conf.d/b.conf": "changed", "conf.d/c.conf": "removed",
+               "conf.d/new.conf": "added", "plain.conf": "attributes"})
+    code, said = site.agent.cli("config", "revert", a)
+    assert code == 0, said
+    assert a.read_text() == before
+    site.wait({"conf.d/b.conf": "changed", "conf.d/c.conf": "removed", "conf.d/new.conf": "added", "plain.conf": "attributes"})
+    code, said = site.agent.cli("config", "revert", "nginx", "--message", "no")
+    assert code == 0, said + site.agent.text()[-6000:]
+    site.wait({})
+    assert not site.path("conf.d/new.conf").exists() and c.exists()
+    assert site.path("plain.conf").stat().st_mode & 0o777 == 0o644
+    last = site.agent.api("config/history?limit=1")["changes"][0]
+    assert last["result"] == "applied" and last["who"]["kind"] == "drift" and last["message"] == "no"
+
+
+def test_an_apply_is_no_drift(lab):
+    site = Site(lab, extra=ALLOWED)
+    before = len(site.agent.events("nginx.config.drifted"))
+    new = lab.put("a.conf", CONF.format("a", "changed"))
+    code, said = site.agent.cli("config", "apply", new, "--to", site.path("conf.d/a.conf"))
+    assert code == 0, said
+    site.wait({})
+    until(lambda: site.report()["version"], "it is compared with the version")
+    bad = lab.put("bad.conf", "nonsense;\n")
+    code, said = site.agent.cli("config", "apply", bad, "--to", site.path("conf.d/b.conf"))
+    assert code == 1, said
+    site.wait({})
+    drifted = [e["data"]["files"] for e in site.agent.events("nginx.config.drifted")[before:]]
+    assert not any(drifted), drifted
+    edit_sed(site.path("conf.d/a.conf"))
+    site.wait({"conf.d/a.conf": "changed"})
+    site.server.reload()
+    edit_sed(site.path("conf.d/b.conf"))
+    site.wait({"conf.d/a.conf": "changed", "conf.d/b.conf": "changed"})

@@ -409,12 +409,46 @@ static void replace(otr_base **slot, otr_base *with)
     *slot = with;
 }
 
+/* What has drifted beside an apply, as it should be. */
+static otr_code note_beside(otr_followed *f, const otr_drift_files *to, otr_err *err)
+{
+    const otr_base *base = f->version != NULL ? f->version : f->loaded;
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && base != NULL && i < f->report.n; i++) {
+        char *path = f->report.files[i].path;
+        const otr_drift_entry *e = otr_drift_files_find(&base->files, path);
+        const otr_drift_entry none = { .path = path, .mode = OTR_DRIFT_NO_MODE, .absent = true };
+        if (otr_drift_files_find(to, path) == NULL) {
+            rc = otr_drift_files_put(&f->beside, e != NULL ? e : &none, err);
+        }
+    }
+    return rc;
+}
+
+/* An apply writes down all files as they are: what had drifted beside it is drift as before, and
+ * not adopted by the way. */
+static otr_code carry_over(otr_followed *f, otr_base *base, otr_err *err)
+{
+    otr_code rc =
+        f->version != NULL && f->coming != NULL ? note_beside(f, &f->coming->files, err) : OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && i < f->beside.n; i++) {
+        rc = otr_drift_files_put(&base->files, &f->beside.items[i], err);
+    }
+    return rc;
+}
+
 otr_code otr_drift_set_base(otr_drift *drift, const char *id, const char *version,
                             const otr_drift_files *files, otr_err *err)
 {
     otr_followed *f = find(drift, id);
     otr_base *base;
     otr_code rc = f != NULL ? make_base(version, files, &base, err) : OTR_OK;
+    if (f != NULL && rc == OTR_OK && f->applying) {
+        rc = carry_over(f, base, err);
+        if (rc != OTR_OK) {
+            otr_base_unref(base);
+        }
+    }
     if (f != NULL && rc == OTR_OK) {
         replace(&f->version, base);
         f->based = true;
@@ -441,10 +475,16 @@ otr_code otr_drift_set_seen(otr_drift *drift, const char *id, const otr_drift_fi
 otr_code otr_drift_begin(otr_drift *drift, const char *id, const otr_drift_files *to, otr_err *err)
 {
     otr_followed *f = find(drift, id);
-    otr_base *base;
-    otr_code rc = f != NULL ? make_base("", to, &base, err) : OTR_OK;
+    otr_base *base = NULL;
+    otr_code rc = f != NULL && to != NULL ? make_base("", to, &base, err) : OTR_OK;
+    if (f != NULL && base != NULL && !f->applying) {
+        rc = note_beside(f, &base->files, err);
+    }
     if (f != NULL && rc == OTR_OK) {
         replace(&f->coming, base);
+        f->applying = true;
+    } else {
+        otr_base_unref(base);
     }
     return rc;
 }
@@ -452,7 +492,9 @@ otr_code otr_drift_begin(otr_drift *drift, const char *id, const otr_drift_files
 void otr_drift_end(otr_drift *drift, const char *id)
 {
     otr_followed *f = find(drift, id);
-    if (f != NULL && f->coming != NULL) {
+    if (f != NULL && f->applying) {
+        f->applying = false;
+        otr_drift_files_deinit(&f->beside);
         replace(&f->coming, NULL);
         look_soon(f);
     }

@@ -81,8 +81,8 @@ otr_code otr_drift_set_seen(otr_drift *drift, const char *id, const otr_drift_fi
                             otr_err *err) OTR_MUST_CHECK;
 
 /* An apply begins: the files of `to` (a digest of "" is one that will be removed) may have these
- * contents as well from now on. Nothing is reported for the instance until otr_drift_end(), but
- * what is neither as before nor as in `to`. A second begin takes the place of the first. Call it
+ * contents as well from now on, until otr_drift_end(). NULL: which files it is about is not known
+ * in full, the last report stays until then. A second begin takes the place of the first. Call it
  * before the first file is touched. */
 otr_code otr_drift_begin(otr_drift *drift, const char *id, const otr_drift_files *to, otr_err *err)
     OTR_MUST_CHECK;

@@ -19,6 +19,7 @@ void otr_followed_free(otr_followed *f)
     otr_base_unref(f->loaded);
     otr_base_unref(f->seen);
     otr_base_unref(f->coming);
+    otr_drift_files_deinit(&f->beside);
     otr_root_free(f->root);
     otr_free(f->config);
     otr_free(f);
@@ -40,9 +41,9 @@ otr_code otr_followed_look(otr_followed *f, otr_look **ret, otr_err *err)
         otr_free(look);
         return rc;
     }
-    look->take_loaded = f->load_due && f->based;
+    look->take_loaded = f->load_due && f->based && !f->applying; /* its reloads are ours */
     look->since_ns = f->loaded_ns;
-    look->compare = f->based;
+    look->compare = f->based && (!f->applying || f->coming != NULL);
     look->trace = f->lost || f->holding.items == NULL;
     look->version = otr_base_ref(f->version);
     look->loaded = otr_base_ref(f->loaded);
@@ -51,7 +52,7 @@ otr_code otr_followed_look(otr_followed *f, otr_look **ret, otr_err *err)
     look->was = f->picture;
     f->picture = (otr_picture){ 0 };
     f->lost = false;
-    f->load_due = f->load_due && !f->based;
+    f->load_due = f->load_due && !look->take_loaded;
     *ret = look;
     return OTR_OK;
 }
@@ -164,6 +165,7 @@ void otr_followed_take(otr_followed *f, otr_look *look, otr_code rc, const otr_w
                        bool *ret_other, bool *ret_seen)
 {
     otr_drift_report fresh = { 0 };
+    bool paused = false; /* an apply is under way of which not all files are known */
     *ret_seen = false;
     if (rc == OTR_OK) {
         fill_report(f, look, writers);
@@ -171,9 +173,11 @@ void otr_followed_take(otr_followed *f, otr_look *look, otr_code rc, const otr_w
             otr_places_deinit(&look->where[i]);
         }
         otr_free(otr_steal(&look->where));
-        fresh = look->report;
-        look->report = (otr_drift_report){ 0 };
+        bool keep = f->based && !look->compare;
+        fresh = keep ? f->report : look->report;
+        *(keep ? &f->report : &look->report) = (otr_drift_report){ 0 };
         take_files(f, look, ret_seen);
+        paused = keep;
     } else { /* what was known stays; nothing is forgotten that was due */
         f->picture = look->was;
         look->was = (otr_picture){ 0 };
@@ -183,10 +187,11 @@ void otr_followed_take(otr_followed *f, otr_look *look, otr_code rc, const otr_w
         f->report = (otr_drift_report){ 0 };
     }
     char before[sizeof(f->report.remark)];
-    memcpy(before, rc == OTR_OK ? f->report.remark : fresh.remark, sizeof(before));
+    bool kept = rc != OTR_OK || paused;
+    memcpy(before, kept ? fresh.remark : f->report.remark, sizeof(before));
     fill_remark(f, look, rc, &fresh);
     *ret_other =
-        rc == OTR_OK ? !otr_drift_report_eq(&f->report, &fresh) : strcmp(before, fresh.remark) != 0;
+        kept ? strcmp(before, fresh.remark) != 0 : !otr_drift_report_eq(&f->report, &fresh);
     otr_drift_report_deinit(&f->report);
     f->report = fresh;
 }

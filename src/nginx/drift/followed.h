@@ -20,10 +20,12 @@ typedef struct otr_followed {
     bool load_due;     /* NGINX has loaded what the next look shows */
     bool lost;         /* folders are to be watched anew */
     bool dirty;        /* to be looked at, when the timer says so */
+    bool applying;     /* an apply of ours is under way */
     bool left;         /* while `look` was under way: freed after it */
     uint64_t first_ns; /* of the burst, monotonic */
     otr_base *version, *loaded, *seen, *coming;
-    otr_picture picture; /* of the last look */
+    otr_drift_files beside; /* what had drifted when the apply began: as it should be */
+    otr_picture picture;    /* of the last look */
     otr_holding holding;
     otr_drift_report report;
     otr_timer *timer;

@@ -50,6 +50,9 @@ otr_code otr_drift_files_add(otr_drift_files *files, const char *path, const cha
 /* By path; of several with one path the last one stays. */
 void otr_drift_files_sort(otr_drift_files *files);
 const otr_drift_entry *otr_drift_files_find(const otr_drift_files *files, const char *path);
+/* The entry of that path is a copy of `entry` from now on; sorted before and after. */
+otr_code otr_drift_files_put(otr_drift_files *files, const otr_drift_entry *entry, otr_err *err)
+    OTR_MUST_CHECK;
 otr_code otr_drift_files_copy(const otr_drift_files *from, otr_drift_files *ret, otr_err *err)
     OTR_MUST_CHECK;
 void otr_drift_files_deinit(otr_drift_files *files);

@@ -454,10 +454,14 @@ T_NO_OOM(an_apply_is_no_drift_and_what_is_beside_it_is)
     CHECK(tree_write(&w.t, "conf.d/b.conf", "# somebody else\n"));
     REQUIRE(listed(&w, 1));
     check_kind(&w, "conf.d/b.conf", OTR_DRIFT_CHANGED);
+    REQUIRE(otr_drift_files_add(&next, tree_path(&w.t, "conf.d/b.conf"),
+                                otr_sha256_hex(otr_bytes_of("# somebody else\n"), digest), NULL,
+                                NULL) == OTR_OK); /* it is written down as it was found */
     REQUIRE(otr_drift_set_base(w.drift, "an-id", "v2", &next, NULL) == OTR_OK);
     otr_drift_end(w.drift, "an-id");
     REQUIRE(compared(&w, "v2"));
     CHECK_INT(report(&w)->n, 1);
+    check_kind(&w, "conf.d/b.conf", OTR_DRIFT_CHANGED);
 }
 
 T_NO_OOM(what_was_changed_after_nginx_loaded_it_is_told_though_nobody_saw_it)

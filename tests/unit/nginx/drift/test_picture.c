@@ -197,3 +197,16 @@ T(users_have_names_or_numbers)
     otr_drift_user(4000000001U, name);
     CHECK_STR(name, "user 4000000001");
 }
+
+T(an_entry_is_put_in_the_place_of_another)
+{
+    OTR_CLEANUP(otr_drift_files_deinit) otr_drift_files to = { 0 }, from = { 0 };
+    REQUIRE(otr_drift_files_add(&to, "/b", "2", NULL, NULL) == OTR_OK);
+    REQUIRE(otr_drift_files_add(&from, "/b", "3", NULL, NULL) == OTR_OK);
+    REQUIRE(otr_drift_files_add(&from, "/a", "4", NULL, NULL) == OTR_OK);
+    REQUIRE(otr_drift_files_put(&to, &from.items[0], NULL) == OTR_OK);
+    REQUIRE(otr_drift_files_put(&to, &from.items[1], NULL) == OTR_OK);
+    CHECK_INT(to.n, 2);
+    CHECK_STR(otr_drift_files_find(&to, "/b")->digest, "3");
+    CHECK_STR(otr_drift_files_find(&to, "/a")->digest, "4");
+}
