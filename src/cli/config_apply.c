@@ -21,6 +21,8 @@ static const char apply_usage[] =
     "                     relative to\n"
     "  --sync             the files are all there are below that folder: others are deleted\n"
     "  --delete PATH      delete a file; may come several times\n"
+    "  --attributes WHAT  content (the default: a file keeps its mode and owner), mode or owner\n"
+    "                     (mode and owner): what is taken over from the files that are given\n"
     "  --dry-run          say what would change and what plugins say of it, touch nothing\n"
     "  --message TEXT     why, for the history\n"
     "  --probe URL[=CODE] ask this after the reload, and undo the change when the answer is\n"
@@ -188,6 +190,7 @@ static int send(otr_config_ask *a, bool quiet)
     if (rc != OTR_OK) {
         otr_cli_say(stderr, "outrider %s: %s", a->view.command, err.msg);
     } else if (common_params(a, "/api/v1/config/apply")) {
+        otr_config_ask_param(a, "attributes", a->attributes);
         otr_config_ask_param(a, "mode", a->sync ? "sync" : NULL);
         otr_config_ask_param(a, "base", at.base.n > 0 ? otr_buf_text(&at.base) : NULL);
         for (size_t i = 0; i < a->n_deletes; i++) {

@@ -65,6 +65,7 @@ static int take_own(otr_config_ask *a, unsigned has, int argc, char **argv, int 
         { "--dry-run", OTR_CONFIG_HAS_CHANGE, NULL, &a->dry_run, NULL, NULL },
         { "--message", OTR_CONFIG_HAS_CHANGE, &a->message, NULL, NULL, NULL },
         { "--probation", OTR_CONFIG_HAS_CHANGE, &a->probation, NULL, NULL, NULL },
+        { "--attributes", OTR_CONFIG_HAS_CHANGE, &a->attributes, NULL, NULL, NULL },
         { "--to", OTR_CONFIG_HAS_CHANGE, &a->to, NULL, NULL, NULL },
         { "--probe", OTR_CONFIG_HAS_CHANGE, NULL, NULL, a->probes, &a->n_probes },
         { "--delete", OTR_CONFIG_HAS_CHANGE, NULL, NULL, a->deletes, &a->n_deletes },
@@ -73,7 +74,6 @@ static int take_own(otr_config_ask *a, unsigned has, int argc, char **argv, int 
         { "--version", OTR_CONFIG_HAS_VERSION, &a->version, NULL, NULL, NULL },
         { "--output", OTR_CONFIG_HAS_OUTPUT, &a->output, NULL, NULL, NULL },
         { "-o", OTR_CONFIG_HAS_OUTPUT, &a->output, NULL, NULL, NULL },
-        { "--from", OTR_CONFIG_HAS_SIDES, &a->from, NULL, NULL, NULL },
         { "--against", OTR_CONFIG_HAS_SIDES, &a->against, NULL, NULL, NULL },
     };
     for (size_t k = 0; k < OTR_COUNT(options); k++) {

@@ -35,13 +35,13 @@ enum {
     OTR_CONFIG_HAS_PAGE = 2,   /* --before --limit */
     OTR_CONFIG_HAS_VERSION = 4,
     OTR_CONFIG_HAS_OUTPUT = 8, /* -o */
-    OTR_CONFIG_HAS_SIDES = 16, /* --from --against */
+    OTR_CONFIG_HAS_SIDES = 16, /* --against */
 };
 
 typedef struct otr_config_ask {
     otr_view view; /* --json, --socket, --config */
-    const char *instance, *message, *to, *probation, *before, *limit, *version, *output, *from,
-        *against;
+    const char *instance, *message, *to, *probation, *attributes, *before, *limit, *version,
+        *output, *against;
     bool sync, dry_run;
     const char *probes[OTR_CONFIG_VALUES], *deletes[OTR_CONFIG_VALUES];
     size_t n_probes, n_deletes;
@@ -79,7 +79,7 @@ typedef struct otr_config_run {
     int fd;
     uint64_t bytes;
     bool show_diff;
-    bool quiet; /* the diff only: no steps, no summary */
+    bool quiet; /* the diff only: no steps, no summary; 1 when something differs */
 } otr_config_run;
 int otr_config_ask_run(otr_config_ask *a, const otr_config_run *run);
 /* The difference that applying what `a` names would make; the exit code. */
