@@ -11,8 +11,8 @@
 enum { SILENCE_MS = 120000, HTTP_OK = 200, ITEMS_SHOWN = 200 };
 
 typedef struct watch {
-    const otr_config_ask *ask;
-    const otr_config_run *run;
+    const otr_cli_ask *ask;
+    const otr_cli_ask_run_spec *run;
     otr_json *result; /* NULL: it has not come yet */
     otr_buf text;     /* of it */
     bool open;        /* a step stands on the line that is not ended */
@@ -164,7 +164,7 @@ static void print_texts(const otr_json *list)
     }
 }
 
-void otr_config_ask_print(const char *lines)
+void otr_cli_ask_print(const char *lines)
 {
     while (*lines != '\0') {
         size_t n = strcspn(lines, "\n");
@@ -202,7 +202,7 @@ static void print_result(const watch *w)
         print_texts(otr_json_get(r, "remarks"));
     }
     if (w->run->show_diff) {
-        otr_config_ask_print(text(r, "diff"));
+        otr_cli_ask_print(text(r, "diff"));
     }
     if (text(r, "history")[0] != '\0') {
         otr_cli_say(stderr, "outrider %s: not in the history: %s", w->ask->view.command,
@@ -216,7 +216,7 @@ static int finish(watch *w, unsigned status, const otr_buf *refused)
         (void)putchar('\n');
     }
     if (status != HTTP_OK) {
-        return otr_config_ask_refused(w->ask, status, refused);
+        return otr_cli_ask_refused(w->ask, status, refused);
     }
     if (w->is_refused) {
         otr_cli_say(stderr, "outrider %s: %s", w->ask->view.command, w->refused);
@@ -266,10 +266,10 @@ static int run_it(watch *w, const otr_unix_http *ask)
     return finish(w, status, &refused);
 }
 
-int otr_config_ask_run(otr_config_ask *a, const otr_config_run *run)
+int otr_cli_ask_run(otr_cli_ask *a, const otr_cli_ask_run_spec *run)
 {
     watch w = { .ask = a, .run = run };
-    otr_config_ask_param(a, "progress", run->show_diff ? NULL : "1");
+    otr_cli_ask_param(a, "progress", run->show_diff ? NULL : "1");
     if (a->target.n == 0) {
         otr_cli_say(stderr, "outrider %s: the arguments are too long", a->view.command);
         return OTR_CONFIG_USAGE;
