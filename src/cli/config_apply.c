@@ -21,6 +21,8 @@ static const char apply_usage[] =
     "                     relative to\n"
     "  --sync             the files are all there are below that folder: others are deleted\n"
     "  --delete PATH      delete a file; may come several times\n"
+    "  --attributes WHAT  content (the default: a file keeps its mode and owner), mode or owner\n"
+    "                     (mode and owner): what is taken over from the files that are given\n"
     "  --dry-run          say what would change and what plugins say of it, touch nothing\n"
     "  --message TEXT     why, for the history\n"
     "  --probe URL[=CODE] ask this after the reload, and undo the change when the answer is\n"
@@ -67,7 +69,7 @@ typedef struct place {
     const char *name;
 } place;
 
-static otr_code read_place(const otr_config_ask *a, place *ret, otr_err *err)
+static otr_code read_place(const otr_cli_ask *a, place *ret, otr_err *err)
 {
     otr_buf_init(&ret->base, 4096);
     otr_buf_init(&ret->prefix, 4096);
@@ -88,7 +90,7 @@ static otr_code read_place(const otr_config_ask *a, place *ret, otr_err *err)
 }
 
 /* The name of a file in the archive: NULL for one that needs --to. */
-static otr_code add_word(otr_pack *pack, const place *at, const otr_config_ask *a, const char *word,
+static otr_code add_word(otr_pack *pack, const place *at, const otr_cli_ask *a, const char *word,
                          otr_err *err)
 {
     otr_buf name;
@@ -111,7 +113,7 @@ static otr_code add_word(otr_pack *pack, const place *at, const otr_config_ask *
     return rc;
 }
 
-static otr_code check_words(const otr_config_ask *a, const place *at, otr_err *err)
+static otr_code check_words(const otr_cli_ask *a, const place *at, otr_err *err)
 {
     if (a->n_words == 0 && a->n_deletes == 0) {
         return otr_fail(err, OTR_EINVAL, "what is to be applied? name a folder, a tar or a file");
@@ -128,7 +130,7 @@ static otr_code check_words(const otr_config_ask *a, const place *at, otr_err *e
     return OTR_OK;
 }
 
-static otr_code pack_words(const otr_config_ask *a, const place *at, otr_pack *pack, otr_err *err)
+static otr_code pack_words(const otr_cli_ask *a, const place *at, otr_pack *pack, otr_err *err)
 {
     otr_code rc = check_words(a, at, err);
     for (size_t i = 0; rc == OTR_OK && i < a->n_words; i++) {
@@ -146,7 +148,7 @@ static otr_code pack_words(const otr_config_ask *a, const place *at, otr_pack *p
 }
 
 /* Milliseconds of "30s"; false: it is no duration. */
-static bool duration_param(otr_config_ask *a)
+static bool duration_param(otr_cli_ask *a)
 {
     char ms[32];
     uint64_t ns = 0;
@@ -160,23 +162,23 @@ static bool duration_param(otr_config_ask *a)
         return false;
     }
     (void)snprintf(ms, sizeof(ms), "%llu", (unsigned long long)(ns / 1000000));
-    otr_config_ask_param(a, "probation_ms", ms);
+    otr_cli_ask_param(a, "probation_ms", ms);
     return true;
 }
 
-bool otr_config_ask_change(otr_config_ask *a, const char *path)
+bool otr_cli_ask_change(otr_cli_ask *a, const char *path)
 {
-    otr_config_ask_target(a, path);
-    otr_config_ask_param(a, "instance", a->instance);
-    otr_config_ask_param(a, "dry_run", a->dry_run ? "1" : NULL);
-    otr_config_ask_param(a, "message", a->message);
+    otr_cli_ask_target(a, path);
+    otr_cli_ask_param(a, "instance", a->instance);
+    otr_cli_ask_param(a, "dry_run", a->dry_run ? "1" : NULL);
+    otr_cli_ask_param(a, "message", a->message);
     for (size_t i = 0; i < a->n_probes; i++) {
-        otr_config_ask_param(a, "probe", a->probes[i]);
+        otr_cli_ask_param(a, "probe", a->probes[i]);
     }
     return duration_param(a);
 }
 
-static int send(otr_config_ask *a, bool quiet)
+static int send(otr_cli_ask *a, bool quiet)
 {
     otr_err err = { 0 };
     otr_pack pack;
@@ -187,16 +189,17 @@ static int send(otr_config_ask *a, bool quiet)
     int code = OTR_CONFIG_USAGE;
     if (rc != OTR_OK) {
         otr_cli_say(stderr, "outrider %s: %s", a->view.command, err.msg);
-    } else if (otr_config_ask_change(a, "/api/v1/config/apply")) {
-        otr_config_ask_param(a, "mode", a->sync ? "sync" : NULL);
-        otr_config_ask_param(a, "base", at.base.n > 0 ? otr_buf_text(&at.base) : NULL);
+    } else if (otr_cli_ask_change(a, "/api/v1/config/apply")) {
+        otr_cli_ask_param(a, "attributes", a->attributes);
+        otr_cli_ask_param(a, "mode", a->sync ? "sync" : NULL);
+        otr_cli_ask_param(a, "base", at.base.n > 0 ? otr_buf_text(&at.base) : NULL);
         for (size_t i = 0; i < a->n_deletes; i++) {
-            otr_config_ask_param(a, "delete", a->deletes[i]);
+            otr_cli_ask_param(a, "delete", a->deletes[i]);
         }
-        const otr_config_run run = {
+        const otr_cli_ask_run_spec run = {
             .fd = pack.fd, .bytes = pack.bytes, .show_diff = a->dry_run, .quiet = quiet
         };
-        code = otr_config_ask_run(a, &run);
+        code = otr_cli_ask_run(a, &run);
     }
     otr_buf_deinit(&at.base);
     otr_buf_deinit(&at.prefix);
@@ -207,18 +210,18 @@ static int send(otr_config_ask *a, bool quiet)
 int otr_cli_config_apply(int argc, char **argv)
 {
     bool check = strcmp(argv[0], "check") == 0;
-    otr_config_ask a = { .view = { .command = check ? "config check" : "config apply",
-                                   .usage = check ? check_usage : apply_usage } };
+    otr_cli_ask a = { .view = { .command = check ? "config check" : "config apply",
+                                .usage = check ? check_usage : apply_usage } };
     int code;
-    if (otr_config_ask_init(&a, OTR_CONFIG_HAS_CHANGE, argc, argv, &code)) {
+    if (otr_cli_ask_init(&a, OTR_CONFIG_HAS_CHANGE, argc, argv, &code)) {
         a.dry_run = a.dry_run || check;
         code = send(&a, false);
     }
-    otr_config_ask_deinit(&a);
+    otr_cli_ask_deinit(&a);
     return code;
 }
 
-int otr_config_ask_diff_given(otr_config_ask *a)
+int otr_cli_ask_diff_given(otr_cli_ask *a)
 {
     a->dry_run = true;
     return send(a, true);
@@ -226,20 +229,20 @@ int otr_config_ask_diff_given(otr_config_ask *a)
 
 int otr_cli_config_rollback(int argc, char **argv)
 {
-    otr_config_ask a = { .view = { .command = "config rollback", .usage = rollback_usage } };
+    otr_cli_ask a = { .view = { .command = "config rollback", .usage = rollback_usage } };
     int code;
-    if (otr_config_ask_init(&a, OTR_CONFIG_HAS_CHANGE, argc, argv, &code)) {
+    if (otr_cli_ask_init(&a, OTR_CONFIG_HAS_CHANGE, argc, argv, &code)) {
         code = OTR_CONFIG_USAGE;
         if (a.n_words > 1 || (a.n_words == 1 && a.to != NULL) || a.sync || a.n_deletes > 0) {
             otr_cli_say(stderr, "outrider config rollback: one change or one version is meant");
             (void)fputs(rollback_usage, stderr);
-        } else if (otr_config_ask_change(&a, "/api/v1/config/rollback")) {
+        } else if (otr_cli_ask_change(&a, "/api/v1/config/rollback")) {
             const char *to = a.to != NULL ? a.to : a.n_words == 1 ? a.words[0] : "previous";
-            otr_config_ask_param(&a, "to", to);
-            const otr_config_run run = { .fd = -1, .show_diff = a.dry_run };
-            code = otr_config_ask_run(&a, &run);
+            otr_cli_ask_param(&a, "to", to);
+            const otr_cli_ask_run_spec run = { .fd = -1, .show_diff = a.dry_run };
+            code = otr_cli_ask_run(&a, &run);
         }
     }
-    otr_config_ask_deinit(&a);
+    otr_cli_ask_deinit(&a);
     return code;
 }

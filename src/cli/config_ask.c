@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/limits.h"
 #include "cli/print.h"
 #include "net/http/unix.h"
 
@@ -46,18 +45,18 @@ static int take_one(const option *o, int argc, char **argv, int *i)
         return strcmp(argv[*i], o->name) == 0;
     }
     int taken = take_value(o->name, argc, argv, i, &value);
-    if (taken == 1 && o->list != NULL) {
+    if (taken == 1 && o->list != NULL && o->n != NULL) {
         if (*o->n == OTR_CONFIG_VALUES) {
             return -1;
         }
         o->list[(*o->n)++] = value;
-    } else if (taken == 1) {
+    } else if (taken == 1 && o->value != NULL) {
         *o->value = value;
     }
     return taken;
 }
 
-static int take_own(otr_config_ask *a, unsigned has, int argc, char **argv, int *i)
+static int take_own(otr_cli_ask *a, unsigned has, int argc, char **argv, int *i)
 {
     const option options[] = {
         { "--instance", 0, &a->instance, NULL, NULL, NULL },
@@ -65,6 +64,7 @@ static int take_own(otr_config_ask *a, unsigned has, int argc, char **argv, int 
         { "--dry-run", OTR_CONFIG_HAS_CHANGE, NULL, &a->dry_run, NULL, NULL },
         { "--message", OTR_CONFIG_HAS_CHANGE, &a->message, NULL, NULL, NULL },
         { "--probation", OTR_CONFIG_HAS_CHANGE, &a->probation, NULL, NULL, NULL },
+        { "--attributes", OTR_CONFIG_HAS_CHANGE, &a->attributes, NULL, NULL, NULL },
         { "--to", OTR_CONFIG_HAS_CHANGE, &a->to, NULL, NULL, NULL },
         { "--probe", OTR_CONFIG_HAS_CHANGE, NULL, NULL, a->probes, &a->n_probes },
         { "--delete", OTR_CONFIG_HAS_CHANGE, NULL, NULL, a->deletes, &a->n_deletes },
@@ -73,7 +73,6 @@ static int take_own(otr_config_ask *a, unsigned has, int argc, char **argv, int 
         { "--version", OTR_CONFIG_HAS_VERSION, &a->version, NULL, NULL, NULL },
         { "--output", OTR_CONFIG_HAS_OUTPUT, &a->output, NULL, NULL, NULL },
         { "-o", OTR_CONFIG_HAS_OUTPUT, &a->output, NULL, NULL, NULL },
-        { "--from", OTR_CONFIG_HAS_SIDES, &a->from, NULL, NULL, NULL },
         { "--against", OTR_CONFIG_HAS_SIDES, &a->against, NULL, NULL, NULL },
     };
     for (size_t k = 0; k < OTR_COUNT(options); k++) {
@@ -91,7 +90,7 @@ static bool is_option(const char *arg)
     return arg[0] == '-' && arg[1] != '\0'; /* "-" is standard input */
 }
 
-static bool complain(const otr_config_ask *a, const char *what, const char *arg)
+static bool complain(const otr_cli_ask *a, const char *what, const char *arg)
 {
     otr_cli_say(stderr, "outrider %s: %s \"%s\"", a->view.command, what, arg);
     (void)fputs(a->view.usage, stderr);
@@ -99,7 +98,7 @@ static bool complain(const otr_config_ask *a, const char *what, const char *arg)
 }
 
 /* Takes the own options and words out; the others go on to the view. */
-static bool split(otr_config_ask *a, unsigned has, int argc, char **argv, int *ret_left)
+static bool split(otr_cli_ask *a, unsigned has, int argc, char **argv, int *ret_left)
 {
     bool words_only = false;
     int left = 1;
@@ -129,7 +128,7 @@ static bool split(otr_config_ask *a, unsigned has, int argc, char **argv, int *r
     return true;
 }
 
-bool otr_config_ask_init(otr_config_ask *a, unsigned has, int argc, char **argv, int *ret_exit)
+bool otr_cli_ask_init(otr_cli_ask *a, unsigned has, int argc, char **argv, int *ret_exit)
 {
     int left = 0;
     otr_buf_init(&a->target, TARGET_BYTES);
@@ -137,7 +136,7 @@ bool otr_config_ask_init(otr_config_ask *a, unsigned has, int argc, char **argv,
     return split(a, has, argc, argv, &left) && otr_view_init(&a->view, left, argv, ret_exit);
 }
 
-void otr_config_ask_deinit(otr_config_ask *a)
+void otr_cli_ask_deinit(otr_cli_ask *a)
 {
     otr_buf_deinit(&a->target);
     otr_view_deinit(&a->view);
@@ -145,7 +144,7 @@ void otr_config_ask_deinit(otr_config_ask *a)
 
 /* ---- the target ---- */
 
-void otr_config_ask_target(otr_config_ask *a, const char *path)
+void otr_cli_ask_target(otr_cli_ask *a, const char *path)
 {
     otr_buf_clear(&a->target);
     if (otr_buf_adds(&a->target, path, NULL) != OTR_OK) {
@@ -167,7 +166,7 @@ static otr_code add_encoded(otr_buf *out, const char *value)
 }
 
 /* What does not fit would be left out in silence: the whole target is spoiled instead. */
-void otr_config_ask_param(otr_config_ask *a, const char *name, const char *value)
+void otr_cli_ask_param(otr_cli_ask *a, const char *name, const char *value)
 {
     if (value == NULL || a->target.n == 0) {
         return;
@@ -181,13 +180,13 @@ void otr_config_ask_param(otr_config_ask *a, const char *name, const char *value
 
 /* ---- asking ---- */
 
-int otr_config_ask_refused(const otr_config_ask *a, unsigned status, const otr_buf *body)
+int otr_cli_ask_refused(const otr_cli_ask *a, unsigned status, const otr_buf *body)
 {
     otr_view_refused(&a->view, status, body);
     return status < HTTP_SERVER ? OTR_CONFIG_USAGE : OTR_CONFIG_NO_AGENT;
 }
 
-bool otr_config_ask_get(const otr_config_ask *a, otr_buf *ret_text, otr_json **ret, int *ret_exit)
+bool otr_cli_ask_get(const otr_cli_ask *a, otr_buf *ret_text, otr_json **ret, int *ret_exit)
 {
     otr_err err = { 0 };
     unsigned status = 0;
@@ -206,7 +205,7 @@ bool otr_config_ask_get(const otr_config_ask *a, otr_buf *ret_text, otr_json **r
         return false;
     }
     if (status != HTTP_OK) {
-        *ret_exit = otr_config_ask_refused(a, status, ret_text);
+        *ret_exit = otr_cli_ask_refused(a, status, ret_text);
         return false;
     }
     if (otr_json_parse(otr_buf_bytes(ret_text), ret, &err) != OTR_OK) {

@@ -35,38 +35,38 @@ enum {
     OTR_CONFIG_HAS_PAGE = 2,   /* --before --limit */
     OTR_CONFIG_HAS_VERSION = 4,
     OTR_CONFIG_HAS_OUTPUT = 8, /* -o */
-    OTR_CONFIG_HAS_SIDES = 16, /* --from --against */
+    OTR_CONFIG_HAS_SIDES = 16, /* --against */
 };
 
-typedef struct otr_config_ask {
+typedef struct otr_cli_ask {
     otr_view view; /* --json, --socket, --config */
-    const char *instance, *message, *to, *probation, *before, *limit, *version, *output, *from,
-        *against;
+    const char *instance, *message, *to, *probation, *attributes, *before, *limit, *version,
+        *output, *against;
     bool sync, dry_run;
     const char *probes[OTR_CONFIG_VALUES], *deletes[OTR_CONFIG_VALUES];
     size_t n_probes, n_deletes;
     const char *words[OTR_CONFIG_WORDS]; /* what is no option */
     size_t n_words;
     otr_buf target; /* of the request */
-} otr_config_ask;
+} otr_cli_ask;
 
-/* argv[0] is the command. False: the caller returns `*ret_exit`, after otr_config_ask_deinit(). */
-bool otr_config_ask_init(otr_config_ask *a, unsigned has, int argc, char **argv, int *ret_exit);
-void otr_config_ask_deinit(otr_config_ask *a);
+/* argv[0] is the command. False: the caller returns `*ret_exit`, after otr_cli_ask_deinit(). */
+bool otr_cli_ask_init(otr_cli_ask *a, unsigned has, int argc, char **argv, int *ret_exit);
+void otr_cli_ask_deinit(otr_cli_ask *a);
 
 /* Begins the target; then parameters, encoded. A NULL value adds nothing. Without memory the
- * request is refused by otr_config_ask_get(). */
-void otr_config_ask_target(otr_config_ask *a, const char *path);
-void otr_config_ask_param(otr_config_ask *a, const char *name, const char *value);
+ * request is refused by otr_cli_ask_get(). */
+void otr_cli_ask_target(otr_cli_ask *a, const char *path);
+void otr_cli_ask_param(otr_cli_ask *a, const char *name, const char *value);
 
 /* The target of a change with what all of them take. False: standard error has the reason. */
-bool otr_config_ask_change(otr_config_ask *a, const char *path);
+bool otr_cli_ask_change(otr_cli_ask *a, const char *path);
 
 /* GETs the target and parses the answer; the text is in `ret_text` too. False: standard error has
  * the reason, and `*ret_exit` the exit code. */
-bool otr_config_ask_get(const otr_config_ask *a, otr_buf *ret_text, otr_json **ret, int *ret_exit);
+bool otr_cli_ask_get(const otr_cli_ask *a, otr_buf *ret_text, otr_json **ret, int *ret_exit);
 /* What a refusal means: 2 for what was asked, 5 for an agent that could not. Says why. */
-int otr_config_ask_refused(const otr_config_ask *a, unsigned status, const otr_buf *body);
+int otr_cli_ask_refused(const otr_cli_ask *a, unsigned status, const otr_buf *body);
 
 /* The commands; argv[0] is the word. */
 int otr_cli_config_show(int argc, char **argv);
@@ -80,16 +80,16 @@ int otr_cli_config_revert(int argc, char **argv);
 
 /* Sends the request of `a` (a body of `bytes` from `fd`), shows the way and the end of a
  * transaction; the exit code. `show_diff`: of a dry run. */
-typedef struct otr_config_run {
+typedef struct otr_cli_ask_run_spec {
     int fd;
     uint64_t bytes;
     bool show_diff;
-    bool quiet; /* the diff only: no steps, no summary */
-} otr_config_run;
-int otr_config_ask_run(otr_config_ask *a, const otr_config_run *run);
+    bool quiet; /* the diff only: no steps, no summary; 1 when something differs */
+} otr_cli_ask_run_spec;
+int otr_cli_ask_run(otr_cli_ask *a, const otr_cli_ask_run_spec *run);
 /* The difference that applying what `a` names would make; the exit code. */
-int otr_config_ask_diff_given(otr_config_ask *a);
+int otr_cli_ask_diff_given(otr_cli_ask *a);
 /* Text of several lines, each as base/escape.h writes it, to standard output. */
-void otr_config_ask_print(const char *lines);
+void otr_cli_ask_print(const char *lines);
 
 #endif

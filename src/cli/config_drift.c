@@ -32,7 +32,7 @@ static const char revert_usage[] =
     "Exit: as for apply.\n";
 
 /* A word without a '/' in front of the others names the instance. */
-static size_t take_instance(otr_config_ask *a)
+static size_t take_instance(otr_cli_ask *a)
 {
     bool names = a->n_words > 0 && a->instance == NULL && strchr(a->words[0], '/') == NULL &&
                  access(a->words[0], F_OK) != 0;
@@ -43,7 +43,7 @@ static size_t take_instance(otr_config_ask *a)
 }
 
 /* Paths are those that NGINX sees; relative ones start where the command was given. */
-static bool add_paths(otr_config_ask *a, size_t first)
+static bool add_paths(otr_cli_ask *a, size_t first)
 {
     for (size_t i = first; i < a->n_words; i++) {
         char path[2 * PATH_BYTES];
@@ -60,12 +60,12 @@ static bool add_paths(otr_config_ask *a, size_t first)
             return false;
         }
         (void)otr_path_clean(path);
-        otr_config_ask_param(a, "path", path);
+        otr_cli_ask_param(a, "path", path);
     }
     return true;
 }
 
-static int print_adopted(const otr_config_ask *a, const otr_buf *body)
+static int print_adopted(const otr_cli_ask *a, const otr_buf *body)
 {
     OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
     otr_err err = { 0 };
@@ -87,7 +87,7 @@ static int print_adopted(const otr_config_ask *a, const otr_buf *body)
     return OTR_CONFIG_FINE;
 }
 
-static int send_adoption(const otr_config_ask *a)
+static int send_adoption(const otr_cli_ask *a)
 {
     otr_err err = { 0 };
     unsigned status = 0;
@@ -101,15 +101,15 @@ static int send_adoption(const otr_config_ask *a)
         otr_view_complain(&a->view, &err);
         return OTR_CONFIG_NO_AGENT;
     }
-    return status == HTTP_OK ? print_adopted(a, &body) : otr_config_ask_refused(a, status, &body);
+    return status == HTTP_OK ? print_adopted(a, &body) : otr_cli_ask_refused(a, status, &body);
 }
 
-static bool is_plain(const otr_config_ask *a)
+static bool is_plain(const otr_cli_ask *a)
 {
     return !a->sync && a->to == NULL && a->n_deletes == 0;
 }
 
-static int complain(const otr_config_ask *a)
+static int complain(const otr_cli_ask *a)
 {
     otr_cli_say(stderr, "outrider %s: it does not take one of these options", a->view.command);
     (void)fputs(a->view.usage, stderr);
@@ -118,39 +118,39 @@ static int complain(const otr_config_ask *a)
 
 int otr_cli_config_adopt(int argc, char **argv)
 {
-    otr_config_ask a = { .view = { .command = "config adopt", .usage = adopt_usage } };
+    otr_cli_ask a = { .view = { .command = "config adopt", .usage = adopt_usage } };
     int code;
-    if (otr_config_ask_init(&a, OTR_CONFIG_HAS_CHANGE, argc, argv, &code)) {
+    if (otr_cli_ask_init(&a, OTR_CONFIG_HAS_CHANGE, argc, argv, &code)) {
         size_t first = take_instance(&a);
-        otr_config_ask_target(&a, "/api/v1/config/drift/adopt");
-        otr_config_ask_param(&a, "instance", a.instance);
-        otr_config_ask_param(&a, "message", a.message);
+        otr_cli_ask_target(&a, "/api/v1/config/drift/adopt");
+        otr_cli_ask_param(&a, "instance", a.instance);
+        otr_cli_ask_param(&a, "message", a.message);
         if (!is_plain(&a) || a.dry_run || a.n_probes > 0 || a.probation != NULL) {
             code = complain(&a);
         } else {
             code = add_paths(&a, first) ? send_adoption(&a) : OTR_CONFIG_USAGE;
         }
     }
-    otr_config_ask_deinit(&a);
+    otr_cli_ask_deinit(&a);
     return code;
 }
 
 int otr_cli_config_revert(int argc, char **argv)
 {
-    otr_config_ask a = { .view = { .command = "config revert", .usage = revert_usage } };
+    otr_cli_ask a = { .view = { .command = "config revert", .usage = revert_usage } };
     int code;
-    if (otr_config_ask_init(&a, OTR_CONFIG_HAS_CHANGE, argc, argv, &code)) {
+    if (otr_cli_ask_init(&a, OTR_CONFIG_HAS_CHANGE, argc, argv, &code)) {
         size_t first = take_instance(&a);
         code = OTR_CONFIG_USAGE;
         if (!is_plain(&a)) {
             code = complain(&a);
-        } else if (otr_config_ask_change(&a, "/api/v1/config/rollback") && add_paths(&a, first)) {
-            otr_config_ask_param(&a, "to", "current");
-            otr_config_ask_param(&a, "revert", "1");
-            const otr_config_run run = { .fd = -1, .show_diff = a.dry_run };
-            code = otr_config_ask_run(&a, &run);
+        } else if (otr_cli_ask_change(&a, "/api/v1/config/rollback") && add_paths(&a, first)) {
+            otr_cli_ask_param(&a, "to", "current");
+            otr_cli_ask_param(&a, "revert", "1");
+            const otr_cli_ask_run_spec run = { .fd = -1, .show_diff = a.dry_run };
+            code = otr_cli_ask_run(&a, &run);
         }
     }
-    otr_config_ask_deinit(&a);
+    otr_cli_ask_deinit(&a);
     return code;
 }

@@ -212,14 +212,13 @@ static otr_code add_names(otr_pack *pack, DIR *dir, const char *of, const names 
                           unsigned depth, otr_err *err)
 {
     otr_buf name;
-    otr_code rc = OTR_OK;
+    int fd = dirfd(dir);
+    otr_code rc = fd >= 0 ? OTR_OK : otr_fail_sys(err, errno, "cannot list %s", of);
     otr_buf_init(&name, OTR_LIMIT_HISTORY_PATH_BYTES);
     for (size_t i = 0; rc == OTR_OK && i < all->n; i++) {
         otr_buf_clear(&name);
         rc = otr_buf_addf(&name, err, "%s%s%s", of, of[0] != '\0' ? "/" : "", all->items[i]);
-        rc = rc == OTR_OK
-                 ? add_name(pack, dirfd(dir), all->items[i], otr_buf_text(&name), depth, err)
-                 : rc;
+        rc = rc == OTR_OK ? add_name(pack, fd, all->items[i], otr_buf_text(&name), depth, err) : rc;
     }
     otr_buf_deinit(&name);
     return rc;

@@ -176,7 +176,7 @@ static void print_one(const otr_json *row)
     print_files(otr_json_get(row, "items"));
 }
 
-static int history(otr_config_ask *a)
+static int history(otr_cli_ask *a)
 {
     OTR_CLEANUP(otr_buf_deinit) otr_buf body;
     OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
@@ -186,7 +186,7 @@ static int history(otr_config_ask *a)
         (void)fputs(history_usage, stderr);
         return OTR_CONFIG_USAGE;
     }
-    otr_config_ask_target(a, "/api/v1/config/history");
+    otr_cli_ask_target(a, "/api/v1/config/history");
     if (a->n_words == 1) {
         const char *which = a->words[0] + (a->words[0][0] == '#');
         if (which[0] == '\0' || which[strspn(which, "0123456789abcdefABCDEFT-")] != '\0') {
@@ -198,10 +198,10 @@ static int history(otr_config_ask *a)
             otr_buf_clear(&a->target);
         }
     }
-    otr_config_ask_param(a, "instance", a->instance);
-    otr_config_ask_param(a, "limit", a->limit);
-    otr_config_ask_param(a, "before", a->before);
-    if (!otr_config_ask_get(a, &body, &root, &code)) {
+    otr_cli_ask_param(a, "instance", a->instance);
+    otr_cli_ask_param(a, "limit", a->limit);
+    otr_cli_ask_param(a, "before", a->before);
+    if (!otr_cli_ask_get(a, &body, &root, &code)) {
         return code;
     }
     if (a->view.json) {
@@ -216,12 +216,12 @@ static int history(otr_config_ask *a)
 
 int otr_cli_config_history(int argc, char **argv)
 {
-    otr_config_ask a = { .view = { .command = "config history", .usage = history_usage } };
+    otr_cli_ask a = { .view = { .command = "config history", .usage = history_usage } };
     int code;
-    if (otr_config_ask_init(&a, OTR_CONFIG_HAS_PAGE, argc, argv, &code)) {
+    if (otr_cli_ask_init(&a, OTR_CONFIG_HAS_PAGE, argc, argv, &code)) {
         code = history(&a);
     }
-    otr_config_ask_deinit(&a);
+    otr_cli_ask_deinit(&a);
     return code;
 }
 
@@ -270,7 +270,7 @@ static otr_code close_target(target *t, otr_code rc, otr_err *err)
     return rc;
 }
 
-static int save(const otr_config_ask *a, target *t)
+static int save(const otr_cli_ask *a, target *t)
 {
     otr_err err = { 0 };
     unsigned status = 0;
@@ -293,7 +293,7 @@ static int save(const otr_config_ask *a, target *t)
         return OTR_CONFIG_NO_AGENT;
     }
     if (status != HTTP_OK) {
-        return otr_config_ask_refused(a, status, &refused);
+        return otr_cli_ask_refused(a, status, &refused);
     }
     if (ended != OTR_OK) {
         otr_cli_say(stderr, "outrider config export: %s", err.msg);
@@ -302,7 +302,7 @@ static int save(const otr_config_ask *a, target *t)
     return OTR_CONFIG_FINE;
 }
 
-static int export(otr_config_ask *a)
+static int export(otr_cli_ask *a)
 {
     target t = { .path = a->output != NULL && strcmp(a->output, "-") != 0 ? a->output : NULL,
                  .fd = -1 };
@@ -315,19 +315,19 @@ static int export(otr_config_ask *a)
                             "with -o");
         return OTR_CONFIG_USAGE;
     }
-    otr_config_ask_target(a, "/api/v1/config/export");
-    otr_config_ask_param(a, "instance", a->instance);
-    otr_config_ask_param(a, "version", a->n_words == 1 ? a->words[0] : NULL);
+    otr_cli_ask_target(a, "/api/v1/config/export");
+    otr_cli_ask_param(a, "instance", a->instance);
+    otr_cli_ask_param(a, "version", a->n_words == 1 ? a->words[0] : NULL);
     return save(a, &t);
 }
 
 int otr_cli_config_export(int argc, char **argv)
 {
-    otr_config_ask a = { .view = { .command = "config export", .usage = export_usage } };
+    otr_cli_ask a = { .view = { .command = "config export", .usage = export_usage } };
     int code;
-    if (otr_config_ask_init(&a, OTR_CONFIG_HAS_OUTPUT, argc, argv, &code)) {
+    if (otr_cli_ask_init(&a, OTR_CONFIG_HAS_OUTPUT, argc, argv, &code)) {
         code = export(&a);
     }
-    otr_config_ask_deinit(&a);
+    otr_cli_ask_deinit(&a);
     return code;
 }

@@ -11,11 +11,14 @@
 enum { SILENCE_MS = 120000, HTTP_OK = 200, ITEMS_SHOWN = 200 };
 
 typedef struct watch {
-    const otr_config_ask *ask;
-    const otr_config_run *run;
+    const otr_cli_ask *ask;
+    const otr_cli_ask_run_spec *run;
     otr_json *result; /* NULL: it has not come yet */
     otr_buf text;     /* of it */
     bool open;        /* a step stands on the line that is not ended */
+    bool is_refused;  /* it did not become a transaction: why, and the exit code */
+    char refused[OTR_ERR_MSG_BYTES];
+    int code;
 } watch;
 
 static const char *text(const otr_json *v, const char *key)
@@ -77,6 +80,19 @@ static void print_step(watch *w, const otr_json *e)
     (void)fflush(stdout);
 }
 
+/* It was taken, read, and then refused: no transaction began. */
+static void take_refusal(watch *w, const otr_json *e)
+{
+    static const char *const faults[] = { "EIO", "ENOMEM", "ETIMEOUT" };
+    const char *code = text(e, "code");
+    w->code = OTR_CONFIG_USAGE;
+    for (size_t i = 0; i < OTR_COUNT(faults); i++) {
+        w->code = strcmp(code, faults[i]) == 0 ? OTR_CONFIG_NO_AGENT : w->code;
+    }
+    w->is_refused = true;
+    (void)snprintf(w->refused, sizeof(w->refused), "%s", text(e, "message"));
+}
+
 static bool on_line(void *arg, const char *line)
 {
     watch *w = arg;
@@ -92,6 +108,10 @@ static bool on_line(void *arg, const char *line)
         if (otr_buf_adds(&w->text, line, NULL) == OTR_OK) {
             w->result = otr_steal(&e);
         }
+        return false;
+    }
+    if (strcmp(text(e, "event"), "error") == 0) {
+        take_refusal(w, e);
         return false;
     }
     if (!w->ask->view.json && !w->run->quiet) {
@@ -144,7 +164,7 @@ static void print_texts(const otr_json *list)
     }
 }
 
-void otr_config_ask_print(const char *lines)
+void otr_cli_ask_print(const char *lines)
 {
     while (*lines != '\0') {
         size_t n = strcspn(lines, "\n");
@@ -182,7 +202,7 @@ static void print_result(const watch *w)
         print_texts(otr_json_get(r, "remarks"));
     }
     if (w->run->show_diff) {
-        otr_config_ask_print(text(r, "diff"));
+        otr_cli_ask_print(text(r, "diff"));
     }
     if (text(r, "history")[0] != '\0') {
         otr_cli_say(stderr, "outrider %s: not in the history: %s", w->ask->view.command,
@@ -196,7 +216,11 @@ static int finish(watch *w, unsigned status, const otr_buf *refused)
         (void)putchar('\n');
     }
     if (status != HTTP_OK) {
-        return otr_config_ask_refused(w->ask, status, refused);
+        return otr_cli_ask_refused(w->ask, status, refused);
+    }
+    if (w->is_refused) {
+        otr_cli_say(stderr, "outrider %s: %s", w->ask->view.command, w->refused);
+        return w->code;
     }
     if (w->result == NULL) {
         otr_cli_say(stderr,
@@ -210,36 +234,55 @@ static int finish(watch *w, unsigned status, const otr_buf *refused)
     } else {
         print_result(w);
     }
-    return ends[end_of(text(w->result, "result"))].code;
+    int code = ends[end_of(text(w->result, "result"))].code;
+    bool differs = otr_json_size(otr_json_get(w->result, "items")) > 0;
+    return w->run->quiet && code == OTR_CONFIG_FINE && differs ? OTR_CONFIG_REFUSED : code;
 }
 
-int otr_config_ask_run(otr_config_ask *a, const otr_config_run *run)
+/* A dry run has no steps worth a word, but a difference that may be larger than a stream holds: its
+ * answer comes as one. */
+static otr_code ask_whole(watch *w, const otr_unix_http *ask, unsigned *ret_status,
+                          otr_buf *ret_refused, otr_err *err)
+{
+    otr_code rc = otr_unix_http_ask(ask, ret_status, &w->text, err);
+    if (rc == OTR_OK && *ret_status != HTTP_OK) {
+        return otr_buf_add(ret_refused, otr_buf_bytes(&w->text), err);
+    }
+    return rc == OTR_OK ? otr_json_parse(otr_buf_bytes(&w->text), &w->result, err) : rc;
+}
+
+static int run_it(watch *w, const otr_unix_http *ask)
 {
     otr_err err = { 0 };
     unsigned status = 0;
+    OTR_CLEANUP(otr_buf_deinit) otr_buf refused;
+    otr_buf_init(&refused, OTR_LIMIT_HTTP_REPLY_BYTES);
+    otr_code rc = w->run->show_diff ? ask_whole(w, ask, &status, &refused, &err)
+                                    : otr_unix_http_lines(ask, on_line, w, &status, &refused, &err);
+    if (rc != OTR_OK) {
+        otr_view_complain(&w->ask->view, &err);
+        return OTR_CONFIG_NO_AGENT;
+    }
+    return finish(w, status, &refused);
+}
+
+int otr_cli_ask_run(otr_cli_ask *a, const otr_cli_ask_run_spec *run)
+{
     watch w = { .ask = a, .run = run };
-    otr_buf refused;
-    otr_config_ask_param(a, "progress", "1");
+    otr_cli_ask_param(a, "progress", run->show_diff ? NULL : "1");
     if (a->target.n == 0) {
         otr_cli_say(stderr, "outrider %s: the arguments are too long", a->view.command);
         return OTR_CONFIG_USAGE;
     }
     otr_buf_init(&w.text, OTR_LIMIT_HTTP_REPLY_BYTES);
-    otr_buf_init(&refused, OTR_LIMIT_HTTP_REPLY_BYTES);
     const otr_unix_http ask = { .socket_path = otr_buf_text(&a->view.socket_path),
                                 .method = "POST",
                                 .target = otr_buf_text(&a->target),
                                 .body_fd = run->fd,
                                 .body_bytes = run->bytes,
                                 .timeout_ms = SILENCE_MS };
-    int code = OTR_CONFIG_NO_AGENT;
-    if (otr_unix_http_lines(&ask, on_line, &w, &status, &refused, &err) == OTR_OK) {
-        code = finish(&w, status, &refused);
-    } else {
-        otr_view_complain(&a->view, &err);
-    }
+    int code = run_it(&w, &ask);
     otr_json_free(w.result);
     otr_buf_deinit(&w.text);
-    otr_buf_deinit(&refused);
     return code;
 }

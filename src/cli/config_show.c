@@ -2,7 +2,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/limits.h"
 #include "cli/config_ask.h"
@@ -70,7 +69,7 @@ static void print_files(const otr_json *root)
 }
 
 /* The very bytes into a pipe, escaped on a terminal. */
-static int print_file(const otr_config_ask *a, const otr_json *root)
+static int print_file(const otr_cli_ask *a, const otr_json *root)
 {
     const char *hidden = text(root, "hidden");
     if (hidden[0] != '\0') {
@@ -81,7 +80,7 @@ static int print_file(const otr_config_ask *a, const otr_json *root)
                                                                        : OTR_CONFIG_FAILED;
 }
 
-static int show(otr_config_ask *a)
+static int show(otr_cli_ask *a)
 {
     OTR_CLEANUP(otr_buf_deinit) otr_buf body;
     OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
@@ -92,11 +91,11 @@ static int show(otr_config_ask *a)
         (void)fputs(show_usage, stderr);
         return OTR_CONFIG_USAGE;
     }
-    otr_config_ask_target(a, one ? "/api/v1/config/file" : "/api/v1/config/files");
-    otr_config_ask_param(a, "instance", a->words[0]);
-    otr_config_ask_param(a, "version", a->version);
-    otr_config_ask_param(a, "path", one ? a->words[1] : NULL);
-    if (!otr_config_ask_get(a, &body, &root, &code)) {
+    otr_cli_ask_target(a, one ? "/api/v1/config/file" : "/api/v1/config/files");
+    otr_cli_ask_param(a, "instance", a->words[0]);
+    otr_cli_ask_param(a, "version", a->version);
+    otr_cli_ask_param(a, "path", one ? a->words[1] : NULL);
+    if (!otr_cli_ask_get(a, &body, &root, &code)) {
         return code;
     }
     if (a->view.json) {
@@ -112,12 +111,12 @@ static int show(otr_config_ask *a)
 
 int otr_cli_config_show(int argc, char **argv)
 {
-    otr_config_ask a = { .view = { .command = "config show", .usage = show_usage } };
+    otr_cli_ask a = { .view = { .command = "config show", .usage = show_usage } };
     int code;
-    if (otr_config_ask_init(&a, OTR_CONFIG_HAS_VERSION, argc, argv, &code)) {
+    if (otr_cli_ask_init(&a, OTR_CONFIG_HAS_VERSION, argc, argv, &code)) {
         code = show(&a);
     }
-    otr_config_ask_deinit(&a);
+    otr_cli_ask_deinit(&a);
     return code;
 }
 
@@ -138,13 +137,13 @@ static void print_diff(const otr_json *root)
             (void)putchar('\n');
         }
     }
-    otr_config_ask_print(text(root, "diff"));
+    otr_cli_ask_print(text(root, "diff"));
     if (otr_json_bool(otr_json_get(root, "cut"), false)) {
         (void)puts("… the difference is larger than is shown");
     }
 }
 
-static int diff(otr_config_ask *a)
+static int diff(otr_cli_ask *a)
 {
     OTR_CLEANUP(otr_buf_deinit) otr_buf body;
     OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
@@ -154,11 +153,11 @@ static int diff(otr_config_ask *a)
         (void)fputs(diff_usage, stderr);
         return OTR_CONFIG_USAGE;
     }
-    otr_config_ask_target(a, "/api/v1/config/diff");
-    otr_config_ask_param(a, "instance", a->instance);
-    otr_config_ask_param(a, "from", a->n_words > 0 ? a->words[0] : NULL);
-    otr_config_ask_param(a, "to", a->n_words > 1 ? a->words[1] : NULL);
-    if (!otr_config_ask_get(a, &body, &root, &code)) {
+    otr_cli_ask_target(a, "/api/v1/config/diff");
+    otr_cli_ask_param(a, "instance", a->instance);
+    otr_cli_ask_param(a, "from", a->n_words > 0 ? a->words[0] : NULL);
+    otr_cli_ask_param(a, "to", a->n_words > 1 ? a->words[1] : NULL);
+    if (!otr_cli_ask_get(a, &body, &root, &code)) {
         return code;
     }
     if (a->view.json) {
@@ -171,12 +170,12 @@ static int diff(otr_config_ask *a)
 
 int otr_cli_config_diff(int argc, char **argv)
 {
-    otr_config_ask a = { .view = { .command = "config diff", .usage = diff_usage } };
+    otr_cli_ask a = { .view = { .command = "config diff", .usage = diff_usage } };
     int code;
-    if (otr_config_ask_init(&a, OTR_CONFIG_HAS_SIDES | OTR_CONFIG_HAS_CHANGE, argc, argv, &code)) {
+    if (otr_cli_ask_init(&a, OTR_CONFIG_HAS_SIDES | OTR_CONFIG_HAS_CHANGE, argc, argv, &code)) {
         if (a.against != NULL && a.n_words == 0) {
             a.words[a.n_words++] = a.against;
-            code = otr_config_ask_diff_given(&a);
+            code = otr_cli_ask_diff_given(&a);
         } else if (a.against != NULL) {
             (void)fputs(diff_usage, stderr);
             code = OTR_CONFIG_USAGE;
@@ -184,6 +183,6 @@ int otr_cli_config_diff(int argc, char **argv)
             code = diff(&a);
         }
     }
-    otr_config_ask_deinit(&a);
+    otr_cli_ask_deinit(&a);
     return code;
 }

@@ -2,6 +2,9 @@
  * touches it runs on one strand. */
 #include "modules/config_history.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -19,7 +22,8 @@ struct otr_config_history {
     otr_services *services;
     otr_strand *strand;
     otr_timer *timer;
-    char *path;     /* of the database */
+    char *folder;   /* lib_dir */
+    char *path;     /* of the database in it */
     otr_history *h; /* the strand's */
     otr_history_bounds bounds;
     size_t pending; /* jobs that are not done */
@@ -40,6 +44,7 @@ static void release(otr_config_history *ch)
 {
     if (ch->gone && ch->pending == 0) {
         otr_history_close(ch->h);
+        otr_free(ch->folder);
         otr_free(ch->path);
         otr_free(ch);
     }
@@ -47,14 +52,27 @@ static void release(otr_config_history *ch)
 
 /* ---- jobs, on the strand ---- */
 
+/* The agent's own folder, which the package makes; not those above it. */
+static otr_code make_folder(const otr_config_history *ch, otr_err *err)
+{
+    if (mkdir(ch->folder, 0700) != 0 && errno != EEXIST) {
+        return otr_fail_sys(err, errno, "cannot make the folder %s (lib_dir)", ch->folder);
+    }
+    return OTR_OK;
+}
+
 static otr_code open_it(job *j)
 {
     otr_config_history *ch = j->ch;
     if (ch->h != NULL) {
         return OTR_OK;
     }
-    otr_code rc = otr_history_open(ch->path, &ch->h, &j->err);
-    const char *remark = rc == OTR_OK ? otr_history_remark(ch->h) : NULL;
+    otr_code rc = make_folder(ch, &j->err);
+    rc = rc == OTR_OK ? otr_history_open(ch->path, &ch->h, &j->err) : rc;
+    if (rc != OTR_OK) {
+        return rc == OTR_ENOMEM ? rc : OTR_EIO; /* that there is none is no "not found" */
+    }
+    const char *remark = otr_history_remark(ch->h);
     if (remark != NULL) {
         size_t n = strnlen(remark, sizeof(j->remark) - 1);
         memcpy(j->remark, remark, n);
@@ -202,10 +220,12 @@ static otr_code set_path(otr_config_history *ch, const otr_config *cfg, otr_err 
 {
     otr_buf path;
     otr_buf_init(&path, PATH_BYTES);
-    otr_code rc = otr_buf_addf(&path, err, "%s/history.db", otr_config_str(cfg, "lib_dir"));
+    const char *folder = otr_config_str(cfg, "lib_dir");
+    otr_code rc = otr_buf_addf(&path, err, "%s/history.db", folder);
     if (rc == OTR_OK) {
+        ch->folder = otr_strdup(folder);
         ch->path = otr_strdup(otr_buf_text(&path));
-        rc = ch->path != NULL ? OTR_OK : otr_fail_nomem(err);
+        rc = ch->folder != NULL && ch->path != NULL ? OTR_OK : otr_fail_nomem(err);
     }
     otr_buf_deinit(&path);
     return rc;

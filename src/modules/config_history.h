@@ -28,20 +28,20 @@ typedef struct otr_config_history_job {
     void *arg;
 } otr_config_history_job;
 
-/* Copies `job`. `history` may be NULL (OTR_ESTATE). */
-otr_code otr_config_history_submit(otr_config_history *history, const otr_config_history_job *job,
+/* Copies `job`. `ch` may be NULL (OTR_ESTATE). */
+otr_code otr_config_history_submit(otr_config_history *ch, const otr_config_history_job *job,
                                    otr_err *err) OTR_MUST_CHECK;
 
 /* ---- for the module that owns it ---- */
 
 otr_code otr_config_history_new(otr_services *services, otr_loop *loop, const otr_config *cfg,
                                 otr_config_history **ret, otr_err *err) OTR_MUST_CHECK;
-void otr_config_history_configure(otr_config_history *history, const otr_config *cfg);
+void otr_config_history_configure(otr_config_history *ch, const otr_config *cfg);
 /* Opens it and takes away what is beyond the bounds; also after a new configuration. */
-void otr_config_history_start(otr_config_history *history);
+void otr_config_history_start(otr_config_history *ch);
 /* `done` comes after the jobs that were submitted until now, perhaps at once. */
-void otr_config_history_stop(otr_config_history *history, otr_loop_fn *done, void *arg);
+void otr_config_history_stop(otr_config_history *ch, otr_loop_fn *done, void *arg);
 /* What has not begun is cancelled; what runs ends by itself and then releases the rest. */
-void otr_config_history_free(otr_config_history *history); /* NULL is fine */
+void otr_config_history_free(otr_config_history *ch); /* NULL is fine */
 
 #endif

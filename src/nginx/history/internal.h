@@ -38,6 +38,7 @@ typedef enum otr_history_st {
     OTR_HST_FILES_TO, /* the same, for the other side of a diff */
     OTR_HST_FILE,
     OTR_HST_TXN_ADD,
+    OTR_HST_TXN_MORE,
     OTR_HST_TXN_FIND,
     OTR_HST_TXN_END,
     OTR_HST_ITEM_ADD,

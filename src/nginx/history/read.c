@@ -1,6 +1,5 @@
 /* Versions and transactions, as they were recorded. */
 #include "base/alloc.h"
-#include "base/json.h"
 #include "nginx/history/internal.h"
 
 /* ---- files ---- */
