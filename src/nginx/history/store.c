@@ -44,9 +44,9 @@ static const char *const sql[OTR_HST_COUNT] = {
     [OTR_HST_TXN_ADD] =
         "INSERT INTO txn (id, instance, config, kind, uid, pid, who, detail, began_ms, message, "
         "rollback_of, version_before, n_items) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
-        "?11, ?12, ?13) ON CONFLICT (id) DO UPDATE SET n_items = max(n_items, excluded.n_items), "
-        "version_before = CASE WHEN excluded.version_before IS NULL THEN version_before ELSE "
-        "excluded.version_before END",
+        "?11, ?12, ?13)",
+    [OTR_HST_TXN_MORE] = "UPDATE txn SET n_items = max(n_items, ?2), version_before = ifnull(?3, "
+                         "version_before) WHERE number = ?1",
     [OTR_HST_TXN_FIND] = "SELECT number, result, instance FROM txn WHERE id = ?1",
     [OTR_HST_TXN_END] =
         "UPDATE txn SET result = ?2, text = ?3, took_ns = ?4, steps = ?5, verdicts = "
@@ -207,7 +207,7 @@ int64_t otr_history_number_of(const char *text)
 
 otr_code otr_history_write(otr_history *h, otr_err *err)
 {
-    otr_code rc = h->draft != NULL ? otr_history_draft_pause(h->draft, err) : OTR_OK;
+    otr_code rc = h->draft != NULL ? h->pause(h->draft, err) : OTR_OK;
     return rc != OTR_OK ? rc
                         : otr_history_run(h, otr_history_st_of(h, OTR_HST_BEGIN), "begin", err);
 }
