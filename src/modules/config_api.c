@@ -211,7 +211,7 @@ static void submit(config_request *r)
     r->request.progress = on_progress;
     r->request.done = on_done;
     r->request.arg = r;
-    otr_code rc = otr_applier_submit(r->c->applier, &r->request, id, &err);
+    otr_code rc = otr_config_apply_submit(r->c, &r->request, id, &err);
     if (rc != OTR_OK) {
         fail(r, rc, &err);
         return;

@@ -151,7 +151,7 @@ static otr_code compare_pair(otr_radius *r, const char *block, const server *a, 
                              otr_err *err)
 {
     bool same;
-    otr_code rc = otr_same(r->graph, a->kid, b->kid, &same, err);
+    otr_code rc = otr_kid_same(r->graph, a->kid, b->kid, &same, err);
     if (rc != OTR_OK || same) {
         return rc;
     }
@@ -185,7 +185,7 @@ static otr_code tell_order(otr_radius *r, const char *block, const servers *old,
         }
         if (mate < last) {
             bool same;
-            rc = otr_same(r->graph, old->items[mate].kid, new->items[i].kid, &same, err);
+            rc = otr_kid_same(r->graph, old->items[mate].kid, new->items[i].kid, &same, err);
             rc = rc == OTR_OK && same ? tell_server(r, block, &new->items[i], OTR_EFFECT_TOUCHED,
                                                     "order of servers", err)
                                       : rc;
@@ -319,7 +319,7 @@ static otr_code compare_things(otr_radius *r, const char *block, const otr_kids 
             rc = tell_thing(r, block, &b.items[i], OTR_EFFECT_ADDED, err);
             continue;
         }
-        rc = otr_same(r->graph, a.items[b.match[i].mate].kid, b.items[i].kid, &same, err);
+        rc = otr_kid_same(r->graph, a.items[b.match[i].mate].kid, b.items[i].kid, &same, err);
         rc =
             rc == OTR_OK && !same ? tell_thing(r, block, &b.items[i], OTR_EFFECT_CHANGED, err) : rc;
     }

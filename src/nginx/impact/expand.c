@@ -159,14 +159,14 @@ static otr_code same_blocks(otr_graph *g, otr_kid a, otr_kid b, bool *ret, otr_e
     rc = rc == OTR_OK ? otr_expand(g, OTR_AFTER, b, OTR_EXPAND_ALL, &y, err) : rc;
     *ret = x.n == y.n;
     for (size_t i = 0; rc == OTR_OK && *ret && i < x.n; i++) {
-        rc = otr_same(g, x.items[i], y.items[i], ret, err);
+        rc = otr_kid_same(g, x.items[i], y.items[i], ret, err);
     }
     otr_kids_deinit(&x);
     otr_kids_deinit(&y);
     return rc;
 }
 
-otr_code otr_same(otr_graph *graph, otr_kid a, otr_kid b, bool *ret, otr_err *err)
+otr_code otr_kid_same(otr_graph *graph, otr_kid a, otr_kid b, bool *ret, otr_err *err)
 {
     if (otr_same_bytes(graph, a, b) && !otr_may_include(text_of(graph, a, OTR_BEFORE))) {
         *ret = true; /* and nothing of it stands elsewhere */

@@ -44,7 +44,8 @@ otr_code otr_each(otr_graph *graph, otr_when when, otr_kid of, otr_kid_fn *fn, v
 /* Are they equal byte for byte? What they include may still differ. */
 bool otr_same_bytes(const otr_graph *graph, otr_kid a, otr_kid b);
 /* Do both mean the same to NGINX, with all that they hold? `a` before, `b` after the change. */
-otr_code otr_same(otr_graph *graph, otr_kid a, otr_kid b, bool *ret, otr_err *err) OTR_MUST_CHECK;
+otr_code otr_kid_same(otr_graph *graph, otr_kid a, otr_kid b, bool *ret, otr_err *err)
+    OTR_MUST_CHECK;
 
 /* Appends the i-th word as NGINX reads it; nothing when there is none. */
 otr_code otr_kid_word(otr_kid kid, size_t i, otr_buf *out, otr_err *err) OTR_MUST_CHECK;

@@ -70,7 +70,7 @@ static otr_code compare_pair(otr_radius *r, const otr_scene *scene, const locati
                              const location *b, size_t *ret_n, otr_err *err)
 {
     bool same;
-    otr_code rc = otr_same(r->graph, a->kid, b->kid, &same, err);
+    otr_code rc = otr_kid_same(r->graph, a->kid, b->kid, &same, err);
     if (rc != OTR_OK || same) {
         return rc;
     }
