@@ -14,6 +14,27 @@ const char *otr_sha256_hex(otr_bytes data, char out[OTR_SHA256_HEX_BYTES])
     return sodium_bin2hex(out, OTR_SHA256_HEX_BYTES, sum, sizeof(sum));
 }
 
+_Static_assert(sizeof(crypto_hash_sha256_state) <= sizeof(otr_sha256), "room for libsodium's");
+
+void otr_sha256_init(otr_sha256 *sum)
+{
+    crypto_hash_sha256_init((crypto_hash_sha256_state *)(void *)sum);
+}
+
+void otr_sha256_add(otr_sha256 *sum, otr_bytes data)
+{
+    if (data.n > 0) {
+        crypto_hash_sha256_update((crypto_hash_sha256_state *)(void *)sum, data.p, data.n);
+    }
+}
+
+const char *otr_sha256_end(otr_sha256 *sum, char out[OTR_SHA256_HEX_BYTES])
+{
+    unsigned char bytes[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256_final((crypto_hash_sha256_state *)(void *)sum, bytes);
+    return sodium_bin2hex(out, OTR_SHA256_HEX_BYTES, bytes, sizeof(bytes));
+}
+
 const char *otr_sha256_base64(otr_bytes data, char out[OTR_SHA256_BASE64_BYTES])
 {
     unsigned char sum[crypto_hash_sha256_BYTES];
