@@ -115,10 +115,10 @@ otr_code otr_radius_know(otr_radius *r, const otr_node *server, const otr_node *
     return rc;
 }
 
-int otr_radius_by_node(const void *x, const void *y)
+int otr_radius_by_node(const void *a, const void *b)
 {
-    const otr_known_server *a = x, *b = y;
-    uintptr_t p = (uintptr_t)a->node, q = (uintptr_t)b->node;
-    uintptr_t s = (uintptr_t)a->location, t = (uintptr_t)b->location;
+    const otr_known_server *x = a, *y = b;
+    uintptr_t p = (uintptr_t)x->node, q = (uintptr_t)y->node;
+    uintptr_t s = (uintptr_t)x->location, t = (uintptr_t)y->location;
     return p != q ? (p < q ? -1 : 1) : s < t ? -1 : s > t;
 }
