@@ -29,8 +29,8 @@ typedef struct otr_config_history_job {
     void *arg;
 } otr_config_history_job;
 
-/* Copies `job`. `ch` may be NULL (OTR_ESTATE). */
-otr_code otr_config_history_submit(otr_config_history *ch, const otr_config_history_job *job,
+/* Copies `spec`. `ch` may be NULL (OTR_ESTATE). */
+otr_code otr_config_history_submit(otr_config_history *ch, const otr_config_history_job *spec,
                                    otr_err *err) OTR_MUST_CHECK;
 
 /* ---- for the module that owns it ---- */
