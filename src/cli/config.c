@@ -132,6 +132,8 @@ static const struct word {
     { "history", otr_cli_config_history, "who changed what, and what became of it" },
     { "rollback", otr_cli_config_rollback, "go back to an earlier version" },
     { "export", otr_cli_config_export, "a version as a tar" },
+    { "adopt", otr_cli_config_adopt, "keep files that somebody else changed" },
+    { "revert", otr_cli_config_revert, "put back files that somebody else changed" },
 };
 
 static void usage_of_all(FILE *to)

@@ -166,7 +166,7 @@ static bool duration_param(otr_cli_ask *a)
     return true;
 }
 
-static bool common_params(otr_cli_ask *a, const char *path)
+bool otr_cli_ask_change(otr_cli_ask *a, const char *path)
 {
     otr_cli_ask_target(a, path);
     otr_cli_ask_param(a, "instance", a->instance);
@@ -189,7 +189,7 @@ static int send(otr_cli_ask *a, bool quiet)
     int code = OTR_CONFIG_USAGE;
     if (rc != OTR_OK) {
         otr_cli_say(stderr, "outrider %s: %s", a->view.command, err.msg);
-    } else if (common_params(a, "/api/v1/config/apply")) {
+    } else if (otr_cli_ask_change(a, "/api/v1/config/apply")) {
         otr_cli_ask_param(a, "attributes", a->attributes);
         otr_cli_ask_param(a, "mode", a->sync ? "sync" : NULL);
         otr_cli_ask_param(a, "base", at.base.n > 0 ? otr_buf_text(&at.base) : NULL);
@@ -236,7 +236,7 @@ int otr_cli_config_rollback(int argc, char **argv)
         if (a.n_words > 1 || (a.n_words == 1 && a.to != NULL) || a.sync || a.n_deletes > 0) {
             otr_cli_say(stderr, "outrider config rollback: one change or one version is meant");
             (void)fputs(rollback_usage, stderr);
-        } else if (common_params(&a, "/api/v1/config/rollback")) {
+        } else if (otr_cli_ask_change(&a, "/api/v1/config/rollback")) {
             const char *to = a.to != NULL ? a.to : a.n_words == 1 ? a.words[0] : "previous";
             otr_cli_ask_param(&a, "to", to);
             const otr_cli_ask_run_spec run = { .fd = -1, .show_diff = a.dry_run };

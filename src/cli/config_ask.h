@@ -59,6 +59,9 @@ void otr_cli_ask_deinit(otr_cli_ask *a);
 void otr_cli_ask_target(otr_cli_ask *a, const char *path);
 void otr_cli_ask_param(otr_cli_ask *a, const char *name, const char *value);
 
+/* The target of a change with what all of them take. False: standard error has the reason. */
+bool otr_cli_ask_change(otr_cli_ask *a, const char *path);
+
 /* GETs the target and parses the answer; the text is in `ret_text` too. False: standard error has
  * the reason, and `*ret_exit` the exit code. */
 bool otr_cli_ask_get(const otr_cli_ask *a, otr_buf *ret_text, otr_json **ret, int *ret_exit);
@@ -72,6 +75,8 @@ int otr_cli_config_history(int argc, char **argv);
 int otr_cli_config_export(int argc, char **argv);
 int otr_cli_config_apply(int argc, char **argv); /* "apply" or "check" */
 int otr_cli_config_rollback(int argc, char **argv);
+int otr_cli_config_adopt(int argc, char **argv);
+int otr_cli_config_revert(int argc, char **argv);
 
 /* Sends the request of `a` (a body of `bytes` from `fd`), shows the way and the end of a
  * transaction; the exit code. `show_diff`: of a dry run. */
