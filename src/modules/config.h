@@ -97,6 +97,8 @@ typedef struct config_version {
     const char *instance, *to; /* `to`: as otr_history_find_version() takes it */
     const char *state_dir;
     const char *const *allowed; /* folders that may be changed */
+    char *const *only;          /* these files, ended by NULL; NULL: all */
+    char *const *added;         /* to be deleted beside; NULL: none */
 } config_version;
 /* What leads back to a version. `ret_version` has OTR_HISTORY_ID_BYTES. Worker: the strand of the
  * history. */
@@ -104,5 +106,14 @@ struct otr_history;
 otr_code otr_config_version_changes(struct otr_history *h, const config_version *what,
                                     struct otr_changes **ret_set, char *ret_version, otr_err *err)
     OTR_MUST_CHECK;
+
+/* config_revert.c: what a revert of drift is about, lists to be freed with otr_texts_free(); NULL:
+ * all, or none. Paths that are asked for must have drifted. */
+otr_code otr_config_revert(const otr_services *services, const char *instance,
+                           const otr_http_request *req, char ***ret_only, char ***ret_added,
+                           otr_err *err) OTR_MUST_CHECK;
+/* The files that have drifted beside `paths`; free them with otr_texts_free(). */
+otr_code otr_config_beside(const otr_services *services, const char *instance, char *const *paths,
+                           char ***ret, otr_err *err) OTR_MUST_CHECK;
 
 #endif

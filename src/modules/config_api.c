@@ -29,6 +29,7 @@ struct config_request {
     otr_nginx_instance *instance;
     char *message, *base, *to;
     char **deletes;
+    char **only; /* of a revert */
     otr_apply_probe *probes;
     size_t n_probes;
     config_mode mode;
@@ -59,6 +60,7 @@ static void release(config_request *r)
     otr_nginx_instance_free(r->instance);
     otr_config_probes_free(r->probes, r->n_probes);
     otr_texts_free(r->deletes);
+    otr_texts_free(r->only);
     otr_texts_free(r->allowed);
     otr_changes_free(r->set);
     char *texts[] = { r->message, r->base, r->to, r->state_dir };
@@ -205,7 +207,7 @@ static void submit(config_request *r)
     r->request.instance = r->instance;
     r->request.set = r->set;
     r->request.message = r->message;
-    r->request.of = r->request.why == OTR_APPLY_WHY_ROLLBACK ? r->version : NULL;
+    r->request.of = r->request.why != OTR_APPLY_WHY_APPLY ? r->version : NULL;
     r->request.progress = on_progress;
     r->request.done = on_done;
     r->request.arg = r;
@@ -263,7 +265,9 @@ static otr_code read_version(void *arg, otr_history *h, otr_err *err)
     config_version what = { .instance = r->instance->id,
                             .to = r->to,
                             .state_dir = r->state_dir,
-                            .allowed = (const char *const *)r->allowed };
+                            .allowed = (const char *const *)r->allowed,
+                            .only = r->only,
+                            .added = r->deletes };
     otr_config_user_name(r->request.who.uid, r->request.who.name, sizeof(r->request.who.name));
     return otr_config_version_changes(h, &what, &r->set, r->version, err);
 }
@@ -516,8 +520,12 @@ static otr_code post_rollback(void *config, const otr_http_request *req, otr_htt
     if (rc != OTR_OK) {
         return rc;
     }
-    r->request.why = OTR_APPLY_WHY_ROLLBACK;
-    rc = open_answer(r, req, reply, err);
+    r->request.why = is_set(req, "revert") ? OTR_APPLY_WHY_REVERT : OTR_APPLY_WHY_ROLLBACK;
+    if (r->request.why == OTR_APPLY_WHY_REVERT) {
+        otr_texts_free(otr_steal(&r->deletes));
+        rc = otr_config_revert(c->services, r->instance->id, req, &r->only, &r->deletes, err);
+    }
+    rc = rc == OTR_OK ? open_answer(r, req, reply, err) : rc;
     if (rc != OTR_OK) {
         release(r);
         return rc;

@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/texts.h"
 #include "modules/config.h"
 #include "nginx/change/sources.h"
 #include "nginx/files.h"
@@ -77,7 +78,7 @@ void otr_config_user_name(uid_t uid, char *out, size_t cap)
 
 typedef struct back { /* from what is in force to another version */
     otr_history *h;
-    const char *const *allowed;
+    const config_version *what;
     otr_changes *set;
     otr_err *err;
     otr_code rc;
@@ -108,7 +109,7 @@ static otr_code put_file(back *b, const otr_history_file *file)
 
 static bool is_allowed(const back *b, const char *path)
 {
-    for (const char *const *a = b->allowed; *a != NULL; a++) {
+    for (const char *const *a = b->what->allowed; *a != NULL; a++) {
         size_t n = strlen(*a);
         if (strncmp(path, *a, n) == 0 && (path[n] == '/' || (n > 0 && (*a)[n - 1] == '/'))) {
             return true;
@@ -117,10 +118,18 @@ static bool is_allowed(const back *b, const char *path)
     return false;
 }
 
+static bool is_asked(const back *b, const char *path)
+{
+    return b->what->only == NULL || otr_texts_have(b->what->only, path);
+}
+
 /* Outside of what may be changed only what differs is named, and refused by the plan. */
 static bool on_change(void *arg, const otr_history_change *change)
 {
     back *b = arg;
+    if (!is_asked(b, change->after != NULL ? change->after->path : change->before->path)) {
+        return true;
+    }
     if (change->after == NULL) {
         b->rc = otr_changes_delete(b->set, change->before->path, b->err);
     } else if (!is_allowed(b, change->after->path)) {
@@ -132,7 +141,8 @@ static bool on_change(void *arg, const otr_history_change *change)
 static bool on_file(void *arg, const otr_history_file *file)
 {
     back *b = arg;
-    if (is_allowed(b, file->path)) {
+    bool named = b->what->only != NULL; /* and refused by the plan, where it is not allowed */
+    if (is_asked(b, file->path) && (named || is_allowed(b, file->path))) {
         b->rc = put_file(b, file);
     }
     return b->rc == OTR_OK;
@@ -150,13 +160,16 @@ static otr_code fill(back *b, const char *instance, const char *version)
         rc = otr_history_diff(b->h, now, version, on_change, b, b->err);
         rc = rc == OTR_OK ? b->rc : rc;
     }
+    for (char *const *a = b->what->added; rc == OTR_OK && a != NULL && *a != NULL; a++) {
+        rc = otr_changes_delete(b->set, *a, b->err);
+    }
     return rc;
 }
 
 otr_code otr_config_version_changes(struct otr_history *h, const config_version *what,
                                     struct otr_changes **ret_set, char *ret_version, otr_err *err)
 {
-    back b = { .h = h, .allowed = what->allowed, .err = err };
+    back b = { .h = h, .what = what, .err = err };
     otr_code rc = otr_history_find_version(h, what->instance, what->to, ret_version, err);
     rc = rc == OTR_OK ? otr_changes_new(what->state_dir, &b.set, err) : rc;
     rc = rc == OTR_OK ? fill(&b, what->instance, ret_version) : rc;

@@ -1,16 +1,14 @@
-/*
- * Module "config-history": see config_history.h. The database is opened by the first job and again
- * by the one after a failure; everything that touches it runs on one strand.
- */
+/* The database is opened by the first job and again by the one after a failure. Who writes has one
+ * strand and one connection, who reads another: a slow disk under the files of an NGINX, or a large
+ * export, must not hold up who has to record a change. */
 #include "modules/config_history.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "modules/config_history_api.h"
-#include "modules/modules.h"
 #include "modules/services.h"
 
 enum { JOBS = 256, PRUNE_MS = 10 * 60 * 1000, PATH_BYTES = 4096 };
@@ -23,25 +21,28 @@ static const char aside_problem[] = "config history put aside";
 
 struct otr_config_history {
     otr_services *services;
-    otr_strand *strand;
+    otr_strand *strand;  /* of `h` */
+    otr_strand *readers; /* of `reader`: who only looks does not hold up who records */
     otr_timer *timer;
-    char *path;     /* of the database */
+    char *folder;   /* lib_dir */
+    char *path;     /* of the database in it */
     otr_history *h; /* the strand's */
+    otr_history *reader;
+    uint64_t reader_of;  /* the readers': which database it has open … */
+    uint64_t generation; /* … of those that there were */
     otr_history_bounds bounds;
     size_t pending; /* jobs that are not done */
     bool gone;      /* the module is: the last job releases the rest */
     bool written;   /* since it was pruned */
-    otr_plugin *stopping;
+    otr_loop_fn *closed;
+    void *closed_arg;
 };
-
-typedef struct state {
-    otr_config_history *ch;
-    otr_config_history_api *api;
-} state;
 
 typedef struct job {
     otr_config_history *ch;
     otr_config_history_job spec;
+    uint64_t generation; /* of the database, when it was submitted */
+    bool closed;         /* it was put aside */
     otr_err err;
     char remark[OTR_ERR_MSG_BYTES]; /* of a database that was opened just now; "" */
 } job;
@@ -49,7 +50,9 @@ typedef struct job {
 static void release(otr_config_history *ch)
 {
     if (ch->gone && ch->pending == 0) {
+        otr_history_close(ch->reader);
         otr_history_close(ch->h);
+        otr_free(ch->folder);
         otr_free(ch->path);
         otr_free(ch);
     }
@@ -57,14 +60,27 @@ static void release(otr_config_history *ch)
 
 /* ---- jobs, on the strand ---- */
 
+/* The agent's own folder, which the package makes; not those above it. */
+static otr_code make_folder(const otr_config_history *ch, otr_err *err)
+{
+    if (mkdir(ch->folder, 0700) != 0 && errno != EEXIST) {
+        return otr_fail_sys(err, errno, "cannot make the folder %s (lib_dir)", ch->folder);
+    }
+    return OTR_OK;
+}
+
 static otr_code open_it(job *j)
 {
     otr_config_history *ch = j->ch;
     if (ch->h != NULL) {
         return OTR_OK;
     }
-    otr_code rc = otr_history_open(ch->path, &ch->h, &j->err);
-    const char *remark = rc == OTR_OK ? otr_history_remark(ch->h) : NULL;
+    otr_code rc = make_folder(ch, &j->err);
+    rc = rc == OTR_OK ? otr_history_open(ch->path, OTR_HISTORY_WRITES, &ch->h, &j->err) : rc;
+    if (rc != OTR_OK) {
+        return rc == OTR_ENOMEM ? rc : OTR_EIO; /* that there is none is no "not found" */
+    }
+    const char *remark = otr_history_remark(ch->h);
     if (remark != NULL) {
         size_t n = strnlen(remark, sizeof(j->remark) - 1);
         memcpy(j->remark, remark, n);
@@ -83,6 +99,30 @@ static otr_code run_job(otr_strand *strand, void *arg)
     rc = j->spec.run(j->spec.arg, j->ch->h, &j->err);
     if (otr_history_is_damaged(j->ch->h)) {
         otr_history_close(otr_steal(&j->ch->h)); /* puts it aside: the next job begins anew */
+        j->closed = true;
+    }
+    return rc;
+}
+
+static otr_code read_job(otr_strand *strand, void *arg)
+{
+    job *j = arg;
+    otr_config_history *ch = j->ch;
+    (void)strand;
+    if (ch->reader != NULL && ch->reader_of != j->generation) {
+        otr_history_close(otr_steal(&ch->reader));
+    }
+    otr_code rc = ch->reader == NULL ? make_folder(ch, &j->err) : OTR_OK;
+    if (rc == OTR_OK && ch->reader == NULL) {
+        ch->reader_of = j->generation;
+        rc = otr_history_open(ch->path, OTR_HISTORY_READS, &ch->reader, &j->err);
+    }
+    if (rc != OTR_OK) {
+        return rc == OTR_ENOMEM ? rc : OTR_EIO;
+    }
+    rc = j->spec.run(j->spec.arg, ch->reader, &j->err);
+    if (otr_history_is_damaged(ch->reader)) {
+        otr_history_close(otr_steal(&ch->reader)); /* the one that writes will meet it, too */
     }
     return rc;
 }
@@ -117,6 +157,7 @@ static void on_done(void *arg, otr_code rc)
     }
     if (!ch->gone) {
         tell(j, rc);
+        ch->generation += j->closed || j->remark[0] != '\0';
         ch->written = ch->written || (rc == OTR_OK && j->spec.writes);
     }
     j->spec.done(j->spec.arg, rc, &j->err);
@@ -137,7 +178,10 @@ otr_code otr_config_history_submit(otr_config_history *ch, const otr_config_hist
     }
     j->ch = ch;
     j->spec = *spec;
-    otr_code rc = otr_worker_submit(ch->strand, run_job, on_done, j, err);
+    j->generation = ch->generation;
+    otr_code rc = spec->use == OTR_HISTORY_READS
+                      ? otr_worker_submit(ch->readers, read_job, on_done, j, err)
+                      : otr_worker_submit(ch->strand, run_job, on_done, j, err);
     if (rc != OTR_OK) {
         otr_free(j);
         return rc;
@@ -197,9 +241,9 @@ static void on_timer(void *arg)
     }
 }
 
-/* ---- the plugin ---- */
+/* ---- its life ---- */
 
-static void read_settings(otr_config_history *ch, const otr_config *cfg)
+void otr_config_history_configure(otr_config_history *ch, const otr_config *cfg)
 {
     ch->bounds = (otr_history_bounds){
         .age_ms = otr_config_duration_ns(cfg, age_key) / OTR_NS_PER_MS,
@@ -212,62 +256,46 @@ static otr_code set_path(otr_config_history *ch, const otr_config *cfg, otr_err 
 {
     otr_buf path;
     otr_buf_init(&path, PATH_BYTES);
-    otr_code rc = otr_buf_addf(&path, err, "%s/history.db", otr_config_str(cfg, "lib_dir"));
+    const char *folder = otr_config_str(cfg, "lib_dir");
+    otr_code rc = otr_buf_addf(&path, err, "%s/history.db", folder);
     if (rc == OTR_OK) {
+        ch->folder = otr_strdup(folder);
         ch->path = otr_strdup(otr_buf_text(&path));
-        rc = ch->path != NULL ? OTR_OK : otr_fail_nomem(err);
+        rc = ch->folder != NULL && ch->path != NULL ? OTR_OK : otr_fail_nomem(err);
     }
     otr_buf_deinit(&path);
     return rc;
 }
 
-static otr_code init(otr_plugin *p, const otr_config *cfg, otr_err *err)
+otr_code otr_config_history_new(otr_services *services, otr_loop *loop, const otr_config *cfg,
+                                otr_config_history **ret, otr_err *err)
 {
-    state *s = otr_plugin_state(p);
     otr_config_history *ch = otr_zalloc(sizeof(*ch));
     if (ch == NULL) {
         return otr_fail_nomem(err);
     }
-    s->ch = ch;
-    ch->services = otr_plugin_services(p);
-    read_settings(ch, cfg);
+    ch->services = services;
+    otr_config_history_configure(ch, cfg);
     otr_code rc = set_path(ch, cfg, err);
-    rc = rc == OTR_OK ? otr_strand_new(ch->services->pool, JOBS, &ch->strand, err) : rc;
-    rc = rc == OTR_OK ? otr_timer_new(otr_plugin_loop(p), on_timer, ch, &ch->timer, err) : rc;
-    rc = rc == OTR_OK ? otr_config_history_api_new(ch, ch->services, &s->api, err) : rc;
-    if (rc == OTR_OK) {
-        ch->services->history = ch;
+    rc = rc == OTR_OK ? otr_strand_new(services->pool, JOBS, &ch->strand, err) : rc;
+    rc = rc == OTR_OK ? otr_strand_new(services->pool, JOBS, &ch->readers, err) : rc;
+    rc = rc == OTR_OK ? otr_timer_new(loop, on_timer, ch, &ch->timer, err) : rc;
+    if (rc != OTR_OK) {
+        otr_config_history_free(ch);
+        return rc;
     }
-    return rc;
-}
-
-static otr_code start(otr_plugin *p, otr_err *err)
-{
-    const state *s = otr_plugin_state(p);
-    (void)err;
-    begin_to_prune(s->ch);
-    otr_timer_start(s->ch->timer, PRUNE_MS, PRUNE_MS);
+    *ret = ch;
     return OTR_OK;
 }
 
-static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
+void otr_config_history_start(otr_config_history *ch)
 {
-    const state *s = otr_plugin_state(p);
-    return otr_config_history_api_hear(s->api, msg, err);
+    otr_problem_clear(ch->services->problems, "", aside_problem); /* it was read by now */
+    begin_to_prune(ch);
+    otr_timer_start(ch->timer, PRUNE_MS, PRUNE_MS);
 }
 
-static otr_code reload(otr_plugin *p, const otr_config *cfg, otr_err *err)
-{
-    const state *s = otr_plugin_state(p);
-    (void)err;
-    read_settings(s->ch, cfg);
-    otr_problem_clear(s->ch->services->problems, "", aside_problem); /* it was read by now */
-    begin_to_prune(s->ch);
-    return OTR_OK;
-}
-
-/* Closing it in the strand comes after all that others have to record. */
-static otr_code close_it(void *arg, otr_history *h, otr_err *err)
+static otr_code do_nothing(void *arg, otr_history *h, otr_err *err)
 {
     (void)arg;
     (void)h;
@@ -275,55 +303,37 @@ static otr_code close_it(void *arg, otr_history *h, otr_err *err)
     return OTR_OK;
 }
 
-static void on_closed(void *arg, otr_code rc, const otr_err *err)
+static void on_last(void *arg, otr_code rc, const otr_err *err)
 {
-    otr_config_history *ch = arg;
+    const otr_config_history *ch = arg;
     (void)rc;
     (void)err;
-    otr_plugin_stopped(ch->stopping);
+    ch->closed(ch->closed_arg);
 }
 
-static void stop(otr_plugin *p, uint64_t deadline_ns)
+void otr_config_history_stop(otr_config_history *ch, otr_loop_fn *done, void *arg)
 {
-    const state *s = otr_plugin_state(p);
-    (void)deadline_ns;
-    s->ch->stopping = p;
-    otr_timer_stop(s->ch->timer);
     const otr_config_history_job last = {
-        .what = "end", .run = close_it, .done = on_closed, .arg = s->ch
+        .what = "end", .run = do_nothing, .done = on_last, .arg = ch
     };
-    if (otr_config_history_submit(s->ch, &last, NULL) != OTR_OK) {
-        otr_plugin_stopped(p);
+    ch->closed = done;
+    ch->closed_arg = arg;
+    otr_timer_stop(ch->timer);
+    if (otr_config_history_submit(ch, &last, NULL) != OTR_OK) {
+        done(arg);
     }
 }
 
-static void fini(otr_plugin *p)
+void otr_config_history_free(otr_config_history *ch)
 {
-    state *s = otr_plugin_state(p);
-    otr_config_history_api_free(s->api);
-    if (s->ch == NULL) {
+    if (ch == NULL) {
         return;
     }
-    s->ch->services->history = NULL;
-    otr_timer_free(s->ch->timer);
-    s->ch->gone = true;
-    s->ch->pending++;
-    otr_strand_free(s->ch->strand);
-    s->ch->pending--;
-    release(s->ch);
+    otr_timer_free(ch->timer);
+    ch->gone = true;
+    ch->pending++; /* jobs that are cancelled here must not release it */
+    otr_strand_free(ch->readers);
+    otr_strand_free(ch->strand);
+    ch->pending--;
+    release(ch);
 }
-
-static const char *const subscribed[] = { "nginx.instance.*", NULL };
-
-const otr_plugin_ops otr_module_config_history = {
-    .name = "config-history",
-    .summary = "Remembers each change of an NGINX configuration, with every version",
-    .subscribes = subscribed,
-    .state_size = sizeof(state),
-    .init = init,
-    .start = start,
-    .message = message,
-    .reload = reload,
-    .stop = stop,
-    .fini = fini,
-};

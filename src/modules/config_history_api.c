@@ -170,6 +170,7 @@ static otr_code ask(otr_config_history_api *api, const otr_http_request *req, co
     rc = rc == OTR_OK ? otr_http_later_open(req, reply, on_closed, q, &q->later, err) : rc;
     if (rc == OTR_OK) {
         const otr_config_history_job job = { .what = "read the history of configurations",
+                                             .use = OTR_HISTORY_READS,
                                              .run = run_question,
                                              .done = question_done,
                                              .arg = q };
@@ -217,6 +218,19 @@ static otr_code get_diff(void *api, const otr_http_request *req, otr_http_reply 
     return ask(api, req, &(ask_spec){ ABOUT_ONE, otr_config_answer_diff }, reply, err);
 }
 
+/* The status page is for everybody on this machine. */
+static otr_code get_open_diff(void *api, const otr_http_request *req, otr_http_reply *reply,
+                              otr_err *err)
+{
+    const otr_config_history_api *a = api;
+    if (!otr_config_bool(a->services->config, "outrider.status.diffs")) {
+        return otr_fail(err, OTR_EDENIED,
+                        "contents may hold secrets and are not shown here: see `outrider config "
+                        "diff`, or set outrider.status.diffs");
+    }
+    return get_diff(api, req, reply, err);
+}
+
 static otr_code get_export(void *api, const otr_http_request *req, otr_http_reply *reply,
                            otr_err *err)
 {
@@ -250,6 +264,10 @@ otr_code otr_config_history_api_new(otr_config_history *history, otr_services *s
     otr_code rc = OTR_OK;
     for (size_t i = 0; rc == OTR_OK && i < OTR_COUNT(routes); i++) {
         rc = otr_http_route(services->admin_routes, "GET", routes[i].path, routes[i].fn, api, err);
+        if (rc == OTR_OK && routes[i].fn == get_diff) {
+            rc = otr_http_route(services->status_routes, "GET", routes[i].path, get_open_diff, api,
+                                err);
+        }
         if (rc == OTR_OK && routes[i].open) {
             rc = otr_http_route(services->status_routes, "GET", routes[i].path, routes[i].fn, api,
                                 err);

@@ -17,6 +17,7 @@ struct config_record {
     otr_nginx_instance *instance; /* NULL: not known */
     otr_apply_result *result;     /* a copy */
     char **paths;
+    char **beside;          /* that have drifted and are not a part of it */
     otr_apply_result *into; /* that of the transaction; valid while `tx` is */
     bool begun;             /* in the history */
     bool working;           /* a job has it */
@@ -44,6 +45,7 @@ static void free_record(config_record *r)
     otr_nginx_instance_free(r->instance);
     otr_apply_result_free(r->result);
     otr_texts_free(r->paths);
+    otr_texts_free(r->beside);
     otr_free(r);
 }
 
@@ -186,7 +188,9 @@ static otr_code run_before(void *arg, otr_history *h, otr_err *err)
     config_record *r = arg;
     record_entry e;
     otr_snapshot snap = { 0 };
-    otr_snapshot_spec spec = { .instance = r->instance, .paths = (const char *const *)r->paths };
+    otr_snapshot_spec spec = { .instance = r->instance,
+                               .paths = (const char *const *)r->paths,
+                               .beside = r->beside };
     otr_code rc = otr_config_snapshot(h, &spec, &snap, err);
     if (rc != OTR_OK) {
         return rc;
@@ -232,6 +236,8 @@ static otr_code begin(otr_config_apply *c, otr_apply *tx, const otr_apply_view *
     rc = rc == OTR_OK ? otr_nginx_instance_copy(view->instance, &r->instance, err) : rc;
     rc = rc == OTR_OK ? otr_apply_result_copy(view->result, &r->result, err) : rc;
     rc = rc == OTR_OK ? set_paths(r, view->result, err) : rc;
+    rc = rc == OTR_OK ? otr_config_beside(c->services, r->instance->id, r->paths, &r->beside, err)
+                      : rc;
     if (rc == OTR_OK) {
         otr_config_history_job job = { .what = "keep the files before a change",
                                        .writes = true,
@@ -291,7 +297,9 @@ static size_t make_steps(const otr_apply_result *r, otr_history_step out[OTR_APP
 static otr_code snapshot_after(config_record *r, otr_history *h, otr_err *err)
 {
     otr_snapshot snap = { 0 };
-    otr_snapshot_spec spec = { .instance = r->instance, .paths = (const char *const *)r->paths };
+    otr_snapshot_spec spec = { .instance = r->instance,
+                               .paths = (const char *const *)r->paths,
+                               .beside = r->beside };
     if (!is_changed(r->result) || r->instance == NULL) {
         (void)snprintf(r->after, sizeof(r->after), "%s", r->before);
         return OTR_OK;

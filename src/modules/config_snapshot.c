@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/limits.h"
+#include "base/texts.h"
 #include "nginx/config/config.h"
 #include "nginx/files.h"
 
@@ -143,6 +144,19 @@ static otr_code add_file(otr_history_draft *draft, const otr_root *root, const c
     return rc;
 }
 
+/* As in the version in force; not at all, where that has none. */
+static otr_code keep_file(otr_history_draft *draft, const char *version, const char *path,
+                          otr_snapshot *ret, otr_err *err)
+{
+    otr_err why = { 0 };
+    otr_code rc = otr_history_draft_keep(draft, version, path, &why);
+    if (rc != OTR_OK && rc != OTR_ENOTFOUND && err != NULL) {
+        *err = why;
+    }
+    ret->files += rc == OTR_OK;
+    return rc == OTR_ENOTFOUND ? OTR_OK : rc;
+}
+
 otr_code otr_config_snapshot(otr_history *h, const otr_snapshot_spec *spec, otr_snapshot *ret,
                              otr_err *err)
 {
@@ -151,11 +165,19 @@ otr_code otr_config_snapshot(otr_history *h, const otr_snapshot_spec *spec, otr_
     const otr_root *root = root_of(spec->instance, &own);
     otr_history_draft *draft = NULL;
     otr_snapshot made = { .files = 0 };
+    char version[OTR_HISTORY_ID_BYTES] = "";
     otr_code rc = collect(h, spec, root, &paths, err);
     tidy(&paths);
+    if (rc == OTR_OK && spec->beside != NULL &&
+        otr_history_version_at(h, spec->instance->id, OTR_HISTORY_IN_FORCE, version, NULL) !=
+            OTR_OK) {
+        version[0] = '\0';
+    }
     rc = rc == OTR_OK ? otr_history_draft_new(h, &draft, err) : rc;
     for (size_t i = 0; rc == OTR_OK && i < paths.n; i++) {
-        rc = add_file(draft, root, paths.items[i], &made, err);
+        rc = version[0] != '\0' && otr_texts_have(spec->beside, paths.items[i])
+                 ? keep_file(draft, version, paths.items[i], &made, err)
+                 : add_file(draft, root, paths.items[i], &made, err);
     }
     if (rc == OTR_OK && made.files == 0) {
         rc = otr_fail(err, OTR_ENOTFOUND, "no file of %s could be read: %s", spec->instance->config,

@@ -16,6 +16,8 @@ typedef struct otr_snapshot_spec {
     const otr_nginx_instance *instance;
     const char *const *paths; /* further ones, absolute, ended by NULL; those that are not there are
                                  passed over. NULL: none */
+    char *const *beside; /* of these the version in force counts, whatever the disk has: they have
+                            drifted, and nobody adopted that. Ended by NULL; NULL: none */
 } otr_snapshot_spec;
 
 typedef struct otr_snapshot {

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/alloc.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/tar.h"
@@ -292,7 +291,11 @@ static otr_code add_text(pair *p, const char *path, otr_err *err)
 
 static otr_code write_pair(pair *p, otr_jw *w, otr_err *err)
 {
-    const char *path = p->old != NULL ? p->old->path : p->new->path;
+    const otr_config_entry *any = p->old != NULL ? p->old : p->new;
+    if (any == NULL) {
+        return OTR_OK;
+    }
+    const char *path = any->path;
     const char *action = action_of(p->old, p->new);
     if (action == NULL) {
         return OTR_OK;

@@ -126,7 +126,6 @@ void otr_http_conn_gone(otr_http_conn *conn)
     }
     server->n_conns--;
     server->reply_bytes -= conn->reply_bytes;
-    otr_http_upload_drop(conn);
     otr_buf_deinit(&conn->body);
     otr_free(conn);
     if (server->fds != NULL && !server->ending) {

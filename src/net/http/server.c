@@ -358,6 +358,7 @@ static void *on_opened(void *arg, otr_mhd_conn *mhd, int fd)
 
 static void on_closed(void *peer)
 {
+    otr_http_upload_drop(peer);
     otr_http_conn_gone(peer);
 }
 

@@ -8,8 +8,9 @@
  * goes a slow look at everything, for what inotify does not tell (limits, overflow, other mounts).
  *
  * What is there is compared with a base: the last version of the history (otr_drift_set_base()), or
- * what NGINX has loaded, as long as there is no version. Our own applies are no drift: between
- * otr_drift_begin() and otr_drift_end() the files may be as in the base or as in the change.
+ * what NGINX has loaded, as long as there is no version (otr_drift_set_seen()). Our own applies are
+ * no drift: between otr_drift_begin() and otr_drift_end() the files may be as in the base or as in
+ * the change.
  *
  * Thread: loop.
  */
@@ -25,10 +26,13 @@
 
 typedef struct otr_drift otr_drift;
 
-typedef struct otr_drift_settings {
+typedef struct otr_drift_settings { /* copied */
     uint64_t quiet_ms;  /* after the last event of a burst; the most is OTR_LIMIT_DRIFT_BURST_MS */
-    uint64_t rescan_ms; /* of the slow look */
+    uint64_t rescan_ms; /* of the slow look; where every folder is watched, each twelfth counts */
     size_t watches;     /* folders that are watched at most, all instances together */
+    /* Extended regular expressions, ended by NULL: files in whose paths one is found do not count.
+     * NULL: none. */
+    const char *const *excluded;
 } otr_drift_settings;
 
 typedef struct otr_drift_spec {
@@ -49,31 +53,36 @@ otr_code otr_drift_new(const otr_drift_spec *spec, otr_drift **ret, otr_err *err
 /* No call follows. A look that is under way ends on its own and then releases the rest. NULL is
  * fine, here and as `drift` below. */
 void otr_drift_free(otr_drift *drift);
-void otr_drift_configure(otr_drift *drift, const otr_drift_settings *settings);
+/* OTR_EINVAL: a pattern is none; nothing is taken then. */
+otr_code otr_drift_configure(otr_drift *drift, const otr_drift_settings *settings, otr_err *err)
+    OTR_MUST_CHECK;
 
 typedef struct otr_drift_place { /* copied */
     const char *id;
     const otr_root *root;
     const char *config; /* absolute path of nginx.conf */
-    const char
-        *loaded; /* names what NGINX has loaded (its generation); another text: loaded anew */
-    bool unsure; /* files were changed after NGINX loaded them, before we looked */
+    uint64_t loads;     /* another number: NGINX has loaded its configuration anew */
+    uint64_t loaded_ns; /* wall: it had loaded it by then at the latest; 0: not known */
 } otr_drift_place;
 
-/* Follows an instance, or takes what is new about it. Without a base it waits for one:
- * otr_drift_set_base(). */
+/* Follows an instance, or takes what is new about it. Nothing is reported before one of the next
+ * two is called. */
 otr_code otr_drift_follow(otr_drift *drift, const otr_drift_place *place, otr_err *err)
     OTR_MUST_CHECK;
 void otr_drift_leave(otr_drift *drift, const char *id);
 
-/* What the configuration should be: `files` of `version`, all of them. NULL: there is no version,
- * what NGINX has loaded is right. The files are looked at soon after. An unknown id is fine. */
+/* What the configuration should be: `files` of `version`, all of them, until it is set again. The
+ * files are looked at soon after. An unknown id is fine. */
 otr_code otr_drift_set_base(otr_drift *drift, const char *id, const char *version,
                             const otr_drift_files *files, otr_err *err) OTR_MUST_CHECK;
+/* There is no version that somebody applied: what NGINX has loaded is right. `files` (NULL: not
+ * known) are those that it had loaded when an earlier run of the agent saw them last. */
+otr_code otr_drift_set_seen(otr_drift *drift, const char *id, const otr_drift_files *files,
+                            otr_err *err) OTR_MUST_CHECK;
 
 /* An apply begins: the files of `to` (a digest of "" is one that will be removed) may have these
- * contents as well from now on. Nothing is reported for the instance until otr_drift_end(), but
- * what is neither as before nor as in `to`. A second begin takes the place of the first. Call it
+ * contents as well from now on, until otr_drift_end(). NULL: which files it is about is not known
+ * in full, the last report stays until then. A second begin takes the place of the first. Call it
  * before the first file is touched. */
 otr_code otr_drift_begin(otr_drift *drift, const char *id, const otr_drift_files *to, otr_err *err)
     OTR_MUST_CHECK;

@@ -78,6 +78,22 @@ const otr_drift_entry *otr_drift_files_find(const otr_drift_files *files, const 
     return NULL;
 }
 
+otr_code otr_drift_files_put(otr_drift_files *files, const otr_drift_entry *entry, otr_err *err)
+{
+    const otr_drift_entry *found = otr_drift_files_find(files, entry->path);
+    otr_drift_entry *e = found != NULL ? &files->items[found - files->items] : NULL;
+    otr_code rc = e != NULL ? OTR_OK : otr_drift_files_add(files, entry->path, "", &e, err);
+    if (rc == OTR_OK) {
+        char *path = e->path;
+        unsigned order = e->order;
+        *e = *entry;
+        e->path = path;
+        e->order = order;
+        otr_drift_files_sort(files);
+    }
+    return rc;
+}
+
 void otr_drift_files_deinit(otr_drift_files *files)
 {
     for (size_t i = 0; i < files->n; i++) {

@@ -34,6 +34,8 @@ typedef struct otr_drift_entry {
     uid_t uid;
     gid_t gid;
     bool named;     /* named by a directive (a certificate), not read as configuration */
+    bool absent;    /* that there is none is right */
+    bool unsure;    /* it is another one than NGINX has loaded, which nobody saw */
     unsigned order; /* in which it was added */
 } otr_drift_entry;
 
@@ -48,6 +50,9 @@ otr_code otr_drift_files_add(otr_drift_files *files, const char *path, const cha
 /* By path; of several with one path the last one stays. */
 void otr_drift_files_sort(otr_drift_files *files);
 const otr_drift_entry *otr_drift_files_find(const otr_drift_files *files, const char *path);
+/* The entry of that path is a copy of `entry` from now on; sorted before and after. */
+otr_code otr_drift_files_put(otr_drift_files *files, const otr_drift_entry *entry, otr_err *err)
+    OTR_MUST_CHECK;
 otr_code otr_drift_files_copy(const otr_drift_files *from, otr_drift_files *ret, otr_err *err)
     OTR_MUST_CHECK;
 void otr_drift_files_deinit(otr_drift_files *files);
@@ -91,10 +96,11 @@ typedef struct otr_drift_report {
     char version[OTR_DRIFT_VERSION_BYTES]; /* that it is compared with; "": what was first seen */
     otr_drift_file *files; /* at most OTR_LIMIT_DRIFT_LISTED, by path; none: no drift */
     size_t n, cap;
-    size_t more;       /* that are not listed */
-    uint64_t since_ns; /* wall: when the first of them was noticed; 0: no drift */
-    bool known;        /* there was a base and a look at the files */
-    char remark[240];  /* what stands in the way of noticing at once, or of seeing all; "" */
+    size_t more;                    /* that are not listed */
+    uint64_t since_ns;              /* wall: when the first of them was noticed; 0: no drift */
+    bool known;                     /* there was a base and a look at the files */
+    char remark[OTR_ERR_MSG_BYTES]; /* what stands in the way of noticing at once, or of seeing all;
+                                       "" */
 } otr_drift_report;
 
 otr_code otr_drift_report_copy(const otr_drift_report *from, otr_drift_report **ret, otr_err *err)

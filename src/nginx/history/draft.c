@@ -33,6 +33,19 @@ static otr_code fail_state(const otr_history_draft *d, otr_err *err)
                     d->h->path);
 }
 
+/* ---- its transaction ---- */
+
+static otr_code pause_it(otr_history_draft *d, otr_err *err)
+{
+    if (!d->writing) {
+        return OTR_OK;
+    }
+    d->writing = false;
+    otr_code rc = otr_history_written(d->h, OTR_OK, err);
+    d->broken = d->broken || rc != OTR_OK;
+    return rc;
+}
+
 otr_code otr_history_draft_new(otr_history *h, otr_history_draft **ret, otr_err *err)
 {
     if (h->draft != NULL) {
@@ -44,6 +57,7 @@ otr_code otr_history_draft_new(otr_history *h, otr_history_draft **ret, otr_err 
     }
     d->h = h;
     h->draft = d;
+    h->pause = pause_it;
     *ret = d;
     return OTR_OK;
 }
@@ -65,26 +79,13 @@ void otr_history_draft_free(otr_history_draft *d)
     otr_free(d);
 }
 
-/* ---- its transaction ---- */
-
-otr_code otr_history_draft_pause(otr_history_draft *d, otr_err *err)
-{
-    if (!d->writing) {
-        return OTR_OK;
-    }
-    d->writing = false;
-    otr_code rc = otr_history_written(d->h, OTR_OK, err);
-    d->broken = d->broken || rc != OTR_OK;
-    return rc;
-}
-
 static otr_code go_on(otr_history_draft *d, otr_err *err)
 {
     if (d->broken) {
         return fail_state(d, err);
     }
     if (d->writing && d->bytes >= TURN_BYTES) {
-        otr_code rc = otr_history_draft_pause(d, err);
+        otr_code rc = pause_it(d, err);
         if (rc != OTR_OK) {
             return rc;
         }

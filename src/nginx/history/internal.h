@@ -38,6 +38,7 @@ typedef enum otr_history_st {
     OTR_HST_FILES_TO, /* the same, for the other side of a diff */
     OTR_HST_FILE,
     OTR_HST_TXN_ADD,
+    OTR_HST_TXN_MORE,
     OTR_HST_TXN_FIND,
     OTR_HST_TXN_END,
     OTR_HST_ITEM_ADD,
@@ -57,8 +58,11 @@ struct otr_history {
     char *path;
     char *remark; /* NULL: none */
     sqlite3_stmt *st[OTR_HST_COUNT];
-    bool damaged; /* SQLite says so: put aside when it is closed */
-    otr_history_draft *draft;
+    bool reads;               /* another one writes to it, and puts it aside when that must be */
+    bool damaged;             /* SQLite says so: put aside when it is closed */
+    otr_history_draft *draft; /* NULL: none */
+    /* Commits what the draft has written, so that another writer has a transaction of its own. */
+    otr_code (*pause)(otr_history_draft *draft, otr_err *err);
     char *file_path, *file_link; /* of otr_history_file_of() */
 };
 
@@ -112,18 +116,8 @@ otr_code otr_history_blob_add(otr_history *h, const otr_history_source *from, ot
 otr_code otr_history_part_open(otr_bytes data, bool packed, otr_buf *out, otr_err *err)
     OTR_MUST_CHECK;
 
-/* ---- draft.c ---- */
-
-/* Commits what the draft has written, so that another writer has a transaction of its own. */
-otr_code otr_history_draft_pause(otr_history_draft *draft, otr_err *err) OTR_MUST_CHECK;
-
 /* ---- secret.c ---- */
 
 bool otr_history_has_key(otr_bytes content); /* a private key in text form */
-
-/* ---- read.c ---- */
-
-/* The next file of a statement that has the columns of OTR_HST_FILES; borrows from it. */
-void otr_history_file_at(sqlite3_stmt *st, otr_history_file *ret);
 
 #endif

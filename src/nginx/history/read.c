@@ -1,6 +1,5 @@
 /* Versions and transactions, as they were recorded. */
 #include "base/alloc.h"
-#include "base/json.h"
 #include "nginx/history/internal.h"
 
 /* ---- files ---- */
@@ -11,7 +10,7 @@ static const char *bytes_at(sqlite3_stmt *st, int i)
     return sqlite3_column_type(st, i) != SQLITE_NULL ? otr_history_text_at(st, i) : NULL;
 }
 
-void otr_history_file_at(sqlite3_stmt *st, otr_history_file *ret)
+static void file_at(sqlite3_stmt *st, otr_history_file *ret)
 {
     *ret = (otr_history_file){ .path = otr_history_text_at(st, 0),
                                .stat = { .bytes = otr_history_u64_at(st, 2),
@@ -52,7 +51,7 @@ otr_code otr_history_files(otr_history *h, const char *version, otr_history_file
     bool more = true;
     while (more && (got = sqlite3_step(st)) == SQLITE_ROW) {
         otr_history_file file;
-        otr_history_file_at(st, &file);
+        file_at(st, &file);
         more = fn(arg, &file);
     }
     rc = !more || got == SQLITE_DONE ? OTR_OK : otr_history_fail(h, "list files", err);
@@ -89,7 +88,7 @@ otr_code otr_history_file_of(otr_history *h, const char *version, const char *pa
     otr_history_file file;
     switch (sqlite3_step(st)) {
     case SQLITE_ROW:
-        otr_history_file_at(st, &file);
+        file_at(st, &file);
         rc = keep_texts(h, &file, err);
         break;
     case SQLITE_DONE:
@@ -118,7 +117,7 @@ static otr_code step_side(otr_history *h, side *s, otr_err *err)
     int got = sqlite3_step(s->st);
     s->there = got == SQLITE_ROW;
     if (s->there) {
-        otr_history_file_at(s->st, &s->file);
+        file_at(s->st, &s->file);
     }
     return s->there || got == SQLITE_DONE ? OTR_OK : otr_history_fail(h, "compare versions", err);
 }

@@ -113,12 +113,26 @@ static otr_code add_items(otr_history *h, int64_t number, const otr_history_entr
     return rc;
 }
 
+static otr_code add_to_txn(otr_history *h, int64_t number, const otr_history_entry *e, otr_err *err)
+{
+    sqlite3_stmt *st = otr_history_st_of(h, OTR_HST_TXN_MORE);
+    sqlite3_bind_int64(st, 1, number);
+    sqlite3_bind_int64(st, 2, (int64_t)e->n_items);
+    (void)otr_history_bind_digest(st, 3, e->version_before);
+    return otr_history_run(h, st, "add to a transaction", err);
+}
+
 /* What is known of it by now, whether or not its beginning is there. */
 static otr_code put(otr_history *h, const otr_history_entry *e, txn *ret, otr_err *err)
 {
-    otr_code rc = add_txn(h, e, err);
-    if (rc == OTR_OK && !find(h, e->id, ret)) {
-        rc = otr_history_fail(h, "find a transaction", err);
+    otr_code rc = OTR_OK;
+    if (find(h, e->id, ret)) {
+        rc = add_to_txn(h, ret->number, e, err);
+    } else {
+        rc = add_txn(h, e, err);
+        if (rc == OTR_OK && !find(h, e->id, ret)) {
+            rc = otr_history_fail(h, "find a transaction", err);
+        }
     }
     return rc == OTR_OK ? add_items(h, ret->number, e, err) : rc;
 }

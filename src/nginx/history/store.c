@@ -44,9 +44,9 @@ static const char *const sql[OTR_HST_COUNT] = {
     [OTR_HST_TXN_ADD] =
         "INSERT INTO txn (id, instance, config, kind, uid, pid, who, detail, began_ms, message, "
         "rollback_of, version_before, n_items) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, "
-        "?11, ?12, ?13) ON CONFLICT (id) DO UPDATE SET n_items = max(n_items, excluded.n_items), "
-        "version_before = CASE WHEN excluded.version_before IS NULL THEN version_before ELSE "
-        "excluded.version_before END",
+        "?11, ?12, ?13)",
+    [OTR_HST_TXN_MORE] = "UPDATE txn SET n_items = max(n_items, ?2), version_before = ifnull(?3, "
+                         "version_before) WHERE number = ?1",
     [OTR_HST_TXN_FIND] = "SELECT number, result, instance FROM txn WHERE id = ?1",
     [OTR_HST_TXN_END] =
         "UPDATE txn SET result = ?2, text = ?3, took_ns = ?4, steps = ?5, verdicts = "
@@ -207,7 +207,7 @@ int64_t otr_history_number_of(const char *text)
 
 otr_code otr_history_write(otr_history *h, otr_err *err)
 {
-    otr_code rc = h->draft != NULL ? otr_history_draft_pause(h->draft, err) : OTR_OK;
+    otr_code rc = h->draft != NULL ? h->pause(h->draft, err) : OTR_OK;
     return rc != OTR_OK ? rc
                         : otr_history_run(h, otr_history_st_of(h, OTR_HST_BEGIN), "begin", err);
 }
@@ -280,6 +280,20 @@ static otr_code prepare_all(otr_history *h, otr_err *err)
     return OTR_OK;
 }
 
+/* Once for a file: who comes second to the lock finds it made. */
+static otr_code create(otr_history *h, otr_err *err)
+{
+    int64_t tables = 0;
+    bool ok = sqlite3_exec(h->db,
+                           "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
+                           "BEGIN IMMEDIATE;",
+                           NULL, NULL, NULL) == SQLITE_OK &&
+              one_number(h, "SELECT count(*) FROM sqlite_master", &tables) &&
+              (tables > 0 || sqlite3_exec(h->db, schema, NULL, NULL, NULL) == SQLITE_OK) &&
+              sqlite3_exec(h->db, sql[OTR_HST_COMMIT], NULL, NULL, NULL) == SQLITE_OK;
+    return ok ? OTR_OK : otr_history_fail(h, "create", err);
+}
+
 /* A file of another kind or with other tables is not ours to change. `*ret_newer` is the version of
  * one that a newer agent wrote. */
 static otr_code take_up(otr_history *h, int64_t *ret_newer, otr_err *err)
@@ -291,22 +305,15 @@ static otr_code take_up(otr_history *h, int64_t *ret_newer, otr_err *err)
         return otr_history_fail(h, "look", err);
     }
     if (tables == 0) {
-        if (sqlite3_exec(h->db,
-                         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
-                         "BEGIN IMMEDIATE;",
-                         NULL, NULL, NULL) != SQLITE_OK ||
-            sqlite3_exec(h->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
-            sqlite3_exec(h->db, sql[OTR_HST_COMMIT], NULL, NULL, NULL) != SQLITE_OK) {
-            return otr_history_fail(h, "create", err);
-        }
-        return OTR_OK;
+        return create(h, err);
     }
     if (mark == MARK && version > SCHEMA) {
         *ret_newer = version;
         return otr_fail(err, OTR_EUNSUP, "history %s is of a newer agent", h->path);
     }
-    h->damaged = mark != MARK || version != SCHEMA ||
-                 (otr_history_bytes(h) <= OTR_LIMIT_HISTORY_CHECK_BYTES && !says_ok(h));
+    h->damaged =
+        mark != MARK || version != SCHEMA ||
+        (!h->reads && otr_history_bytes(h) <= OTR_LIMIT_HISTORY_CHECK_BYTES && !says_ok(h));
     return h->damaged ? otr_fail(err, OTR_EIO, "history %s is damaged or none of ours", h->path)
                       : OTR_OK;
 }
@@ -396,7 +403,7 @@ static otr_code begin_anew(otr_history *h, int64_t newer, otr_err *err)
     return rc == OTR_OK ? open_db(h, &newer, err) : rc;
 }
 
-otr_code otr_history_open(const char *path, otr_history **ret, otr_err *err)
+otr_code otr_history_open(const char *path, otr_history_use how, otr_history **ret, otr_err *err)
 {
     otr_err own = { 0 };
     otr_history *h = otr_zalloc(sizeof(*h));
@@ -405,8 +412,9 @@ otr_code otr_history_open(const char *path, otr_history **ret, otr_err *err)
         return otr_fail_nomem(err);
     }
     int64_t newer = 0;
+    h->reads = how == OTR_HISTORY_READS;
     otr_code rc = open_db(h, &newer, &own);
-    if (rc != OTR_OK && (h->damaged || newer > 0)) {
+    if (rc != OTR_OK && (h->damaged || newer > 0) && !h->reads) {
         rc = begin_anew(h, newer, &own);
     }
     if (rc != OTR_OK) {
@@ -427,7 +435,7 @@ void otr_history_close(otr_history *h)
         return;
     }
     close_db(h);
-    if (h->damaged) {
+    if (h->damaged && !h->reads) {
         (void)put_aside(h, "damaged", NULL);
     }
     otr_free(h->file_path);

@@ -138,7 +138,7 @@ static otr_code compare_runs(const comparison *c, const member *a, size_t n, con
 {
     size_t i = 0;
     for (bool same = true; i < n && i < m; i++) {
-        otr_code rc = otr_same(c->graph, a[i].kid, b[i].kid, &same, err);
+        otr_code rc = otr_kid_same(c->graph, a[i].kid, b[i].kid, &same, err);
         if (rc != OTR_OK || !same) {
             return rc != OTR_OK ? rc : differs_at(c, &b[i], OTR_AFTER, err);
         }

@@ -58,7 +58,7 @@ static bool drop_equal(const otr_graph *g, otr_kids *kids)
 static otr_code open_others(otr_radius *r, otr_kid of, otr_when when, otr_kids *kids, otr_err *err)
 {
     kids->n = 0;
-    otr_code rc = otr_expand(r->graph, when, of, OTR_EXPAND_SKIP, kids, err);
+    otr_code rc = otr_kid_expand(r->graph, when, of, OTR_EXPAND_SKIP, kids, err);
     (void)drop_equal(r->graph, kids);
     return rc;
 }
@@ -70,8 +70,8 @@ otr_code otr_radius_expand(otr_radius *r, const otr_both *pair, otr_kids *old, o
     for (size_t i = 0; i < g->n; i++) {
         memset(g->parts[i].met, 0, sizeof(g->parts[i].met));
     }
-    otr_code rc = otr_expand(g, OTR_BEFORE, pair->old, OTR_EXPAND_DIRTY, old, err);
-    rc = rc == OTR_OK ? otr_expand(g, OTR_AFTER, pair->new, OTR_EXPAND_DIRTY, new, err) : rc;
+    otr_code rc = otr_kid_expand(g, OTR_BEFORE, pair->old, OTR_EXPAND_DIRTY, old, err);
+    rc = rc == OTR_OK ? otr_kid_expand(g, OTR_AFTER, pair->new, OTR_EXPAND_DIRTY, new, err) : rc;
     if (rc != OTR_OK) {
         return rc;
     }
