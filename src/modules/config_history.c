@@ -1,5 +1,6 @@
-/* The database is opened by the first job and again by the one after a failure; everything that
- * touches it runs on one strand. */
+/* The database is opened by the first job and again by the one after a failure. Who writes has one
+ * strand and one connection, who reads another: a slow disk under the files of an NGINX, or a large
+ * export, must not hold up who has to record a change. */
 #include "modules/config_history.h"
 
 #include <errno.h>
@@ -20,11 +21,15 @@ static const char aside_problem[] = "config history put aside";
 
 struct otr_config_history {
     otr_services *services;
-    otr_strand *strand;
+    otr_strand *strand;  /* of `h` */
+    otr_strand *readers; /* of `reader`: who only looks does not hold up who records */
     otr_timer *timer;
     char *folder;   /* lib_dir */
     char *path;     /* of the database in it */
     otr_history *h; /* the strand's */
+    otr_history *reader;
+    uint64_t reader_of;  /* the readers': which database it has open … */
+    uint64_t generation; /* … of those that there were */
     otr_history_bounds bounds;
     size_t pending; /* jobs that are not done */
     bool gone;      /* the module is: the last job releases the rest */
@@ -36,6 +41,8 @@ struct otr_config_history {
 typedef struct job {
     otr_config_history *ch;
     otr_config_history_job spec;
+    uint64_t generation; /* of the database, when it was submitted */
+    bool closed;         /* it was put aside */
     otr_err err;
     char remark[OTR_ERR_MSG_BYTES]; /* of a database that was opened just now; "" */
 } job;
@@ -43,6 +50,7 @@ typedef struct job {
 static void release(otr_config_history *ch)
 {
     if (ch->gone && ch->pending == 0) {
+        otr_history_close(ch->reader);
         otr_history_close(ch->h);
         otr_free(ch->folder);
         otr_free(ch->path);
@@ -68,7 +76,7 @@ static otr_code open_it(job *j)
         return OTR_OK;
     }
     otr_code rc = make_folder(ch, &j->err);
-    rc = rc == OTR_OK ? otr_history_open(ch->path, &ch->h, &j->err) : rc;
+    rc = rc == OTR_OK ? otr_history_open(ch->path, OTR_HISTORY_WRITES, &ch->h, &j->err) : rc;
     if (rc != OTR_OK) {
         return rc == OTR_ENOMEM ? rc : OTR_EIO; /* that there is none is no "not found" */
     }
@@ -91,6 +99,30 @@ static otr_code run_job(otr_strand *strand, void *arg)
     rc = j->spec.run(j->spec.arg, j->ch->h, &j->err);
     if (otr_history_is_damaged(j->ch->h)) {
         otr_history_close(otr_steal(&j->ch->h)); /* puts it aside: the next job begins anew */
+        j->closed = true;
+    }
+    return rc;
+}
+
+static otr_code read_job(otr_strand *strand, void *arg)
+{
+    job *j = arg;
+    otr_config_history *ch = j->ch;
+    (void)strand;
+    if (ch->reader != NULL && ch->reader_of != j->generation) {
+        otr_history_close(otr_steal(&ch->reader));
+    }
+    otr_code rc = ch->reader == NULL ? make_folder(ch, &j->err) : OTR_OK;
+    if (rc == OTR_OK && ch->reader == NULL) {
+        ch->reader_of = j->generation;
+        rc = otr_history_open(ch->path, OTR_HISTORY_READS, &ch->reader, &j->err);
+    }
+    if (rc != OTR_OK) {
+        return rc == OTR_ENOMEM ? rc : OTR_EIO;
+    }
+    rc = j->spec.run(j->spec.arg, ch->reader, &j->err);
+    if (otr_history_is_damaged(ch->reader)) {
+        otr_history_close(otr_steal(&ch->reader)); /* the one that writes will meet it, too */
     }
     return rc;
 }
@@ -125,6 +157,7 @@ static void on_done(void *arg, otr_code rc)
     }
     if (!ch->gone) {
         tell(j, rc);
+        ch->generation += j->closed || j->remark[0] != '\0';
         ch->written = ch->written || (rc == OTR_OK && j->spec.writes);
     }
     j->spec.done(j->spec.arg, rc, &j->err);
@@ -145,7 +178,10 @@ otr_code otr_config_history_submit(otr_config_history *ch, const otr_config_hist
     }
     j->ch = ch;
     j->spec = *spec;
-    otr_code rc = otr_worker_submit(ch->strand, run_job, on_done, j, err);
+    j->generation = ch->generation;
+    otr_code rc = spec->use == OTR_HISTORY_READS
+                      ? otr_worker_submit(ch->readers, read_job, on_done, j, err)
+                      : otr_worker_submit(ch->strand, run_job, on_done, j, err);
     if (rc != OTR_OK) {
         otr_free(j);
         return rc;
@@ -242,6 +278,7 @@ otr_code otr_config_history_new(otr_services *services, otr_loop *loop, const ot
     otr_config_history_configure(ch, cfg);
     otr_code rc = set_path(ch, cfg, err);
     rc = rc == OTR_OK ? otr_strand_new(services->pool, JOBS, &ch->strand, err) : rc;
+    rc = rc == OTR_OK ? otr_strand_new(services->pool, JOBS, &ch->readers, err) : rc;
     rc = rc == OTR_OK ? otr_timer_new(loop, on_timer, ch, &ch->timer, err) : rc;
     if (rc != OTR_OK) {
         otr_config_history_free(ch);
@@ -295,6 +332,7 @@ void otr_config_history_free(otr_config_history *ch)
     otr_timer_free(ch->timer);
     ch->gone = true;
     ch->pending++; /* jobs that are cancelled here must not release it */
+    otr_strand_free(ch->readers);
     otr_strand_free(ch->strand);
     ch->pending--;
     release(ch);

@@ -24,7 +24,7 @@ static inline otr_code store_open(store *s, otr_err *err)
         }
         (void)snprintf(s->path, sizeof(s->path), "%s/history.db", s->folder);
     }
-    return otr_history_open(s->path, &s->h, err);
+    return otr_history_open(s->path, OTR_HISTORY_WRITES, &s->h, err);
 }
 
 static inline otr_code store_again(store *s, otr_err *err)
@@ -50,9 +50,9 @@ static inline void store_close(store *s)
     (void)rmdir(s->folder);
 }
 
-#define STORE                                  \
+#define STORE                                         \
     OTR_CLEANUP(store_close) store s = { .h = NULL }; \
-    otr_err err = { 0 };                       \
+    otr_err err = { 0 };                              \
     REQUIRE_OK(store_open(&s, &err), err)
 
 typedef struct text_file {
