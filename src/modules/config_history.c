@@ -27,6 +27,7 @@ struct otr_config_history {
     char *folder;   /* lib_dir */
     char *path;     /* of the database in it */
     otr_history *h; /* the strand's */
+    bool checked;   /* the strand's: it was whole when it was opened first */
     otr_history *reader;
     uint64_t reader_of;  /* the readers': which database it has open … */
     uint64_t generation; /* … of those that there were */
@@ -42,6 +43,7 @@ typedef struct job {
     otr_config_history *ch;
     otr_config_history_job spec;
     uint64_t generation; /* of the database, when it was submitted */
+    bool skipped;        /* there was nothing to be sparing with */
     bool closed;         /* it was put aside */
     otr_err err;
     char remark[OTR_ERR_MSG_BYTES]; /* of a database that was opened just now; "" */
@@ -76,10 +78,14 @@ static otr_code open_it(job *j)
         return OTR_OK;
     }
     otr_code rc = make_folder(ch, &j->err);
-    rc = rc == OTR_OK ? otr_history_open(ch->path, OTR_HISTORY_WRITES, &ch->h, &j->err) : rc;
+    rc = rc == OTR_OK
+             ? otr_history_open(ch->path, ch->checked ? OTR_HISTORY_AGAIN : OTR_HISTORY_WRITES,
+                                &ch->h, &j->err)
+             : rc;
     if (rc != OTR_OK) {
         return rc == OTR_ENOMEM ? rc : OTR_EIO; /* that there is none is no "not found" */
     }
+    ch->checked = true;
     const char *remark = otr_history_remark(ch->h);
     if (remark != NULL) {
         size_t n = strnlen(remark, sizeof(j->remark) - 1);
@@ -92,6 +98,11 @@ static otr_code run_job(otr_strand *strand, void *arg)
 {
     job *j = arg;
     (void)strand;
+    struct stat st;
+    if (j->spec.sparing && j->ch->h == NULL && lstat(j->ch->path, &st) != 0 && errno == ENOENT) {
+        j->skipped = true;
+        return OTR_OK;
+    }
     otr_code rc = open_it(j);
     if (rc != OTR_OK) {
         return rc;
@@ -99,7 +110,10 @@ static otr_code run_job(otr_strand *strand, void *arg)
     rc = j->spec.run(j->spec.arg, j->ch->h, &j->err);
     if (otr_history_is_damaged(j->ch->h)) {
         otr_history_close(otr_steal(&j->ch->h)); /* puts it aside: the next job begins anew */
+        j->ch->checked = false;
         j->closed = true;
+    } else if (j->spec.sparing) {
+        otr_history_close(otr_steal(&j->ch->h));
     }
     return rc;
 }
@@ -135,7 +149,7 @@ static void tell(const job *j, otr_code rc)
     if (j->remark[0] != '\0') {
         otr_problem_set(problems, "", aside_problem, "%s", j->remark);
     }
-    if (!j->spec.writes) {
+    if (!j->spec.writes || j->skipped) {
         return;
     }
     if (rc == OTR_OK) {
@@ -224,6 +238,7 @@ static void begin_to_prune(otr_config_history *ch)
     p->bounds = ch->bounds;
     const otr_config_history_job spec = { .what = "open the history of configurations",
                                           .writes = true,
+                                          .sparing = true,
                                           .run = prune,
                                           .done = on_pruned,
                                           .arg = p };

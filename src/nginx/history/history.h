@@ -33,6 +33,7 @@ typedef struct otr_history otr_history;
 
 typedef enum otr_history_use {
     OTR_HISTORY_WRITES, /* one for a path: it puts aside what is damaged */
+    OTR_HISTORY_AGAIN,  /* the same, for one that was opened by this process before */
     OTR_HISTORY_READS,  /* any number beside it, which do not hold it up; for reading only */
 } otr_history_use;
 

@@ -311,9 +311,9 @@ static otr_code take_up(otr_history *h, int64_t *ret_newer, otr_err *err)
         *ret_newer = version;
         return otr_fail(err, OTR_EUNSUP, "history %s is of a newer agent", h->path);
     }
-    h->damaged =
-        mark != MARK || version != SCHEMA ||
-        (!h->reads && otr_history_bytes(h) <= OTR_LIMIT_HISTORY_CHECK_BYTES && !says_ok(h));
+    h->damaged = mark != MARK || version != SCHEMA ||
+                 (!h->reads && !h->again && otr_history_bytes(h) <= OTR_LIMIT_HISTORY_CHECK_BYTES &&
+                  !says_ok(h));
     return h->damaged ? otr_fail(err, OTR_EIO, "history %s is damaged or none of ours", h->path)
                       : OTR_OK;
 }
@@ -413,6 +413,7 @@ otr_code otr_history_open(const char *path, otr_history_use how, otr_history **r
     }
     int64_t newer = 0;
     h->reads = how == OTR_HISTORY_READS;
+    h->again = how == OTR_HISTORY_AGAIN;
     otr_code rc = open_db(h, &newer, &own);
     if (rc != OTR_OK && (h->damaged || newer > 0) && !h->reads) {
         rc = begin_anew(h, newer, &own);

@@ -18,7 +18,9 @@ typedef struct store {
 static inline otr_code store_open(store *s, otr_err *err)
 {
     if (s->folder[0] == '\0') {
-        (void)snprintf(s->folder, sizeof(s->folder), "/tmp/otr-history-XXXXXX");
+        /* In memory where that is possible: a killed process is no power cut, and syncs cost. */
+        (void)snprintf(s->folder, sizeof(s->folder), "%s/otr-history-XXXXXX",
+                       access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
         if (mkdtemp(s->folder) == NULL) {
             return otr_fail(err, OTR_EIO, "no folder");
         }
