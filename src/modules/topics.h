@@ -11,6 +11,7 @@
  * nginx.instance.stopped   otr_instance_event    instances  health, metrics, admin, guests
  * nginx.health.changed     otr_health_event      health     admin, guests
  * nginx.metrics.sampled    otr_metrics_event     metrics    health, admin, guests
+ * host.metrics             otr_host_event        host       admin, guests
  * nginx.config.apply.started   otr_apply_event  config     admin, guests
  * nginx.config.apply.finished  otr_apply_event  config     admin, guests
  * nginx.config.drifted     otr_drift_event       drift      admin, guests
@@ -37,6 +38,7 @@
 
 #include "base/json.h"
 #include "bus/msg.h"
+#include "host/host.h"
 #include "nginx/apply/result.h"
 #include "nginx/drift/state.h"
 #include "nginx/instance/instance.h"
@@ -91,6 +93,23 @@ typedef struct otr_metrics_event {
     uint64_t log_unparsed; /* of log_lines: their status is not beyond doubt */
 } otr_metrics_event;
 
+/* One sample of the machine (host/host.h). What is not known is left out. Counters are since boot.
+ * JSON: {"interval_ms","container","cpu":{"count","shares":{"idle","interrupt","nice","softirq",
+ * "steal","system","user","wait"}},"memory":{"total","available","used","free","buffered","cached",
+ * "swap_total","swap_free"},"load":[1,5,15 minutes],"files":{"used","most"},
+ * "disks":[{"name","read_bytes","write_bytes","reads","writes","busy_s","pending"}…],
+ * "filesystems":[{"mount","device","type","read_only","used","free","reserved","inodes_used",
+ * "inodes_free"}…],"interfaces":[{"name","received_bytes","sent_bytes","receive_errors",
+ * "send_errors","receive_dropped","send_dropped"}…],"connections":{"ESTABLISHED":n…},
+ * "pressure":{"cpu|memory|io":{"some","full"}},"cgroup":{"version","user_s","system_s","cpu_most",
+ * "throttled","memory","cache","memory_most","pids","pids_most"}}; pressure over 10 s. */
+typedef struct otr_host_event {
+    otr_host_sample *sample; /* owned */
+    uint64_t interval_ns;    /* since the previous sample; 0 for the first */
+    bool shares_known;
+    double shares[OTR_CPU_STATES]; /* of all processors, since the previous sample */
+} otr_host_event;
+
 /* A change of a configuration begins, or has ended (see nginx/apply/result.h). JSON:
  * {"id","instance","who":{"kind","uid","pid","name"},"why","message","of","files":[{"path",
  * "action"}],"files_more"}; finished ones have
@@ -140,6 +159,7 @@ extern const otr_topic otr_topic_instance_changed;
 extern const otr_topic otr_topic_instance_stopped;
 extern const otr_topic otr_topic_health_changed;
 extern const otr_topic otr_topic_metrics_sampled;
+extern const otr_topic otr_topic_host_metrics;
 extern const otr_topic otr_topic_apply_started;
 extern const otr_topic otr_topic_apply_finished;
 extern const otr_topic otr_topic_config_drifted;

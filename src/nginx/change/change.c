@@ -78,6 +78,13 @@ otr_code otr_change_begin(const otr_change_spec *spec, const otr_plan *plan, otr
         rc = otr_buf_add(&change->work.note, spec->note, err);
     }
     if (rc == OTR_OK) {
+        rc = otr_journal_open(&change->journal, change->ops, spec->folder, spec->instance,
+                              OTR_JOURNAL_MAKE, err);
+    }
+    if (rc == OTR_OK) {
+        rc = check_free(change, err);
+    }
+    if (rc == OTR_OK) {
         rc = otr_work_open(&change->work, change->ops, OTR_MISSING_FAILS, err);
     }
     if (rc == OTR_OK) {
@@ -85,13 +92,6 @@ otr_code otr_change_begin(const otr_change_spec *spec, const otr_plan *plan, otr
     }
     if (rc == OTR_OK) {
         rc = otr_journal_key(change->ops, spec->folder, OTR_JOURNAL_MAKE, key, err);
-    }
-    if (rc == OTR_OK) {
-        rc = otr_journal_open(&change->journal, change->ops, spec->folder, spec->instance,
-                              OTR_JOURNAL_MAKE, err);
-    }
-    if (rc == OTR_OK) {
-        rc = check_free(change, err);
     }
     if (rc == OTR_OK) {
         otr_change_new_id(key, change->work.id);

@@ -47,6 +47,12 @@ static int sys_sync(const otr_fileops *ops, int fd)
     return fsync(fd);
 }
 
+static void sys_write_out(const otr_fileops *ops, int fd)
+{
+    (void)ops;
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 static int sys_mkdir(const otr_fileops *ops, int dir, const char *name, mode_t mode)
 {
     (void)ops;
@@ -117,6 +123,7 @@ const otr_fileops otr_fileops_system = {
     .pwrite = sys_pwrite,
     .truncate = sys_truncate,
     .sync = sys_sync,
+    .write_out = sys_write_out,
     .mkdir = sys_mkdir,
     .chmod = sys_chmod,
     .chown = sys_chown,
@@ -131,6 +138,24 @@ const otr_fileops otr_fileops_system = {
 
 /* ---- with patience ---- */
 
+static int open_again(const otr_fileops *ops, int dir, const char *path, const struct open_how *how)
+{
+    int fd = -1;
+    for (int tries = 0; tries < RACES; tries++) { /* EAGAIN: something was renamed meanwhile */
+        fd = ops->open(ops, dir, path, how);
+        if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) {
+            break;
+        }
+    }
+    return fd;
+}
+
+int otr_fileops_open_folder(const otr_fileops *ops, const char *path, int flags)
+{
+    struct open_how how = { .flags = (uint64_t)(unsigned)(flags | O_DIRECTORY | O_CLOEXEC) };
+    return open_again(ops, AT_FDCWD, path, &how);
+}
+
 int otr_fileops_open(const otr_fileops *ops, int dir, const char *path, int flags, mode_t mode)
 {
     struct open_how how = {
@@ -138,14 +163,7 @@ int otr_fileops_open(const otr_fileops *ops, int dir, const char *path, int flag
         .mode = mode,
         .resolve = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | (dir >= 0 ? RESOLVE_BENEATH : 0U),
     };
-    int fd = -1;
-    for (int tries = 0; tries < RACES; tries++) { /* EAGAIN: something was renamed meanwhile */
-        fd = ops->open(ops, dir, path, &how);
-        if (fd >= 0 || (errno != EINTR && errno != EAGAIN)) {
-            break;
-        }
-    }
-    return fd;
+    return open_again(ops, dir, path, &how);
 }
 
 int otr_fileops_write(const otr_fileops *ops, int fd, otr_bytes data, uint64_t at)

@@ -28,6 +28,7 @@ struct otr_fileops {
     ssize_t (*pwrite)(const otr_fileops *ops, int fd, const void *from, size_t n, off_t at);
     int (*truncate)(const otr_fileops *ops, int fd, off_t n);
     int (*sync)(const otr_fileops *ops, int fd);
+    void (*write_out)(const otr_fileops *ops, int fd); /* sync_file_range(2): a hint */
     int (*mkdir)(const otr_fileops *ops, int dir, const char *name, mode_t mode);
     int (*chmod)(const otr_fileops *ops, int fd, mode_t mode);
     int (*chown)(const otr_fileops *ops, int fd, uid_t uid, gid_t gid);
@@ -47,6 +48,8 @@ extern const otr_fileops otr_fileops_system;
 /* Below folder `dir` (AT_FDCWD: none): neither ".." nor a link of any kind is followed; `flags` as
  * for open(2), with O_CLOEXEC added. -1: errno. */
 int otr_fileops_open(const otr_fileops *ops, int dir, const char *path, int flags, mode_t mode);
+/* A folder of our own or the root of an NGINX: links above it are followed. */
+int otr_fileops_open_folder(const otr_fileops *ops, const char *path, int flags);
 /* All of it; -1: errno. */
 int otr_fileops_write(const otr_fileops *ops, int fd, otr_bytes data, uint64_t at);
 /* What `name` in `dir` is, a link itself; `dir` -1 or no such name: false with errno ENOENT. */

@@ -129,7 +129,7 @@ static otr_code take_link(walk *w, int dir, const char *name, otr_err *err)
 static otr_code take(walk *w, int dir, const char *name, otr_err *err)
 {
     struct stat st;
-    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return otr_fail_sys(err, errno, "cannot look at %s%s", w->from, rest_of(w));
     }
     if (S_ISLNK(st.st_mode)) {

@@ -6,7 +6,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "base/limits.h"
 #include "nginx/change/names.h"
 
 static otr_code check_folder(const otr_fileops *ops, int fd, const char *folder, otr_err *err)
@@ -25,8 +24,7 @@ static otr_code check_folder(const otr_fileops *ops, int fd, const char *folder,
 
 static int open_folder(const otr_fileops *ops, const char *folder)
 {
-    struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC };
-    return ops->open(ops, AT_FDCWD, folder, &how);
+    return otr_fileops_open_folder(ops, folder, O_RDONLY | O_NOFOLLOW);
 }
 
 otr_code otr_journal_open_folder(const otr_fileops *ops, const char *folder, otr_journal_way way,
@@ -137,16 +135,20 @@ otr_code otr_journal_append(otr_journal *journal, otr_bytes records, otr_journal
                             otr_err *err)
 {
     const otr_fileops *ops = journal->ops;
+    otr_code rc = OTR_OK;
     if (otr_fileops_write(ops, journal->fd, records, journal->end) != 0) {
-        return otr_fail_sys(err, errno,
-                            "cannot write the %s in the agent's state folder (is its disk full?)",
-                            journal->name);
+        rc = otr_fail_sys(err, errno,
+                          "cannot write the %s in the agent's state folder (is its disk full?)",
+                          journal->name);
+    } else if (sync == OTR_JOURNAL_SYNC && otr_fileops_sync(ops, journal->fd) != 0) {
+        rc = otr_fail_sys(err, errno, "cannot sync the %s", journal->name);
     }
-    if (sync == OTR_JOURNAL_SYNC && otr_fileops_sync(ops, journal->fd) != 0) {
-        return otr_fail_sys(err, errno, "cannot sync the %s", journal->name);
+    if (rc == OTR_OK) {
+        journal->end += records.n;
+    } else { /* what the caller takes for not said must not be read after a crash */
+        (void)ops->truncate(ops, journal->fd, (off_t)journal->end);
     }
-    journal->end += records.n;
-    return OTR_OK;
+    return rc;
 }
 
 otr_code otr_journal_clear(otr_journal *journal, otr_err *err)

@@ -8,7 +8,6 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "nginx/change/entry.h"
-#include "nginx/rights.h"
 
 const char *otr_plan_action_name(otr_plan_action action)
 {

@@ -123,7 +123,7 @@ static otr_code step(walk *w, otr_err *err)
     }
     struct stat st;
     int dir = dirfd(top->dir);
-    if (fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (dir < 0 || fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return errno == ENOENT ? OTR_OK : otr_fail_sys(err, errno, "cannot look at %s", w->path);
     }
     if (S_ISDIR(st.st_mode)) {

@@ -41,6 +41,24 @@ static otr_code read_journal(found *f, const otr_change_spec *spec, const otr_ro
     return rc;
 }
 
+/* "Proven" was written, could not be synced and was taken back, and then the undo was broken off:
+ * where a name holds what only an undo puts there, it is one. */
+static otr_code check_proven(otr_change *change, otr_err *err)
+{
+    otr_work *work = &change->work;
+    otr_code rc = work->state == OTR_CHANGE_PROVEN
+                      ? otr_work_open(work, change->ops, OTR_MISSING_IS_FINE, err)
+                      : OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && work->state == OTR_CHANGE_PROVEN && i < work->n_steps; i++) {
+        otr_names n;
+        rc = otr_tx_look(change, i, &n, err);
+        if (rc == OTR_OK && (n.target == OTR_HOLDS_OLD || n.hidden_new == OTR_HOLDS_NEW)) {
+            otr_work_set_state(work, OTR_CHANGE_UNDOING);
+        }
+    }
+    return rc;
+}
+
 otr_code otr_change_resume(const otr_change_spec *spec, const otr_root *root, otr_change **ret,
                            otr_err *err)
 {
@@ -61,6 +79,11 @@ otr_code otr_change_resume(const otr_change_spec *spec, const otr_root *root, ot
     change->ops = ops_of(spec->ops);
     change->journal = f.journal;
     change->work = f.work;
+    rc = check_proven(change, err);
+    if (rc != OTR_OK) {
+        otr_change_free(change);
+        return rc;
+    }
     *ret = change;
     return OTR_OK;
 }

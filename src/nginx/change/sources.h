@@ -1,5 +1,5 @@
 /*
- * Where a set of changes comes from: a folder, a single file, a tar stream; and back into a tar.
+ * Where a set of changes comes from: a folder, a single file, a tar stream.
  *
  * All of it is foreign input. A folder is walked by descriptors and no symbolic link in it is
  * followed; FIFOs, devices and sockets are refused without being opened, hidden names (".git", an
@@ -49,28 +49,5 @@ void otr_tar_free(otr_tar *tar); /* NULL is fine */
 /* All of it from a descriptor (a file, a pipe), new() to free(). */
 otr_code otr_changes_add_tar(otr_changes *set, const otr_change_source *how, int fd, otr_err *err)
     OTR_MUST_CHECK;
-
-/* The other way: the bytes of a tar are handed to `write` in pieces. Members are what stands below
- * `prefix`; their time is 0, so equal files give equal bytes. */
-typedef struct otr_tar_out {
-    otr_code (*write)(void *arg, otr_bytes piece, otr_err *err);
-    void *arg;
-} otr_tar_out;
-typedef struct otr_tar_member {
-    const char *name; /* relative */
-    mode_t mode;      /* 0 to 0777 */
-    uid_t uid;
-    gid_t gid;
-    uint64_t size;
-    const char *link; /* NULL: a regular file; else what the symbolic link says, `size` is 0 */
-} otr_tar_member;
-/* A header; exactly `size` bytes have to follow by `out->write`, then otr_tar_pad(). */
-otr_code otr_tar_begin(const otr_tar_out *out, const otr_tar_member *member, otr_err *err)
-    OTR_MUST_CHECK;
-otr_code otr_tar_pad(const otr_tar_out *out, uint64_t size, otr_err *err) OTR_MUST_CHECK;
-otr_code otr_tar_finish(const otr_tar_out *out, otr_err *err) OTR_MUST_CHECK; /* two empty blocks */
-/* A whole set that is done: its puts and links below `prefix`. */
-otr_code otr_tar_of_changes(const otr_changes *set, const char *prefix, const otr_tar_out *out,
-                            otr_err *err) OTR_MUST_CHECK;
 
 #endif

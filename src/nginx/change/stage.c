@@ -5,12 +5,10 @@
 #include <sys/xattr.h>
 
 #include "base/alloc.h"
-#include "base/limits.h"
-#include "nginx/change/record.h"
 #include "nginx/change/tx.h"
 #include "nginx/change/xattrs.h"
 
-enum { PIECE_BYTES = 65536, BATCH = 32 };
+enum { PIECE_BYTES = 65536, BATCH = 64 };
 
 #define ACL "system.posix_acl_access"
 
@@ -242,10 +240,14 @@ static otr_code stage_one(otr_change *change, size_t step, batch *b, otr_err *er
 
 /* ---- all of them ---- */
 
-/* Syncs and closes what the batch holds; its identity is final then. */
+/* Syncs and closes what the batch holds; its identity is final then. All of it is on its way to the
+ * disk before the first is waited for, so that the others find their part done. */
 static otr_code end_batch(otr_change *change, batch *b, otr_code rc, otr_err *err)
 {
     const otr_fileops *ops = change->ops;
+    for (size_t i = 0; i < b->n && b->n > 1; i++) {
+        ops->write_out(ops, b->items[i].fd);
+    }
     for (size_t i = 0; i < b->n; i++) {
         otr_step *s = &change->work.steps[b->items[i].step];
         struct stat st;
@@ -308,9 +310,6 @@ otr_code otr_change_stage(otr_change *change, otr_err *err)
     otr_code rc = make_folders(change, err);
     if (rc == OTR_OK) {
         rc = stage_all(change, err);
-    }
-    if (rc == OTR_OK) {
-        rc = otr_work_sync(work, change->ops, err);
     }
     if (rc == OTR_OK) {
         rc = identify_folders(change, err);

@@ -1,7 +1,6 @@
 #include "nginx/change/tx.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
@@ -108,44 +107,51 @@ int otr_tx_move(const otr_change *change, const otr_step *step, const char *from
     return rc;
 }
 
-static otr_code list_kept(otr_change *change, const otr_step *step, const char *name, otr_err *err)
+enum { KEPT_BYTES = OTR_ROOT_PATH_BYTES + OTR_CHANGE_NAME_BYTES };
+
+/* Room in the list, before anything is moved: what is put aside must be told of. */
+static otr_code make_room(otr_change *change, char **ret, otr_err *err)
 {
-    otr_code rc = OTR_OK;
-    for (size_t i = 0; i < 2 && rc == OTR_OK; i++) { /* room for the NULL, too */
-        rc = otr_grow(&change->kept, change->n_kept + i, &change->cap_kept, sizeof(char *), err);
-    }
-    const otr_step shown = { .folder = step->folder, .name = name };
-    char path[OTR_ROOT_PATH_BYTES + OTR_CHANGE_NAME_BYTES];
-    char *text =
-        rc == OTR_OK ? otr_strdup(otr_work_path(&change->work, &shown, path, sizeof(path))) : NULL;
-    if (rc == OTR_OK && text == NULL) {
-        rc = otr_fail_nomem(err);
-    }
-    if (rc == OTR_OK) {
-        change->kept[change->n_kept++] = text;
+    for (size_t i = 0; i < 2; i++) { /* for the NULL, too */
+        otr_code rc =
+            otr_grow(&change->kept, change->n_kept + i, &change->cap_kept, sizeof(char *), err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
         change->kept[change->n_kept] = NULL;
     }
-    return rc;
+    *ret = otr_alloc(KEPT_BYTES);
+    return *ret != NULL ? OTR_OK : otr_fail_nomem(err);
 }
 
 otr_code otr_tx_keep(otr_change *change, size_t step, const char *name, otr_err *err)
 {
     const otr_step *s = &change->work.steps[step];
-    char kept[OTR_CHANGE_NAME_BYTES];
-    int rc = -1;
+    char kept[OTR_CHANGE_NAME_BYTES], *text;
+    otr_code rc = make_room(change, &text, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    int moved = -1;
     for (size_t tries = 0; tries < 8; tries++) {
         size_t n = step + tries * change->work.n_steps;
         (void)otr_change_hidden_name(change->work.id, OTR_HIDDEN_KEPT, n, kept);
-        rc = otr_tx_move(change, s, name, kept);
-        if (rc == 0 || errno != EEXIST) {
+        moved = otr_tx_move(change, s, name, kept);
+        if (moved == 0 || errno != EEXIST) {
             break;
         }
     }
-    if (rc != 0) {
-        return otr_fail_sys(err, errno, "cannot put %s in %s aside", name,
+    if (moved != 0) {
+        int sys = errno;
+        otr_free(text);
+        return otr_fail_sys(err, sys, "cannot put %s in %s aside", name,
                             change->work.folders[s->folder].path);
     }
-    return list_kept(change, s, kept, err);
+    const otr_step shown = { .folder = s->folder, .name = kept };
+    (void)otr_work_path(&change->work, &shown, text, KEPT_BYTES);
+    change->kept[change->n_kept++] = text;
+    change->kept[change->n_kept] = NULL;
+    return OTR_OK;
 }
 
 /* ---- states ---- */

@@ -236,6 +236,14 @@ static otr_code each_step(otr_change *change, step_fn *fn, otr_err *err)
     return rc;
 }
 
+/* Only after a crash: else all are open that are there, wherever their paths lead by now. */
+static otr_code reopen(otr_change *change, otr_err *err)
+{
+    return change->plan == NULL
+               ? otr_work_open(&change->work, change->ops, OTR_MISSING_IS_FINE, err)
+               : OTR_OK;
+}
+
 otr_code otr_change_undo(otr_change *change, otr_err *err)
 {
     otr_work *work = &change->work;
@@ -250,7 +258,7 @@ otr_code otr_change_undo(otr_change *change, otr_err *err)
             OTR_OK) {
         otr_work_set_state(work, OTR_CHANGE_UNDOING); /* a full disk keeps nobody from going back */
     }
-    otr_code rc = otr_work_open(work, change->ops, OTR_MISSING_IS_FINE, err);
+    otr_code rc = reopen(change, err);
     if (rc == OTR_OK) {
         rc = each_step(change, undo_step, err);
     }
@@ -283,7 +291,7 @@ otr_code otr_change_finish(otr_change *change, otr_err *err)
         return otr_fail(err, OTR_ESTATE, "a change that is %s, not proven, is not finished",
                         otr_change_state_name(work->state));
     }
-    otr_code rc = otr_work_open(work, change->ops, OTR_MISSING_IS_FINE, err);
+    otr_code rc = reopen(change, err);
     if (rc == OTR_OK) {
         rc = each_step(change, clear_finished, err);
     }

@@ -193,8 +193,7 @@ static int open_path(const otr_work *work, const otr_fileops *ops, const otr_wor
 {
     const char *root = work->actors.items[0]->path;
     char allowed[OTR_ROOT_PATH_BYTES];
-    struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC };
-    int base = ops->open(ops, AT_FDCWD, root[0] != '\0' ? root : "/", &how);
+    int base = otr_fileops_open_folder(ops, root[0] != '\0' ? root : "/", O_PATH);
     if (base < 0) {
         return -1;
     }
@@ -259,7 +258,9 @@ static otr_code open_one(otr_work *work, const otr_fileops *ops, otr_work_folder
         return OTR_OK;
     }
     if (fd < 0) {
-        return otr_fail_sys(err, errno, "cannot open the folder %s", f->path);
+        return errno == ELOOP || errno == ENOTDIR
+                   ? fail_moved(f, err)
+                   : otr_fail_sys(err, errno, "cannot open the folder %s", f->path);
     }
     otr_code rc = OTR_OK;
     if (ops->stat(ops, fd, "", &st) != 0) {

@@ -132,7 +132,7 @@ static otr_code run(otr_strand *strand, void *arg)
 {
     const otr_followed *f = arg;
     (void)strand;
-    return otr_look_run(f->look);
+    return otr_drift_sight_run(f->look);
 }
 
 /* The new watches are held before the old ones are dropped. */
@@ -169,7 +169,7 @@ static void looked(void *arg, otr_code rc)
 {
     otr_followed *f = arg;
     otr_drift *d = f->drift;
-    otr_look *look = otr_steal(&f->look);
+    otr_drift_sight *look = otr_steal(&f->look);
     bool other = false;
     bool seen = false;
     d->looking--;
@@ -180,10 +180,10 @@ static void looked(void *arg, otr_code rc)
     drop_watches(d, taken ? &f->holding : &look->holding);
     if (!f->left) {
         otr_writers_catch_up(d->writers);
-        otr_look_leave_out(look, &d->excluded);
+        otr_drift_sight_leave_out(look, &d->excluded);
         otr_followed_take(f, look, rc, d->writers, &other, &seen);
     }
-    otr_look_deinit(look);
+    otr_drift_sight_deinit(look);
     otr_free(look);
     if (f->left) {
         otr_followed_free(f);
@@ -209,7 +209,7 @@ static void look_now(otr_followed *f)
 {
     otr_drift *d = f->drift;
     otr_err err = { 0 };
-    otr_look *look;
+    otr_drift_sight *look;
     otr_code rc = otr_followed_look(f, &look, &err);
     if (rc != OTR_OK) {
         otr_log_warn("no memory to look at the files of a configuration", "instance", f->id);
@@ -233,7 +233,7 @@ static void look_now(otr_followed *f)
     f->look = NULL;
     look->err = err;
     otr_followed_take(f, look, rc, d->writers, &other, &seen);
-    otr_look_deinit(look);
+    otr_drift_sight_deinit(look);
     otr_free(look);
 }
 

@@ -25,9 +25,9 @@ void otr_followed_free(otr_followed *f)
     otr_free(f);
 }
 
-otr_code otr_followed_look(otr_followed *f, otr_look **ret, otr_err *err)
+otr_code otr_followed_look(otr_followed *f, otr_drift_sight **ret, otr_err *err)
 {
-    otr_look *look = otr_zalloc(sizeof(*look));
+    otr_drift_sight *look = otr_zalloc(sizeof(*look));
     if (look == NULL) {
         return otr_fail_nomem(err);
     }
@@ -37,7 +37,7 @@ otr_code otr_followed_look(otr_followed *f, otr_look **ret, otr_err *err)
         rc = otr_fail_nomem(err);
     }
     if (rc != OTR_OK) {
-        otr_look_deinit(look);
+        otr_drift_sight_deinit(look);
         otr_free(look);
         return rc;
     }
@@ -70,7 +70,7 @@ static const otr_drift_file *find_file(const otr_drift_report *r, const char *pa
 }
 
 /* By the folders as they were watched before, or are now: one that went is in the first. */
-static bool find_writer(const otr_followed *f, const otr_look *look, const otr_places *where,
+static bool find_writer(const otr_followed *f, const otr_drift_sight *look, const otr_places *where,
                         const otr_writers *writers, otr_drift_writer *ret)
 {
     for (size_t i = where->n; i > 0; i--) {
@@ -98,7 +98,7 @@ static void keep_known(otr_drift_file *file, const otr_drift_report *old, uint64
     }
 }
 
-static void fill_report(otr_followed *f, otr_look *look, const otr_writers *writers)
+static void fill_report(otr_followed *f, otr_drift_sight *look, const otr_writers *writers)
 {
     otr_drift_report *r = &look->report;
     uint64_t now_ns = otr_wall_ns();
@@ -118,7 +118,7 @@ static void fill_report(otr_followed *f, otr_look *look, const otr_writers *writ
     r->since_ns = !drift ? 0 : old ? f->report.since_ns : now_ns;
 }
 
-static void fill_remark(const otr_followed *f, const otr_look *look, otr_code rc,
+static void fill_remark(const otr_followed *f, const otr_drift_sight *look, otr_code rc,
                         otr_drift_report *r)
 {
     const otr_holding *h = &f->holding;
@@ -143,7 +143,7 @@ static void fill_remark(const otr_followed *f, const otr_look *look, otr_code rc
 
 /* ---- a look is over ---- */
 
-static void take_files(otr_followed *f, otr_look *look, bool *ret_seen)
+static void take_files(otr_followed *f, otr_drift_sight *look, bool *ret_seen)
 {
     if (look->traced) {
         otr_holding_deinit(&f->holding);
@@ -161,7 +161,7 @@ static void take_files(otr_followed *f, otr_look *look, bool *ret_seen)
     }
 }
 
-void otr_followed_take(otr_followed *f, otr_look *look, otr_code rc, const otr_writers *writers,
+void otr_followed_take(otr_followed *f, otr_drift_sight *look, otr_code rc, const otr_writers *writers,
                        bool *ret_other, bool *ret_seen)
 {
     otr_drift_report fresh = { 0 };

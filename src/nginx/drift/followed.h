@@ -29,17 +29,17 @@ typedef struct otr_followed {
     otr_holding holding;
     otr_drift_report report;
     otr_timer *timer;
-    otr_look *look; /* under way; NULL: none */
+    otr_drift_sight *look; /* under way; NULL: none */
 } otr_followed;
 
 /* Released with all that it holds; its watches are dropped by the caller. */
 void otr_followed_free(otr_followed *f);
 
 /* What a look needs; `room` is set by the caller. The picture goes with it. */
-otr_code otr_followed_look(otr_followed *f, otr_look **ret, otr_err *err) OTR_MUST_CHECK;
+otr_code otr_followed_look(otr_followed *f, otr_drift_sight **ret, otr_err *err) OTR_MUST_CHECK;
 /* A look is over: takes what it found. `ret_other`: the report is another one; `ret_seen`: NGINX
  * has loaded other files, and they are f->loaded. */
-void otr_followed_take(otr_followed *f, otr_look *look, otr_code rc, const otr_writers *writers,
+void otr_followed_take(otr_followed *f, otr_drift_sight *look, otr_code rc, const otr_writers *writers,
                        bool *ret_other, bool *ret_seen);
 
 #endif

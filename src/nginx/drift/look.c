@@ -63,7 +63,7 @@ static void note_unwatched(otr_holding *h, int sys)
     }
 }
 
-static void watch_folder(const otr_look *look, otr_holding *h, size_t first, size_t n)
+static void watch_folder(const otr_drift_sight *look, otr_holding *h, size_t first, size_t n)
 {
     otr_err why = { 0 };
     int fd;
@@ -89,7 +89,7 @@ static void watch_folder(const otr_look *look, otr_holding *h, size_t first, siz
     close(fd);
 }
 
-static otr_code watch_all(otr_look *look)
+static otr_code watch_all(otr_drift_sight *look)
 {
     otr_holding *h = &look->holding;
     otr_code rc = otr_places_of(look->root, &look->now, &h->places, &look->err);
@@ -116,7 +116,7 @@ static otr_code watch_all(otr_look *look)
 
 /* ---- who did it ---- */
 
-static otr_code trace_files(otr_look *look)
+static otr_code trace_files(otr_drift_sight *look)
 {
     otr_drift_report *r = &look->report;
     otr_code rc = OTR_OK;
@@ -131,7 +131,7 @@ static otr_code trace_files(otr_look *look)
 }
 
 /* Where the kernel does not tell: who has the files open by now. */
-static otr_code search_writers(otr_look *look)
+static otr_code search_writers(otr_drift_sight *look)
 {
     otr_drift_report *r = &look->report;
     otr_drift_writer *found = otr_calloc(r->n + 1, sizeof(*found));
@@ -162,7 +162,7 @@ static otr_code search_writers(otr_look *look)
 
 /* ---- a look ---- */
 
-static otr_code compare(otr_look *look)
+static otr_code compare(otr_drift_sight *look)
 {
     const otr_base *loaded = look->new_loaded != NULL ? look->new_loaded : look->loaded;
     otr_compare with = {
@@ -181,7 +181,7 @@ static otr_code compare(otr_look *look)
     return rc;
 }
 
-static otr_code take_loaded(otr_look *look)
+static otr_code take_loaded(otr_drift_sight *look)
 {
     otr_drift_files files = { 0 };
     otr_code rc = otr_drift_loaded(&look->now, look->since_ns,
@@ -194,7 +194,7 @@ static otr_code take_loaded(otr_look *look)
     return rc;
 }
 
-otr_code otr_look_run(otr_look *look)
+otr_code otr_drift_sight_run(otr_drift_sight *look)
 {
     const otr_base *also = look->version != NULL  ? look->version
                            : look->before != NULL ? look->before
@@ -210,7 +210,7 @@ otr_code otr_look_run(otr_look *look)
     return rc == OTR_OK && look->compare ? compare(look) : rc;
 }
 
-void otr_look_leave_out(otr_look *look, const otr_excludes *excluded)
+void otr_drift_sight_leave_out(otr_drift_sight *look, const otr_excludes *excluded)
 {
     otr_drift_report *r = &look->report;
     size_t kept = 0;
@@ -231,7 +231,7 @@ void otr_look_leave_out(otr_look *look, const otr_excludes *excluded)
     r->n = kept;
 }
 
-void otr_look_deinit(otr_look *look)
+void otr_drift_sight_deinit(otr_drift_sight *look)
 {
     for (size_t i = 0; look->where != NULL && i < look->report.n; i++) {
         otr_places_deinit(&look->where[i]);

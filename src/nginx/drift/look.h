@@ -3,7 +3,7 @@
  *
  * Everything it needs goes with it, everything it finds comes back with it.
  *
- * Thread: otr_look_run() on a worker, the rest on the loop.
+ * Thread: otr_drift_sight_run() on a worker, the rest on the loop.
  */
 #ifndef OTR_NGINX_DRIFT_LOOK_H
 #define OTR_NGINX_DRIFT_LOOK_H
@@ -38,7 +38,7 @@ const otr_held *otr_holding_find(const otr_holding *h, const char *folder);
 /* Is `name` in the folder of `held` one that counts? */
 bool otr_holding_counts(const otr_holding *h, const otr_held *held, const char *name);
 
-typedef struct otr_look {
+typedef struct otr_drift_sight {
     /* in */
     const otr_watches *watches;
     const otr_writers *writers;
@@ -61,11 +61,11 @@ typedef struct otr_look {
     otr_drift_report report;
     otr_places *where; /* of each file of the report */
     otr_err err;
-} otr_look;
+} otr_drift_sight;
 
-otr_code otr_look_run(otr_look *look);
+otr_code otr_drift_sight_run(otr_drift_sight *look);
 /* Takes out of the report what does not count. Loop. */
-void otr_look_leave_out(otr_look *look, const otr_excludes *excluded);
-void otr_look_deinit(otr_look *look);
+void otr_drift_sight_leave_out(otr_drift_sight *look, const otr_excludes *excluded);
+void otr_drift_sight_deinit(otr_drift_sight *look);
 
 #endif
