@@ -5,7 +5,7 @@
 static bool is_opaque(const otr_facts *f)
 {
     for (size_t i = 0; i < f->passed.n; i++) {
-        if (otr_table_get(&f->variables, f->passed.items[i].key) == NULL) {
+        if (otr_table_get(&f->variable_names, f->passed.items[i].key) == NULL) {
             return true;
         }
     }
