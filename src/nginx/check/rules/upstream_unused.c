@@ -1,4 +1,4 @@
-#include "nginx/check/facts.h"
+#include "nginx/check/facts.h" /* NOLINT(misc-include-cleaner): its members are used */
 #include "nginx/check/rules/rules.h"
 
 /* May a name come about in a way that is not seen? */
