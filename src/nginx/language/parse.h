@@ -17,13 +17,16 @@
 #include "base/err.h"
 #include "nginx/language/conf.h"
 #include "nginx/language/rules.h"
+#include "nginx/overlay.h"
 #include "nginx/root.h"
 
 typedef struct otr_parse {
     const otr_root *root;
+    const otr_overlay *overlay; /* read files as they would be with these changes; NULL: none */
     const char *path;      /* of the main file, as it is to be shown; relative: below `folder` */
     const char *folder;    /* absolute, where relative paths start; NULL: `path` is absolute */
     const otr_bytes *text; /* of the main file where it has been read already; else NULL */
+    otr_where where;       /* the main file is read as if included there; 0: at the top */
     const char *const *ignore; /* directives that are left out with all they hold, ended by NULL;
                                   NULL: none */
     bool single;               /* follow no include */
@@ -31,7 +34,6 @@ typedef struct otr_parse {
     bool strict;     /* an unknown directive is an error */
     bool first_only; /* a file with an error is left empty at the first one */
     bool any_place, any_args; /* do not check these */
-    otr_where where;          /* the main file is a part of; 0: of nothing */
     /* Called with each file once it is read, in their order; its tree and text go when this
      * returns. An error ends the reading. Optional: without it all stays. */
     otr_code (*each)(void *arg, const otr_conf *conf, size_t i, otr_err *err);
