@@ -58,7 +58,7 @@ static otr_value either(const otr_value *a, const otr_value *b)
 
 /* ---- what NGINX itself sets ---- */
 
-typedef enum origin { FIXED, CLIENT, CLIENT_PATH, RAW_PATH, HOST, METHOD } origin;
+typedef enum origin { CLIENT, CLIENT_PATH, RAW_PATH, HOST, METHOD, QUERY_SIGN } origin;
 
 static const struct builtin {
     const char *name; /* "arg_": all that begin with it */
@@ -84,6 +84,7 @@ static const struct builtin {
     { "request_filename", RAW_PATH },
     { "host", HOST },
     { "request_method", METHOD },
+    { "is_args", QUERY_SIGN },
 };
 
 static const struct builtin *find_builtin(otr_bytes name)
@@ -144,6 +145,10 @@ static otr_value value_of_builtin(const tracer *t, otr_bytes name)
     case RAW_PATH:
         v = uri_here(t);
         break;
+    case QUERY_SIGN: /* "?" or nothing */
+        v.shape = otr_shape_byte('?');
+        v.shape.nullable = true;
+        break;
     case HOST:
         v.host = true;
         v.shape.chars = otr_set_and(v.shape.chars, otr_set_not(slash));
@@ -156,6 +161,15 @@ static otr_value value_of_builtin(const tracer *t, otr_bytes name)
 
 /* ---- groups of regular expressions ---- */
 
+/* "^(.*)" and "(.*)…": what is matched is a path, which begins with "/", and so does the group. */
+static bool begins_uri(const otr_group *g)
+{
+    bool takes_all = g->shape.nullable && g->shape.texts >= OTR_PATTERN_MANY &&
+                     otr_set_count(&g->shape.first) >= 255;
+    return g->at_start &&
+           (otr_set_is_empty(g->before) || (takes_all && otr_set_count(&g->before) == 256));
+}
+
 /* Group `name` (or of that number) of a pattern that is matched with what is worth `of`. */
 static otr_value group_of(const otr_pattern *pattern, otr_bytes name, const otr_value *of)
 {
@@ -166,6 +180,10 @@ static otr_value group_of(const otr_pattern *pattern, otr_bytes name, const otr_
         if (numbered ? i == number : otr_same(pattern->groups[i].name, name)) {
             v.shape = pattern->groups[i].shape;
             v.raw = of->raw && otr_set_has(&v.shape.chars, '\n');
+            if (of->raw && begins_uri(&pattern->groups[i])) {
+                v.shape.first = (otr_set){ 0 };
+                otr_set_add(&v.shape.first, '/');
+            }
             return v;
         }
     }
