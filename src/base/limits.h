@@ -98,10 +98,12 @@
 #define OTR_LIMIT_NGINX_COMBINED \
     20000000 /* directives, includes counted as often as they stand there */
 #define OTR_LIMIT_NGINX_INCLUDE_DEPTH   32
-#define OTR_LIMIT_NGINX_CHECKED         5000000 /* directives that are checked, counted so too */
-#define OTR_LIMIT_NGINX_FINDINGS        50000   /* kept of one check; the rest is counted */
+#define OTR_LIMIT_NGINX_CHECKED         5000000  /* directives that are checked, counted so too */
+#define OTR_LIMIT_NGINX_CHECK_STEPS     100000   /* values that are followed for one directive … */
+#define OTR_LIMIT_NGINX_CHECK_ALL_STEPS 20000000 /* … and in all */
+#define OTR_LIMIT_NGINX_FINDINGS        50000    /* kept of one check; the rest is counted */
 #define OTR_LIMIT_NGINX_CERT_BYTES      (1U * OTR_MIB) /* one file with certificates or a key */
-#define OTR_LIMIT_NGINX_CHECK_NAMES     64 /* host names that one check resolves */
+#define OTR_LIMIT_NGINX_CHECK_NAMES     64             /* host names that one check resolves */
 #define OTR_LIMIT_NGINX_CONFIG_ERRORS   1000 /* kept of those that a tolerant reader meets */
 #define OTR_LIMIT_NGINX_BLOCK_DEPTH     64
 #define OTR_LIMIT_NGINX_INSTANCES       256
