@@ -224,7 +224,8 @@ T(a_folder_that_others_may_write_to_is_refused)
         refuse(&s, path, OTR_EDENIED, "no user 54321");
         s.root.uid = 1;
         refuse(&s, path, OTR_EDENIED, "of user 54321, who is neither");
-        CHECK(chown(s.conf, 0, 0) == 0);
+        CHECK(chown(s.conf, 0, 0) == 0 && chown(path, 1, 1) == 0);
+        refuse(&s, path, OTR_EDENIED, "user 1, with whose rights");
     }
 }
 
