@@ -182,6 +182,8 @@ T(nothing_outside_the_allowed_folders_is_looked_at)
     snprintf(path, sizeof(path), "%s", scene_path(&s, "etc/passwd"));
     refuse(&s, path, OTR_EDENIED, "outside of allowed_directories");
     refuse(&s, s.conf, OTR_EDENIED, "is one of allowed_directories itself");
+    s.root.allowed = NULL;
+    refuse(&s, path, OTR_EDENIED, "nothing may be changed");
 }
 
 T(what_is_no_regular_file_is_refused)
