@@ -35,6 +35,7 @@ T(a_plan_says_what_becomes_of_each_file)
     const otr_plan_item *i = item(&s, "nginx.conf");
     CHECK_STR(otr_plan_action_name(i->action), "update");
     CHECK_INT(i->before.size, 8);
+    CHECK_INT(i->remarks, 0);
     CHECK_INT(i->after.mode, 0600);
     CHECK(strcmp(i->before.digest, i->after.digest) != 0);
     CHECK_INT(item(&s, "mode.conf")->action, OTR_PLAN_ATTRIBUTES);
