@@ -10,8 +10,6 @@
 
 enum {
     MESSAGE_BYTES = 8192, /* of a status */
-    REPLAY_BYTES = 65536, /* kept of what was sent until the peer answers */
-    KEPT_BYTES = 65536,   /* of buffers that are empty */
     LONGEST_MS = 0x7fffffff,
 };
 
@@ -31,11 +29,12 @@ otr_code otr_rpc_call_new(const otr_rpc_call_setup *setup, otr_rpc_call **ret, o
     call->limits = *limits;
     call->ops = setup->ops;
     call->arg = setup->arg;
+    call->tell_fn = on_tell;
     call->kept_all = true;
     call->deadline_ns = UINT64_MAX;
     call->freed = setup->ops == NULL; /* nobody's, until it is accepted */
-    otr_buf_init(&call->out,
-                 limits->queue_bytes + limits->max_send_bytes + REPLAY_BYTES + OTR_RPC_PREFIX);
+    otr_buf_init(&call->out, limits->queue_bytes + limits->max_send_bytes + OTR_RPC_REPLAY_BYTES +
+                                 OTR_RPC_PREFIX);
     otr_buf_init(&call->held, (size_t)OTR_LIMIT_RPC_WIDE_BYTES * 2);
     otr_buf_init(&call->message, MESSAGE_BYTES);
     otr_rpc_reader_init(&call->reader, limits->max_recv_bytes);
@@ -404,6 +403,19 @@ static bool is_quiet(const otr_rpc_call *call)
     return call->over || call->freed || call->ops == NULL;
 }
 
+static void tell_writable(otr_rpc_call *call)
+{
+    call->full = false;
+    if (call->ops->writable != NULL) {
+        call->ops->writable(call->arg, call);
+    }
+}
+
+static bool is_read(const otr_rpc_call *call)
+{
+    return call->held.n == 0 && (call->ending || call->peer_done) && !call->told_done;
+}
+
 static void on_tell(void *arg)
 {
     otr_rpc_call *call = arg;
@@ -411,16 +423,12 @@ static void on_tell(void *arg)
     if (!is_quiet(call) && !call->paused && call->held.n > 0) {
         read_held(call);
     }
-    if (!is_quiet(call) && call->held.n == 0 && (call->ending || call->peer_done) &&
-        !call->told_done) {
+    if (!is_quiet(call) && is_read(call)) {
         tell_done(call);
     }
     if (!is_quiet(call) && call->full &&
         otr_rpc_call_queued(call) <= call->limits.queue_bytes / 2) {
-        call->full = false;
-        if (call->ops->writable != NULL) {
-            call->ops->writable(call->arg, call);
-        }
+        tell_writable(call);
     }
     if (call->over && !call->told && !call->freed && call->ops != NULL) {
         tell_end(call);
@@ -429,11 +437,6 @@ static void on_tell(void *arg)
 }
 
 /* ---- what goes ---- */
-
-size_t otr_rpc_call_queued(const otr_rpc_call *call)
-{
-    return call->out.n - call->out_at;
-}
 
 bool otr_rpc_call_full(otr_rpc_call *call)
 {
@@ -478,56 +481,6 @@ otr_code otr_rpc_call_send(otr_rpc_call *call, otr_bytes message, otr_err *err)
     otr_buf_grew(&call->out, OTR_RPC_PREFIX + message.n);
     resume_data(call);
     return OTR_OK;
-}
-
-/* Forgets what was sent, unless it may have to be sent again. */
-static void trim(otr_rpc_call *call)
-{
-    if (call->kept_all && call->role == OTR_RPC_CLIENT && !call->got_headers &&
-        call->out_at <= REPLAY_BYTES) {
-        return;
-    }
-    call->kept_all = false;
-    size_t left = call->out.n - call->out_at;
-    if (left == 0) {
-        call->out_at = 0;
-        if (call->out.cap > KEPT_BYTES) {
-            otr_buf_deinit(&call->out);
-        } else {
-            otr_buf_clear(&call->out);
-        }
-    } else if (call->out_at > left && call->out_at > KEPT_BYTES) {
-        memmove(call->out.p, call->out.p + call->out_at, left);
-        otr_buf_cut(&call->out, left);
-        call->out_at = 0;
-    }
-}
-
-size_t otr_rpc_call_take(otr_rpc_call *call, uint8_t *to, size_t cap, bool *ret_end)
-{
-    size_t left = call->out.n - call->out_at;
-    size_t n = left < cap ? left : cap;
-    if (n > 0) {
-        memcpy(to, call->out.p + call->out_at, n);
-        call->out_at += n;
-        trim(call);
-    }
-    if (call->full && otr_rpc_call_queued(call) <= call->limits.queue_bytes / 2) {
-        otr_loop_defer(call->loop, &call->tell, on_tell, call);
-    }
-    *ret_end = call->finished && otr_rpc_call_queued(call) == 0;
-    return n;
-}
-
-bool otr_rpc_call_rewind(otr_rpc_call *call)
-{
-    enum { ATTEMPTS = 5 };
-    if (!call->kept_all || call->got_headers || call->attempts >= ATTEMPTS) {
-        return false;
-    }
-    call->attempts++;
-    call->out_at = 0;
-    return true;
 }
 
 void otr_rpc_call_finish(otr_rpc_call *call)

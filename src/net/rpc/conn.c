@@ -336,8 +336,10 @@ otr_code otr_rpc_conn_begin(otr_rpc_conn *conn, otr_rpc_call *call, otr_err *err
     if (conn->dead || conn->draining || conn->closing) {
         return otr_fail(err, OTR_ESTATE, "the connection takes no new call");
     }
-    otr_code rc = otr_rpc_submit_request(call, conn, err);
+    int32_t stream = 0;
+    otr_code rc = otr_rpc_submit_request(call, conn, &stream, err);
     if (rc == OTR_OK) {
+        otr_rpc_call_attach(call, conn, stream);
         otr_rpc_conn_wake(conn);
     }
     return rc;

@@ -74,6 +74,7 @@ struct otr_rpc_call {
     bool ending;          /* over as soon as what is held was read */
     bool over, told;
     bool answered_end;
+    otr_loop_fn *tell_fn;
     otr_defer tell;
 };
 
@@ -112,6 +113,9 @@ static inline void otr_rpc_conn_wake(otr_rpc_conn *conn)
     }
 }
 
+/* Kept of what was sent until the peer answers. */
+enum { OTR_RPC_REPLAY_BYTES = 65536 };
+
 /* ---- call.c ---- */
 
 typedef struct otr_rpc_call_setup {
@@ -143,6 +147,8 @@ otr_code otr_rpc_call_set_timeout(otr_rpc_call *call, uint64_t timeout_ns, otr_e
 /* Bytes of the peer; they count against its window until they are read. */
 void otr_rpc_call_feed(otr_rpc_call *call, otr_bytes bytes);
 void otr_rpc_call_peer_done(otr_rpc_call *call);
+/* ---- queue.c ---- */
+
 /* What is to be sent next, up to `cap`. `*ret_end`: nothing follows. */
 size_t otr_rpc_call_take(otr_rpc_call *call, uint8_t *to, size_t cap, bool *ret_end);
 /* Begins anew on another stream; false: some of it is gone. */
@@ -150,8 +156,8 @@ bool otr_rpc_call_rewind(otr_rpc_call *call);
 
 /* ---- submit.c ---- */
 
-/* Headers of a request; the stream is attached. */
-otr_code otr_rpc_submit_request(otr_rpc_call *call, otr_rpc_conn *conn, otr_err *err)
+/* A request; `*ret` is its stream, to which the call is to be attached. */
+otr_code otr_rpc_submit_request(otr_rpc_call *call, otr_rpc_conn *conn, int32_t *ret, otr_err *err)
     OTR_MUST_CHECK;
 otr_code otr_rpc_submit_headers(otr_rpc_call *call, const otr_rpc_metadata *headers, otr_err *err)
     OTR_MUST_CHECK;

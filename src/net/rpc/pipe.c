@@ -226,34 +226,41 @@ static void tell_ready(otr_rpc_pipe *pipe, size_t at)
     }
 }
 
+static otr_code rise(otr_rpc_pipe *pipe, size_t at, otr_bytes bytes, otr_err *err);
+
+/* One step of a layer: what it makes of the bytes goes up, what it has for the peer goes down. */
+static otr_code step(otr_rpc_pipe *pipe, size_t at, otr_bytes *bytes, size_t *ret_n, otr_err *err)
+{
+    uint8_t plain[CHUNK];
+    otr_tls_session *tls = pipe->layers[at].tls;
+    otr_code rc = otr_tls_session_read(tls, bytes, plain, sizeof(plain), ret_n, err);
+    otr_code sunk = sink(pipe, at, rc == OTR_OK ? err : NULL);
+    if (rc != OTR_OK || sunk != OTR_OK) {
+        return rc != OTR_OK ? rc : sunk;
+    }
+    tell_ready(pipe, at);
+    if (*ret_n > 0 && !pipe->freed && !pipe->over) {
+        rc = rise(pipe, at + 1, (otr_bytes){ plain, *ret_n }, err);
+    }
+    if (rc == OTR_OK && !pipe->freed && otr_tls_session_ended(tls)) {
+        rc = otr_fail(err, OTR_EIO, "the peer closed the connection");
+    }
+    return rc;
+}
+
 /* Bytes of the layer below `at` go up; above the last layer is the owner. */
 static otr_code rise(otr_rpc_pipe *pipe, size_t at, otr_bytes bytes, otr_err *err)
 {
+    size_t n = 0;
+    otr_code rc = OTR_OK;
     if (at == pipe->n_layers) {
         pipe->ops->read(pipe->arg, bytes);
         return OTR_OK;
     }
-    uint8_t plain[CHUNK];
-    size_t n;
     do {
-        n = 0;
-        otr_code rc =
-            otr_tls_session_read(pipe->layers[at].tls, &bytes, plain, sizeof(plain), &n, err);
-        otr_code sunk = sink(pipe, at, rc == OTR_OK ? err : NULL);
-        if (rc == OTR_OK && sunk == OTR_OK) {
-            tell_ready(pipe, at);
-            if (n > 0 && !pipe->freed && !pipe->over) {
-                rc = rise(pipe, at + 1, (otr_bytes){ plain, n }, err);
-            }
-        }
-        if (rc != OTR_OK || sunk != OTR_OK) {
-            return rc != OTR_OK ? rc : sunk;
-        }
-        if (otr_tls_session_ended(pipe->layers[at].tls)) {
-            return otr_fail(err, OTR_EIO, "the peer closed the connection");
-        }
-    } while ((n > 0 || bytes.n > 0) && !pipe->freed && !pipe->over);
-    return OTR_OK;
+        rc = step(pipe, at, &bytes, &n, err);
+    } while (rc == OTR_OK && (n > 0 || bytes.n > 0) && !pipe->freed && !pipe->over);
+    return rc;
 }
 
 static void take(otr_rpc_pipe *pipe, otr_bytes bytes)

@@ -167,7 +167,7 @@ static otr_code request_fields(fields *f, const otr_rpc_call *call, bool tls, ot
     return rc == OTR_OK ? add_metadata(f, &call->headers, err) : rc;
 }
 
-otr_code otr_rpc_submit_request(otr_rpc_call *call, otr_rpc_conn *conn, otr_err *err)
+otr_code otr_rpc_submit_request(otr_rpc_call *call, otr_rpc_conn *conn, int32_t *ret, otr_err *err)
 {
     fields f = { 0 };
     otr_buf timeout;
@@ -180,7 +180,7 @@ otr_code otr_rpc_submit_request(otr_rpc_call *call, otr_rpc_conn *conn, otr_err 
         if (stream < 0) {
             rc = fail_submit(stream, err);
         } else {
-            otr_rpc_call_attach(call, conn, stream);
+            *ret = stream;
         }
     }
     otr_buf_deinit(&timeout);

@@ -47,6 +47,23 @@ static bool host_is_clean(const char *host)
     return host[0] != '\0';
 }
 
+/* Where the host ends and what follows it; NULL: nothing does. */
+static const char *split(const char *text, size_t *ret_n)
+{
+    const char *end;
+    if (text[0] == '[') {
+        end = strchr(text, ']');
+        *ret_n = end != NULL ? (size_t)(end - text) - 1 : 0;
+        return end != NULL && end[1] != '\0' ? end + 1 : NULL;
+    }
+    end = strrchr(text, ':');
+    if (end != NULL && strchr(text, ':') != end) { /* a bare IPv6 address */
+        end = NULL;
+    }
+    *ret_n = end != NULL ? (size_t)(end - text) : strlen(text);
+    return end;
+}
+
 otr_code otr_rpc_target_parse(const char *text, uint16_t default_port, otr_rpc_target *ret,
                               otr_err *err)
 {
@@ -54,21 +71,13 @@ otr_code otr_rpc_target_parse(const char *text, uint16_t default_port, otr_rpc_t
     if (strncmp(text, scheme, sizeof(scheme) - 1) == 0) {
         return parse_local(text + sizeof(scheme) - 1, ret, err);
     }
-    bool bracket = text[0] == '[';
-    const char *end = bracket ? strchr(text, ']') : strrchr(text, ':');
-    const char *port = end;
-    if (bracket && end != NULL) {
-        port = end[1] == '\0' ? NULL : end + 1;
-    } else if (end != NULL && strchr(text, ':') != end) { /* a bare IPv6 address */
-        end = port = NULL;
-    }
-    const char *begin = bracket ? text + 1 : text;
-    size_t n = end != NULL ? (size_t)(end - begin) : strlen(begin);
+    size_t n = 0;
+    const char *rest = split(text, &n);
     *ret = (otr_rpc_target){ .port = default_port };
-    bool ok = n < sizeof(ret->host) && (!bracket || end != NULL) &&
-              (port == NULL || (port[0] == ':' && parse_port(port + 1, &ret->port)));
+    bool ok = n < sizeof(ret->host) &&
+              (rest == NULL || (rest[0] == ':' && parse_port(rest + 1, &ret->port)));
     if (ok) {
-        memcpy(ret->host, begin, n);
+        memcpy(ret->host, text[0] == '[' ? text + 1 : text, n);
         ok = host_is_clean(ret->host) && ret->port != 0;
     }
     return ok ? OTR_OK
