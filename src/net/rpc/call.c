@@ -176,11 +176,29 @@ void otr_rpc_call_over(otr_rpc_call *call, otr_rpc_status status, const char *me
     otr_loop_defer(call->loop, &call->tell, on_tell, call);
 }
 
+/* A server's call: the client gets the status, whatever still waited to be sent. */
+static bool tell_client(otr_rpc_call *call, otr_rpc_status status, const char *message)
+{
+    if (call->role != OTR_RPC_SERVER || call->conn == NULL || call->over ||
+        status == OTR_RPC_CANCELLED) {
+        return false;
+    }
+    if (!call->trailed) {
+        otr_buf_cut(&call->out, call->out_at);
+        call->finished = false;
+        otr_rpc_call_end(call, status, message, NULL);
+    }
+    return call->conn != NULL;
+}
+
 void otr_rpc_call_fail(otr_rpc_call *call, otr_rpc_status status, const char *message)
 {
     otr_rpc_call_pin(call);
+    bool told = tell_client(call, status, message);
     otr_rpc_call_over(call, status, message);
-    reset(call, NGHTTP2_CANCEL);
+    if (!told) {
+        reset(call, NGHTTP2_CANCEL);
+    }
     otr_rpc_call_unpin(call);
 }
 
@@ -188,17 +206,6 @@ void otr_rpc_call_ending(otr_rpc_call *call)
 {
     call->ending = true;
     otr_loop_defer(call->loop, &call->tell, on_tell, call);
-}
-
-/* A server's deadline: the client gets a status, whatever still waited to be sent. */
-static void end_at_deadline(otr_rpc_call *call)
-{
-    static const char late[] = "the deadline has passed";
-    if (!call->trailed && call->conn != NULL) {
-        otr_buf_cut(&call->out, call->out_at);
-        otr_rpc_call_end(call, OTR_RPC_DEADLINE_EXCEEDED, late, NULL);
-    }
-    otr_rpc_call_over(call, OTR_RPC_DEADLINE_EXCEEDED, late);
 }
 
 static void on_deadline(void *arg)
@@ -210,13 +217,7 @@ static void on_deadline(void *arg)
         otr_timer_start(call->timer, ms < LONGEST_MS ? ms : LONGEST_MS, 0);
         return;
     }
-    otr_rpc_call_pin(call);
-    if (call->role == OTR_RPC_SERVER) {
-        end_at_deadline(call);
-    } else {
-        otr_rpc_call_fail(call, OTR_RPC_DEADLINE_EXCEEDED, "the deadline has passed");
-    }
-    otr_rpc_call_unpin(call);
+    otr_rpc_call_fail(call, OTR_RPC_DEADLINE_EXCEEDED, "the deadline has passed");
 }
 
 otr_code otr_rpc_call_set_timeout(otr_rpc_call *call, uint64_t timeout_ns, otr_err *err)
@@ -560,7 +561,8 @@ void otr_rpc_call_end(otr_rpc_call *call, otr_rpc_status status, const char *mes
     }
     otr_err err = { 0 };
     if (!call->answered && otr_rpc_submit_status_alone(call, &err) != OTR_OK) {
-        otr_rpc_call_fail(call, status, message);
+        otr_rpc_call_over(call, status, message);
+        reset(call, NGHTTP2_INTERNAL_ERROR);
         return;
     }
     resume_data(call);

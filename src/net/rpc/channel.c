@@ -113,12 +113,12 @@ static void attempt_failed(otr_rpc_channel *channel, const otr_err *why)
     back_off(channel);
 }
 
-/* A connection that was ready takes no calls any more. One that did not last is tried again after
- * a wait: a server that accepts and closes is not to be asked without end. */
-static void connection_lost(otr_rpc_channel *channel)
+/* A connection that was ready takes no calls any more. One that neither answered a call nor lasted
+ * is tried again after a wait: a server that accepts and closes is not to be asked without end. */
+static void connection_lost(otr_rpc_channel *channel, bool useful)
 {
     enum { LASTED_MS = 1000 };
-    bool lasted = otr_now_ns() - channel->ready_ns >= LASTED_MS * OTR_NS_PER_MS;
+    bool lasted = useful || otr_now_ns() - channel->ready_ns >= LASTED_MS * OTR_NS_PER_MS;
     if (lasted) {
         otr_rpc_backoff_reset(&channel->backoff);
     }
@@ -183,7 +183,7 @@ static void on_goaway(void *arg, bool too_many_pings)
         note_error(channel, &l->conn->why);
         retire(channel);
         if (ready) {
-            connection_lost(channel);
+            connection_lost(channel, l->conn->useful);
         } else {
             attempt_failed(channel, &channel->error);
         }
@@ -201,11 +201,12 @@ static void on_closed(void *arg, const otr_err *why)
     otr_rpc_channel *channel = l->channel;
     bool now = l == channel->now;
     bool ready = channel->state == OTR_RPC_READY;
+    bool useful = l->conn->useful;
     otr_err copy = *why;
     drop_link(channel, l);
     if (now && ready) {
         note_error(channel, &copy);
-        connection_lost(channel);
+        connection_lost(channel, useful);
     } else if (now) {
         attempt_failed(channel, &copy);
     }

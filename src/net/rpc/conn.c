@@ -180,7 +180,10 @@ static void on_read(void *arg, otr_bytes plain)
     }
     conn->pins++;
     conn->last_read_ns = otr_now_ns();
-    conn->pinged = false;
+    if (conn->pinged) {
+        conn->pinged = false;
+        next_ping(conn, conn->limits.keepalive_ms);
+    }
     ssize_t n = nghttp2_session_mem_recv(conn->session, plain.p, plain.n);
     if (n < 0 && !conn->freed) {
         if (conn->why.msg[0] == '\0') {

@@ -95,6 +95,7 @@ struct otr_rpc_conn {
     bool ready, kept, closing, dead, freed, told;
     bool draining, drained; /* no new calls; and the peer knows which one is the last */
     bool pinged;
+    bool useful; /* a call was answered on it */
     unsigned pins;
     uint64_t last_read_ns;
     double resets, controls; /* what is left of the budgets, at budget_ns */

@@ -166,6 +166,9 @@ static void conclude(otr_rpc_call *call)
     char text[96];
     if (call->has_status) {
         call->answered_end = true;
+        if (call->conn != NULL) {
+            call->conn->useful = true;
+        }
         return;
     }
     otr_buf_clear(&call->message);
