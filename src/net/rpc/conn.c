@@ -155,7 +155,7 @@ static void pump(void *arg)
     }
     if (!conn->dead && !conn->freed && is_done(conn)) {
         otr_err why = { 0 };
-        (void)otr_fail(&why, OTR_EIO, "the connection was closed after its last call");
+        (void)otr_fail(&why, OTR_ESTATE, "the connection was closed after its last call");
         die(conn, &why);
     }
     if (!conn->dead && !conn->freed && conn->n_calls == 0 && conn->ops != NULL) {

@@ -45,8 +45,9 @@ typedef struct otr_rpc_conn_ops {
     bool (*refused)(void *arg, otr_rpc_call *call);  /* it was not begun: true, it is taken back */
     /* The peer takes no new call; "too_many_pings" shows that we pinged too often. */
     void (*goaway)(void *arg, bool too_many_pings);
-    void (*idle)(void *arg);                       /* the last call ended */
-    void (*closed)(void *arg, const otr_err *why); /* the last; its calls have ended */
+    void (*idle)(void *arg); /* the last call ended */
+    /* The last; its calls have ended. OTR_ESTATE: one of the two has closed it in order. */
+    void (*closed)(void *arg, const otr_err *why);
 } otr_rpc_conn_ops;
 
 /* Owns the pipe from success on. */

@@ -243,7 +243,7 @@ static otr_code step(otr_rpc_pipe *pipe, size_t at, otr_bytes *bytes, size_t *re
         rc = rise(pipe, at + 1, (otr_bytes){ plain, *ret_n }, err);
     }
     if (rc == OTR_OK && !pipe->freed && otr_tls_session_ended(tls)) {
-        rc = otr_fail(err, OTR_EIO, "the peer closed the connection");
+        rc = otr_fail(err, OTR_ESTATE, "the peer closed the connection");
     }
     return rc;
 }
@@ -287,7 +287,7 @@ static void receive(otr_rpc_pipe *pipe)
         if (n <= 0) {
             otr_err why = { 0 };
             (void)(n < 0 ? otr_fail_sys(&why, errno, "the connection broke")
-                         : otr_fail(&why, OTR_EIO, "the peer closed the connection"));
+                         : otr_fail(&why, OTR_ESTATE, "the peer closed the connection"));
             break_off(pipe, &why);
             break;
         }

@@ -24,7 +24,8 @@ typedef struct otr_rpc_pipe_ops {
     void (*read)(void *arg, otr_bytes plain); /* borrowed until return */
     void (*ready)(void *arg);                 /* the handshake of the layer put on last is done */
     void (*drained)(void *arg);               /* the socket has taken all that was pending */
-    void (*ended)(void *arg, const otr_err *why); /* once, the last: the peer ended, or it broke */
+    /* Once, the last: the peer ended in order (OTR_ESTATE), or it broke. */
+    void (*ended)(void *arg, const otr_err *why);
 } otr_rpc_pipe_ops;
 
 /* Owns the connected socket `fd` from success on. */

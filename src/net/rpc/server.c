@@ -111,7 +111,9 @@ static void on_incoming(void *arg, otr_rpc_call *call)
 static void on_closed(void *arg, const otr_err *why)
 {
     client *c = arg;
-    c->server->error = *why;
+    if (why->code != OTR_ESTATE) {
+        c->server->error = *why;
+    }
     drop_client(c);
 }
 

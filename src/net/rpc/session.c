@@ -133,8 +133,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     otr_rpc_conn *conn = arg;
-    if (frame->hd.type != NGHTTP2_HEADERS) {
-        return 0;
+    if (frame->hd.type != NGHTTP2_HEADERS) { /* a push: nobody asked for it */
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     }
     if (conn->role == OTR_RPC_CLIENT || frame->headers.cat != NGHTTP2_HCAT_REQUEST) {
         otr_rpc_call *known = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
@@ -232,11 +232,9 @@ static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t co
     otr_rpc_call_pin(call);
     otr_rpc_call_detach(call);
     bool client = call->role == OTR_RPC_CLIENT;
-    if (client && call->has_status) {
-        conclude(call);
-        otr_rpc_call_ending(call);
-    } else if (client && code == NGHTTP2_REFUSED_STREAM && !call->over && !conn->freed &&
-               otr_rpc_call_rewind(call) && conn->ops->refused(conn->arg, call)) {
+    call->has_status = false; /* a status counts with the end of the stream: see end_client() */
+    if (client && code == NGHTTP2_REFUSED_STREAM && !call->over && !conn->freed &&
+        otr_rpc_call_rewind(call) && conn->ops->refused(conn->arg, call)) {
         /* it was never begun: it is begun anew elsewhere */
     } else if (!client && call->trailed && code == NGHTTP2_NO_ERROR) {
         otr_rpc_call_over(call, call->status, NULL);
@@ -416,10 +414,24 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
     return 0;
 }
 
+/* nghttp2 gives up the connection, or guard.c does, which has said why. */
+static void note_our_goaway(otr_rpc_conn *conn, const nghttp2_goaway *goaway)
+{
+    if (goaway->error_code != NGHTTP2_NO_ERROR && conn->why.msg[0] == '\0') {
+        (void)otr_fail(&conn->why, OTR_EIO, "the peer broke HTTP/2: %s%s%.*s",
+                       otr_rpc_reset_name(goaway->error_code),
+                       goaway->opaque_data_len > 0 ? ": " : "", (int)goaway->opaque_data_len,
+                       goaway->opaque_data != NULL ? (const char *)goaway->opaque_data : "");
+    }
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
     otr_rpc_conn *conn = arg;
     bool end = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    if (frame->hd.type == NGHTTP2_GOAWAY) {
+        note_our_goaway(conn, &frame->goaway);
+    }
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) {
         return 0;
     }
