@@ -40,7 +40,8 @@ static otr_code parse_local(const char *text, otr_rpc_target *ret, otr_err *err)
 static bool host_is_clean(const char *host)
 {
     for (const char *p = host; *p != '\0'; p++) {
-        if (*p <= ' ' || *p == '/' || *p == '@' || *p == '\\' || *p == 0x7f) {
+        if (*p <= ' ' || *p == '/' || *p == '@' || *p == '\\' || *p == '[' || *p == ']' ||
+            *p == 0x7f) {
             return false;
         }
     }
