@@ -1,7 +1,7 @@
 #include "net/rpc/dial.h"
 
 #include <errno.h>
-#include <netinet/in.h>
+#include <netinet/in.h> /* NOLINT(misc-include-cleaner): IPPROTO_TCP */
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>

@@ -38,7 +38,9 @@ static otr_code put(otr_rpc_metadata *md, otr_bytes name, otr_bytes value, otr_e
     if (block == NULL) {
         return otr_fail_nomem(err);
     }
-    memcpy(block, name.p, name.n);
+    if (name.n > 0) {
+        memcpy(block, name.p, name.n);
+    }
     block[name.n] = '\0';
     char *at = block + name.n + 1;
     if (value.n > 0) {

@@ -2,7 +2,6 @@
  * Who is reached without a proxy.
  */
 #include <arpa/inet.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
 

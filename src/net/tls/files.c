@@ -27,6 +27,7 @@ static otr_code fail_file(otr_err *err, const char *path, const char *what)
 }
 
 /* A key that asks for a password: nobody is there to give one. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's type */
 static int no_password(char *to, int size, int writing, void *arg)
 {
     (void)to;
