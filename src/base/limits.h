@@ -161,6 +161,7 @@
 #define OTR_LIMIT_RPC_HEADER_BYTES  65536U          /* metadata that a peer sends at a time */
 #define OTR_LIMIT_RPC_FIELDS        256             /* and how many */
 #define OTR_LIMIT_RPC_QUEUE_BYTES   OTR_MIB         /* of a call: with more no message is taken */
+#define OTR_LIMIT_RPC_SENT_BYTES    (64U * OTR_MIB) /* that wait for the peer on one connection */
 #define OTR_LIMIT_RPC_HELD_BYTES    (64U * OTR_MIB) /* received on one connection, not delivered */
 #define OTR_LIMIT_RPC_WINDOW_BYTES  65535U          /* what a call's peer may send unread … */
 #define OTR_LIMIT_RPC_WIDE_BYTES    OTR_MIB         /* … and while a large message comes */

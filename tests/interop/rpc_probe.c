@@ -601,6 +601,7 @@ static otr_rpc_limits limits_of(const words *w)
         .max_recv_bytes = number_of(w, "max_recv", 0),
         .max_send_bytes = number_of(w, "max_send", 0),
         .max_streams = (unsigned)number_of(w, "streams", 0),
+        .sent_bytes = number_of(w, "sent", 0),
         .held_bytes = number_of(w, "held", 0),
         .header_bytes = number_of(w, "header_bytes", 0),
         .keepalive_ms = number_of(w, "keepalive", 0),

@@ -347,6 +347,17 @@ def test_a_window_that_stays_closed(server):
     attacker.survived()
 
 
+def test_what_waits_for_one_connection_is_bounded():
+    with Probe("server", sent=4000000, quiet=1) as probe:
+        probe.address = probe.until("listening")["address"]
+        attacker = Attacker(probe, settings=struct.pack(">HI", 4, 0))
+        attacker.drain()
+        for stream in range(1, 401, 2):
+            attacker.send(request(stream, "/t.S/Pour") + frame(DATA, 0, stream, message(b"1000000 10000")))
+        probe.wait(lambda info: info["calls"] == "200")
+        attacker.survived()
+
+
 def test_messages_beyond_what_one_connection_may_hold():
     with Probe("server", held=1000000, max_recv=500000, quiet=1) as probe:
         probe.address = probe.until("listening")["address"]

@@ -110,6 +110,7 @@ void otr_rpc_call_attach(otr_rpc_call *call, otr_rpc_conn *conn, int32_t stream)
     otr_rpc_call_link(&conn->calls, &conn->n_calls, call);
     call->conn = conn;
     call->stream = stream;
+    otr_rpc_call_count_queued(call);
 }
 
 void otr_rpc_call_detach(otr_rpc_call *call)
@@ -123,7 +124,8 @@ void otr_rpc_call_detach(otr_rpc_call *call)
     }
     otr_rpc_call_pin(call);
     conn->held -= call->counted;
-    call->counted = 0;
+    conn->queued -= call->out_counted;
+    call->counted = call->out_counted = 0;
     call->conn = NULL;
     call->stream = 0;
     otr_rpc_call_unlink(call);
@@ -185,6 +187,7 @@ static bool tell_client(otr_rpc_call *call, otr_rpc_status status, const char *m
     }
     if (!call->trailed) {
         otr_buf_cut(&call->out, call->out_at);
+        otr_rpc_call_count_queued(call);
         call->finished = false;
         otr_rpc_call_end(call, status, message, NULL);
     }
@@ -441,8 +444,11 @@ static void on_tell(void *arg)
 
 bool otr_rpc_call_full(otr_rpc_call *call)
 {
-    call->full = call->full || otr_rpc_call_queued(call) >= call->limits.queue_bytes;
-    return otr_rpc_call_queued(call) >= call->limits.queue_bytes;
+    size_t n = otr_rpc_call_queued(call);
+    bool full = n >= call->limits.queue_bytes ||
+                (n > 0 && call->conn != NULL && call->conn->queued >= call->limits.sent_bytes);
+    call->full = call->full || full;
+    return full;
 }
 
 /* Data can flow, or flows already. */
@@ -480,6 +486,7 @@ otr_code otr_rpc_call_send(otr_rpc_call *call, otr_bytes message, otr_err *err)
         memcpy(to + OTR_RPC_PREFIX, message.p, message.n);
     }
     otr_buf_grew(&call->out, OTR_RPC_PREFIX + message.n);
+    otr_rpc_call_count_queued(call);
     resume_data(call);
     return OTR_OK;
 }

@@ -45,7 +45,8 @@ typedef struct otr_rpc_call_ops {
     void (*closed)(void *arg, otr_rpc_call *call, const otr_rpc_end *end);
 } otr_rpc_call_ops;
 
-/* Queues one message. OTR_EQUOTA: too much waits already, try again at `writable`; OTR_EINVAL: it
+/* Queues one message. OTR_EQUOTA: too much waits already, try again at `writable` (on a connection
+ * where very much waits, a call that has nothing queued takes one message); OTR_EINVAL: it
  * is larger than max_send_bytes; OTR_ESTATE: the call is over, or no more was to follow. */
 otr_code otr_rpc_call_send(otr_rpc_call *call, otr_bytes message, otr_err *err) OTR_MUST_CHECK;
 /* Whether otr_rpc_call_send() would say OTR_EQUOTA now. Asking it orders `writable`. */

@@ -20,6 +20,7 @@ otr_rpc_limits otr_rpc_limits_of(const otr_rpc_limits *given)
     l.max_recv_bytes = l.max_recv_bytes < UINT32_MAX ? l.max_recv_bytes : UINT32_MAX;
     l.max_send_bytes = l.max_send_bytes < UINT32_MAX ? l.max_send_bytes : UINT32_MAX;
     l.queue_bytes = l.queue_bytes > 0 ? l.queue_bytes : OTR_LIMIT_RPC_QUEUE_BYTES;
+    l.sent_bytes = l.sent_bytes > 0 ? l.sent_bytes : OTR_LIMIT_RPC_SENT_BYTES;
     l.held_bytes = l.held_bytes > 0 ? l.held_bytes : OTR_LIMIT_RPC_HELD_BYTES;
     l.held_bytes = l.held_bytes > l.max_recv_bytes ? l.held_bytes : 2 * l.max_recv_bytes;
     l.header_bytes = l.header_bytes > 0 ? l.header_bytes : OTR_LIMIT_RPC_HEADER_BYTES;

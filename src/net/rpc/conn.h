@@ -22,7 +22,9 @@ typedef enum otr_rpc_role { OTR_RPC_CLIENT, OTR_RPC_SERVER } otr_rpc_role;
 typedef struct otr_rpc_limits {
     size_t max_recv_bytes; /* of one message, unpacked */
     size_t max_send_bytes;
-    size_t queue_bytes;            /* of one call: with so many waiting no message is taken */
+    size_t queue_bytes; /* of one call: with so many waiting no message is taken */
+    size_t
+        sent_bytes; /* of all calls of a connection: with so many waiting a call takes one only */
     size_t held_bytes;             /* received on one connection and not delivered */
     size_t header_bytes;           /* that a peer sends at a time */
     unsigned max_streams;          /* server: calls under way on a connection */

@@ -39,11 +39,12 @@ struct otr_rpc_call {
     /* out */
     otr_buf out; /* messages with their prefixes, from out_at on */
     size_t out_at;
-    bool kept_all; /* what was sent is still in `out`: it can be sent anew on another stream */
-    bool finished; /* nothing is added to `out` any more */
-    bool full;     /* `writable` is due */
-    bool answered; /* server: headers are out */
-    bool trailed;  /* server: trailers are out, or nothing can be sent any more */
+    size_t out_counted; /* in conn->queued */
+    bool kept_all;      /* what was sent is still in `out`: it can be sent anew on another stream */
+    bool finished;      /* nothing is added to `out` any more */
+    bool full;          /* `writable` is due */
+    bool answered;      /* server: headers are out */
+    bool trailed;       /* server: trailers are out, or nothing can be sent any more */
     unsigned attempts;
     bool wait; /* client: for the channel to be ready */
 
@@ -88,7 +89,8 @@ struct otr_rpc_conn {
     otr_rpc_limits limits;
     otr_rpc_call calls; /* head of the ring */
     size_t n_calls;
-    size_t held; /* of all calls: received and not delivered */
+    size_t queued; /* of all calls: waits for the peer */
+    size_t held;   /* of all calls: received and not delivered */
     otr_defer pump;
     otr_loop_fn *pump_fn;
     otr_timer *timer; /* keepalive; until it is ready: of the handshake */
@@ -150,6 +152,8 @@ void otr_rpc_call_feed(otr_rpc_call *call, otr_bytes bytes);
 void otr_rpc_call_peer_done(otr_rpc_call *call);
 /* ---- queue.c ---- */
 
+/* After each change of what waits. */
+void otr_rpc_call_count_queued(otr_rpc_call *call);
 /* What is to be sent next, up to `cap`. `*ret_end`: nothing follows. */
 size_t otr_rpc_call_take(otr_rpc_call *call, uint8_t *to, size_t cap, bool *ret_end);
 /* Begins anew on another stream; false: some of it is gone. */

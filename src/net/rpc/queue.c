@@ -10,6 +10,16 @@ enum {
     KEPT_BYTES = 65536, /* of a buffer that is empty */
 };
 
+void otr_rpc_call_count_queued(otr_rpc_call *call)
+{
+    size_t now = call->out.n - call->out_at;
+    if (call->conn != NULL) {
+        call->conn->queued += now;
+        call->conn->queued -= call->out_counted;
+        call->out_counted = now;
+    }
+}
+
 size_t otr_rpc_call_queued(const otr_rpc_call *call)
 {
     return call->out.n - call->out_at;
@@ -46,6 +56,7 @@ size_t otr_rpc_call_take(otr_rpc_call *call, uint8_t *to, size_t cap, bool *ret_
         memcpy(to, call->out.p + call->out_at, n);
         call->out_at += n;
         trim(call);
+        otr_rpc_call_count_queued(call);
     }
     if (call->full && otr_rpc_call_queued(call) <= call->limits.queue_bytes / 2) {
         otr_loop_defer(call->loop, &call->tell, call->tell_fn, call);
