@@ -30,7 +30,6 @@ struct otr_lookup {
     char addresses[OTR_RESOLVED_BYTES];
 };
 
-
 /* Static, as a look-up may outlive all else in the process. `n` is how many were ever in use. */
 static struct {
     pthread_mutex_t lock;
