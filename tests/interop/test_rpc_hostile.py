@@ -489,6 +489,21 @@ def has_stream(data, stream):
     return False
 
 
+def test_a_reset_just_before_the_deadline_is_the_deadline():
+    """A server's clock may be a little ahead: it says CANCEL for what was no cancel."""
+    def serve(peer):
+        peer.sendall(frame(SETTINGS))
+        got = b""
+        while HEADERS not in kinds(got):
+            got += peer.recv(65536)
+        time.sleep(0.195)
+        peer.sendall(frame(RST, 0, 1, struct.pack(">I", 8)))
+        peer.recv(65536)
+
+    with Listener(serve) as server, Probe("client", target=server.target, **ONCE) as probe:
+        assert probe.call(path="/t.S/Unary", timeout=200)["status"] == "4"
+
+
 @pytest.mark.parametrize("settings", [struct.pack(">HI", 3, 0), struct.pack(">HI", 4, 0)])
 def test_a_server_that_lets_nothing_in(settings):
     """No stream is allowed, or no byte: the call ends at its deadline, and the channel takes others."""

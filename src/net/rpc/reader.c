@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/alloc.h"
 #include "net/rpc/gunzip.h"
 
 enum { KEPT_BYTES = 16384, BYTE_BITS = 8, BYTE_MASK = 0xff };

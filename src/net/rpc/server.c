@@ -1,20 +1,19 @@
 #include "net/rpc/server.h"
 
 #include <errno.h>
-#include <netinet/in.h>
+#include <netinet/in.h> /* NOLINT(misc-include-cleaner): IPPROTO_TCP */
 #include <netinet/tcp.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/fds.h"
 #include "base/limits.h"
-#include "net/rpc/internal.h"
+#include "net/rpc/internal.h" /* NOLINT(misc-include-cleaner): the inside of a call */
 #include "net/rpc/target.h"
 
 enum { LISTENERS = 8, BACKLOG = 512, AT_ONCE = 32, RETRY_MS = 100, SOCKET_MODE = 0600, TENTH = 10 };

@@ -102,6 +102,7 @@ static bool take_own(otr_rpc_call *call, const otr_bytes *name, otr_bytes value)
     return true;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the library dictates the parameters. */
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_n, const uint8_t *value, size_t value_n, uint8_t flags, void *arg)
 {
