@@ -2,7 +2,7 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
-foreach(pair "uv libuv" "yaml yaml-0.1" "jansson jansson" "sodium libsodium" "microhttpd libmicrohttpd" "sqlite sqlite3")
+foreach(pair "uv libuv" "yaml yaml-0.1" "jansson jansson" "sodium libsodium" "microhttpd libmicrohttpd" "sqlite sqlite3" "zlib zlib")
   separate_arguments(pair)
   list(GET pair 0 name)
   list(GET pair 1 package)
@@ -17,22 +17,15 @@ add_library(dep_http_parser INTERFACE)
 target_include_directories(dep_http_parser SYSTEM INTERFACE ${HTTP_PARSER_INCLUDE})
 target_link_libraries(dep_http_parser INTERFACE ${HTTP_PARSER_LIBRARY})
 
-# gRPC: HTTP/2 and gzip are small and go in as static libraries; OpenSSL stays shared, so that the distribution mends it.
+# gRPC: HTTP/2 is small and goes in as a static library; OpenSSL stays shared, so that the distribution mends it.
 pkg_check_modules(ssl REQUIRED IMPORTED_TARGET openssl>=3.0)
 add_library(dep_ssl INTERFACE)
 target_link_libraries(dep_ssl INTERFACE PkgConfig::ssl)
-foreach(triple "nghttp2 nghttp2/nghttp2.h libnghttp2.a" "zlib zlib.h libz.a")
-  separate_arguments(triple)
-  list(GET triple 0 name)
-  list(GET triple 1 header)
-  list(GET triple 2 archive)
-  string(REGEX REPLACE "^lib(.*)[.]a$" "\\1" shared ${archive})
-  find_path(${name}_INCLUDE ${header} REQUIRED)
-  find_library(${name}_LIBRARY NAMES ${archive} ${shared} REQUIRED)
-  add_library(dep_${name} INTERFACE)
-  target_include_directories(dep_${name} SYSTEM INTERFACE ${${name}_INCLUDE})
-  target_link_libraries(dep_${name} INTERFACE ${${name}_LIBRARY})
-endforeach()
+find_path(NGHTTP2_INCLUDE nghttp2/nghttp2.h REQUIRED)
+find_library(NGHTTP2_LIBRARY NAMES libnghttp2.a nghttp2 REQUIRED)
+add_library(dep_nghttp2 INTERFACE)
+target_include_directories(dep_nghttp2 SYSTEM INTERFACE ${NGHTTP2_INCLUDE})
+target_link_libraries(dep_nghttp2 INTERFACE ${NGHTTP2_LIBRARY})
 
 # Only its headers: src/net/curl/curl.c opens the library when a plugin first needs it.
 pkg_check_modules(curl REQUIRED libcurl>=7.85)

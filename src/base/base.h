@@ -17,6 +17,7 @@
 #define OTR_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define OTR_CLEANUP(fn)  __attribute__((cleanup(fn)))
 #define OTR_SENTINEL     __attribute__((sentinel))
+#define OTR_TARGET(cpu)  __attribute__((target(cpu))) /* may use these instructions */
 #define OTR_LIKELY(x)    __builtin_expect(!!(x), 1)
 #define OTR_UNLIKELY(x)  __builtin_expect(!!(x), 0)
 

@@ -2,9 +2,45 @@
 
 #include <sodium.h>
 
+#include "base/sha256_fast.h"
+
+_Static_assert(sizeof(crypto_hash_sha256_state) <= sizeof(((otr_sha256 *)0)->state), "it fits");
+_Static_assert(sizeof(otr_sha256_fast) <= sizeof(((otr_sha256 *)0)->state), "so does ours");
+
+void otr_sha256_init(otr_sha256 *sum)
+{
+    sum->fast = otr_sha256_fast_has();
+    if (sum->fast) {
+        otr_sha256_fast_init((otr_sha256_fast *)(void *)sum->state);
+    } else {
+        crypto_hash_sha256_init((crypto_hash_sha256_state *)(void *)sum->state);
+    }
+}
+
+void otr_sha256_add(otr_sha256 *sum, otr_bytes data)
+{
+    if (sum->fast) {
+        otr_sha256_fast_add((otr_sha256_fast *)(void *)sum->state, data);
+    } else if (data.n > 0) {
+        crypto_hash_sha256_update((crypto_hash_sha256_state *)(void *)sum->state, data.p, data.n);
+    }
+}
+
+static void end(otr_sha256 *sum, unsigned char out[crypto_hash_sha256_BYTES])
+{
+    if (sum->fast) {
+        otr_sha256_fast_end((otr_sha256_fast *)(void *)sum->state, out);
+    } else {
+        crypto_hash_sha256_final((crypto_hash_sha256_state *)(void *)sum->state, out);
+    }
+}
+
 static void sha256(otr_bytes data, unsigned char sum[crypto_hash_sha256_BYTES])
 {
-    crypto_hash_sha256(sum, data.n > 0 ? data.p : (const uint8_t *)"", data.n);
+    otr_sha256 state;
+    otr_sha256_init(&state);
+    otr_sha256_add(&state, data);
+    end(&state, sum);
 }
 
 const char *otr_sha256_hex(otr_bytes data, char out[OTR_SHA256_HEX_BYTES])
@@ -12,6 +48,13 @@ const char *otr_sha256_hex(otr_bytes data, char out[OTR_SHA256_HEX_BYTES])
     unsigned char sum[crypto_hash_sha256_BYTES];
     sha256(data, sum);
     return sodium_bin2hex(out, OTR_SHA256_HEX_BYTES, sum, sizeof(sum));
+}
+
+const char *otr_sha256_end(otr_sha256 *sum, char out[OTR_SHA256_HEX_BYTES])
+{
+    unsigned char bytes[crypto_hash_sha256_BYTES];
+    end(sum, bytes);
+    return sodium_bin2hex(out, OTR_SHA256_HEX_BYTES, bytes, sizeof(bytes));
 }
 
 const char *otr_sha256_base64(otr_bytes data, char out[OTR_SHA256_BASE64_BYTES])

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "nginx/rights.h"
 
-enum { PATH_BYTES = 4096, LINKS_MOST = 40 };
+enum { PATH_BYTES = OTR_ROOT_PATH_BYTES, LINKS_MOST = 40 };
 
 /* ---- the value ---- */
 
@@ -146,6 +146,12 @@ typedef struct walk { /* a path on its way to the one without links */
     char done[PATH_BYTES];
     char left[2 * PATH_BYTES];
     unsigned links;
+    otr_root_last last;
+    const otr_root_visitor *visitor; /* NULL: nobody looks */
+    bool missing;                    /* what exists has ended */
+    size_t there;
+    otr_code rc; /* of the visitor */
+    otr_err *err;
 } walk;
 
 static bool is_of_proc(int fd)
@@ -177,6 +183,37 @@ static bool expand_link(walk *w, int fd, char *name)
     return true;
 }
 
+static bool tell(walk *w, const struct stat *st)
+{
+    if (w->visitor != NULL && w->visitor->seen != NULL) {
+        w->rc = w->visitor->seen(w->visitor->arg, w->done[0] != '\0' ? w->done : "/", st, w->err);
+    }
+    return w->rc == OTR_OK;
+}
+
+/* Looks at `done`, whose last part begins at `name`, and follows it if it is a link. */
+static bool look(walk *w, const place *at, char *name)
+{
+    int fd =
+        open_at(at, w->done[0] != '\0' ? w->done : "/", O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
+    if (fd < 0 && errno == ENOENT && w->visitor != NULL) {
+        w->missing = true;
+        w->there = (size_t)(name - w->done);
+        return true;
+    }
+    if (fd < 0) {
+        return false;
+    }
+    struct stat st;
+    bool ok = fstat(fd, &st) == 0 && tell(w, &st);
+    bool stays = w->last == OTR_ROOT_STAY && w->left[strspn(w->left, "/")] == '\0';
+    if (ok && S_ISLNK(st.st_mode) && !stays) {
+        ok = expand_link(w, fd, name);
+    }
+    close_quietly(fd);
+    return ok;
+}
+
 /* Takes one part of what is left; false on failure. */
 static bool step(walk *w, const place *at)
 {
@@ -193,22 +230,15 @@ static bool step(walk *w, const place *at)
         *name = '/';
         memcpy(name + 1, part, n);
         name[n + 1] = '\0';
+    } else if (up && w->missing) {
+        errno = EINVAL;
+        return false;
     } else if (up) {
         char *slash = strrchr(w->done, '/');
         w->done[slash != NULL ? (size_t)(slash - w->done) : 0] = '\0';
     }
     memmove(w->left, part + n, strlen(part + n) + 1);
-    if (up || stay) {
-        return true;
-    }
-    int fd = open_at(at, w->done, O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
-    if (fd < 0) {
-        return false;
-    }
-    struct stat st;
-    bool ok = fstat(fd, &st) == 0 && (!S_ISLNK(st.st_mode) || expand_link(w, fd, name));
-    close_quietly(fd);
-    return ok;
+    return up || stay || w->missing || look(w, at, name);
 }
 
 /* `path` without links into `w->done`. */
@@ -216,24 +246,26 @@ static bool resolve(walk *w, const place *at, const char *path)
 {
     w->done[0] = '\0';
     w->links = 0;
+    w->missing = false;
+    w->rc = OTR_OK;
     int n = snprintf(w->left, sizeof(w->left), "%s", path);
     if (n < 0 || (size_t)n >= PATH_BYTES) {
         errno = ENAMETOOLONG;
         return false;
     }
-    while (w->left[0] != '\0') {
-        if (!step(w, at)) {
-            return false;
-        }
+    bool ok = w->visitor == NULL || look(w, at, w->done);
+    while (ok && w->left[0] != '\0') {
+        ok = step(w, at);
     }
-    return true;
+    w->there = w->missing ? w->there : strlen(w->done);
+    return ok;
 }
 
 /* By where its links end. The kernel has the last word again: a link that somebody puts in the way
  * meanwhile leads nowhere. EXDEV: outside. */
 static int open_by_its_end(const place *at, const char *path, int flags)
 {
-    walk *file = otr_alloc(2 * sizeof(*file));
+    walk *file = otr_zalloc(2 * sizeof(*file));
     if (file == NULL) {
         errno = ENOMEM;
         return -1;
@@ -328,6 +360,72 @@ otr_code otr_root_open(const otr_root *root, const char *path, int flags, int *r
     }
     *ret_fd = fd;
     return OTR_OK;
+}
+
+/* ---- ends ---- */
+
+/* The allowed folder that `file` ends in, by where that folder's own links end. */
+static bool find_allowed(const place *at, const walk *file, walk *folder, size_t *ret)
+{
+    for (const char *const *f = at->root->allowed; *f != NULL; f++) {
+        if (resolve(folder, at, *f) && rest_of(file->done, folder->done) != NULL) {
+            *ret = strlen(folder->done);
+            return true;
+        }
+    }
+    return false;
+}
+
+static otr_code fail_follow(const otr_root *root, const char *path, const walk *w, otr_err *err)
+{
+    if (w->rc != OTR_OK) {
+        return w->rc;
+    }
+    if (errno == ELOOP) {
+        return otr_fail(err, OTR_EINVAL, "%s%s: its symbolic links lead in a circle or into /proc",
+                        root->path, path);
+    }
+    if (errno == EINVAL) {
+        return otr_fail(err, OTR_EINVAL, "%s%s: a link on the way leads to what does not exist",
+                        root->path, path);
+    }
+    return otr_fail_sys(err, errno, "cannot look at %s%s", root->path, path);
+}
+
+otr_code otr_root_follow(const otr_root *root, const char *path, otr_root_last last,
+                         const otr_root_visitor *visitor, otr_root_end *ret, otr_err *err)
+{
+    place at;
+    otr_code rc = enter(root, &at, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    static const otr_root_visitor nobody = { 0 };
+    walk *file = otr_zalloc(2 * sizeof(*file));
+    if (file == NULL) {
+        leave(&at);
+        return otr_fail_nomem(err);
+    }
+    file->last = last;
+    file->visitor = visitor != NULL ? visitor : &nobody;
+    file->err = err;
+    otr_rights rights;
+    otr_rights_take(root, &rights);
+    if (!resolve(file, &at, path)) {
+        rc = fail_follow(root, path, file, err);
+    } else if (!find_allowed(&at, file, file + 1, &ret->allowed)) {
+        rc = fail_open(root, path, EXDEV, err);
+    }
+    otr_rights_give_back(&rights);
+    leave(&at);
+    if (rc == OTR_OK) {
+        (void)snprintf(ret->path, sizeof(ret->path), "%s",
+                       file->done[0] != '\0' ? file->done : "/");
+        ret->there = file->there;
+        ret->links = file->links > 0;
+    }
+    otr_free(file);
+    return rc;
 }
 
 /* ---- regular files ---- */

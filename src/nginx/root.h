@@ -19,6 +19,8 @@
 #include "base/base.h"
 #include "base/err.h"
 
+enum { OTR_ROOT_PATH_BYTES = 4096 };
+
 typedef struct otr_root {
     const char *path; /* "": our own root directory, else one such as "/proc/17/root", inside which
                          the kernel then keeps every path, absolute symbolic links included */
@@ -45,5 +47,31 @@ otr_code otr_root_open(const otr_root *root, const char *path, int flags, int *r
  * `allowed`, or the master's user may not read it; OTR_ENOTFOUND; OTR_EIO: err->sys. */
 otr_code otr_root_open_file(const otr_root *root, const char *path, int *ret_fd,
                             struct stat *ret_stat, otr_err *err) OTR_MUST_CHECK;
+
+/* Where a path ends: for who is going to write there. */
+typedef struct otr_root_end {
+    char path[OTR_ROOT_PATH_BYTES]; /* without symbolic links, clean */
+    size_t there;                   /* bytes of `path` that exist; the rest is still to be made */
+    size_t allowed;                 /* bytes of `path` that are the allowed folder it lies in */
+    bool links;                     /* it was reached over a link */
+} otr_root_end;
+
+typedef enum otr_root_last {
+    OTR_ROOT_FOLLOW, /* a link at the end of the path counts by where it leads */
+    OTR_ROOT_STAY,   /* it counts itself */
+} otr_root_last;
+
+typedef struct otr_root_visitor {
+    /* Each part on the way, from "/" on, folders and links and what stands at the end. Optional. */
+    otr_code (*seen)(void *arg, const char *path, const struct stat *st, otr_err *err);
+    void *arg;
+} otr_root_visitor;
+
+/* Follows absolute `path` to its end, which need not exist; nothing is opened but as a place.
+ * OTR_EDENIED: the end is outside of `allowed`, which must not be NULL; OTR_EINVAL: a circle of
+ * links, or ".." beyond what exists; or what the visitor returns. */
+otr_code otr_root_follow(const otr_root *root, const char *path, otr_root_last last,
+                         const otr_root_visitor *visitor, otr_root_end *ret, otr_err *err)
+    OTR_MUST_CHECK;
 
 #endif

@@ -24,6 +24,33 @@ T(a_million_letters_have_a_known_digest)
               "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+/* Each length from none to beyond four blocks, in one piece and in pieces; the digest of all those
+ * digests is Python's. */
+T(pieces_have_the_digest_of_the_whole)
+{
+    uint8_t data[300];
+    for (size_t i = 0; i < sizeof(data); i++) {
+        data[i] = (uint8_t)(i * 7 + 3);
+    }
+    otr_sha256 all;
+    otr_sha256_init(&all);
+    char whole[OTR_SHA256_HEX_BYTES], out[OTR_SHA256_HEX_BYTES];
+    for (size_t n = 0; n <= sizeof(data); n++) {
+        (void)otr_sha256_hex((otr_bytes){ data, n }, whole);
+        otr_sha256_add(&all, otr_bytes_of(whole));
+        for (size_t piece = 1; piece < 130; piece += piece < 60 ? 13 : 1) {
+            otr_sha256 sum;
+            otr_sha256_init(&sum);
+            for (size_t at = 0; at < n; at += piece) {
+                otr_sha256_add(&sum, (otr_bytes){ data + at, n - at < piece ? n - at : piece });
+            }
+            REQUIRE(strcmp(otr_sha256_end(&sum, out), whole) == 0);
+        }
+    }
+    CHECK_STR(otr_sha256_end(&all, out),
+              "9ab015b3431ba48c0f99e81c5bb7d903f6bfea343d7d7b190120d07cc51e653b");
+}
+
 /* `printf abc | openssl dgst -sha256 -binary | base64` */
 T(a_digest_in_base64_ends_in_its_padding)
 {
