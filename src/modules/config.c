@@ -96,6 +96,24 @@ static void set_problem(const otr_config_apply *c, const otr_apply_result *r)
     }
 }
 
+static bool is_any(void *arg, const otr_apply_now *now)
+{
+    (void)now;
+    *(bool *)arg = true;
+    return false;
+}
+
+/* What runs at the start has an end of its own; the next start takes up what it leaves. */
+static void sweep_if_quiet(otr_config_apply *c)
+{
+    bool any = false;
+    otr_applier_each(c->applier, is_any, &any);
+    if (!any && !c->swept && !c->stopping) {
+        c->swept = true;
+        otr_config_sweep(c);
+    }
+}
+
 static void on_finished(void *config, const otr_apply_result *r)
 {
     otr_config_apply *c = config;
@@ -121,7 +139,8 @@ static void on_finished(void *config, const otr_apply_result *r)
 
 static void on_recovered(void *config, const otr_err *err)
 {
-    const otr_config_apply *c = config;
+    otr_config_apply *c = config;
+    sweep_if_quiet(c);
     if (err != NULL) {
         otr_problem_set(c->services->problems, "", journal_problem,
                         "whether changes of configurations were interrupted is not known: %s",

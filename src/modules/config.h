@@ -51,6 +51,7 @@ struct otr_config_apply {
     config_record *records;
     config_asked *asked;
     otr_strand *strand; /* for bodies */
+    bool swept;         /* the history was asked for changes without an end */
     bool stopping;
 };
 
@@ -67,6 +68,9 @@ void otr_config_after(void *config, otr_apply *tx, otr_apply_result *result);
 /* The transaction does not wait for it any more. */
 void otr_config_records_let(otr_config_apply *c, const otr_apply *tx);
 void otr_config_records_end(otr_config_apply *c);
+
+/* config_sweep.c: once what was interrupted is over. */
+void otr_config_sweep(const otr_config_apply *c);
 
 /* config_api.c */
 otr_code otr_config_api_init(otr_config_apply *c, otr_err *err) OTR_MUST_CHECK;

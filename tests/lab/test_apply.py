@@ -272,7 +272,8 @@ def test_inside_another_root(lab):
     root = lab.dir / "root"
     for path in sh("ldd /usr/sbin/nginx | grep -o '/[^ ]*'").split() + ["/usr/sbin/nginx"]:
         sh(f"mkdir -p {root}{os.path.dirname(path)} && cp -L {path} {root}{path}")
-    sh(f"cd {root} && mkdir -p etc/nginx/sites var/log/nginx var/lib/nginx run dev usr/share/nginx && mknod -m 666 dev/null c 1 3")
+    sh(f"cd {root} && mkdir -p etc/nginx/sites var/log/nginx var/lib/nginx run dev usr/share/nginx")
+    sh(f"mknod -m 666 {root}/dev/null c 1 3")
     (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\n")
     text = ("user root; pid /run/nginx.pid; error_log /var/log/nginx/e.log; events {} "

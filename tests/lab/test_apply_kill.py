@@ -1,6 +1,7 @@
 """The agent is killed in every phase of a change: afterwards the old or the new one stands, whole, served, and told once."""
 
 import contextlib
+import json
 import random
 
 import pytest
@@ -27,12 +28,11 @@ def check_whole(server, agent):
 
 
 def history_of(agent):
-    """[(id, result)] of all changes, newest first."""
+    """{id: result} of all changes."""
     code, text = agent.cli("config", "history", "--json")
     assert code == 0, text
-    import json
-    rows = json.loads(text)
-    return [(r["id"], r["result"]) for r in (rows if isinstance(rows, list) else rows["transactions"])]
+    rows = json.loads(text)["changes"]
+    return {r["id"]: r["result"] for r in rows}
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -58,6 +58,8 @@ def test_killed_in(lab, phase):
         new = check_whole(server, agent)
         told = [e for e in finished(agent) if e["why"] == "recovery"]
         assert len(told) <= 1 and all(e["result"] == ("applied" if new else "rolled-back") for e in told), told
+        ends = ("applied", "rolled-back", "failed")
+        until(lambda: all(r in ends for r in history_of(agent).values()), lambda: f"all have an end: {history_of(agent)}")
         if new:
             back = apply(agent, {"sites/a.conf": site("old")}, server, delete="sites/b.conf")
             assert back["result"] == "applied", back
