@@ -12,12 +12,12 @@
 
 /* ---- on a worker ---- */
 
-typedef struct weighed {
+typedef struct config_weight {
     otr_impact *impact;
     otr_buf payload; /* of the question */
-} weighed;
+} config_weight;
 
-static void weighed_free(weighed *w)
+static void weight_free(config_weight *w)
 {
     if (w != NULL) {
         otr_impact_free(w->impact);
@@ -73,7 +73,12 @@ static otr_code write_plan(const otr_apply_view *view, otr_buf *out, otr_err *er
     return otr_jw_end(&w);
 }
 
-static otr_code make_payload(const otr_apply_view *view, weighed *w, otr_err *err)
+static const char *kind_of(otr_apply_asker asker)
+{
+    return asker == OTR_APPLY_BY_PLANE ? "management-plane" : otr_apply_asker_name(asker);
+}
+
+static otr_code make_payload(const otr_apply_view *view, config_weight *w, otr_err *err)
 {
     const otr_apply_request *request = view->request;
     otr_buf plan;
@@ -83,9 +88,9 @@ static otr_code make_payload(const otr_apply_view *view, weighed *w, otr_err *er
     otr_impact_question question = { .instance = view->instance->id,
                                      .transaction = view->id,
                                      .action = otr_apply_why_name(request->why),
-                                     .by_kind = otr_apply_asker_name(request->who.kind),
+                                     .by_kind = kind_of(request->who.kind),
                                      .by_name = request->who.name,
-                                     .message = request->message,
+                                     .message = request->message != NULL ? request->message : "",
                                      .dry_run = request->dry_run,
                                      .plan = otr_buf_bytes(&plan) };
     rc = rc == OTR_OK ? otr_impact_ask(w->impact, &question, &w->payload, err) : rc;
@@ -93,7 +98,7 @@ static otr_code make_payload(const otr_apply_view *view, weighed *w, otr_err *er
     return rc;
 }
 
-static otr_code make_impact(const otr_apply_view *view, weighed *w, otr_err *err)
+static otr_code make_impact(const otr_apply_view *view, config_weight *w, otr_err *err)
 {
     OTR_CLEANUP(otr_overlay_freep) otr_overlay *overlay = NULL;
     otr_impact_spec spec = { .root = view->root,
@@ -112,7 +117,7 @@ otr_code otr_config_weigh(void *config, const otr_apply_view *view, void **ret, 
                           otr_buf *diff, otr_err *err)
 {
     (void)config;
-    weighed *w = otr_zalloc(sizeof(*w));
+    config_weight *w = otr_zalloc(sizeof(*w));
     if (w == NULL) {
         return otr_fail_nomem(err);
     }
@@ -123,17 +128,17 @@ otr_code otr_config_weigh(void *config, const otr_apply_view *view, void **ret, 
              : rc;
     rc = rc == OTR_OK ? make_payload(view, w, err) : rc;
     if (rc != OTR_OK) {
-        weighed_free(w);
+        weight_free(w);
         return rc;
     }
     *ret = w;
     return OTR_OK;
 }
 
-void otr_config_drop(void *config, void *made)
+void otr_config_drop(void *config, void *weighed)
 {
     (void)config;
-    weighed_free(made);
+    weight_free(weighed);
 }
 
 /* ---- on the loop ---- */
@@ -190,8 +195,8 @@ static otr_code write_question(const otr_apply_view *view, otr_buf *out, otr_err
 }
 
 /* The hook owns the impact from then on: guests ask for its files until the last one is done. */
-static otr_code ask(otr_config_apply *c, otr_apply *tx, const otr_apply_view *view, weighed *w,
-                    otr_err *err)
+static otr_code ask(otr_config_apply *c, otr_apply *tx, const otr_apply_view *view,
+                    config_weight *w, otr_err *err)
 {
     otr_buf payload;
     config_asked *q = otr_zalloc(sizeof(*q));
@@ -228,12 +233,12 @@ static otr_code ask(otr_config_apply *c, otr_apply *tx, const otr_apply_view *vi
     return OTR_OK;
 }
 
-void otr_config_ask(void *config, otr_apply *tx, const otr_apply_view *view, void *made)
+void otr_config_ask(void *config, otr_apply *tx, const otr_apply_view *view, void *weighed)
 {
     otr_config_apply *c = config;
     otr_err err = { 0 };
-    otr_code rc = ask(c, tx, view, made, &err);
-    weighed_free(made);
+    otr_code rc = ask(c, tx, view, weighed, &err);
+    weight_free(weighed);
     if (rc == OTR_OK) {
         return;
     }

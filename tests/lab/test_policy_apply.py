@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import subprocess
 
 from applies import agent_for, apply, hidden
 from lab import raw, until
@@ -68,6 +69,12 @@ def test_a_dry_run_tells_what_a_change_means_and_what_plugins_say(lab):
     assert comment["impact"]["reach"] == "none"
     denied = apply(agent, {"sites/a.conf": site("new", "autoindex on; ")}, dry_run=1)
     assert "autoindex on" in str(denied["verdicts"]["reason"])
+    (lab.dir / "given.conf").write_text(site("new"))
+    shown = subprocess.run(
+        [os.environ["OUTRIDER"], "config", "apply", str(lab.dir / "given.conf"), "--to", path, "--dry-run", "--socket", str(agent.socket)],
+        capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown
+    assert f"\n  ~ / of a  {path}:1  return\n" in shown.stdout and "\n+server {" in shown.stdout
 
 
 def test_a_large_configuration_is_asked_for_file_by_file(lab):
