@@ -5,6 +5,7 @@
 #include "modules/config.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -337,6 +338,7 @@ static otr_code init(otr_plugin *p, const otr_config *cfg, otr_err *err)
 static otr_code start(otr_plugin *p, otr_err *err)
 {
     const otr_config_apply *c = otr_plugin_state(p);
+    (void)mkdir(c->lib_dir, 0700); /* who needs it and cannot have it says so */
     return otr_applier_recover(c->applier, err);
 }
 

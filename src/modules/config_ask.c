@@ -6,25 +6,139 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "modules/config.h"
+#include "nginx/change/plan.h"
+#include "nginx/impact/question.h"
+#include "nginx/overlay.h"
 
 /* ---- on a worker ---- */
+
+typedef struct config_weight {
+    otr_impact *impact;
+    otr_buf payload; /* of the question */
+} config_weight;
+
+static void weight_free(config_weight *w)
+{
+    if (w != NULL) {
+        otr_impact_free(w->impact);
+        otr_buf_deinit(&w->payload);
+        otr_free(w);
+    }
+}
+
+static otr_code lay_item(otr_overlay *overlay, const otr_apply_view *view,
+                         const otr_plan_item *item, size_t *bytes, otr_err *err)
+{
+    if (item->action == OTR_PLAN_DELETE) {
+        return otr_overlay_remove(overlay, item->path, err);
+    }
+    if (item->action != OTR_PLAN_ADD && item->action != OTR_PLAN_UPDATE) {
+        return OTR_OK;
+    }
+    otr_buf text;
+    otr_buf_init(&text, OTR_LIMIT_IMPACT_BYTES - *bytes);
+    otr_code rc = otr_plan_read_after(view->plan, item, &text, err);
+    *bytes += text.n;
+    rc = rc == OTR_OK ? otr_overlay_take(overlay, item->path, &text, err) : rc;
+    otr_buf_deinit(&text);
+    return rc;
+}
+
+static otr_code lay_plan(otr_overlay *overlay, const otr_apply_view *view, otr_err *err)
+{
+    otr_code rc = OTR_OK;
+    size_t bytes = 0;
+    for (size_t i = 0; rc == OTR_OK && i < otr_plan_count(view->plan); i++) {
+        rc = lay_item(overlay, view, otr_plan_at(view->plan, i), &bytes, err);
+    }
+    return rc;
+}
+
+/* What is to be done, without what stays. */
+static otr_code write_plan(const otr_apply_view *view, otr_buf *out, otr_err *err)
+{
+    otr_jw w;
+    otr_jw_begin(&w, out, err);
+    otr_jw_arr(&w, NULL);
+    for (size_t i = 0; i < otr_plan_count(view->plan); i++) {
+        const otr_plan_item *item = otr_plan_at(view->plan, i);
+        if (item->action != OTR_PLAN_UNCHANGED) {
+            otr_jw_obj(&w, NULL);
+            otr_jw_bytes(&w, "path", otr_bytes_of(item->path));
+            otr_jw_str(&w, "action", otr_plan_action_name(item->action));
+            otr_jw_obj_end(&w);
+        }
+    }
+    otr_jw_arr_end(&w);
+    return otr_jw_end(&w);
+}
+
+static const char *kind_of(otr_apply_asker asker)
+{
+    return asker == OTR_APPLY_BY_PLANE ? "management-plane" : otr_apply_asker_name(asker);
+}
+
+static otr_code make_payload(const otr_apply_view *view, config_weight *w, otr_err *err)
+{
+    const otr_apply_request *request = view->request;
+    otr_buf plan;
+    otr_buf_init(&plan, OTR_LIMIT_BUS_PAYLOAD_BYTES);
+    otr_buf_init(&w->payload, OTR_LIMIT_BUS_PAYLOAD_BYTES);
+    otr_code rc = write_plan(view, &plan, err);
+    otr_impact_question question = { .instance = view->instance->id,
+                                     .transaction = view->id,
+                                     .action = otr_apply_why_name(request->why),
+                                     .by_kind = kind_of(request->who.kind),
+                                     .by_name = request->who.name,
+                                     .message = request->message != NULL ? request->message : "",
+                                     .dry_run = request->dry_run,
+                                     .plan = otr_buf_bytes(&plan) };
+    rc = rc == OTR_OK ? otr_impact_ask(w->impact, &question, &w->payload, err) : rc;
+    otr_buf_deinit(&plan);
+    return rc;
+}
+
+static otr_code make_impact(const otr_apply_view *view, config_weight *w, otr_err *err)
+{
+    OTR_CLEANUP(otr_overlay_freep) otr_overlay *overlay = NULL;
+    otr_impact_spec spec = { .root = view->root,
+                             .config = view->instance->config,
+                             .with_config = true };
+    if (spec.config == NULL) {
+        return otr_fail(err, OTR_ESTATE, "the main file of that NGINX is not known");
+    }
+    otr_code rc = otr_overlay_new(view->root, &overlay, err);
+    rc = rc == OTR_OK ? lay_plan(overlay, view, err) : rc;
+    spec.overlay = overlay;
+    return rc == OTR_OK ? otr_impact_new(&spec, &w->impact, err) : rc;
+}
 
 otr_code otr_config_weigh(void *config, const otr_apply_view *view, void **ret, otr_buf *impact,
                           otr_buf *diff, otr_err *err)
 {
     (void)config;
-    (void)view;
-    (void)impact;
-    (void)diff;
-    (void)err;
-    *ret = NULL;
+    config_weight *w = otr_zalloc(sizeof(*w));
+    if (w == NULL) {
+        return otr_fail_nomem(err);
+    }
+    otr_code rc = make_impact(view, w, err);
+    rc = rc == OTR_OK ? otr_impact_write_json(w->impact, impact, err) : rc;
+    rc = rc == OTR_OK && view->request->dry_run
+             ? otr_impact_write_diff(w->impact, OTR_LIMIT_IMPACT_ASKED_BYTES, diff, NULL, err)
+             : rc;
+    rc = rc == OTR_OK ? make_payload(view, w, err) : rc;
+    if (rc != OTR_OK) {
+        weight_free(w);
+        return rc;
+    }
+    *ret = w;
     return OTR_OK;
 }
 
 void otr_config_drop(void *config, void *weighed)
 {
     (void)config;
-    (void)weighed;
+    weight_free(weighed);
 }
 
 /* ---- on the loop ---- */
@@ -54,7 +168,8 @@ static void on_answered(void *arg, const otr_hook_result *result)
     otr_buf_deinit(&json);
 }
 
-/* Without what nginx/impact tells. */
+/* Without what nginx/impact tells, when that could not be found out: who needs the configuration to
+ * answer then has none, and says so. */
 static otr_code write_question(const otr_apply_view *view, otr_buf *out, otr_err *err)
 {
     otr_jw w;
@@ -79,7 +194,9 @@ static otr_code write_question(const otr_apply_view *view, otr_buf *out, otr_err
     return otr_jw_end(&w);
 }
 
-static otr_code ask(otr_config_apply *c, otr_apply *tx, const otr_apply_view *view, otr_err *err)
+/* The hook owns the impact from then on: guests ask for its files until the last one is done. */
+static otr_code ask(otr_config_apply *c, otr_apply *tx, const otr_apply_view *view,
+                    config_weight *w, otr_err *err)
 {
     otr_buf payload;
     config_asked *q = otr_zalloc(sizeof(*q));
@@ -88,10 +205,14 @@ static otr_code ask(otr_config_apply *c, otr_apply *tx, const otr_apply_view *vi
     }
     otr_buf_init(&payload, OTR_LIMIT_BUS_PAYLOAD_BYTES);
     *q = (config_asked){ .c = c, .tx = tx };
-    otr_code rc = write_question(view, &payload, err);
+    otr_code rc = w == NULL ? write_question(view, &payload, err) : OTR_OK;
     if (rc == OTR_OK) {
+        otr_hook_files files = { .get = otr_impact_answer, .drop = otr_impact_drop };
+        files.of = w != NULL ? w->impact : NULL;
         otr_hook_spec spec = { .topic = otr_topic_nginx_validate.name,
-                               .payload = otr_buf_bytes(&payload),
+                               .payload = otr_buf_bytes(w != NULL ? &w->payload : &payload),
+                               .checked = true,
+                               .files = w != NULL ? &files : NULL,
                                .source = "config",
                                .deadline_ns = otr_now_ns() + c->policy_ns,
                                .known_only = c->fail_open,
@@ -104,6 +225,9 @@ static otr_code ask(otr_config_apply *c, otr_apply *tx, const otr_apply_view *vi
         otr_free(q);
         return rc;
     }
+    if (w != NULL) {
+        w->impact = NULL;
+    }
     q->next = c->asked;
     c->asked = q;
     return OTR_OK;
@@ -113,8 +237,9 @@ void otr_config_ask(void *config, otr_apply *tx, const otr_apply_view *view, voi
 {
     otr_config_apply *c = config;
     otr_err err = { 0 };
-    (void)weighed;
-    if (ask(c, tx, view, &err) == OTR_OK) {
+    otr_code rc = ask(c, tx, view, weighed, &err);
+    weight_free(weighed);
+    if (rc == OTR_OK) {
         return;
     }
     char text[OTR_ERR_MSG_BYTES + 64];

@@ -33,7 +33,7 @@ static void check_work(const otr_work *w)
         need(w->steps[i].folder < w->n_folders && strchr(w->steps[i].name, '/') == NULL);
         need(w->steps[i].name[0] != '\0' && strcmp(w->steps[i].name, "..") != 0);
     }
-    need(w->state >= OTR_CHANGE_PREPARED && w->state <= OTR_CHANGE_UNDOING);
+    need(w->state >= OTR_CHANGE_PREPARED && w->state <= OTR_CHANGE_UNDONE);
 }
 
 static void check_again(const otr_work *w)

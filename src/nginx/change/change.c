@@ -9,7 +9,7 @@
 const char *otr_change_state_name(otr_change_state state)
 {
     static const char *const names[] = { "none",      "prepared", "swapping", "swapped",
-                                         "reloading", "proven",   "undoing" };
+                                         "reloading", "proven",   "undoing",  "undone" };
     return names[state];
 }
 

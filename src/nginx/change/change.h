@@ -11,8 +11,7 @@
  * the same renames backwards and takes away what was staged; finish() takes away the old files.
  * Both end the transaction and its journal, may be called again after an error, and do what is left
  * to do. After a crash otr_change_resume() gives the transaction back as far as it came, and
- * `otr_change_get_state()` says which of both is due: finish from OTR_CHANGE_PROVEN on, undo
- * before.
+ * `otr_change_get_state()` says which of both is due: finish at OTR_CHANGE_PROVEN, else undo.
  *
  * Which file stands where is asked of the file system by device and inode. A file that somebody
  * else put in the way meanwhile is never removed: undo() moves it to a hidden name that begins with
@@ -43,6 +42,7 @@ typedef enum otr_change_state {
     OTR_CHANGE_RELOADING, /* NGINX may have been told to read them */
     OTR_CHANGE_PROVEN,    /* NGINX serves them: they stay. Set when probation is over, too */
     OTR_CHANGE_UNDOING,   /* some names may have changed back: only undo() may follow */
+    OTR_CHANGE_UNDONE,    /* all have, by put_back(): NGINX may still run with the new files */
 } otr_change_state;
 /* "none", "prepared", "swapping", … */
 const char *otr_change_state_name(otr_change_state state);
@@ -67,6 +67,10 @@ otr_code otr_change_swap(otr_change *change, otr_err *err) OTR_MUST_CHECK;
  * empty) is kept beside the first one: the last that was given comes back from resume(). */
 otr_code otr_change_mark(otr_change *change, otr_change_state state, otr_bytes note, otr_err *err)
     OTR_MUST_CHECK;
+/* The old files come back, and the journal stays: for who has to reload NGINX with them (RELOADING
+ * was reached) and wants to be told of that after a crash, too. undo() then ends it. */
+otr_code otr_change_put_back(otr_change *change, otr_err *err) OTR_MUST_CHECK;
+/* put_back(), if it was not called yet, and the end of the transaction. */
 otr_code otr_change_undo(otr_change *change, otr_err *err) OTR_MUST_CHECK;
 otr_code otr_change_finish(otr_change *change, otr_err *err) OTR_MUST_CHECK;
 /* Lets go of descriptors and of the journal, which stays as it is: a transaction that is neither

@@ -40,7 +40,8 @@ otr_code otr_plan_add(otr_plan *plan, const char *path, const otr_place *place,
 
 /* What is there becomes `before`, with its digest (that of the set's file where they are equal). */
 otr_code otr_plan_look(otr_plan *plan, otr_plan_entry *entry, otr_err *err) OTR_MUST_CHECK;
-/* Remarks about what is there: hard links, access lists, mounts, flags. */
+/* Remarks about what is there: hard links, access lists, mounts, flags. OTR_EDENIED: its folder may
+ * not be written to. */
 otr_code otr_plan_remark_on(const otr_plan *plan, otr_plan_entry *entry, otr_err *err)
     OTR_MUST_CHECK;
 /* Everything below the synced folders that the set does not name is deleted. */

@@ -334,6 +334,11 @@ static otr_code fill(otr_plan *plan, const otr_plan_spec *spec, otr_err *err)
 
 otr_code otr_plan_make(const otr_plan_spec *spec, otr_plan **ret, otr_err *err)
 {
+    if (spec->root->allowed == NULL) {
+        return otr_fail(err, OTR_EDENIED,
+                        "nothing may be changed as long as allowed_directories says nothing: name "
+                        "the folders there");
+    }
     otr_plan *plan = otr_zalloc(sizeof(*plan));
     if (plan == NULL) {
         return otr_fail_nomem(err);

@@ -71,7 +71,7 @@ typedef struct otr_plan_item {
 typedef struct otr_plan otr_plan;
 
 typedef struct otr_plan_spec {
-    const otr_root *root;       /* of that NGINX; `allowed` must not be NULL. Copied. */
+    const otr_root *root;       /* of that NGINX; `allowed` NULL: OTR_EDENIED. Copied. */
     const otr_changes *changes; /* done; borrowed as long as the plan lives */
     /* Optional, ended by NULL: further paths of the configuration, taken up as unchanged items, so
      * that versions are those of the whole. What cannot be read of them is left out. */

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "nginx/change/entry.h"
 #include "nginx/change/xattrs.h"
+#include "nginx/rights.h"
 
 enum { PIECE_BYTES = 65536 };
 
@@ -205,34 +206,45 @@ static unsigned flags_of(int fd)
     return ret;
 }
 
+/* The innermost folder on the way that is there. */
 static otr_code open_folder(const otr_plan *plan, const otr_plan_entry *e, int *ret, otr_err *err)
 {
     OTR_CLEANUP(otr_freep) char *folder = otr_strdup(e->item.real);
     if (folder == NULL) {
         return otr_fail_nomem(err);
     }
-    char *slash = strrchr(folder, '/');
-    slash[slash == folder ? 1 : 0] = '\0';
+    char *end = e->item.before.exists ? strrchr(folder, '/') : folder + e->there;
+    end[end == folder ? 1 : 0] = '\0';
     return otr_root_open(plan->actors.items[e->actor], folder, O_PATH | O_DIRECTORY, ret, err);
 }
 
-otr_code otr_plan_remark_on(const otr_plan *plan, otr_plan_entry *entry, otr_err *err)
+/* With the rights that the work will be done with: better told by a plan than by a failed change.
+ */
+static otr_code check_writable(const otr_plan *plan, const otr_plan_entry *e, int folder,
+                               otr_err *err)
+{
+    const otr_root *user = plan->actors.items[e->actor];
+    otr_rights rights;
+    otr_rights_take(user, &rights);
+    int rc = faccessat(folder, "", W_OK | X_OK, AT_EACCESS | AT_EMPTY_PATH);
+    int sys = errno;
+    otr_rights_give_back(&rights);
+    if (rc == 0 || (sys != EACCES && sys != EROFS)) {
+        return OTR_OK;
+    }
+    if (sys == EROFS) {
+        return otr_fail_sys(err, sys, "cannot change %s", e->item.path);
+    }
+    return otr_fail(err, OTR_EDENIED,
+                    "user %lu, with whose rights %s would be changed, may not write to its folder: "
+                    "give the folder to that user (chown)",
+                    (unsigned long)(user->uid == 0 ? geteuid() : user->uid), e->item.path);
+}
+
+static otr_code remark_on_file(const otr_plan *plan, otr_plan_entry *entry, otr_err *err)
 {
     int fd;
-    if (!entry->item.before.exists) {
-        return OTR_OK;
-    }
-    otr_code rc = open_folder(plan, entry, &fd, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    entry->item.remarks |= flags_of(fd) & OTR_PLAN_IMMUTABLE;
-    (void)close(fd);
-    if (entry->link) {
-        entry->item.remarks |= OTR_PLAN_SYMLINK;
-        return OTR_OK;
-    }
-    rc = open_entry(plan, entry, &fd, err);
+    otr_code rc = open_entry(plan, entry, &fd, err);
     if (rc != OTR_OK) {
         return rc;
     }
@@ -245,6 +257,26 @@ otr_code otr_plan_remark_on(const otr_plan *plan, otr_plan_entry *entry, otr_err
     }
     (void)close(fd);
     return OTR_OK;
+}
+
+otr_code otr_plan_remark_on(const otr_plan *plan, otr_plan_entry *entry, otr_err *err)
+{
+    int fd;
+    otr_code rc = open_folder(plan, entry, &fd, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    entry->item.remarks |= flags_of(fd) & OTR_PLAN_IMMUTABLE;
+    rc = check_writable(plan, entry, fd, err);
+    (void)close(fd);
+    if (rc != OTR_OK || !entry->item.before.exists) {
+        return rc;
+    }
+    if (entry->link) {
+        entry->item.remarks |= OTR_PLAN_SYMLINK;
+        return OTR_OK;
+    }
+    return remark_on_file(plan, entry, err);
 }
 
 /* ---- contents for readers ---- */

@@ -352,7 +352,7 @@ static void take_staged(otr_bytes p, otr_work *work)
 
 static otr_code take_state(otr_bytes p, otr_work *work, otr_err *err)
 {
-    if (p.n == 0 || p.p[0] <= OTR_CHANGE_SWAPPING || p.p[0] > OTR_CHANGE_UNDOING ||
+    if (p.n == 0 || p.p[0] <= OTR_CHANGE_SWAPPING || p.p[0] > OTR_CHANGE_UNDONE ||
         p.n - 1 > OTR_LIMIT_CHANGE_NOTE_BYTES) {
         return OTR_OK;
     }

@@ -244,20 +244,9 @@ static otr_code reopen(otr_change *change, otr_err *err)
                : OTR_OK;
 }
 
-otr_code otr_change_undo(otr_change *change, otr_err *err)
+static otr_code put_back_all(otr_change *change, otr_err *err)
 {
     otr_work *work = &change->work;
-    if (work->state == OTR_CHANGE_NONE) {
-        return OTR_OK;
-    }
-    if (work->state == OTR_CHANGE_PROVEN) {
-        return otr_fail(err, OTR_ESTATE, "a change that is proven is not undone: finish it");
-    }
-    if (work->state >= OTR_CHANGE_SWAPPED && work->state != OTR_CHANGE_UNDOING &&
-        otr_tx_state(change, OTR_CHANGE_UNDOING, (otr_bytes){ 0 }, OTR_JOURNAL_LATER, NULL) !=
-            OTR_OK) {
-        otr_work_set_state(work, OTR_CHANGE_UNDOING); /* a full disk keeps nobody from going back */
-    }
     otr_code rc = reopen(change, err);
     if (rc == OTR_OK) {
         rc = each_step(change, undo_step, err);
@@ -271,10 +260,43 @@ otr_code otr_change_undo(otr_change *change, otr_err *err)
     if (rc == OTR_OK) {
         rc = remove_folders(change, err);
     }
-    if (rc == OTR_OK) {
-        rc = otr_work_sync(work, change->ops, err);
+    return rc == OTR_OK ? otr_work_sync(work, change->ops, err) : rc;
+}
+
+/* A state that is worth knowing after a crash and that nothing hangs on: a full disk keeps nobody
+ * from going back. */
+static void say(otr_change *change, otr_change_state state)
+{
+    const otr_bytes none = { 0 };
+    if (otr_tx_state(change, state, none, OTR_JOURNAL_LATER, NULL) != OTR_OK) {
+        otr_work_set_state(&change->work, state);
     }
+}
+
+otr_code otr_change_put_back(otr_change *change, otr_err *err)
+{
+    otr_change_state state = change->work.state;
+    if (state == OTR_CHANGE_NONE || state == OTR_CHANGE_UNDONE) {
+        return OTR_OK;
+    }
+    if (state == OTR_CHANGE_PROVEN) {
+        return otr_fail(err, OTR_ESTATE, "a change that is proven is not undone: finish it");
+    }
+    if (state == OTR_CHANGE_SWAPPED || state == OTR_CHANGE_RELOADING) {
+        say(change, OTR_CHANGE_UNDOING);
+    }
+    otr_code rc = put_back_all(change, err);
     if (rc == OTR_OK) {
+        say(change, OTR_CHANGE_UNDONE);
+    }
+    return rc;
+}
+
+otr_code otr_change_undo(otr_change *change, otr_err *err)
+{
+    otr_work *work = &change->work;
+    otr_code rc = otr_change_put_back(change, err);
+    if (rc == OTR_OK && work->state != OTR_CHANGE_NONE) {
         rc = otr_journal_clear(&change->journal, err);
     }
     work->state = rc == OTR_OK ? OTR_CHANGE_NONE : work->state;

@@ -318,7 +318,7 @@ otr_code otr_work_sync(otr_work *work, const otr_fileops *ops, otr_err *err)
         if (!f->dirty || f->fd < 0) {
             continue;
         }
-        if (otr_fileops_sync(ops, f->fd) == 0) {
+        if (otr_fileops_sync(ops, f->fd) == 0 || errno == EINVAL) { /* it cannot be synced here */
             f->dirty = false;
         } else if (rc == OTR_OK) {
             rc = otr_fail_sys(err, errno, "cannot sync the folder %s", f->path);

@@ -35,7 +35,14 @@ static otr_code copy_one(const otr_fileops *ops, int from, int to, const char *n
                          const char *path, otr_err *err)
 {
     ssize_t n = fgetxattr(from, name, value, OTR_LIMIT_CHANGE_XATTR_BYTES);
+    char *has = value + OTR_LIMIT_CHANGE_XATTR_BYTES;
     if (n < 0 && errno == ENODATA) {
+        return OTR_OK;
+    }
+    /* A label is mostly the one that the folder gives, and to set it may need a right of its own.
+     */
+    if (n >= 0 && fgetxattr(to, name, has, OTR_LIMIT_CHANGE_XATTR_BYTES) == n &&
+        memcmp(value, has, (size_t)n) == 0) {
         return OTR_OK;
     }
     if (n >= 0 && ops->setxattr(ops, to, name, value, (size_t)n) == 0) {
@@ -57,7 +64,7 @@ otr_code otr_xattrs_copy(const otr_fileops *ops, int from, int to, const char *p
     if (n > OTR_LIMIT_CHANGE_XATTR_BYTES) {
         return otr_fail(err, OTR_EQUOTA, "%s has too many extended attributes", path);
     }
-    OTR_CLEANUP(otr_freep) char *names = otr_alloc((size_t)n + OTR_LIMIT_CHANGE_XATTR_BYTES);
+    OTR_CLEANUP(otr_freep) char *names = otr_alloc((size_t)n + 2 * OTR_LIMIT_CHANGE_XATTR_BYTES);
     if (names == NULL) {
         return otr_fail_nomem(err);
     }

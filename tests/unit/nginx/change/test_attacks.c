@@ -210,6 +210,57 @@ T(attributes_of_the_old_file_are_those_of_the_new)
     REQUIRE_OK(otr_change_undo(change, &err), err);
 }
 
+/* An access list as the kernel has it (acl(5)): user 1 may read, too. */
+static const struct acl {
+    uint32_t version;
+    struct {
+        uint16_t tag, bits;
+        uint32_t id;
+    } entries[5];
+} readable = { 2,
+               { { 0x01, 6, UINT32_MAX },
+                 { 0x02, 4, 1 },
+                 { 0x04, 4, UINT32_MAX },
+                 { 0x10, 4, UINT32_MAX },
+                 { 0x20, 0, UINT32_MAX } } };
+
+static bool has_list(scene *s, const char *name)
+{
+    struct acl got = { 0 };
+    ssize_t n = getxattr(scene_path(s, name), "system.posix_acl_access", &got, sizeof(got));
+    return n == (ssize_t)sizeof(got) && memcmp(&got, &readable, sizeof(got)) == 0;
+}
+
+T(an_access_list_is_copied_and_that_of_the_folder_is_not_put_on)
+{
+    OTR_CLEANUP(scene_deinit) scene s;
+    otr_err err;
+    REQUIRE(scene_init(&s));
+    if (setxattr(scene_path(&s, "nginx.conf"), "system.posix_acl_access", &readable,
+                 sizeof(readable), 0) != 0 ||
+        setxattr(s.conf, "system.posix_acl_default", &readable, sizeof(readable), 0) != 0) {
+        otr_test_skip("no access lists here");
+        return;
+    }
+    snap_take(&s.before, s.conf);
+    REQUIRE_OK(scene_fill(&s, &err), err);
+    REQUIRE_OK(scene_plan(&s, &err), err);
+    const otr_plan_item *item = otr_plan_find(s.plan, scene_path(&s, "nginx.conf"));
+    REQUIRE(item != NULL);
+    CHECK_INT(item->remarks, OTR_PLAN_ACL);
+    const otr_change_spec spec = scene_spec(&s, NULL);
+    OTR_CLEANUP(change_freep) otr_change *change = NULL;
+    REQUIRE_OK(otr_change_begin(&spec, s.plan, &change, &err), err);
+    REQUIRE_OK(otr_change_stage(change, &err), err);
+    REQUIRE_OK(otr_change_swap(change, &err), err);
+    CHECK_STR(content(&s, "nginx.conf"), "new main");
+    CHECK(has_list(&s, "nginx.conf"));
+    CHECK(getxattr(scene_path(&s, "mode.conf"), "system.posix_acl_access", NULL, 0) < 0);
+    REQUIRE_OK(otr_change_undo(change, &err), err);
+    CHECK_STR(scene_which(&s, &now), "old");
+    CHECK(has_list(&s, "nginx.conf"));
+}
+
 /* ---- another user's folder ---- */
 
 enum { STRANGER = 1 }; /* daemon: a user that every machine knows */

@@ -35,6 +35,7 @@ T(a_plan_says_what_becomes_of_each_file)
     const otr_plan_item *i = item(&s, "nginx.conf");
     CHECK_STR(otr_plan_action_name(i->action), "update");
     CHECK_INT(i->before.size, 8);
+    CHECK_INT(i->remarks, 0);
     CHECK_INT(i->after.mode, 0600);
     CHECK(strcmp(i->before.digest, i->after.digest) != 0);
     CHECK_INT(item(&s, "mode.conf")->action, OTR_PLAN_ATTRIBUTES);
@@ -182,6 +183,8 @@ T(nothing_outside_the_allowed_folders_is_looked_at)
     snprintf(path, sizeof(path), "%s", scene_path(&s, "etc/passwd"));
     refuse(&s, path, OTR_EDENIED, "outside of allowed_directories");
     refuse(&s, s.conf, OTR_EDENIED, "is one of allowed_directories itself");
+    s.root.allowed = NULL;
+    refuse(&s, path, OTR_EDENIED, "nothing may be changed");
 }
 
 T(what_is_no_regular_file_is_refused)
@@ -224,7 +227,8 @@ T(a_folder_that_others_may_write_to_is_refused)
         refuse(&s, path, OTR_EDENIED, "no user 54321");
         s.root.uid = 1;
         refuse(&s, path, OTR_EDENIED, "of user 54321, who is neither");
-        CHECK(chown(s.conf, 0, 0) == 0);
+        CHECK(chown(s.conf, 0, 0) == 0 && chown(path, 1, 1) == 0);
+        refuse(&s, path, OTR_EDENIED, "user 1, with whose rights");
     }
 }
 
