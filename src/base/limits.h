@@ -101,7 +101,7 @@
 #define OTR_LIMIT_NGINX_CHECKED         5000000 /* directives that are checked, counted so too */
 #define OTR_LIMIT_NGINX_FINDINGS        50000   /* kept of one check; the rest is counted */
 #define OTR_LIMIT_NGINX_CERT_BYTES      (1U * OTR_MIB) /* one file with certificates or a key */
-#define OTR_LIMIT_NGINX_CHECK_NAMES     64 /* host names that one check resolves */
+#define OTR_LIMIT_NGINX_CHECK_NAMES     64             /* host names that one check resolves */
 #define OTR_LIMIT_NGINX_CONFIG_ERRORS   1000 /* kept of those that a tolerant reader meets */
 #define OTR_LIMIT_NGINX_BLOCK_DEPTH     64
 #define OTR_LIMIT_NGINX_INSTANCES       256
@@ -111,8 +111,8 @@
 #define OTR_LIMIT_NGINX_CONFIGURE_BYTES 65536           /* configure arguments in an executable */
 #define OTR_LIMIT_NGINX_STATUS_BYTES    65536           /* body of stub_status */
 #define OTR_LIMIT_NGINX_LOG_FORMATS     16              /* of one access log */
-#define OTR_LIMIT_NGINX_LOG_OLD         8      /* renamed files of one access log, still followed */
-#define OTR_LIMIT_NGINX_LOG_COPIES      4      /* files made beside one that are held open for a while */
+#define OTR_LIMIT_NGINX_LOG_OLD         8 /* renamed files of one access log, still followed */
+#define OTR_LIMIT_NGINX_LOG_COPIES      4 /* files made beside one that are held open for a while */
 #define OTR_LIMIT_NGINX_LOG_FOLDER      200000 /* names in a folder that are looked at */
 #define OTR_LIMIT_NGINX_LOG_SHARE       64   /* logs whose formats are compared with a new one's */
 #define OTR_LIMIT_NGINX_LOG_OPEN        4096 /* descriptors of all logs together … */
@@ -132,7 +132,7 @@
 
 /* the host */
 #define OTR_LIMIT_HOST_TEXT_BYTES (4U * OTR_MIB) /* one file of /proc or /sys */
-#define OTR_LIMIT_HOST_ITEMS      1024           /* processors, disks, file systems, interfaces: each */
+#define OTR_LIMIT_HOST_ITEMS      1024 /* processors, disks, file systems, interfaces: each */
 /* an apply of a configuration */
 #define OTR_LIMIT_APPLY_FINDINGS     64             /* lines of NGINX in one result */
 #define OTR_LIMIT_APPLY_REMARKS      32             /* of one result */
