@@ -2,7 +2,7 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 
-foreach(pair "uv libuv" "yaml yaml-0.1" "jansson jansson" "sodium libsodium" "microhttpd libmicrohttpd" "sqlite sqlite3")
+foreach(pair "uv libuv" "yaml yaml-0.1" "jansson jansson" "sodium libsodium" "microhttpd libmicrohttpd" "sqlite sqlite3" "zlib zlib")
   separate_arguments(pair)
   list(GET pair 0 name)
   list(GET pair 1 package)

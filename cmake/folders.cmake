@@ -2,11 +2,13 @@
 set(OTR_DEPS_base dep_jansson dep_sodium Threads::Threads m)
 set(OTR_DEPS_config dep_yaml)
 set(OTR_DEPS_loop dep_uv)
+set(OTR_DEPS_nginx_check dep_sodium)
 set(OTR_DEPS_wasm_engine dep_engines)
 set(OTR_DEPS_wasm_abi dep_engines dep_sodium)
 set(OTR_DEPS_wasm dep_engines) # for its fuzzers, which assemble text
 set(OTR_DEPS_net_curl dep_curl)
 set(OTR_DEPS_net_http dep_uv dep_microhttpd dep_http_parser dep_sodium dep_curl)
+set(OTR_DEPS_nginx_history dep_sqlite dep_zlib dep_sodium)
 set(OTR_DEPS_plugin_encoding dep_protobuf)
 set(OTR_DEPS_plugin_manifest dep_sodium)
 set(OTR_DEPS_plugin_source dep_curl dep_sodium)
@@ -98,7 +100,7 @@ function(otr_unit_tests root)
 endfunction()
 
 # tests/fuzz/fuzz_<folder>_<x>.c defines LLVMFuzzerTestOneInput; it links the folder's library, and for a folder a/b is
-# called fuzz_a_b_<x>. With OTR_FUZZ it is a libFuzzer program; else a small main replays tests/fuzz/corpus/<folder>_<x>/*
+# called fuzz_a_b_<x> (that of a/b/c: fuzz_a_b_c). With OTR_FUZZ it is a libFuzzer program; else a small main replays tests/fuzz/corpus/<folder>_<x>/*
 # and mutations of it, as a smoke test (label fuzz-smoke).
 function(otr_fuzzers root)
   file(GLOB fuzzers CONFIGURE_DEPENDS ${root}/fuzz_*.c)
@@ -106,7 +108,10 @@ function(otr_fuzzers root)
     get_filename_component(target ${fuzzer} NAME_WE)
     string(REGEX REPLACE "^fuzz_" "" name ${target})
     string(REGEX MATCH "^[a-z]+" house ${name})
-    string(REGEX MATCH "^[a-z]+_[a-z]+" folder ${name})
+    string(REGEX MATCH "^[a-z]+_[a-z]+_[a-z]+" folder ${name})
+    if(NOT folder OR NOT TARGET otr_${folder})
+      string(REGEX MATCH "^[a-z]+_[a-z]+" folder ${name})
+    endif()
     if(NOT TARGET otr_${folder})
       set(folder ${house})
     endif()

@@ -13,26 +13,56 @@ enum { FIRST_CHUNK_BYTES = 512, LARGEST_CHUNK_BYTES = 65536 };
 
 struct otr_arena_chunk {
     otr_arena_chunk *next;
+    size_t n;
     alignas(max_align_t) uint8_t bytes[];
 };
 
-void otr_arena_deinit(otr_arena *arena)
+static void free_chunks(otr_arena_chunk *chunk)
 {
-    for (otr_arena_chunk *chunk = arena->chunks; chunk != NULL;) {
+    while (chunk != NULL) {
         otr_arena_chunk *next = chunk->next;
         otr_free(chunk);
         chunk = next;
     }
+}
+
+void otr_arena_deinit(otr_arena *arena)
+{
+    free_chunks(arena->chunks);
+    free_chunks(arena->spare);
     *arena = (otr_arena){ 0 };
+}
+
+void otr_arena_reset(otr_arena *arena)
+{
+    otr_arena_chunk *spare = arena->spare, *chunk = arena->chunks;
+    while (chunk != NULL) {
+        otr_arena_chunk *next = chunk->next;
+        if (chunk->n == LARGEST_CHUNK_BYTES) {
+            chunk->next = spare;
+            spare = chunk;
+        } else {
+            otr_free(chunk);
+        }
+        chunk = next;
+    }
+    *arena = (otr_arena){ .spare = spare, .next_bytes = spare != NULL ? LARGEST_CHUNK_BYTES : 0 };
 }
 
 static otr_arena_chunk *add_chunk(otr_arena *arena, size_t bytes)
 {
+    otr_arena_chunk *chunk = bytes == LARGEST_CHUNK_BYTES ? arena->spare : NULL;
     if (bytes > SIZE_MAX - sizeof(otr_arena_chunk)) {
         return NULL;
     }
-    otr_arena_chunk *chunk = otr_zalloc(sizeof(*chunk) + bytes);
     if (chunk != NULL) {
+        arena->spare = chunk->next;
+        memset(chunk->bytes, 0, bytes);
+    } else {
+        chunk = otr_zalloc(sizeof(*chunk) + bytes);
+    }
+    if (chunk != NULL) {
+        chunk->n = bytes;
         chunk->next = arena->chunks;
         arena->chunks = chunk;
     }

@@ -12,12 +12,15 @@ typedef struct otr_arena_chunk otr_arena_chunk;
 
 typedef struct otr_arena { /* all zero: empty */
     otr_arena_chunk *chunks;
+    otr_arena_chunk *spare; /* of otr_arena_reset(), for what comes next */
     uint8_t *at;
     size_t left;
     size_t next_bytes;
 } otr_arena;
 
 void otr_arena_deinit(otr_arena *arena);
+/* Forgets all that was allocated; what comes next takes its memory. */
+void otr_arena_reset(otr_arena *arena);
 /* Zeroed and aligned for any object; NULL when memory is out or count * size overflows. */
 void *otr_arena_alloc(otr_arena *arena, size_t count, size_t size) OTR_MUST_CHECK;
 char *otr_arena_strndup(otr_arena *arena, const char *s, size_t n) OTR_MUST_CHECK;

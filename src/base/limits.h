@@ -98,6 +98,10 @@
 #define OTR_LIMIT_NGINX_COMBINED \
     20000000 /* directives, includes counted as often as they stand there */
 #define OTR_LIMIT_NGINX_INCLUDE_DEPTH   32
+#define OTR_LIMIT_NGINX_CHECKED         5000000 /* directives that are checked, counted so too */
+#define OTR_LIMIT_NGINX_FINDINGS        50000   /* kept of one check; the rest is counted */
+#define OTR_LIMIT_NGINX_CERT_BYTES      (1U * OTR_MIB) /* one file with certificates or a key */
+#define OTR_LIMIT_NGINX_CHECK_NAMES     64 /* host names that one check resolves */
 #define OTR_LIMIT_NGINX_CONFIG_ERRORS   1000 /* kept of those that a tolerant reader meets */
 #define OTR_LIMIT_NGINX_BLOCK_DEPTH     64
 #define OTR_LIMIT_NGINX_INSTANCES       256
@@ -108,6 +112,7 @@
 #define OTR_LIMIT_NGINX_STATUS_BYTES    65536           /* body of stub_status */
 #define OTR_LIMIT_NGINX_LOG_FORMATS     16              /* of one access log */
 #define OTR_LIMIT_NGINX_LOG_OLD         8      /* renamed files of one access log, still followed */
+#define OTR_LIMIT_NGINX_LOG_COPIES      4      /* files made beside one that are held open for a while */
 #define OTR_LIMIT_NGINX_LOG_FOLDER      200000 /* names in a folder that are looked at */
 #define OTR_LIMIT_NGINX_LOG_SHARE       64   /* logs whose formats are compared with a new one's */
 #define OTR_LIMIT_NGINX_LOG_OPEN        4096 /* descriptors of all logs together … */
@@ -116,8 +121,27 @@
 #define OTR_LIMIT_NGINX_REGEX           1024 /* steps of a regular expression that is simulated */
 #define OTR_LIMIT_NGINX_STATUS_ITEMS    100000  /* servers, names, listens, locations: each */
 #define OTR_LIMIT_NGINX_STATUS_URLS     64      /* of one instance */
+#define OTR_LIMIT_DIFF_LINES            4000000 /* that differ, of both texts, and are compared */
+#define OTR_LIMIT_IMPACT_BYTES          (256U * OTR_MIB) /* all files of one configuration */
+#define OTR_LIMIT_IMPACT_ITEMS          200     /* of each list that says what a change touches */
 #define OTR_LIMIT_HOSTS_BYTES           OTR_MIB /* /etc/hosts */
 
+/* the host */
+#define OTR_LIMIT_HOST_TEXT_BYTES (4U * OTR_MIB) /* one file of /proc or /sys */
+#define OTR_LIMIT_HOST_ITEMS      1024           /* processors, disks, file systems, interfaces: each */
+/* an apply of a configuration */
+#define OTR_LIMIT_APPLY_FINDINGS     64             /* lines of NGINX in one result */
+#define OTR_LIMIT_APPLY_REMARKS      32             /* of one result */
+#define OTR_LIMIT_APPLY_FILES_SHOWN  1000           /* of one result */
+#define OTR_LIMIT_APPLY_TEST_BYTES   (256U * 1024U) /* what `nginx -t` may write */
+#define OTR_LIMIT_APPLY_LOGS         256            /* error logs of one instance */
+#define OTR_LIMIT_APPLY_PROBES       32             /* of one request */
+#define OTR_LIMIT_APPLY_PROBE_MS     5000           /* default and … */
+#define OTR_LIMIT_APPLY_PROBE_MOST   60000          /* … most of a probe's time */
+#define OTR_LIMIT_APPLY_PROBE_BYTES  OTR_MIB        /* of its answer */
+#define OTR_LIMIT_APPLY_WATCH_MS     3600000        /* most of a probation */
+#define OTR_LIMIT_APPLY_IMPACT_BYTES (4U * OTR_MIB) /* what a change means, and its diff */
+#define OTR_LIMIT_APPLY_RUNNING      256            /* transactions, those that wait too */
 /* changes of NGINX's files */
 #define OTR_LIMIT_CHANGE_FILES         10000 /* of one set; as many below a synced folder */
 #define OTR_LIMIT_CHANGE_FILE_BYTES    (64U * OTR_MIB)  /* content of one file */
@@ -130,6 +154,29 @@
 #define OTR_LIMIT_CHANGE_XATTR_BYTES   65536  /* all extended attributes of one file */
 #define OTR_LIMIT_CHANGE_TAR_MEMBERS   100000 /* folders, too */
 #define OTR_LIMIT_CHANGE_JOURNAL_BYTES (32U * OTR_MIB)
+/* history of configurations */
+#define OTR_LIMIT_HISTORY_FILE_BYTES   (64U * OTR_MIB)     /* whose content is kept */
+#define OTR_LIMIT_HISTORY_DIGEST_BYTES (4096ULL * OTR_MIB) /* that are read for a digest */
+#define OTR_LIMIT_HISTORY_FILES        100000              /* of one version */
+#define OTR_LIMIT_HISTORY_ITEMS        100000              /* of one transaction */
+#define OTR_LIMIT_HISTORY_PATH_BYTES   4096
+#define OTR_LIMIT_HISTORY_NAME_BYTES   256           /* ids, names */
+#define OTR_LIMIT_HISTORY_TEXT_BYTES   (64U * 1024U) /* messages */
+#define OTR_LIMIT_HISTORY_JSON_BYTES   OTR_MIB       /* verdicts, impact: each */
+#define OTR_LIMIT_HISTORY_PAGE         50            /* transactions of one list */
+#define OTR_LIMIT_HISTORY_PAGE_MOST    500
+#define OTR_LIMIT_HISTORY_CHECK_BYTES \
+    (64U * OTR_MIB) /* a larger database is not checked at start */
+/* drift of configurations */
+#define OTR_LIMIT_DRIFT_FILES       20000 /* of one instance: configuration and what it names */
+#define OTR_LIMIT_DRIFT_NAMED       4096  /* of these: named by directives */
+#define OTR_LIMIT_DRIFT_LISTED      256   /* files of one report; more are counted */
+#define OTR_LIMIT_DRIFT_WATCHES     2048  /* folders that inotify watches, all instances together */
+#define OTR_LIMIT_DRIFT_BURST_MS    2000  /* a burst that does not end is looked at nonetheless */
+#define OTR_LIMIT_DRIFT_NAMED_BYTES (16U * OTR_MIB) /* of one such file, that is read */
+#define OTR_LIMIT_DRIFT_WRITERS     256             /* changes whose writers are remembered */
+#define OTR_LIMIT_DRIFT_PROCESSES   4096            /* processes that are asked for open files */
+#define OTR_LIMIT_DRIFT_JSON_BYTES  10240           /* of the list of files in an event */
 
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048
@@ -166,5 +213,6 @@
 #define OTR_LIMIT_INSTANCE_WORKERS       256
 #define OTR_LIMIT_INSTANCE_LOGS_BYTES    6144
 #define OTR_LIMIT_INSTANCE_REMARKS_BYTES 4096
+#define OTR_LIMIT_APPLY_EVENT_BYTES      4096 /* of an event about an apply, each list of it */
 
 #endif

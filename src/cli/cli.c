@@ -31,7 +31,7 @@ static const struct command {
     { "nginx", otr_cli_nginx_main, "parse, build, lex, format or minify an NGINX configuration" },
     { "reload", otr_cli_reload, "read the configuration again, and what became of each plugin" },
     { "config", otr_cli_config,
-      "show: what the configuration comes to, and where each value is from" },
+      "apply, check, diff, undo a configuration of NGINX; show: that of the agent" },
     { "version", version, "print the version" },
 };
 

@@ -16,7 +16,7 @@
 int otr_cli_main(int argc, char **argv, uint64_t started_ns);
 
 int otr_cli_run(int argc, char **argv, uint64_t started_ns); /* the daemon */
-int otr_cli_config(int argc, char **argv);                   /* config show */
+int otr_cli_config(int argc, char **argv);                   /* config show|apply|… */
 int otr_cli_plugin(int argc, char **argv);                   /* plugin inspect|call */
 int otr_cli_nginx_main(int argc, char **argv);               /* nginx parse|build|… */
 int otr_cli_plugin_compile(int argc, char **argv);           /* argv[0] is "compile" */

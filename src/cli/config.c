@@ -1,9 +1,11 @@
-/* `outrider config show`: what an agent with these flags, variables and file would take. */
+/* `outrider config …`: here `show` of what an agent with these flags, variables and file would
+ * take; the other words are about the configurations of NGINX. */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
 #include "cli/cli.h"
+#include "cli/config_ask.h"
 #include "cli/print.h"
 #include "cli/source.h"
 #include "cli/view.h"
@@ -14,6 +16,7 @@ static const char usage[] =
     "Usage: outrider config show [--all] [--json] [--config FILE] [FLAG]…\n\n"
     "What \"outrider run\" with the same flags, environment and file would take: each key that is\n"
     "not at its default (--all: each key), and where its value comes from.\n"
+    "That of an NGINX: outrider config show INSTANCE (\"nginx\": the only one).\n"
     "Exit: 0 fine, 1 there are warnings, 2 the configuration is wrong.\n";
 
 typedef struct options {
@@ -118,17 +121,65 @@ static int run_show(int argc, char **argv)
     return code;
 }
 
-int otr_cli_config(int argc, char **argv)
+static const struct word {
+    const char *name;
+    int (*fn)(int argc, char **argv);
+    const char *help;
+} words[] = {
+    { "apply", otr_cli_config_apply, "give files to an NGINX: asked about, tested, proven" },
+    { "check", otr_cli_config_apply, "what that would change, and what plugins say of it" },
+    { "diff", otr_cli_config_diff, "what differs: disk, versions, a folder" },
+    { "history", otr_cli_config_history, "who changed what, and what became of it" },
+    { "rollback", otr_cli_config_rollback, "go back to an earlier version" },
+    { "export", otr_cli_config_export, "a version as a tar" },
+    { "adopt", otr_cli_config_adopt, "keep files that somebody else changed" },
+    { "revert", otr_cli_config_revert, "put back files that somebody else changed" },
+};
+
+static void usage_of_all(FILE *to)
 {
+    (void)fprintf(to,
+                  "Usage: outrider config show [FLAG]…           the agent's own configuration\n"
+                  "       outrider config show INSTANCE [PATH]  that of an NGINX\n"
+                  "       outrider config WORD [OPTION]…\n\n");
+    for (size_t i = 0; i < OTR_COUNT(words); i++) {
+        (void)fprintf(to, "  %-8s  %s\n", words[i].name, words[i].help);
+    }
+    (void)fprintf(to, "\nEach prints its options with --help.\n");
+}
+
+/* With an instance, which stands first, it is about an NGINX. */
+static int show_one(int argc, char **argv)
+{
+    if (argc > 1 && argv[1][0] != '-') {
+        return otr_cli_config_show(argc, argv);
+    }
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             (void)fputs(usage, stdout);
             return OTR_VIEW_FINE;
         }
     }
-    if (argc < 2 || strcmp(argv[1], "show") != 0) {
-        (void)fprintf(stderr, "outrider config: there is \"config show\" only\n\n%s", usage);
-        return OTR_VIEW_FAILED;
+    return run_show(argc - 1, argv + 1);
+}
+
+int otr_cli_config(int argc, char **argv)
+{
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        usage_of_all(stdout);
+        return OTR_VIEW_FINE;
     }
-    return run_show(argc - 2, argv + 2);
+    if (argc > 1 && strcmp(argv[1], "show") == 0) {
+        return show_one(argc - 1, argv + 1);
+    }
+    for (size_t i = 0; argc > 1 && i < OTR_COUNT(words); i++) {
+        if (strcmp(argv[1], words[i].name) == 0) {
+            return words[i].fn(argc - 1, argv + 1);
+        }
+    }
+    if (argc > 1) {
+        otr_cli_say(stderr, "outrider config: there is no \"%s\"", argv[1]);
+    }
+    usage_of_all(stderr);
+    return OTR_VIEW_FAILED;
 }

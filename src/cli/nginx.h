@@ -32,4 +32,7 @@ typedef struct otr_cli_nginx {
 otr_code otr_cli_nginx_build(const otr_cli_nginx *o, const otr_conf *conf, const otr_layout *layout,
                              otr_err *err) OTR_MUST_CHECK;
 
+/* argv[0] is "check". */
+int otr_cli_nginx_check(int argc, char **argv);
+
 #endif

@@ -1,13 +1,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "loop/loop.h"
 #include "loop/private.h"
+#include "loop/spawn.h"
 
 enum {
     READ_BYTES = 16384,
@@ -17,11 +18,16 @@ enum {
 };
 
 struct otr_child {
-    uv_process_t process; /* .data of all three is this struct */
+    otr_loop *loop;
+    uv_poll_t exit; /* .data of all three is this struct */
     uv_poll_t output;
     uv_timer_t deadline;
     unsigned handles; /* of those three, how many libuv still holds */
-    int fd;           /* reading end of stdout and stderr; -1: closed */
+    pid_t pid;
+    int pidfd;  /* readable when it ended; -1: closed */
+    int report; /* of what comes before the program runs; -1: closed */
+    int fd;     /* reading end of stdout and stderr; -1: closed */
+    char *file; /* for errors */
     otr_buf out;
     otr_child_fn *done;
     void *arg;
@@ -35,6 +41,7 @@ static void release(otr_child *child)
 {
     if (child->freed && child->handles == 0) {
         otr_buf_deinit(&child->out);
+        otr_free(child->file);
         otr_free(child);
     }
 }
@@ -54,14 +61,19 @@ static void close_handle(uv_handle_t *handle)
     }
 }
 
+static void close_fd(int *fd)
+{
+    if (*fd >= 0) {
+        (void)close(*fd);
+        *fd = -1;
+    }
+}
+
 static void close_io(otr_child *child)
 {
     close_handle((uv_handle_t *)&child->output);
     close_handle((uv_handle_t *)&child->deadline);
-    if (child->fd >= 0) {
-        close(child->fd);
-        child->fd = -1;
-    }
+    close_fd(&child->fd);
 }
 
 static void keep(otr_child *child, const uint8_t *p, size_t n)
@@ -106,7 +118,8 @@ static void on_output(uv_poll_t *output, int status, int events)
 static void kill_group(otr_child *child)
 {
     if (child->running) {
-        (void)kill(-child->process.pid, SIGKILL);
+        (void)kill(-child->pid, SIGKILL);
+        (void)kill(child->pid, SIGKILL); /* it may not have come as far as that */
     }
 }
 
@@ -117,20 +130,31 @@ static void on_deadline(uv_timer_t *deadline)
     kill_group(child);
 }
 
-static void on_exit_of(uv_process_t *process, int64_t exit_status, int term_signal)
+/* Takes note of the exit; false: it runs. */
+static bool reap(otr_child *child, siginfo_t *ret)
 {
-    otr_child *child = process->data;
-    child->running = false;
-    for (int i = 0; child->fd >= 0 && i < LAST_READS && read_some(child); i++) {
+    int rc;
+    *ret = (siginfo_t){ 0 };
+    do {
+        rc = waitid(P_PID, (id_t)child->pid, ret, WEXITED | WNOHANG);
+    } while (rc != 0 && errno == EINTR);
+    if (rc == 0 && ret->si_pid == 0) {
+        return false;
     }
-    close_io(child);
-    close_handle((uv_handle_t *)process);
-    if (child->freed) {
-        return;
-    }
+    child->running = false; /* also when somebody else took it away: then it is unknown how */
+    return true;
+}
+
+static void tell(otr_child *child, const siginfo_t *how)
+{
+    otr_err err = { 0 };
+    bool exited = how->si_code == CLD_EXITED;
+    bool ran = otr_spawn_report(child->report, child->file, &err) == OTR_OK;
+    close_fd(&child->report);
     otr_child_result result = {
-        .exit_status = term_signal == 0 ? (int)exit_status : -1,
-        .term_signal = term_signal,
+        .failed = ran ? NULL : &err,
+        .exit_status = exited ? how->si_status : -1,
+        .term_signal = exited || how->si_pid == 0 ? 0 : how->si_status,
         .timed_out = child->timed_out,
         .truncated = child->truncated,
         .output = otr_buf_bytes(&child->out),
@@ -138,6 +162,28 @@ static void on_exit_of(uv_process_t *process, int64_t exit_status, int term_sign
     uint64_t entered = otr_loop_enter();
     child->done(child->arg, &result);
     otr_loop_leave(entered, "child");
+}
+
+static void on_exit_of(uv_poll_t *handle, int status, int events)
+{
+    otr_child *child = handle->data;
+    siginfo_t how;
+    (void)status;
+    (void)events;
+    if (!reap(child, &how)) {
+        return;
+    }
+    for (int i = 0; child->fd >= 0 && i < LAST_READS && read_some(child); i++) {
+    }
+    close_io(child);
+    close_handle((uv_handle_t *)handle);
+    close_fd(&child->pidfd);
+    if (child->freed) {
+        child->loop->reaping--;
+        close_fd(&child->report);
+    } else {
+        tell(child, &how);
+    }
 }
 
 static otr_code open_output(otr_child *child, uv_loop_t *uv, int *ret_write_fd, otr_err *err)
@@ -165,43 +211,34 @@ void otr_loop_child_files(otr_loop *loop, uint64_t limit)
     loop->child_files = limit;
 }
 
-/* Many a program walks all numbers up to its limit; ours was raised for us alone. libuv has no step
- * before the exec, so this comes right after it. */
-static void set_files(const otr_loop *loop, const otr_child *child)
-{
-    struct rlimit limit;
-    if (loop->child_files > 0 && prlimit(child->process.pid, RLIMIT_NOFILE, NULL, &limit) == 0 &&
-        loop->child_files < limit.rlim_cur) {
-        limit.rlim_cur = loop->child_files;
-        (void)prlimit(child->process.pid, RLIMIT_NOFILE, &limit, NULL); /* else it keeps ours */
-    }
-}
-
-static otr_code spawn(otr_child *child, uv_loop_t *uv, const otr_child_spec *spec, int write_fd,
+/* Many a program walks all numbers up to its limit; ours was raised for us alone. */
+static otr_code spawn(otr_child *child, otr_loop *loop, const otr_child_spec *spec, int write_fd,
                       otr_err *err)
 {
-    uv_stdio_container_t stdio[3] = {
-        { .flags = UV_IGNORE }, /* /dev/null */
-        { .flags = UV_INHERIT_FD, .data.fd = write_fd },
-        { .flags = UV_INHERIT_FD, .data.fd = write_fd },
-    };
-    char **argv;
-    memcpy(&argv, &spec->argv, sizeof(argv)); /* libuv does not write to it */
-    uv_process_options_t options = {
-        .exit_cb = on_exit_of,
-        .file = spec->file,
-        .args = argv,
-        .flags = UV_PROCESS_DETACHED,
-        .stdio_count = OTR_COUNT(stdio),
-        .stdio = stdio,
-    };
-    int rc = uv_spawn(uv, &child->process, &options);
-    child->process.data = child; /* also after a failure: then it has to be closed, too */
-    child->handles++;
-    if (rc < 0) {
-        return otr_fail_sys(err, -rc, "cannot start %s", spec->file);
+    uint64_t files = spec->place != NULL ? spec->place->files : 0;
+    otr_spawn how = { .spec = spec,
+                      .output = write_fd,
+                      .files = files > 0 ? files : loop->child_files };
+    otr_spawned spawned;
+    otr_code rc = otr_spawn_start(&how, &spawned, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
+    child->pid = spawned.pid;
+    child->pidfd = spawned.pidfd;
+    child->report = spawned.report;
     child->running = true;
+    int sys = uv_poll_init(&loop->uv, &child->exit, child->pidfd);
+    if (sys < 0) {
+        siginfo_t end;
+        (void)kill(child->pid, SIGKILL);
+        while (waitid(P_PID, (id_t)child->pid, &end, WEXITED) != 0 && errno == EINTR) {
+        }
+        child->running = false;
+        return otr_fail_sys(err, -sys, "cannot watch %s", spec->file);
+    }
+    child->exit.data = child;
+    child->handles++;
     return OTR_OK;
 }
 
@@ -221,13 +258,18 @@ otr_code otr_child_start(otr_loop *loop, const otr_child_spec *spec, otr_child *
         return otr_fail_nomem(err);
     }
     child->fd = -1;
+    child->loop = loop;
+    child->pidfd = -1;
+    child->report = -1;
     child->done = spec->done;
     child->arg = spec->arg;
     otr_buf_init(&child->out, spec->max_output_bytes);
     int write_fd = -1;
-    otr_code rc = open_output(child, &loop->uv, &write_fd, err);
+    child->file = otr_strdup(spec->file);
+    otr_code rc = child->file == NULL ? otr_fail_nomem(err) : OTR_OK;
+    rc = rc == OTR_OK ? open_output(child, &loop->uv, &write_fd, err) : rc;
     if (rc == OTR_OK) {
-        rc = spawn(child, &loop->uv, spec, write_fd, err);
+        rc = spawn(child, loop, spec, write_fd, err);
     }
     if (write_fd >= 0) {
         close(write_fd);
@@ -236,7 +278,7 @@ otr_code otr_child_start(otr_loop *loop, const otr_child_spec *spec, otr_child *
         otr_child_free(child);
         return rc;
     }
-    set_files(loop, child);
+    (void)uv_poll_start(&child->exit, UV_READABLE, on_exit_of);
     (void)uv_poll_start(&child->output, UV_READABLE, on_output);
     uv_update_time(&loop->uv);
     (void)uv_timer_start(&child->deadline, on_deadline, spec->timeout_ms, 0);
@@ -252,9 +294,12 @@ void otr_child_free(otr_child *child)
     child->freed = true;
     close_io(child);
     if (child->running) {
+        child->loop->reaping++;
         kill_group(child); /* on_exit_of() reaps it and closes the last handle */
     } else {
-        close_handle((uv_handle_t *)&child->process);
+        close_handle((uv_handle_t *)&child->exit);
+        close_fd(&child->pidfd);
+        close_fd(&child->report);
     }
     release(child);
 }

@@ -183,8 +183,13 @@ otr_code otr_loop_new(otr_loop **ret, otr_err *err)
 /* Only children that were killed and wait to be reaped may be left: they close themselves. */
 static void close_leftover(uv_handle_t *handle, void *arg)
 {
-    (void)arg;
-    if (!uv_is_closing(handle) && handle->type != UV_PROCESS) {
+    unsigned *reaping = arg;
+    if (uv_is_closing(handle)) {
+        return;
+    }
+    if (handle->type == UV_POLL && *reaping > 0) {
+        --*reaping;
+    } else {
         assert(!"a handle outlives its loop");
         uv_close(handle, NULL);
     }
@@ -205,7 +210,8 @@ void otr_loop_free(otr_loop *loop)
     uv_close((uv_handle_t *)&loop->check, NULL);
     uv_close((uv_handle_t *)&loop->spin, NULL);
     uv_close((uv_handle_t *)&loop->step, NULL);
-    uv_walk(&loop->uv, close_leftover, NULL);
+    unsigned reaping = loop->reaping;
+    uv_walk(&loop->uv, close_leftover, &reaping);
     while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
     }
     int rc = uv_loop_close(&loop->uv);

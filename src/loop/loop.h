@@ -12,6 +12,7 @@
 #define OTR_LOOP_LOOP_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/base.h"
 #include "base/err.h"
@@ -89,27 +90,50 @@ otr_code otr_folder_new(otr_loop *loop, const char *path, otr_folder_fn *fn, voi
 void otr_folder_free(otr_folder *folder);
 
 typedef struct otr_child_result {
-    int exit_status;  /* -1 when ended by a signal */
-    int term_signal;  /* 0 when it exited */
-    bool timed_out;   /* killed at the deadline */
-    bool truncated;   /* wrote more than max_output_bytes: the rest is dropped */
-    otr_bytes output; /* stdout and stderr together; borrowed until the callback returns */
+    const otr_err *failed; /* why the program was never run; NULL: it was. Borrowed, too */
+    int exit_status;       /* -1 when ended by a signal */
+    int term_signal;       /* 0 when it exited */
+    bool timed_out;        /* killed at the deadline */
+    bool truncated;        /* wrote more than max_output_bytes: the rest is dropped */
+    otr_bytes output;      /* stdout and stderr together; borrowed until the callback returns */
 } otr_child_result;
 typedef void otr_child_fn(void *arg, const otr_child_result *result);
 
+/* Where a child runs and whose it is; what is not given is as ours. */
+typedef struct otr_child_place {
+    int program_fd; /* what is executed (O_PATH will do), whatever `file` leads to by then; -1:
+                       `file` */
+    int root_fd;    /* becomes its root folder; -1 */
+    int cwd_fd;     /* its working folder, entered after that; -1 */
+    const int *namespaces; /* descriptors of /proc/<pid>/ns/…, entered in this order first */
+    size_t n_namespaces;
+    bool take_user; /* then what follows counts: nothing of our own rights is left */
+    uid_t uid;
+    gid_t gid;
+    const gid_t *groups; /* supplementary ones */
+    size_t n_groups;
+    uint64_t capabilities; /* bits: the most that it can ever have */
+    uint64_t ambient;      /* bits: that it has, though not root */
+    int umask;             /* -1: ours */
+    uint64_t files;        /* soft limit of descriptors; 0: that of otr_loop_child_files() */
+} otr_child_place;
+
 typedef struct otr_child_spec {
-    const char *file;        /* absolute path: PATH is never searched */
-    const char *const *argv; /* NULL-terminated, argv[0] included */
-    uint64_t timeout_ms;     /* then SIGKILL */
+    const char *file;             /* absolute path: PATH is never searched */
+    const char *const *argv;      /* NULL-terminated, argv[0] included */
+    const char *const *env;       /* NULL-terminated; NULL: ours */
+    const otr_child_place *place; /* NULL: as we are */
+    uint64_t timeout_ms;          /* then SIGKILL */
     size_t max_output_bytes;
     otr_child_fn *done; /* once, on the loop; never from inside otr_child_start() */
     void *arg;
 } otr_child_spec;
 
-/* Starts a program without a shell, with an empty stdin, in a session of its own: a kill takes its
- * helpers with it. `done` follows its exit at once, also when a helper still holds its output.
- * `*ret` is freed by the caller after or before `done`; before means: kill it and do not call
- * `done`. */
+/* Starts a program without a shell, with an empty stdin and no other descriptor of ours, in a
+ * session of its own: a kill takes its helpers with it, and our own end is its end. `done` follows
+ * its exit at once, also when a helper still holds its output, and tells, too, that there is no
+ * such program or that what `place` asks for failed: then nothing was run. `*ret` is freed by the
+ * caller after or before `done`; before means: kill it and do not call `done`. */
 otr_code otr_child_start(otr_loop *loop, const otr_child_spec *spec, otr_child **ret, otr_err *err)
     OTR_MUST_CHECK;
 void otr_child_free(otr_child *child);

@@ -25,6 +25,7 @@ struct otr_loop {
     otr_defer defers;          /* head of a ring */
     _Atomic(pthread_t) owner;
     uint64_t child_files; /* soft limit of descriptors for children; 0: ours */
+    unsigned reaping;     /* children that were killed and freed, and still watched for their end */
     bool running;
     bool stopping;
 };

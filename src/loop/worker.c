@@ -12,27 +12,15 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/thread.h"
+#include "loop/jobs.h"
 #include "loop/private.h"
-
-typedef struct job {
-    struct job *next;
-    otr_strand *strand;
-    otr_job_fn *fn;
-    otr_done_fn *done;
-    void *arg;
-    otr_code rc;
-} job;
-
-typedef struct job_list {
-    job *first;
-    job **last;
-} job_list;
 
 enum {
     STUCK_MS = 3, /* a job that runs for longer holds its thread for itself */
     LOOK_MS = 2,
     LINGER_S = 10,   /* a thread above the base number ends after so long without work */
     STUCK_NICE = 10, /* added to the priority number of a thread while its job runs long */
+    PASSED_MOST = 4, /* short jobs that may pass a long one that waits */
 };
 
 typedef enum thread_state { THREAD_NONE, THREAD_RUNS, THREAD_ENDED } thread_state;
@@ -53,7 +41,7 @@ struct otr_strand {
     unsigned undone; /* jobs whose done() has not been called */
     bool freed;
     bool delivering;       /* inside one of its done() calls */
-    otr_strand *next_live; /* lock: ring of strands with a job to run and none running */
+    otr_strand *next_live; /* lock: a ring of strands with a job to run and none running */
     otr_strand *prev_live;
     job_list waiting;   /* lock */
     unsigned n_waiting; /* lock */
@@ -75,8 +63,10 @@ struct otr_pool {
     otr_post post;
     pthread_mutex_t lock;
     pthread_cond_t work;
-    otr_strand live;    /* lock: head of the ring */
-    unsigned n_live;    /* lock */
+    otr_strand live;    /* lock: head of the ring of those whose last job was short */
+    otr_strand late;    /* lock: and of the others */
+    unsigned n_live;    /* lock: in both */
+    unsigned n_passed;  /* lock: short ones that were taken while a long one waited */
     unsigned n_idle;    /* lock: threads that wait for work */
     job_list done;      /* lock: wait for their done() on the loop */
     bool posted;        /* lock: `post` is on its way */
@@ -85,38 +75,28 @@ struct otr_pool {
     worker *workers;    /* max_threads of them */
 };
 
-static void list_init(job_list *list)
-{
-    list->first = NULL;
-    list->last = &list->first;
-}
-
-static void list_append(job_list *list, job *j)
-{
-    j->next = NULL;
-    *list->last = j;
-    list->last = &j->next;
-}
-
-static job *list_pop(job_list *list)
-{
-    job *j = list->first;
-    if (j != NULL) {
-        list->first = j->next;
-        if (list->first == NULL) {
-            list->last = &list->first;
-        }
-    }
-    return j;
-}
-
 static void live_append(otr_pool *pool, otr_strand *strand)
 {
-    strand->next_live = &pool->live;
-    strand->prev_live = pool->live.prev_live;
-    pool->live.prev_live->next_live = strand;
-    pool->live.prev_live = strand;
+    otr_strand *head = strand->slow ? &pool->late : &pool->live;
+    strand->next_live = head;
+    strand->prev_live = head->prev_live;
+    head->prev_live->next_live = strand;
+    head->prev_live = strand;
     pool->n_live++;
+}
+
+/* With the lock; there is one. Whoever ran long before waits for those who did not, but not for
+ * ever: else a few that spin would hold up the rest by STUCK_MS each. */
+static otr_strand *next_strand(otr_pool *pool)
+{
+    bool has_late = pool->late.next_live != &pool->late;
+    bool has_live = pool->live.next_live != &pool->live;
+    if (has_live && (!has_late || pool->n_passed < PASSED_MOST)) {
+        pool->n_passed += has_late ? 1 : 0;
+        return pool->live.next_live;
+    }
+    pool->n_passed = 0;
+    return pool->late.next_live;
 }
 
 static void live_remove(otr_pool *pool, otr_strand *strand)
@@ -213,7 +193,7 @@ static void *work(void *arg)
     for (;;) {
         bool fit = true;
         if (pool->n_live > 0) {
-            fit = run_job(w, pool->live.next_live);
+            fit = run_job(w, next_strand(pool));
         } else if (pool->stopping || !wait_for_work(pool)) {
             break;
         }
@@ -273,7 +253,7 @@ static int start_thread(otr_pool *pool)
 
 /* ---- growth ---- */
 
-/* With the lock. Counts those whose job runs long, and slows them down. */
+/* With the lock. Counts those whose job runs long, or is expected to, and slows them down. */
 static unsigned count_stuck(otr_pool *pool, unsigned *ret_busy)
 {
     uint64_t now = otr_now_ns();
@@ -284,7 +264,7 @@ static unsigned count_stuck(otr_pool *pool, unsigned *ret_busy)
             continue;
         }
         busy++;
-        if (now - w->began_ns >= STUCK_MS * OTR_NS_PER_MS) {
+        if (w->slowed || now - w->began_ns >= STUCK_MS * OTR_NS_PER_MS) {
             n++;
             if (!w->slowed) {
                 slow_down(w);
@@ -295,6 +275,12 @@ static unsigned count_stuck(otr_pool *pool, unsigned *ret_busy)
     return n;
 }
 
+/* With the lock. Is there room for one more beside those that are held by long jobs? */
+static bool may_grow(const otr_pool *pool, unsigned stuck)
+{
+    return pool->n_threads < pool->max_threads && pool->n_threads - stuck < pool->base_threads;
+}
+
 /* Every few milliseconds while there are jobs: long ones must not hold up short ones. A thread that
  * cannot be made is tried again the next time. */
 static void look(void *arg)
@@ -303,8 +289,7 @@ static void look(void *arg)
     pthread_mutex_lock(&pool->lock);
     unsigned busy, stuck = count_stuck(pool, &busy);
     bool wanting = pool->n_live > 0 && pool->n_idle == 0;
-    if (wanting && pool->n_threads < pool->max_threads &&
-        pool->n_threads - stuck < pool->base_threads) {
+    if (wanting && may_grow(pool, stuck)) {
         (void)start_thread(pool);
     }
     bool over = busy == 0 && pool->n_live == 0;
@@ -374,6 +359,7 @@ otr_code otr_pool_new(otr_loop *loop, unsigned threads, otr_pool **ret, otr_err 
     pool->workers = workers;
     pool->nice = getpriority(PRIO_PROCESS, 0);
     pool->live.next_live = pool->live.prev_live = &pool->live;
+    pool->late.next_live = pool->late.prev_live = &pool->late;
     list_init(&pool->done);
     (void)pthread_mutex_init(&pool->lock, NULL);
     init_cond(&pool->work);
@@ -536,7 +522,9 @@ static otr_code queue_job(otr_pool *pool, otr_strand *strand, job *j, otr_err *e
         return otr_fail(err, OTR_EQUOTA, "%u jobs wait already", strand->n_waiting);
     }
     bool becomes_live = !strand->running && strand->n_waiting == 0;
-    if (becomes_live && pool->n_live >= pool->n_idle && pool->n_threads < pool->base_threads) {
+    unsigned busy;
+    if (becomes_live && pool->n_live >= pool->n_idle &&
+        may_grow(pool, pool->look != NULL ? count_stuck(pool, &busy) : 0)) {
         int rc = start_thread(pool);
         if (rc != 0 && pool->n_threads == 0) {
             return otr_fail_sys(err, rc, "cannot start a worker thread");

@@ -8,10 +8,14 @@
 
 #include "plugin/plugin.h"
 
-extern const otr_plugin_ops otr_module_instances;  /* nginx.instance.* */
-extern const otr_plugin_ops otr_module_health;     /* nginx.health.changed */
-extern const otr_plugin_ops otr_module_metrics;    /* nginx.metrics.sampled and its series */
-extern const otr_plugin_ops otr_module_prometheus; /* GET /metrics and the agent's own series */
-extern const otr_plugin_ops otr_module_admin;      /* JSON API, event stream, status page */
+extern const otr_plugin_ops otr_module_instances;      /* nginx.instance.* */
+extern const otr_plugin_ops otr_module_health;         /* nginx.health.changed */
+extern const otr_plugin_ops otr_module_drift;          /* nginx.config.drifted */
+extern const otr_plugin_ops otr_module_metrics;        /* nginx.metrics.sampled and its series */
+extern const otr_plugin_ops otr_module_host;           /* host.metrics and its series */
+extern const otr_plugin_ops otr_module_config_history; /* what was changed, and how to go back */
+extern const otr_plugin_ops otr_module_config;         /* nginx.config.apply.* */
+extern const otr_plugin_ops otr_module_prometheus;     /* GET /metrics and the agent's own series */
+extern const otr_plugin_ops otr_module_admin;          /* JSON API, event stream, status page */
 
 #endif

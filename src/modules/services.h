@@ -25,7 +25,11 @@ typedef struct otr_services {
     otr_http_routes *admin_routes;  /* served on the admin socket; added to in init() */
     otr_http_routes *status_routes; /* served on loopback HTTP, read-only */
     otr_plugin_host *plugins;
-    uint64_t started_ns; /* monotonic: when the process began */
+    struct otr_config_apply *apply; /* modules/config_apply.h; NULL: the module is not there */
+    struct otr_config_history
+        *history;            /* modules/config_history.h; NULL: the module is not there */
+    struct otr_drift *drift; /* of the module "drift": nginx/drift/drift.h; NULL while it is off */
+    uint64_t started_ns;     /* monotonic: when the process began */
 
     const otr_config *config;   /* in force; replaced at a reload */
     uint64_t config_generation; /* successful reloads so far */

@@ -11,6 +11,10 @@
  * nginx.instance.stopped   otr_instance_event    instances  health, metrics, admin, guests
  * nginx.health.changed     otr_health_event      health     admin, guests
  * nginx.metrics.sampled    otr_metrics_event     metrics    health, admin, guests
+ * host.metrics             otr_host_event        host       admin, guests
+ * nginx.config.apply.started   otr_apply_event  config     admin, guests
+ * nginx.config.apply.finished  otr_apply_event  config     admin, guests
+ * nginx.config.drifted     otr_drift_event       drift      admin, guests
  * agent.config.reloaded    otr_reload_event      daemon     admin, guests
  * agent.plugin.changed     otr_plugin_event      daemon     admin, guests
  *
@@ -32,7 +36,11 @@
 
 #include <stdbool.h>
 
+#include "base/json.h"
 #include "bus/msg.h"
+#include "host/host.h"
+#include "nginx/apply/result.h"
+#include "nginx/drift/state.h"
 #include "nginx/instance/instance.h"
 
 /* One NGINX master and what is known of it. JSON: {"id","pid","uid","stranger","net_ns","own_net",
@@ -85,6 +93,48 @@ typedef struct otr_metrics_event {
     uint64_t log_unparsed; /* of log_lines: their status is not beyond doubt */
 } otr_metrics_event;
 
+/* One sample of the machine (host/host.h). What is not known is left out. Counters are since boot.
+ * JSON: {"interval_ms","container","cpu":{"count","shares":{"idle","interrupt","nice","softirq",
+ * "steal","system","user","wait"}},"memory":{"total","available","used","free","buffered","cached",
+ * "swap_total","swap_free"},"load":[1,5,15 minutes],"files":{"used","most"},
+ * "disks":[{"name","read_bytes","write_bytes","reads","writes","busy_s","pending"}…],
+ * "filesystems":[{"mount","device","type","read_only","used","free","reserved","inodes_used",
+ * "inodes_free"}…],"interfaces":[{"name","received_bytes","sent_bytes","receive_errors",
+ * "send_errors","receive_dropped","send_dropped"}…],"connections":{"ESTABLISHED":n…},
+ * "pressure":{"cpu|memory|io":{"some","full"}},"cgroup":{"version","user_s","system_s","cpu_most",
+ * "throttled","memory","cache","memory_most","pids","pids_most"}}; pressure over 10 s. */
+typedef struct otr_host_event {
+    otr_host_sample *sample; /* owned */
+    uint64_t interval_ns;    /* since the previous sample; 0 for the first */
+    bool shares_known;
+    double shares[OTR_CPU_STATES]; /* of all processors, since the previous sample */
+} otr_host_event;
+
+/* A change of a configuration begins, or has ended (see nginx/apply/result.h). JSON:
+ * {"id","instance","who":{"kind","uid","pid","name"},"why","message","of","files":[{"path",
+ * "action"}],"files_more"}; finished ones have
+ * "number","result","step","touched","text","findings":
+ * [{"level","file","line","text"}],"findings_more","remarks":["sentence"…],"version","took_ms" too.
+ * Lists are cut at an item (OTR_LIMIT_APPLY_EVENT_BYTES). */
+typedef struct otr_apply_event {
+    otr_apply_result *result; /* owned */
+} otr_apply_event;
+
+/* Files of a configuration are not as its last version has them, or are so again ("files" is
+ * empty then). JSON: {"id","version","known","since","files":[{"path","kind","named","old_digest",
+ * "new_digest","noticed","modified","owner","by"}],"more","by","remark"}. "kind" is "changed",
+ * "added", "removed", "attributes" or "unreadable". "by" is a sentence on who did it, "" when that
+ * is not known. Digests are SHA-256, and "" for what not everybody may read. Times are RFC 3339,
+ * null when not known. The list is cut at OTR_LIMIT_DRIFT_JSON_BYTES, "more" are missing. */
+typedef struct otr_drift_event {
+    otr_drift_report *report; /* a deep copy, owned */
+} otr_drift_event;
+
+/* The members of the JSON above into an object that is open. For the admin API. */
+void otr_drift_write(otr_jw *w, const otr_drift_report *report);
+/* Who changed the file, for people; "": not known. Foreign text: to be escaped. */
+void otr_drift_by(const otr_drift_file *file, char *out, size_t cap);
+
 /* JSON: {"file","generation"} */
 typedef struct otr_reload_event {
     char *file;
@@ -102,12 +152,17 @@ typedef struct otr_plugin_event {
 /* otr_about_fn: the instance's id */
 const char *otr_instance_event_id(const void *payload);
 const char *otr_health_event_id(const void *payload);
+const char *otr_drift_event_id(const void *payload);
 
 extern const otr_topic otr_topic_instance_started;
 extern const otr_topic otr_topic_instance_changed;
 extern const otr_topic otr_topic_instance_stopped;
 extern const otr_topic otr_topic_health_changed;
 extern const otr_topic otr_topic_metrics_sampled;
+extern const otr_topic otr_topic_host_metrics;
+extern const otr_topic otr_topic_apply_started;
+extern const otr_topic otr_topic_apply_finished;
+extern const otr_topic otr_topic_config_drifted;
 extern const otr_topic otr_topic_config_reloaded;
 extern const otr_topic otr_topic_plugin_changed;
 

@@ -143,6 +143,35 @@ static void show_metrics(void)
     show(&otr_topic_metrics_sampled, &full);
 }
 
+static void show_host(void)
+{
+    otr_host_cpu cpus[2] = { { .number = 0 }, { .number = 1 } };
+    otr_host_disk disks[] = { { .name = "vda", .read = { .bytes = UINT64_MAX }, .busy_s = 0.25 } };
+    otr_host_filesystem fs[] = { { .mount = "/\xc3\xa9", .type = "ext4", .read_only = true } };
+    otr_host_interface net[] = { { .name = "lo", .receive = { .bytes = 128 } } };
+    otr_host_sample none = { 0 };
+    otr_host_sample full = {
+        .in_container = true,
+        .cpus = { .items = cpus, .n = 2 },
+        .memory = { .known = true, .total = UINT64_MAX, .used = 1 },
+        .disks = { .items = disks, .n = 1 },
+        .filesystems = { .items = fs, .n = 1 },
+        .network = { .items = net, .n = 1 },
+        .sockets = { .known = true, .count = { [OTR_TCP_LISTEN] = 7 } },
+        .load = { .known = true, .minutes = { 0.1, 250, 1e300 } },
+        .files = { .known = true, .used = 1, .most = UINT64_MAX },
+        .pressure = { { .some = { .known = true, .share = { 0.5 } } } },
+        .cgroup = { .version = 2, .cpu_most = 1.5, .memory = UINT64_MAX },
+    };
+    otr_host_event events[] = { { .sample = &none },
+                                { .sample = &full,
+                                  .interval_ns = UINT64_MAX,
+                                  .shares_known = true,
+                                  .shares = { 0.75, 0.25 } } };
+    show(&otr_topic_host_metrics, &events[0]);
+    show(&otr_topic_host_metrics, &events[1]);
+}
+
 static void show_agent(void)
 {
     char file[] = "/etc/nginx-agent/nginx-agent.conf";
@@ -200,10 +229,11 @@ int main(void)
     int at = 0;
     while (line != NULL && fgets(line, LINE_BYTES, stdin) != NULL) {
         if (strcmp(line, "topics\n") == 0) {
-            (void)puts("ok 18");
+            (void)puts("ok 20");
             show_instances();
             show_health();
             show_metrics();
+            show_host();
             show_agent();
         } else if (sscanf(line, "%15s %63s %n", verb, name, &at) == 2) {
             convert(verb, name, line + at);

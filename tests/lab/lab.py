@@ -32,7 +32,7 @@ import yaml
 BINARY = os.environ.get("OUTRIDER", "build/dev/outrider")
 NGINX = "/usr/sbin/nginx"
 NOBODY = 65534
-PATIENCE = 20.0
+PATIENCE = 40.0  # nothing waits for so long but on a busy machine
 FORKS = ("nginx", "angie", "openresty", "tengine", "web")
 
 

@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -288,13 +289,41 @@ def test_rotation_loses_no_line_that_is_in_the_files(lab, style):
     time.sleep(0.5)
     traffic.stop()
     after = settled(agent)
-    assert traffic.sent > 1000
+    assert traffic.sent > 300
     counted = after["2xx"] - before["2xx"]
     assert counted == after["log_lines"] - before["log_lines"]
     # Truncation loses lines that no file has, and so does what compresses before NGINX reopened.
-    assert lines_in(logs) <= counted <= traffic.sent
+    assert counted <= traffic.sent
+    if lines_in(logs) > counted:
+        # A copy that was compressed and deleted before the agent had a turn of the processor cannot be read.
+        assert style == "copytruncate, compressed" and "a.log was truncated and no copy" in reasons(agent), reasons(agent)
     if not style.startswith("copytruncate"):
         assert counted == traffic.sent
+
+
+@pytest.mark.skipif(shutil.which("logrotate") is None, reason="no logrotate")
+@pytest.mark.parametrize("style", ("create, USR1", "copytruncate", "copytruncate, compressed", "compressed at once",
+                                   "nocreate, HUP", "extension"))
+def test_rotations_while_the_agent_has_no_turn_are_made_up_for_or_said(lab, style):
+    logs = lab.dir / "logs"
+    logs.mkdir()
+    server, agent = start(lab, f"access_log {logs}/a.log; server {{ listen 127.0.0.1:8101; location / {{ return 200 x; }} }}")
+    before = settled(agent)
+    conf = lab.put("rotate.conf", f"{logs}/a.log {{\nrotate 20\n" + STYLES[style].format(pid=server.pid_file, old="") + "\n}\n")
+    agent.process.send_signal(signal.SIGSTOP)
+    sent = 0
+    for turn in range(4):
+        for _ in range(5):
+            assert get(f"/{turn}") == 200
+            sent += 1
+        if turn < 3:
+            sh(f"logrotate -f -s {lab.dir}/state {conf}")
+            until((logs / "a.log").exists, "NGINX reopens its log")
+    agent.process.send_signal(signal.SIGCONT)
+    counted = settled(agent)["2xx"] - before["2xx"]
+    assert counted <= sent
+    if counted < sent:  # only where what was in between is compressed before the agent saw it
+        assert "compressed" in style and "access log" in reasons(agent), (counted, reasons(agent))
 
 
 def test_a_deleted_log_is_counted_until_nginx_reopens(lab):

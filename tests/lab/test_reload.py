@@ -123,7 +123,8 @@ def test_keys_that_wait_for_a_restart_are_named_everywhere(lab):
     status, body = post(agent.socket, "/api/v1/reload")
     assert (status, body["config"]["waits_for_restart"]) == (200, "outrider.workers, outrider.workers_max")
     says = "takes effect after a restart: outrider.workers, outrider.workers_max"
-    assert says in agent.status()["reasons"] and says in agent.text()
+    assert says in agent.status()["reasons"]
+    until(lambda: says in agent.text(), "the log says so, too")
     code, said = agent.cli("status")
     assert code == 1 and says in said
     del agent.settings["outrider"]["workers"], agent.settings["outrider"]["workers_max"]
@@ -142,7 +143,7 @@ def test_intervals_are_taken_and_have_floors(lab):
     agent.samples(3)
     for key in ("outrider.metrics.interval", "watchers.instance_watcher.monitoring_frequency",
                 "watchers.instance_health_watcher.monitoring_frequency"):
-        assert f"{key}: " in agent.text() and "using 200ms" in agent.text()
+        until(lambda k=key: f"{k}: " in agent.text() and "using 200ms" in agent.text(), f"{key} is named")
     times = [e["time"] for e in agent.events("nginx.metrics.sampled")]
     seen = len(times)
     cpu = agent.cpu()

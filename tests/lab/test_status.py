@@ -161,7 +161,7 @@ def test_what_came_back_is_told_where_it_cannot_be_reached(lab):
         server = lab.nginx("access_log off;" + http, name=f"n{i}")
         agent = lab.agent(name=f"a{i}", interval="200ms")
         agent.wait_instance(server.pid)
-        until(lambda s=said, a=agent: s in problems(a), lambda n=name, a=agent: f"{n}: {problems(a)}", seconds=8)
+        until(lambda s=said, a=agent: s in problems(a), lambda n=name, a=agent: f"{n}: {problems(a)}")
         assert agent.cli("status")[0] != 0
         server.stop()
         until(lambda s=said, a=agent: s not in problems(a), "it is over with its NGINX")
@@ -246,14 +246,14 @@ def test_every_network_namespace_has_its_own_page(lab):
     agent = lab.agent(interval="200ms")
     counted(agent, here.pid)
     counted(agent, there.pid)
-    for _ in range(50):
+    for _ in range(500):  # far more than samples can be taken meanwhile
         assert get("/") == 200
     for server, prefix in ((here, []), (there, inside)):
         before = page("127.0.0.1:8101/s", prefix)["requests"]
         seen = counted(agent, server.pid, lambda i, b=before: i["metrics"]["requests"] > b)["metrics"]["requests"]
         assert before < seen < page("127.0.0.1:8101/s", prefix)["requests"]
-    assert counted(agent, here.pid)["metrics"]["requests"] > 50
-    assert counted(agent, there.pid)["metrics"]["requests"] < 50
+    assert counted(agent, here.pid)["metrics"]["requests"] > 500
+    assert counted(agent, there.pid)["metrics"]["requests"] < 500
 
 
 def test_a_namespace_that_cannot_be_entered_is_not_asked(lab):

@@ -57,8 +57,8 @@ def test_a_pipe_that_nobody_reads(lab):
     assert lost(agent) > 0
     begin = time.monotonic()
     agent.process.send_signal(signal.SIGTERM)
-    assert agent.process.wait(5) == 0
-    assert time.monotonic() - begin < 3
+    assert agent.process.wait(20) == 0
+    assert time.monotonic() - begin < 10
     os.close(read)
 
 
@@ -107,7 +107,7 @@ def test_a_full_disk(lab):
     hang_up(agent, 20)
     assert lost(agent) > 0
     until(lambda: says_so(agent, "log file"), "status says so")
-    assert 'msg="config reloaded"' in agent.text(), "standard error goes on"
+    until(lambda: 'msg="config reloaded"' in agent.text(), "standard error goes on")
     fill.unlink()
     agent.settings["labels"] = {}
     agent.write()

@@ -16,8 +16,23 @@ ABIS = ["extism", "wapc"]
 LINES = 100  # a second
 
 
-def guest(abi="extism", **settings):
-    return entry(support.BUILD / "tests" / "guests" / f"bounds-{abi}.wasm", **settings)
+def guest(abi="extism", limits=None, **settings):
+    """With time for megabytes on a busy machine, where nothing else is said."""
+    path = support.BUILD / "tests" / "guests" / f"bounds-{abi}.wasm"
+    return entry(path, limits={"call": "20s", **(limits or {})}, **settings)
+
+
+@pytest.fixture
+def agents(agents):
+    def make(start=True, **options):
+        agent = agents(start=False, **options)
+        agent.settings["outrider"]["hook_timeout"] = "30s"
+        agent.write_config()
+        if start:
+            agent.start()
+        return agent
+
+    return make
 
 
 def ask(agent, topic, **data):
@@ -165,7 +180,7 @@ def test_a_request_in_init_has_the_time_of_init(agents, slow, abi):
         grants = {"http": [f"http://127.0.0.1:{slow.server_port}/*"]}
         return guest(abi, name=name, hooks=[f"bounds.{name}"], config=config, grants=grants, limits=limits)
 
-    patient = load("patient", 0.4, 3, {"init": "20s", "call": "300ms"})
+    patient = load("patient", 1.2, 1, {"init": "20s", "call": "1s"})
     hasty = load("hasty", 30, 1, {"init": "500ms", "call": "30s"})
     begin = time.monotonic()
     agent = agents(plugins=[patient, hasty])

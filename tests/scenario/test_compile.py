@@ -70,11 +70,10 @@ def test_the_agent_ends_at_once_while_a_plugin_is_compiled(folder, agents):
     guest = support.write_guest(folder, "large", large_guest())
     agent = agents(start=False, plugins=[support.entry(guest)])
     agent.start(wait=False)
-    child = wait_for(lambda: children(agent.process.pid), "a compiler runs")
-    assert b"compile" in child[0][1]
+    child = wait_for(lambda: [c for c in children(agent.process.pid) if b"compile" in c[1]], "a compiler runs")
     code, seconds = agent.stop()
     assert code == 0
-    assert seconds < 5.0
+    assert seconds < 10.0
     assert not support.alive(child[0][0])
 
 
@@ -97,7 +96,7 @@ def test_a_killed_compiler_is_tried_again(folder, agents):
     child = wait_for(lambda: children(agent.process.pid), "a compiler runs")[0][0]
     os.kill(child, 9)
     agent.wait_plugin("large", "running", 3 * support.PATIENCE)
-    assert "ended by signal 9" in agent.text()
+    wait_for(lambda: "ended by signal 9" in agent.text(), "the log says so")
 
 
 def test_a_cache_filled_by_hand_is_what_the_agent_uses(folder, agents):

@@ -2,7 +2,7 @@
 
 import pytest
 import support
-from support import entry
+from support import entry, wait_for
 
 GUEST = support.BUILD / "tests" / "guests" / "files-extism.wasm"
 
@@ -29,7 +29,7 @@ def test_a_plugin_works_in_its_folders(places, agents, engine):
     plugin = entry(GUEST, name="files", engine=engine, grants=grants(places, env=["GRANTED"]), limits={"init": "60s"})
     agent = agents(plugins=[plugin], env={"GRANTED": "a value"})
     agent.wait_plugin("files", "running", 60)
-    assert "done with a value" in agent.text()
+    wait_for(lambda: "done with a value" in agent.text(), "the log says so")
     assert (places / "ro" / "file").read_text() == "in ro"
     assert (places / "out" / "file").read_text() == "in out"
     assert sorted(p.name for p in (places / "rw").iterdir()) == ["away", "file"]

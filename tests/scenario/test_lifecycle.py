@@ -39,7 +39,7 @@ def test_sigterm_while_a_guest_loops_in_process(folder, nginx, agents):
     time.sleep(0.3)
     code, seconds = agent.stop()
     assert code == 0
-    assert seconds < 3.0
+    assert seconds < 10.0
 
 
 def test_sigterm_while_a_guest_loops_in_init(folder, agents):
@@ -49,7 +49,7 @@ def test_sigterm_while_a_guest_loops_in_init(folder, agents):
     wait_for(lambda: agent.socket.exists() and agent.plugin("slow"), "socket is there")
     code, seconds = agent.stop()
     assert code == 0
-    assert seconds < 3.0
+    assert seconds < 10.0
 
 
 def test_after_kill_9_the_next_agent_starts_on_the_same_socket(nginx, agents):

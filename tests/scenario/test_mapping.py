@@ -96,7 +96,7 @@ def test_plugins_that_others_published_take_part(nginx, agents, talker, engine):
         assert plugin["state"] == "running" and plugin["version"] == "1.0" and plugin["engine"] == engine
         assert plugin["errors"] == plugin["traps"] == plugin["skipped"] == plugin["denials"] == 0
     assert agent.plugin("vowels")["operations"] == {"process": "count_vowels"}
-    assert 'operation="process → count_vowels"' in agent.text()
+    wait_for(lambda: 'operation="process → count_vowels"' in agent.text(), "the log says so")
 
 
 # Exports a function of its own and knows no world of ours.
@@ -201,7 +201,7 @@ def test_what_is_not_granted_is_not_published(nginx, agents, talker):
     assert agent.events("test.out") == []
     _, letters = agent.request("/api/v1/plugins/mute/dead-letters")
     assert "not granted" in letters[-1]["reason"] and letters[-1]["message"]["data"] == DATA
-    assert "no grant covers what the plugin is to publish" in agent.text()
+    wait_for(lambda: "no grant covers what the plugin is to publish" in agent.text(), "the log says so")
     balanced(agent, "mute")
     # The grant takes effect with a reload, and so does its end.
     agent.settings["plugins"]["load"][1]["grants"] = {"publish": ["test.out"]}
@@ -289,7 +289,7 @@ def test_a_guest_can_answer_hooks_and_init_by_names_of_its_own(nginx, agents):
     assert said["answers"][0]["how"] == "failed" and "no field data.deny" in said["answers"][0]["message"], (said, err)
     assert agent.plugin("judge")["skipped"] == 0
     agent.stop()
-    assert "closed" in agent.text()
+    wait_for(lambda: "closed" in agent.text(), "the log says so")
 
 
 def test_a_guest_whose_version_is_given_is_asked_only_what_is_named(folder, nginx, agents, talker):

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import signal
+import subprocess
 import tempfile
 
 import pytest
@@ -124,4 +125,84 @@ def test_it_survives_a_restart_of_the_agent(browser, agent):
     wait_for(lambda: not browser.find_element(By.ID, "away").is_displayed(), "the page is back", 40)
     before = text_of(browser, "event-count")
     wait_for(lambda: text_of(browser, "event-count") != before, "it is live again")
+    assert errors(browser) == []
+
+
+def part(browser, selector):
+    found = browser.find_elements(By.CSS_SELECTOR, f"#configs {selector}")
+    return found[0].get_attribute("textContent") if found else ""
+
+
+def overflow(browser):
+    return browser.execute_script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+def config_agent(agents, **status):
+    """With a history of its own."""
+    agent = agents(start=False)
+    (agent.home / "lib").mkdir()
+    agent.settings["lib_dir"] = str(agent.home / "lib")
+    agent.settings["outrider"]["status"].update(status)
+    agent.write_config()
+    agent.start()
+    return agent
+
+
+def show_config(browser, agent, width):
+    browser.set_window_size(width, 900)
+    browser.get(f"http://127.0.0.1:{agent.port}/")
+    wait_for(lambda: "as it should be" in part(browser, ".pill"), "the configuration is on the page")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_drift_and_the_history_of_a_configuration_are_shown(browser, agents, nginx, width):
+    agent = config_agent(agents)
+    show_config(browser, agent, width)
+    assert str(nginx.conf) in part(browser, "h3")
+    line = "# <b>" + "a-long-line-without-a-blank-" * 20
+    nginx.conf.write_text(nginx.conf.read_text() + line + "\n")
+    wait_for(lambda: "1 file drifted" in part(browser, ".pill"), "the drift is on the page")
+    assert str(nginx.conf) in part(browser, ".drift li") and "changed" in part(browser, ".drift li")
+    browser.find_element(By.XPATH, "//button[.='What differs on disk']").click()
+    # Contents may hold secrets, and everybody on the machine may open the page.
+    wait_for(lambda: "outrider.status.diffs" in part(browser, ".config"), "it says why there are no contents")
+    assert part(browser, ".diff") == ""
+    adopt = [support.BINARY, "config", "adopt", "--message", "by <b>hand</b>", "--socket", agent.socket]
+    assert subprocess.run(adopt, capture_output=True, check=True)
+    wait_for(lambda: "as it should be" in part(browser, ".pill"), "adopted")
+    wait_for(lambda: "Last change: applied" in part(browser, ".last"), "the change is on the page")
+    wait_for(lambda: "#1" in part(browser, ".changes summary"), "and in the history")
+    assert "by <b>hand</b>" in part(browser, ".changes summary")
+    browser.find_element(By.CSS_SELECTOR, "#configs .changes summary").click()
+    wait_for(lambda: f"update {nginx.conf}" in part(browser, ".changes .body"), "its files")
+    assert browser.find_elements(By.CSS_SELECTOR, "#configs b") == []
+    assert overflow(browser) <= 0
+    browser.save_screenshot(str(pathlib.Path(support.BUILD) / f"status-page-config-{width}.png"))
+    assert errors(browser) == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_differences_are_shown_where_the_key_allows_it(browser, agents, nginx, width):
+    agent = config_agent(agents, diffs=True)
+    show_config(browser, agent, width)
+    line = "# <b>" + "a-long-line-without-a-blank-" * 20
+    nginx.conf.write_text(nginx.conf.read_text().replace("worker_processes 2;", "worker_processes 3;") + line + "\n")
+    wait_for(lambda: "1 file drifted" in part(browser, ".pill"), "the drift is on the page")
+    browser.find_element(By.XPATH, "//button[.='What differs on disk']").click()
+    wait_for(lambda: "+worker_processes 3;" in part(browser, ".diff .add"), "an added line")
+    assert "-worker_processes 2;" in part(browser, ".diff .del") and line in part(browser, ".diff")
+    assert browser.find_elements(By.CSS_SELECTOR, "#configs b") == []
+    colours = {browser.find_element(By.CSS_SELECTOR, f"#configs .diff .{k}").value_of_css_property("color") for k in ("add", "del")}
+    assert len(colours) == 2
+    assert overflow(browser) <= 0
+    browser.find_element(By.CSS_SELECTOR, "#configs .diff").location_once_scrolled_into_view
+    browser.save_screenshot(str(pathlib.Path(support.BUILD) / f"status-page-diff-{width}.png"))
+    assert errors(browser) == []
+
+
+def test_what_an_entry_maps_is_shown(browser, folder, nginx, agents):
+    guest = write_guest(folder, "foreign", extism_guest(process="", topics=("nginx.metrics.sampled",)))
+    made = agents(plugins=[entry(guest, name="speaker", operations={"process": "process"}, input="data")])
+    show(browser, made, 1280, 900)
+    wait_for(lambda: "mapping: process → process, input: data" in text_of(browser, "plugins"), "the mapping is shown")
     assert errors(browser) == []

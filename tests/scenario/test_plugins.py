@@ -185,7 +185,7 @@ def test_an_instance_that_has_grown_is_replaced_before_it_meets_its_limit(folder
     )
     assert seen["state"] == "running" and seen["traps"] == 0 and seen["restarts"] == 0 and seen["errors"] == 0
     assert seen["memory_max_bytes"] <= 8 << 20
-    assert "limits.recycle" in agent.text()
+    wait_for(lambda: "limits.recycle" in agent.text(), "the log says so")
 
 
 def test_recycling_can_be_switched_off(folder, nginx, agents):

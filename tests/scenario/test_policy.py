@@ -249,13 +249,13 @@ def test_watching_ends_with_the_answer_to_the_reload(folder, agents):
     assert agent.plugin("p")["version"] == "2.0"
 
 
-CLOSING = """(func (export "close") (result i32) (local $n i32) (local.set $n (i32.const 400000000))
+CLOSING = """(func (export "close") (result i32) (local $n i32) (local.set $n (i32.const 2000000000))
   (loop $l (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br_if $l (local.get $n))) (i32.const 0))"""
 
 
 def test_an_entry_that_comes_back_while_it_stops_is_queued(folder, agents):
     guest = extism_guest(topics=("in.*",), functions=CLOSING)
-    slow = entry(write_guest(folder, "slow", guest), limits={"call": "5s"})
+    slow = entry(write_guest(folder, "slow", guest), limits={"call": "20s"})
     other = entry(write_guest(folder, "other", extism_guest(**TALKER)), after=["slow"])
     agent = agents(plugins=[slow])
     agent.wait_plugin("slow", "running")

@@ -170,7 +170,7 @@ def test_a_damaged_download_is_fetched_anew(server, start, damage):
     agent.start()
     agent.wait_plugin("p", "running")
     assert len(server.seen) == 2
-    assert "kept download is not used" in agent.text()
+    wait_for(lambda: "kept download is not used" in agent.text(), "the log says so")
 
 
 def test_a_folder_that_others_can_write_is_not_used(server, start):
@@ -180,7 +180,7 @@ def test_a_folder_that_others_can_write_is_not_used(server, start):
     os.chmod(agent.home / "downloads", 0o777)
     agent.start()
     agent.wait_plugin("p", "running")
-    assert "can be written by others" in agent.text()
+    wait_for(lambda: "can be written by others" in agent.text(), "the log says so")
     assert list((agent.home / "downloads").iterdir()) == []
 
 
@@ -303,7 +303,7 @@ def test_a_signed_plugin_is_asked_for_changes_and_survives_without_the_server(se
     server.stop()
     again(agent)
     assert agent.wait_plugin("p", "running")["version"] == "2.0.0"
-    assert "cannot be reached, using the kept download" in agent.text()
+    wait_for(lambda: "cannot be reached, using the kept download" in agent.text(), "the log says so")
 
 
 def test_a_bad_signature_keeps_the_running_version(server, start, minisign):

@@ -55,6 +55,15 @@ void otr_http_conn_enter(otr_http_conn *conn, otr_http_phase phase)
     arm_sweep(conn->server, conn->deadline_ns, now);
 }
 
+void otr_http_conn_wait(otr_http_conn *conn, uint64_t until_ns)
+{
+    otr_http_conn_enter(conn, OTR_HTTP_READS);
+    if (conn->deadline_ns > until_ns) {
+        conn->deadline_ns = until_ns;
+        arm_sweep(conn->server, until_ns, otr_now_ns());
+    }
+}
+
 /* The parser has no call that ends a connection from outside. With both ways of the socket shut it
  * meets the end at its next run. */
 static void cut(otr_http_conn *conn)

@@ -2,7 +2,7 @@
  * What the parts of the HTTP server share: connections, routes, streams, late answers.
  *
  * conns.c accepts, counts and ends connections; server.c knows requests and answers; routes.c,
- * stream.c and later.c are parts of it; mhd.c is the parser.
+ * stream.c, later.c and upload.c are parts of it; mhd.c is the parser.
  *
  * Thread: loop.
  */
@@ -19,6 +19,7 @@ typedef struct otr_http_route_entry {
     bool star;
     otr_http_fn *fn;
     void *arg;
+    otr_http_upload *upload; /* NULL: the body is held in memory; `folder` is owned */
 } otr_http_route_entry;
 
 struct otr_http_routes {
@@ -35,6 +36,7 @@ typedef enum otr_http_phase {
 } otr_http_phase;
 
 typedef struct otr_http_conn otr_http_conn;
+typedef struct otr_http_spool otr_http_spool; /* an upload on its way to a file */
 
 struct otr_http_conn {
     otr_http_conn *prev, *next;
@@ -48,9 +50,10 @@ struct otr_http_conn {
     const char *flaw;     /* what is wrong with the request line, or NULL */
     otr_http_later *later;
     otr_http_stream *stream;
-    otr_buf body;       /* of the request */
-    size_t received;    /* of it, with what was not kept */
-    size_t reply_bytes; /* of the answer on its way */
+    otr_http_spool *spool; /* of an upload; NULL: none */
+    otr_buf body;          /* of the request */
+    size_t received;       /* of it, with what was not kept */
+    size_t reply_bytes;    /* of the answer on its way */
 };
 
 struct otr_http_server {
@@ -101,6 +104,9 @@ struct otr_http_later {
     bool ready; /* the rest is the answer */
     otr_code rc;
     otr_buf body;
+    int file; /* -1: `body` */
+    uint64_t file_bytes;
+    const char *content_type; /* of the file */
     otr_err err;
 };
 
@@ -118,6 +124,8 @@ otr_http_conn *otr_http_conn_take_up(otr_http_server *server, otr_mhd_conn *mhd,
 void otr_http_conn_gone(otr_http_conn *conn);
 /* Enters a phase; its deadline starts now. */
 void otr_http_conn_enter(otr_http_conn *conn, otr_http_phase phase);
+/* It reads on, with the usual patience from now on, but to `until_ns` at most. */
+void otr_http_conn_wait(otr_http_conn *conn, uint64_t until_ns);
 
 /* ---- later.c ---- */
 
@@ -136,6 +144,22 @@ const otr_http_route_entry *otr_http_routes_find(const otr_http_routes *routes, 
 /* "GET, HEAD, POST": the methods that `path` has, by any route; empty when it has none. */
 otr_code otr_http_routes_allow(const otr_http_routes *routes, const char *path, otr_buf *out,
                                otr_err *err) OTR_MUST_CHECK;
+
+/* ---- upload.c ---- */
+
+/* The header of an upload is there. OTR_EIO: no file can be made. */
+otr_code otr_http_upload_open(otr_http_conn *conn, const otr_http_upload *upload, otr_err *err)
+    OTR_MUST_CHECK;
+otr_mhd_next otr_http_upload_part(otr_http_conn *conn, otr_bytes part);
+/* The body is there: true when the connection was suspended until it is written. */
+bool otr_http_upload_waits(otr_http_conn *conn);
+/* What became of it, and with which status to say so. */
+otr_code otr_http_upload_end(const otr_http_conn *conn, unsigned *ret_status, otr_err *err)
+    OTR_MUST_CHECK;
+uint64_t otr_http_upload_bytes(const otr_http_conn *conn);
+void otr_http_upload_drop(otr_http_conn *conn); /* the request is over; none is fine */
+/* Wakes all, so that the parser can be stopped. */
+void otr_http_uploads_release(const otr_http_server *server);
 
 /* ---- stream.c ---- */
 

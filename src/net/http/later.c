@@ -1,4 +1,6 @@
 /* Requests that are answered after their handler has returned. */
+#include <unistd.h>
+
 #include "base/alloc.h"
 #include "net/http/internal.h"
 
@@ -14,6 +16,7 @@ otr_code otr_http_later_open(const otr_http_request *req, otr_http_reply *reply,
     l->conn = conn;
     l->closed = closed;
     l->arg = arg;
+    l->file = -1;
     l->next = l->server->laters;
     if (l->next != NULL) {
         l->next->prev = l;
@@ -55,6 +58,17 @@ void otr_http_later_send(otr_http_later *l, otr_code rc, otr_buf *body, const ot
     wake(l);
 }
 
+void otr_http_later_send_file(otr_http_later *l, int fd, uint64_t bytes, const char *content_type)
+{
+    l->closed = NULL;
+    l->ready = true;
+    l->rc = OTR_OK;
+    l->file = fd;
+    l->file_bytes = bytes;
+    l->content_type = content_type;
+    wake(l);
+}
+
 void otr_http_later_discard(otr_http_later *l)
 {
     *(l->prev != NULL ? &l->prev->next : &l->server->laters) = l->next;
@@ -64,6 +78,9 @@ void otr_http_later_discard(otr_http_later *l)
     l->conn->later = NULL;
     if (l->closed != NULL) {
         l->closed(l->arg);
+    }
+    if (l->file >= 0) {
+        close(l->file);
     }
     otr_buf_deinit(&l->body);
     otr_free(l);

@@ -3,6 +3,7 @@
 #include <microhttpd.h>
 #include <stdbool.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 
@@ -184,6 +185,28 @@ const char *otr_mhd_query(otr_mhd_conn *conn, const char *name)
     return MHD_lookup_connection_value(conn, MHD_GET_ARGUMENT_KIND, name);
 }
 
+typedef struct each {
+    const char *name;
+    bool (*fn)(void *arg, const char *value);
+    void *arg;
+} each;
+
+static enum MHD_Result on_value(void *cls, enum MHD_ValueKind kind, const char *key,
+                                const char *value)
+{
+    const each *e = cls;
+    (void)kind;
+    bool more = strcmp(key, e->name) != 0 || e->fn(e->arg, value != NULL ? value : "");
+    return more ? MHD_YES : MHD_NO;
+}
+
+void otr_mhd_query_each(otr_mhd_conn *conn, const char *name,
+                        bool (*fn)(void *arg, const char *value), void *arg)
+{
+    each e = { .name = name, .fn = fn, .arg = arg };
+    (void)MHD_get_connection_values(conn, MHD_GET_ARGUMENT_KIND, on_value, &e);
+}
+
 /* ---- answers ---- */
 
 typedef struct reader { /* of one answer that comes in pieces; its own memory */
@@ -238,10 +261,28 @@ static struct MHD_Response *whole_response(otr_buf *body)
     return response;
 }
 
-otr_mhd_next otr_mhd_send(otr_mhd_conn *conn, const otr_mhd_answer *answer)
+static struct MHD_Response *response_of_file(const otr_mhd_answer *answer)
 {
     struct MHD_Response *response =
-        answer->read != NULL ? response_in_pieces(answer) : whole_response(answer->body);
+        MHD_create_response_from_fd64(answer->file_bytes, *answer->file);
+    if (response == NULL) {
+        close(*answer->file);
+    }
+    *answer->file = -1;
+    return response;
+}
+
+static struct MHD_Response *response_of(const otr_mhd_answer *answer)
+{
+    if (answer->file != NULL) {
+        return response_of_file(answer);
+    }
+    return answer->read != NULL ? response_in_pieces(answer) : whole_response(answer->body);
+}
+
+otr_mhd_next otr_mhd_send(otr_mhd_conn *conn, const otr_mhd_answer *answer)
+{
+    struct MHD_Response *response = response_of(answer);
     if (response == NULL) {
         return OTR_MHD_CLOSE;
     }

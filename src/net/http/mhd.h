@@ -63,6 +63,9 @@ void otr_mhd_resume(otr_mhd_conn *conn); /* takes effect at the next run, which 
 const char *otr_mhd_header(otr_mhd_conn *conn, const char *name); /* the first; NULL: absent */
 unsigned otr_mhd_header_count(otr_mhd_conn *conn, const char *name);
 const char *otr_mhd_query(otr_mhd_conn *conn, const char *name); /* NULL: absent */
+/* Each of that name, in order, until `fn` returns false. */
+void otr_mhd_query_each(otr_mhd_conn *conn, const char *name,
+                        bool (*fn)(void *arg, const char *value), void *arg);
 
 enum { OTR_MHD_SUSPENDED = 0, OTR_MHD_END = -1 }; /* of otr_mhd_read_fn */
 /* Writes up to `max` bytes to `to` and says how many; or suspended the connection; or is at the
@@ -77,6 +80,9 @@ typedef struct otr_mhd_answer {
     otr_mhd_read_fn *read;   /* a body that comes in pieces */
     void (*gone)(void *arg); /* `read` is not called again; comes also when sending fails */
     void *arg;               /* of both */
+    int *file;               /* a body of `file_bytes` of this descriptor, which is taken in every
+                                case: -1 afterwards. NULL: `body` */
+    uint64_t file_bytes;
 } otr_mhd_answer;
 
 otr_mhd_next otr_mhd_send(otr_mhd_conn *conn, const otr_mhd_answer *answer);

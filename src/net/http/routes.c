@@ -12,6 +12,10 @@ static void deinit_entry(otr_http_route_entry *e)
 {
     otr_free(e->method);
     otr_free(e->path);
+    if (e->upload != NULL) {
+        otr_free((char *)(uintptr_t)e->upload->folder); /* a copy of our own */
+        otr_free(e->upload);
+    }
 }
 
 void otr_http_routes_free(otr_http_routes *routes)
@@ -45,8 +49,34 @@ static bool same_route(const otr_http_route_entry *a, const otr_http_route_entry
     return a->star == b->star && strcmp(a->method, b->method) == 0 && strcmp(a->path, b->path) == 0;
 }
 
-otr_code otr_http_route(otr_http_routes *routes, const char *method, const char *path,
-                        otr_http_fn *fn, void *arg, otr_err *err)
+static otr_code copy_upload(const otr_http_upload *upload, otr_http_upload **ret, otr_err *err)
+{
+    otr_http_upload *copy = otr_alloc(sizeof(*copy));
+    if (copy == NULL) {
+        return otr_fail_nomem(err);
+    }
+    *copy = *upload;
+    copy->folder = otr_strdup(upload->folder);
+    *ret = copy; /* the entry has it from here on, complete or not */
+    return copy->folder != NULL ? OTR_OK : otr_fail_nomem(err);
+}
+
+static otr_code add_entry(otr_http_routes *routes, otr_http_route_entry *entry, const char *path,
+                          otr_err *err)
+{
+    for (size_t i = 0; i < routes->n; i++) {
+        if (same_route(&routes->entries[i], entry)) {
+            return otr_fail(err, OTR_ESTATE, "the HTTP route %s %s is taken already", entry->method,
+                            path);
+        }
+    }
+    routes->entries[routes->n++] = *entry;
+    return OTR_OK;
+}
+
+otr_code otr_http_route_upload(otr_http_routes *routes, const char *method, const char *path,
+                               const otr_http_upload *upload, otr_http_fn *fn, void *arg,
+                               otr_err *err)
 {
     otr_code rc = make_room(routes, err);
     if (rc != OTR_OK) {
@@ -60,17 +90,20 @@ otr_code otr_http_route(otr_http_routes *routes, const char *method, const char 
     if (entry.method == NULL || entry.path == NULL) {
         rc = otr_fail_nomem(err);
     }
-    for (size_t i = 0; rc == OTR_OK && i < routes->n; i++) {
-        if (same_route(&routes->entries[i], &entry)) {
-            rc = otr_fail(err, OTR_ESTATE, "the HTTP route %s %s is taken already", method, path);
-        }
+    if (rc == OTR_OK && upload != NULL) {
+        rc = copy_upload(upload, &entry.upload, err);
     }
+    rc = rc == OTR_OK ? add_entry(routes, &entry, path, err) : rc;
     if (rc != OTR_OK) {
         deinit_entry(&entry);
-        return rc;
     }
-    routes->entries[routes->n++] = entry;
-    return OTR_OK;
+    return rc;
+}
+
+otr_code otr_http_route(otr_http_routes *routes, const char *method, const char *path,
+                        otr_http_fn *fn, void *arg, otr_err *err)
+{
+    return otr_http_route_upload(routes, method, path, NULL, fn, arg, err);
 }
 
 void otr_http_unroute(otr_http_routes *routes, const void *arg)

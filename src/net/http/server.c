@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "base/alloc.h"
 #include "base/json.h"
@@ -23,6 +24,7 @@ enum { /* the statuses that are used here */
        INTERNAL_ERROR = 500,
        UNAVAILABLE = 503,
        GATEWAY_TIMEOUT = 504,
+       INSUFFICIENT_STORAGE = 507,
 };
 
 /* ---- replies ---- */
@@ -47,8 +49,8 @@ static unsigned status_of(otr_code rc)
     }
 }
 
-/* Consumes `reply`. `allow` may be NULL. */
-static otr_mhd_next send_reply(otr_http_conn *conn, otr_http_reply *reply, const char *allow)
+static otr_mhd_next send_answer(otr_http_conn *conn, const otr_http_reply *reply, const char *allow,
+                                otr_mhd_answer *answer)
 {
     const char *csp =
         reply->csp != NULL ? reply->csp : "default-src 'none'; frame-ancestors 'none'";
@@ -61,10 +63,16 @@ static otr_mhd_next send_reply(otr_http_conn *conn, otr_http_reply *reply, const
         { "Referrer-Policy", "no-referrer" },
         { "Allow", allow },
     };
-    otr_mhd_answer answer = { .status = reply->status,
-                              .headers = headers,
-                              .headers_n = OTR_COUNT(headers),
-                              .body = &reply->body };
+    answer->status = reply->status;
+    answer->headers = headers;
+    answer->headers_n = OTR_COUNT(headers);
+    return otr_mhd_send(conn->mhd, answer);
+}
+
+/* Consumes `reply`. `allow` may be NULL. */
+static otr_mhd_next send_reply(otr_http_conn *conn, otr_http_reply *reply, const char *allow)
+{
+    otr_mhd_answer answer = { .body = &reply->body };
     otr_http_conn_enter(conn, OTR_HTTP_ANSWERS);
     if (reply->stream != NULL) {
         otr_buf_deinit(&reply->body);
@@ -74,7 +82,7 @@ static otr_mhd_next send_reply(otr_http_conn *conn, otr_http_reply *reply, const
     }
     conn->reply_bytes += reply->body.n;
     conn->server->reply_bytes += reply->body.n;
-    return otr_mhd_send(conn->mhd, &answer);
+    return send_answer(conn, reply, allow, &answer);
 }
 
 static void init_reply(otr_http_reply *reply)
@@ -138,6 +146,14 @@ static const otr_http_route_entry *find_route(const otr_http_server *server, con
     return route;
 }
 
+static otr_mhd_next send_file(otr_http_later *later)
+{
+    const otr_http_reply reply = { .status = OK, .content_type = later->content_type };
+    otr_mhd_answer answer = { .file = &later->file, .file_bytes = later->file_bytes };
+    otr_http_conn_enter(later->conn, OTR_HTTP_ANSWERS);
+    return send_answer(later->conn, &reply, NULL, &answer);
+}
+
 /* A request that is answered later: sends the answer, or waits for it. */
 static otr_mhd_next settle(otr_http_later *later)
 {
@@ -146,7 +162,9 @@ static otr_mhd_next settle(otr_http_later *later)
         otr_http_later_sleep(later);
         return sent;
     }
-    if (later->rc == OTR_OK) {
+    if (later->rc == OTR_OK && later->file >= 0) {
+        sent = send_file(later);
+    } else if (later->rc == OTR_OK) {
         otr_http_reply reply;
         init_reply(&reply);
         reply.body = later->body;
@@ -175,6 +193,17 @@ static otr_mhd_next answer_late(const otr_http_server *server, otr_http_later *l
     return settle(later);
 }
 
+static otr_http_peer peer_of(const otr_http_conn *conn)
+{
+    struct ucred who;
+    socklen_t bytes = sizeof(who);
+    if (conn->server->socket.path == NULL ||
+        getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &who, &bytes) != 0 || who.pid <= 0) {
+        return (otr_http_peer){ .known = false };
+    }
+    return (otr_http_peer){ .known = true, .uid = who.uid, .gid = who.gid, .pid = who.pid };
+}
+
 static otr_mhd_next answer(otr_http_conn *conn, otr_http_request *req)
 {
     const otr_http_route_entry *route = find_route(conn->server, req->method, req->path);
@@ -191,6 +220,8 @@ static otr_mhd_next answer(otr_http_conn *conn, otr_http_request *req)
     init_reply(&reply);
     req->tail = route->star ? req->path + route->path_bytes : "";
     req->connection = conn;
+    req->peer = peer_of(conn);
+    req->uploaded = otr_http_upload_bytes(conn);
     otr_http_conn_enter(conn, OTR_HTTP_ANSWERS);
     otr_code rc = route->fn(route->arg, req, &reply, &err);
     if (rc == OTR_OK && reply.later != NULL) {
@@ -210,22 +241,22 @@ static otr_mhd_next answer(otr_http_conn *conn, otr_http_request *req)
     return send_error(conn, status_of(rc), &err, NULL);
 }
 
-static otr_mhd_next refuse_body(otr_http_conn *conn)
+static otr_mhd_next refuse_body(otr_http_conn *conn, uint64_t most)
 {
     otr_err why = { 0 };
-    (void)otr_fail(&why, OTR_EQUOTA, "the request body is larger than %u bytes",
-                   OTR_LIMIT_HTTP_BODY_BYTES);
+    (void)otr_fail(&why, OTR_EQUOTA, "the request body is larger than %llu bytes",
+                   (unsigned long long)most);
     return send_error(conn, CONTENT_TOO_LARGE, &why, NULL);
 }
 
 /* Digits only, and not above the limit: any other text is for the parser to judge. */
-static bool announces_too_much(const otr_http_conn *conn)
+static bool announces_too_much(const otr_http_conn *conn, uint64_t most)
 {
     const char *text = otr_mhd_header(conn->mhd, "Content-Length");
     uint64_t n = 0;
     for (; text != NULL && *text >= '0' && *text <= '9'; text++) {
         n = n * 10 + (uint64_t)(*text - '0');
-        if (n > OTR_LIMIT_HTTP_BODY_BYTES) {
+        if (n > most) {
             return true;
         }
     }
@@ -282,6 +313,21 @@ static bool host_is_ours(const otr_http_conn *conn, const char *target_host)
 
 enum { TARGET_HOST_BYTES = 256 };
 
+static otr_mhd_next expect_body(otr_http_conn *conn, const otr_http_route_entry *route)
+{
+    const otr_http_upload *upload = route->upload;
+    uint64_t most = upload != NULL ? upload->max_bytes : OTR_LIMIT_HTTP_BODY_BYTES;
+    otr_err why = { 0 };
+    if (announces_too_much(conn, most)) {
+        return refuse_body(conn, most);
+    }
+    otr_http_upload_drop(conn);
+    if (upload != NULL && otr_http_upload_open(conn, upload, &why) != OTR_OK) {
+        return send_error(conn, INSUFFICIENT_STORAGE, &why, NULL);
+    }
+    return OTR_MHD_GO_ON;
+}
+
 /* The header is complete: refuse early what will be refused anyway. */
 static otr_mhd_next on_head(void *peer, const char *method, const char *target)
 {
@@ -299,10 +345,8 @@ static otr_mhd_next on_head(void *peer, const char *method, const char *target)
                        "the Host header does not name this machine: use 127.0.0.1 or localhost");
         return send_error(conn, FORBIDDEN, &why, NULL);
     }
-    if (find_route(conn->server, method, path) == NULL) {
-        return refuse_method(conn, method, path);
-    }
-    return announces_too_much(conn) ? refuse_body(conn) : OTR_MHD_GO_ON;
+    const otr_http_route_entry *route = find_route(conn->server, method, path);
+    return route != NULL ? expect_body(conn, route) : refuse_method(conn, method, path);
 }
 
 /* ---- what the parser tells ---- */
@@ -314,6 +358,7 @@ static void *on_opened(void *arg, otr_mhd_conn *mhd, int fd)
 
 static void on_closed(void *peer)
 {
+    otr_http_upload_drop(peer);
     otr_http_conn_gone(peer);
 }
 
@@ -330,6 +375,9 @@ static void on_line(void *peer, const char *target)
 static otr_mhd_next on_part(void *peer, otr_bytes part)
 {
     otr_http_conn *conn = peer;
+    if (conn->spool != NULL) {
+        return otr_http_upload_part(conn, part);
+    }
     if (conn->received == 0) {
         otr_buf_init(&conn->body, OTR_LIMIT_HTTP_BODY_BYTES);
     }
@@ -351,7 +399,17 @@ static otr_mhd_next on_whole(void *peer, const char *method, const char *target)
         return answer_late(conn->server, conn->later);
     }
     if (conn->received > OTR_LIMIT_HTTP_BODY_BYTES) {
-        return refuse_body(conn);
+        return refuse_body(conn, OTR_LIMIT_HTTP_BODY_BYTES);
+    }
+    if (conn->spool != NULL) {
+        otr_err why = { 0 };
+        unsigned status = 0;
+        if (otr_http_upload_waits(conn)) {
+            return OTR_MHD_GO_ON;
+        }
+        if (otr_http_upload_end(conn, &status, &why) != OTR_OK) {
+            return send_error(conn, status, &why, NULL);
+        }
     }
     char host[TARGET_HOST_BYTES];
     otr_http_request req = { .method = method,
@@ -366,6 +424,7 @@ static void on_done(void *peer)
     if (conn->later != NULL) {
         otr_http_later_discard(conn->later);
     }
+    otr_http_upload_drop(conn);
     otr_buf_deinit(&conn->body);
     conn->received = 0;
     conn->server->reply_bytes -= conn->reply_bytes;
@@ -380,6 +439,13 @@ const char *otr_http_query(const otr_http_request *req, const char *name)
 {
     const otr_http_conn *conn = req->connection;
     return otr_mhd_query(conn->mhd, name);
+}
+
+void otr_http_query_each(const otr_http_request *req, const char *name,
+                         bool (*fn)(void *arg, const char *value), void *arg)
+{
+    const otr_http_conn *conn = req->connection;
+    otr_mhd_query_each(conn->mhd, name, fn, arg);
 }
 
 /* ---- servers ---- */
@@ -460,6 +526,7 @@ void otr_http_server_free(otr_http_server *server)
         server->ending = true;
         otr_http_streams_release(server);
         otr_http_laters_release(server);
+        otr_http_uploads_release(server);
         /* Readers that keep up get the rest and the proper end of their stream. */
         for (int i = 0; i < LAST_TURNS && (server->n_streams > 0 || server->laters != NULL); i++) {
             (void)otr_mhd_run(server->mhd);

@@ -14,24 +14,35 @@
 #define OTR_NET_HTTP_SERVER_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/fds.h"
 #include "loop/loop.h"
+#include "loop/worker.h"
 
 typedef struct otr_http_routes otr_http_routes;
 typedef struct otr_http_server otr_http_server;
 typedef struct otr_http_stream otr_http_stream;
 typedef struct otr_http_later otr_http_later;
 
+typedef struct otr_http_peer { /* who connected to a unix socket, as the kernel says */
+    bool known;                /* false over TCP, and when the kernel does not tell */
+    uid_t uid;
+    gid_t gid;
+    pid_t pid; /* it may have ended since */
+} otr_http_peer;
+
 typedef struct otr_http_request {
     const char *method; /* "GET" */
     const char *path;   /* "/api/v1/plugins/rate-watch", without the query */
     const char *tail;   /* for a route that ends in '*': what the star stood for, else "" */
-    otr_bytes body;     /* at most OTR_LIMIT_HTTP_BODY_BYTES */
-    void *connection;   /* for otr_http_query() */
+    otr_bytes body;     /* at most OTR_LIMIT_HTTP_BODY_BYTES; empty for an upload */
+    uint64_t uploaded;  /* bytes of the body of an upload: otr_http_take_upload() has them */
+    otr_http_peer peer;
+    void *connection; /* for otr_http_query() */
 } otr_http_request;
 
 typedef struct otr_http_reply {
@@ -55,10 +66,29 @@ void otr_http_routes_free(otr_http_routes *routes); /* after its servers */
 /* `path` is exact, or ends in '*'. The same method and path twice is OTR_ESTATE. */
 otr_code otr_http_route(otr_http_routes *routes, const char *method, const char *path,
                         otr_http_fn *fn, void *arg, otr_err *err) OTR_MUST_CHECK;
+typedef struct otr_http_upload {
+    const char *folder; /* copied: where the file is made, without a name */
+    uint64_t max_bytes; /* a larger body is answered by 413 */
+    uint64_t arrive_ms; /* for all of it; each silence is bounded by `request_ms` of the listener */
+    otr_pool *pool;     /* writes happen there; NULL: on the loop */
+} otr_http_upload;
+
+/* The same for a request whose body goes to a file that has no name, and never into memory. When no
+ * file can be made or written (the disk is full), the answer is 507 and names the folder. */
+otr_code otr_http_route_upload(otr_http_routes *routes, const char *method, const char *path,
+                               const otr_http_upload *upload, otr_http_fn *fn, void *arg,
+                               otr_err *err) OTR_MUST_CHECK;
+/* In the handler of an upload: the file, at its beginning, open for reading and writing. It is the
+ * caller's from now on; -1: the body was empty, or it was taken already. */
+int otr_http_take_upload(const otr_http_request *req);
+
 /* Takes away every route with this `arg`: for a plugin's fini(). */
 void otr_http_unroute(otr_http_routes *routes, const void *arg);
 
 const char *otr_http_query(const otr_http_request *req, const char *name); /* NULL: absent */
+/* Each value of a parameter that may come several times, in order, until `fn` returns false. */
+void otr_http_query_each(const otr_http_request *req, const char *name,
+                         bool (*fn)(void *arg, const char *value), void *arg);
 
 typedef struct otr_http_bounds { /* 0: that of base/limits.h */
     size_t connections;
@@ -98,6 +128,10 @@ otr_code otr_http_later_open(const otr_http_request *req, otr_http_reply *reply,
 /* Answers as a handler does: with `body` (taken in every case, application/json), or with the error
  * when `rc` is not OTR_OK. The handle is void at once and `closed` does not come. */
 void otr_http_later_send(otr_http_later *later, otr_code rc, otr_buf *body, const otr_err *err);
+/* Answers with `bytes` of the regular file `fd` from its beginning (taken in every case), which is
+ * sent as it is read and never held in memory. `content_type` is a static string. */
+void otr_http_later_send_file(otr_http_later *later, int fd, uint64_t bytes,
+                              const char *content_type);
 
 /* Turns this reply into a live event stream. `closed(arg)` comes once when the peer or the server
  * ends it, or when the handler that opened it fails; the handle is void after that. A comment line

@@ -12,7 +12,7 @@
 #include "base/limits.h"
 #include "net/http/answer.h"
 
-enum { READ_BYTES = 16384, HEAD_BYTES = 4096, RETRY_NS = 10000000, HTTP_OK = 200 };
+enum { READ_BYTES = 16384, HEAD_BYTES = 32768, RETRY_NS = 10000000, HTTP_OK = 200 };
 
 typedef struct exchange {
     const otr_unix_http *spec;
@@ -22,7 +22,9 @@ typedef struct exchange {
     otr_buf *out;              /* the body; of a stream: the line that is not complete yet */
     otr_unix_http_line_fn *fn; /* NULL: collect */
     void *arg;
-    otr_buf *error_body; /* of a stream that was refused */
+    otr_buf *error_body; /* of a stream or a file that was refused */
+    int save;            /* the answer goes to this file; used when `saves` */
+    bool saves;
     bool stopped;
 } exchange;
 
@@ -124,17 +126,45 @@ static otr_code send_all(const exchange *x, otr_bytes bytes, otr_err *err)
     return OTR_OK;
 }
 
-static otr_code send_request(const exchange *x, otr_err *err)
+static otr_code send_file(exchange *x, otr_err *err)
+{
+    uint8_t bytes[READ_BYTES];
+    for (uint64_t at = 0; at < x->spec->body_bytes;) {
+        uint64_t left = x->spec->body_bytes - at;
+        ssize_t n =
+            pread(x->spec->body_fd, bytes, left < sizeof(bytes) ? left : sizeof(bytes), (off_t)at);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n < 0 ? otr_fail_sys(err, errno, "cannot read what is to be sent")
+                         : otr_fail(err, OTR_EIO, "what is to be sent became shorter meanwhile");
+        }
+        otr_code rc = send_all(x, (otr_bytes){ bytes, (size_t)n }, err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
+        at += (uint64_t)n;
+        set_deadline(x);
+    }
+    return OTR_OK;
+}
+
+static otr_code send_request(exchange *x, otr_err *err)
 {
     const otr_unix_http *spec = x->spec;
     otr_buf head;
     otr_buf_init(&head, HEAD_BYTES);
     otr_code rc = otr_buf_addf(&head, err,
                                "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-                               "Content-Length: %zu\r\n\r\n",
-                               spec->method, spec->target, spec->body.n);
+                               "Content-Length: %llu\r\n\r\n",
+                               spec->method, spec->target,
+                               spec->body_bytes > 0 ? (unsigned long long)spec->body_bytes
+                                                    : (unsigned long long)spec->body.n);
     rc = rc != OTR_OK ? rc : send_all(x, otr_buf_bytes(&head), err);
-    rc = rc != OTR_OK ? rc : send_all(x, spec->body, err);
+    if (rc == OTR_OK) {
+        rc = spec->body_bytes > 0 ? send_file(x, err) : send_all(x, spec->body, err);
+    }
     otr_buf_deinit(&head);
     return rc;
 }
@@ -159,16 +189,29 @@ static otr_code split_lines(exchange *x, otr_bytes part, otr_err *err)
     return OTR_OK;
 }
 
+static otr_code save_part(int fd, otr_bytes part, otr_err *err)
+{
+    while (part.n > 0) {
+        ssize_t n = write(fd, part.p, part.n);
+        if (n < 0 && errno != EINTR) {
+            return otr_fail_sys(err, errno, "cannot write what was received");
+        }
+        n = n > 0 ? n : 0;
+        part = (otr_bytes){ part.p + n, part.n - (size_t)n };
+    }
+    return OTR_OK;
+}
+
 static otr_code on_body(void *arg, otr_bytes part, otr_err *err)
 {
     exchange *x = arg;
-    if (x->fn == NULL) {
+    if (x->fn == NULL && !x->saves) {
         return otr_buf_add(x->out, part, err);
     }
     if (otr_http_answer_status(x->answer) != HTTP_OK) {
         return otr_buf_add(x->error_body, part, err);
     }
-    return split_lines(x, part, err);
+    return x->saves ? save_part(x->save, part, err) : split_lines(x, part, err);
 }
 
 static otr_code receive(exchange *x, otr_err *err)
@@ -190,7 +233,7 @@ static otr_code receive(exchange *x, otr_err *err)
         if (rc != OTR_OK) {
             return otr_wrap(err, rc, "%s", x->spec->socket_path);
         }
-        if (x->fn != NULL) {
+        if (x->fn != NULL || x->saves) {
             set_deadline(x);
         }
     }
@@ -219,6 +262,13 @@ otr_code otr_unix_http_ask(const otr_unix_http *spec, unsigned *ret_status, otr_
                            otr_err *err)
 {
     exchange x = { .spec = spec, .out = ret_body };
+    return run(&x, ret_status, err);
+}
+
+otr_code otr_unix_http_save(const otr_unix_http *spec, int fd, unsigned *ret_status,
+                            otr_buf *ret_error, otr_err *err)
+{
+    exchange x = { .spec = spec, .error_body = ret_error, .save = fd, .saves = true };
     return run(&x, ret_status, err);
 }
 

@@ -20,7 +20,10 @@ typedef struct otr_unix_http {
     const char *method; /* "GET" */
     const char *target; /* "/api/v1/status?x=y", encoded already */
     otr_bytes body;
-    uint64_t timeout_ms; /* for the whole answer; of a stream: for each silence */
+    int body_fd; /* instead of `body`, when `body_bytes` is not 0: read from its beginning */
+    uint64_t body_bytes; /* so many must be there */
+    uint64_t timeout_ms; /* for the whole answer; of a stream: for each silence. Of a body that is
+                            sent from a file: for each silence, too */
 } otr_unix_http;
 
 /* Appends the answer's body, whatever its status. OTR_ENOTFOUND: there is no such socket;
@@ -28,6 +31,11 @@ typedef struct otr_unix_http {
  * listens there does not speak HTTP. */
 otr_code otr_unix_http_ask(const otr_unix_http *spec, unsigned *ret_status, otr_buf *ret_body,
                            otr_err *err) OTR_MUST_CHECK;
+
+/* The same with the body of an answer of 200 appended to the file `fd`; that of another one goes to
+ * `ret_error`. */
+otr_code otr_unix_http_save(const otr_unix_http *spec, int fd, unsigned *ret_status,
+                            otr_buf *ret_error, otr_err *err) OTR_MUST_CHECK;
 
 /* One line without its end; false stops the reading, which is then a success. */
 typedef bool otr_unix_http_line_fn(void *arg, const char *line);

@@ -52,6 +52,7 @@ typedef struct otr_master { /* strings are never NULL, "" means not given */
     char *cwd;
     bool cwd_known;                                /* false: "/" is a guess */
     char *prefix_arg, *config_arg, *error_log_arg; /* of -p, -c, -e */
+    char *global_arg;                              /* of -g */
     otr_child_entry *children;
     size_t n_children, cap_children;
     size_t n_workers; /* children that are workers */
@@ -101,8 +102,8 @@ otr_title otr_title_kind(const char *title);
  * in front; `title` itself when there is none. */
 const char *otr_title_inside(const char *title);
 
-/* The arguments in a master's title, or without one: fills `client`, prefix_arg, config_arg and
- * error_log_arg of `m` and puts argv[0] into `ret_argv0`. Blanks inside arguments cannot be told
+/* The arguments in a master's title, or without one: fills `client`, prefix_arg, config_arg,
+ * error_log_arg and global_arg of `m` and puts argv[0] into `ret_argv0`. Blanks inside arguments cannot be told
  * from those between them: a value goes on until the next word that looks like an option. */
 otr_code otr_master_parse_title(const char *title, otr_master *m, char **ret_argv0, otr_err *err)
     OTR_MUST_CHECK;

@@ -33,6 +33,7 @@ typedef struct record { /* one instance and the master that stands for it */
     bool lent;     /* its config went on into the next run's record */
     bool ours;     /* its root folder is not open to us, but proven to be our own */
     otr_loaded loaded;
+    uint64_t loads, loaded_ns; /* as in instance.h */
     unsigned age;
 } record;
 

@@ -133,6 +133,8 @@ otr_code otr_nginx_instance_copy(const otr_nginx_instance *from, otr_nginx_insta
     to->plus = from->plus;
     to->status_given = from->status_given;
     to->config_changed = from->config_changed;
+    to->loads = from->loads;
+    to->loaded_ns = from->loaded_ns;
     to->uid = from->uid;
     to->gid = from->gid;
     to->stranger = from->stranger;
@@ -224,6 +226,7 @@ bool otr_nginx_instance_eq(const otr_nginx_instance *a, const otr_nginx_instance
            a->uid == b->uid && a->gid == b->gid && a->stranger == b->stranger &&
            a->net_ns == b->net_ns && a->own_net == b->own_net && a->replaced == b->replaced &&
            a->plus == b->plus && a->status_given == b->status_given &&
-           a->config_changed == b->config_changed && same_reach(a->reach, b->reach) &&
+           a->config_changed == b->config_changed && a->loads == b->loads &&
+           same_reach(a->reach, b->reach) &&
            same_texts(a, b) && same_lists(a, b);
 }

@@ -50,6 +50,8 @@ typedef struct otr_nginx_instance {
     otr_root *reach;     /* how the files above are opened; NULL: as {.path = root} */
     char *config_error;  /* "" or why the configuration could not be read (file:line) */
     bool config_changed; /* files of it are not as they were when NGINX loaded them */
+    uint64_t loads;      /* how often it was seen to load a configuration; 1 at first */
+    uint64_t loaded_ns;  /* wall time at which it had loaded it at the latest; 0: not known */
     char **remarks;      /* what the agent could not know or do about it, sentences for people */
     size_t n_remarks;
 } otr_nginx_instance;

@@ -329,6 +329,8 @@ static otr_code make_instance(const otr_survey *s, const group *g, pid_t *worker
         .root = r->ours ? none : m->root,
         .config_error = c->error,
         .config_changed = c->files.changed || c->unsure,
+        .loads = r->loads,
+        .loaded_ns = r->loaded_ns,
         .reach = &reach,
         .remarks = c->remarks.items,
         .n_remarks = c->remarks.n,
@@ -346,6 +348,17 @@ static member member_of(const otr_master *m)
                      .exe_ino = m->exe.ino };
 }
 
+/* When NGINX had the configuration, as far as its workers tell. */
+static void note_load(record *r, const record *was, otr_load load, const otr_workers *now)
+{
+    r->loads = was != NULL ? was->loads : 0;
+    r->loaded_ns = was != NULL ? was->loaded_ns : 0;
+    if (load == OTR_LOAD_NEW) {
+        r->loads++;
+        r->loaded_ns = otr_loaded_since(now, was != NULL ? &was->loaded : NULL);
+    }
+}
+
 static otr_code make_record(otr_survey *s, const group *g, record *r, otr_err *err)
 {
     pid_t workers[LONGEST_WORKERS];
@@ -357,10 +370,10 @@ static otr_code make_record(otr_survey *s, const group *g, record *r, otr_err *e
     otr_workers now = {
         .proc_root = s->proc_root, .master = g->leader->pid, .pids = workers, .n = n
     };
-    bool read = was == NULL || must_read(s, was, g);
-    otr_load load = read ? OTR_LOAD_NEW : otr_loaded_compare(&was->loaded, &now);
-    read |= load == OTR_LOAD_NEW;
+    otr_load load = was == NULL ? OTR_LOAD_NEW : otr_loaded_compare(&was->loaded, &now);
+    bool read = load == OTR_LOAD_NEW || must_read(s, was, g);
     *r = (record){ .age = read ? 0 : was->age + 1 };
+    note_load(r, was, load, &now);
     r->members[r->n_members++] = member_of(g->leader);
     r->session = was != NULL && g->leader->session == was->session ? was->session : 0;
     r->session = g->leader->session == g->leader->pid ? g->leader->pid : r->session;

@@ -1,11 +1,10 @@
 #include "nginx/language/gather.h"
 
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/limits.h"
-#include "nginx/files.h"
+#include "nginx/overlay.h"
 
 struct otr_source {  /* of the file with the same index */
     otr_where where; /* it is included at */
@@ -94,7 +93,7 @@ static otr_code read_text(otr_gather *g, const char *path, otr_buf *out, otr_err
     otr_buf full;
     otr_code rc = open_path(g, path, &full, err);
     if (rc == OTR_OK) {
-        rc = otr_root_read(g->spec->root, otr_buf_text(&full), out, NULL, err);
+        rc = otr_overlay_read(g->spec->overlay, g->spec->root, otr_buf_text(&full), out, err);
     }
     otr_buf_deinit(&full);
     return rc;
@@ -132,13 +131,9 @@ typedef struct include { /* one that is being followed */
 static otr_code try_open(const otr_gather *g, const char *path, otr_err *err)
 {
     otr_buf full;
-    int fd = -1;
     otr_code rc = open_path(g, path, &full, err);
     if (rc == OTR_OK) {
-        rc = otr_root_open_file(g->spec->root, otr_buf_text(&full), &fd, NULL, err);
-    }
-    if (rc == OTR_OK) {
-        (void)close(fd);
+        rc = otr_overlay_probe(g->spec->overlay, g->spec->root, otr_buf_text(&full), err);
     }
     otr_buf_deinit(&full);
     return rc;
@@ -179,7 +174,7 @@ static otr_code bring_in_matches(otr_gather *g, const include *inc, const char *
     if (rc == OTR_OK) {
         otr_glob glob = { .pattern = otr_buf_text(&full), .max = OTR_LIMIT_NGINX_CONFIG_FILES };
         otr_err why = { 0 };
-        otr_code found = otr_root_glob(g->spec->root, &glob, &paths, &why);
+        otr_code found = otr_overlay_glob(g->spec->overlay, g->spec->root, &glob, &paths, &why);
         if (found != OTR_OK) {
             rc = is_fatal(found) ? otr_fail(err, found, "%s", why.msg)
                                  : note_unread(g, pattern, inc->line, &why, err);
@@ -245,7 +240,7 @@ static otr_code add_main(otr_gather *g, otr_err *err)
     otr_code rc = grow_index(g, err);
     uint32_t index = 0;
     if (rc == OTR_OK) {
-        rc = add_file(g, spec->path, OTR_WHERE_MAIN, &index, err);
+        rc = add_file(g, spec->path, spec->where != 0 ? spec->where : OTR_WHERE_MAIN, &index, err);
     }
     if (rc != OTR_OK) {
         return rc;

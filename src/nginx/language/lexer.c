@@ -1,11 +1,21 @@
 #include "nginx/language/lexer.h"
 
 /* What a byte is to the reader; all others are only passed over in a plain word. */
-enum { SPACE = 1, ENDS = 2, SPECIAL = 4 };
+enum { SPACE = 1, ENDS = 2, SPECIAL = 4, BEGINS = 8 }; /* BEGINS: no plain word does so */
 static const uint8_t kinds[256] = {
-    ['\0'] = SPECIAL,         [' '] = SPACE | SPECIAL,  ['\t'] = SPACE | SPECIAL,
-    ['\n'] = SPACE | SPECIAL, ['\r'] = SPACE | SPECIAL, [';'] = ENDS | SPECIAL,
-    ['{'] = ENDS | SPECIAL,   ['\\'] = SPECIAL,         ['$'] = SPECIAL,
+    ['\0'] = SPECIAL | BEGINS,
+    [' '] = SPACE | SPECIAL,
+    ['\t'] = SPACE | SPECIAL,
+    ['\n'] = SPACE | SPECIAL,
+    ['\r'] = SPACE | SPECIAL,
+    [';'] = ENDS | SPECIAL | BEGINS,
+    ['{'] = ENDS | SPECIAL | BEGINS,
+    ['\\'] = SPECIAL,
+    ['$'] = SPECIAL,
+    ['}'] = BEGINS,
+    ['#'] = BEGINS,
+    ['"'] = BEGINS,
+    ['\''] = BEGINS,
 };
 
 static bool is_space(uint8_t c)
@@ -29,6 +39,51 @@ static otr_code fail_nul(otr_lexer *lexer, otr_err *err)
     return fail(lexer, lexer->line, err, "unexpected NUL byte");
 }
 
+/* Where the white space at `at` ends; `line` counts. */
+static size_t skip_space(otr_bytes src, size_t at, unsigned *line)
+{
+    static const char blanks[] = "        ";
+    enum { STEP = sizeof(blanks) - 1 };
+    while (at < src.n && is_space(src.p[at])) {
+        *line += src.p[at] == '\n';
+        at++;
+        while (src.n - at >= STEP && memcmp(src.p + at, blanks, STEP) == 0) {
+            at += STEP; /* of these there are many, at the start of lines */
+        }
+    }
+    return at;
+}
+
+size_t otr_lexer_words(otr_lexer *lexer, otr_token *to, size_t room)
+{
+    otr_bytes src = lexer->src;
+    size_t at = lexer->at, n = 0;
+    unsigned line = lexer->line;
+    for (; n < room; n++) {
+        size_t start = skip_space(src, at, &line), end = start;
+        at = start;
+        if (start >= src.n || (kinds[src.p[start]] & BEGINS) != 0) {
+            break;
+        }
+        while (end < src.n && ((kinds[src.p[end]] & SPECIAL) == 0 ||
+                               (src.p[end] == '$' && src.n - end > 1 && src.p[end + 1] != '{'))) {
+            end++;
+        }
+        if (end >= src.n || (kinds[src.p[end]] & (SPACE | ENDS)) == 0) {
+            break; /* one that otr_lexer_next() has to look at */
+        }
+        to[n] = (otr_token){ .kind = OTR_TOKEN_WORD,
+                             .raw = { src.p + start, end - start },
+                             .start = start,
+                             .end = end,
+                             .line = line };
+        at = end;
+    }
+    lexer->at = at;
+    lexer->line = line;
+    return n;
+}
+
 /* Up to the next token; true when that is a comment which is asked for. */
 static bool skip_blank(otr_lexer *lexer)
 {
@@ -39,8 +94,7 @@ static bool skip_blank(otr_lexer *lexer)
     while (at < n) {
         uint8_t c = p[at];
         if (is_space(c)) {
-            line += c == '\n';
-            at++;
+            at = skip_space(lexer->src, at, &line);
         } else if (c == '#' && !lexer->comments) {
             const uint8_t *eol = memchr(p + at, '\n', n - at);
             at = eol != NULL ? (size_t)(eol - p) : n;

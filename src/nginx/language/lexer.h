@@ -51,6 +51,10 @@ void otr_lexer_init(otr_lexer *lexer, otr_bytes src, const char *file);
 /* The next token. OTR_EINVAL: "<file>:<line>: what is wrong"; the lexer is then at its end. */
 otr_code otr_lexer_next(otr_lexer *lexer, otr_token *ret, otr_err *err) OTR_MUST_CHECK;
 
+/* The plain words that come next, at most `room`, as otr_lexer_next() gives them one by one: how
+ * many there are before something else (quotes, escapes, what ends a directive). */
+size_t otr_lexer_words(otr_lexer *lexer, otr_token *to, size_t room);
+
 /* After the `{` of a Lua block: all up to its closing `}` as one raw word. The closing brace is
  * consumed and not part of it. Lua strings, long brackets and comments may hold braces. */
 otr_code otr_lexer_lua(otr_lexer *lexer, otr_token *ret, otr_err *err) OTR_MUST_CHECK;

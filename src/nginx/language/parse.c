@@ -71,18 +71,6 @@ static bool is_ignored(const parser *p, const otr_token *name)
     return false;
 }
 
-static otr_code copy_node(parser *p, const otr_node *made, otr_node **ret, otr_err *err)
-{
-    otr_node *node = otr_arena_alloc(&p->g.conf->files[p->g.file].arena, 1, sizeof(*node));
-    if (node == NULL) {
-        return otr_fail_nomem(err);
-    }
-    *node = *made;
-    p->g.conf->n_nodes++;
-    *ret = node;
-    return OTR_OK;
-}
-
 static void append(parser *p, otr_node *node)
 {
     level *here = &p->levels[p->depth];
@@ -91,57 +79,88 @@ static void append(parser *p, otr_node *node)
     here->last = node;
 }
 
-static otr_code make_node(parser *p, const otr_item *item, otr_node *ret, otr_err *err)
+/* A node with its words behind it; NULL: memory is out. */
+static otr_node *new_node(parser *p, size_t n_words, otr_word **ret_words)
 {
-    otr_word *words =
-        otr_arena_alloc(&p->g.conf->files[p->g.file].arena, item->n_words, sizeof(*words));
-    if (words == NULL) {
+    otr_arena *arena = &p->g.conf->files[p->g.file].arena;
+    otr_node *node = otr_arena_alloc(arena, 1, sizeof(*node) + n_words * sizeof(otr_word));
+    if (node != NULL) {
+        *ret_words = (otr_word *)(node + 1);
+        node->words = *ret_words;
+        node->n_words = (uint32_t)n_words;
+        node->file = p->g.file;
+    }
+    return node;
+}
+
+static otr_code make_node(parser *p, const otr_item *item, otr_node **ret, otr_err *err)
+{
+    otr_word *words;
+    otr_node *node = new_node(p, item->n_words, &words);
+    if (node == NULL) {
         return otr_fail_nomem(err);
     }
     const uint8_t *text = p->g.conf->files[p->g.file].text.p;
     for (size_t i = 0; i < item->n_words; i++) {
         const otr_token *t = &item->words[i];
-        words[i] = (otr_word){ .p = t->raw.p, .n = (uint32_t)t->raw.n, .escaped = t->escaped };
+        words[i].p = t->raw.p;
+        words[i].n = (uint32_t)t->raw.n;
+        words[i].escaped = t->escaped;
         words[i].quote = (char)(t->quoted ? text[t->start] : 0);
     }
-    *ret = (otr_node){ .words = words,
-                       .n_words = (uint32_t)item->n_words,
-                       .file = p->g.file,
-                       .line = item->line,
-                       .start = (uint32_t)item->start,
-                       .end = (uint32_t)item->end,
-                       .has_block = item->kind == OTR_ITEM_BLOCK };
+    node->line = item->line;
+    node->start = (uint32_t)item->start;
+    node->end = (uint32_t)item->end;
+    node->has_block = item->kind == OTR_ITEM_BLOCK;
+    *ret = node;
     return OTR_OK;
 }
 
 static otr_code make_comment(parser *p, const otr_token *token, uint32_t line, otr_node **ret,
                              otr_err *err)
 {
-    otr_word *word = otr_arena_alloc(&p->g.conf->files[p->g.file].arena, 1, sizeof(*word));
-    if (word == NULL) {
+    otr_word *word;
+    otr_node *node = new_node(p, 1, &word);
+    if (node == NULL) {
         return otr_fail_nomem(err);
     }
     *word = (otr_word){ .p = token->raw.p + 1, .n = (uint32_t)token->raw.n - 1 };
-    otr_node made = { .words = word,
-                      .n_words = 1,
-                      .file = p->g.file,
-                      .line = line,
-                      .start = (uint32_t)token->start,
-                      .end = (uint32_t)token->end,
-                      .is_comment = true };
-    return copy_node(p, &made, ret, err);
+    node->line = line;
+    node->start = (uint32_t)token->start;
+    node->end = (uint32_t)token->end;
+    node->is_comment = true;
+    p->g.conf->n_nodes++;
+    *ret = node;
+    return OTR_OK;
+}
+
+static bool is_word(const otr_word *word, const char *text, size_t n)
+{
+    return word->n == n && memcmp(word->p, text, n) == 0;
+}
+#define IS_WORD(word, text) is_word((word), (text), sizeof(text) - 1)
+
+/* How many arguments there are, and the first one; those of an `if` without its parentheses. */
+static size_t look_at_args(const otr_node *node, otr_word *ret_first)
+{
+    otr_args args;
+    if (!IS_WORD(&node->words[0], "if")) {
+        *ret_first = node->n_words > 1 ? node->words[1] : (otr_word){ 0 };
+        return node->n_words - 1;
+    }
+    otr_args_begin(&args, node);
+    (void)otr_args_next(&args, ret_first);
+    return otr_args_count(node);
 }
 
 /* `*ret`: the directive may stay. */
 static otr_code check(parser *p, const otr_node *node, otr_item_kind kind, bool *ret, otr_err *err)
 {
-    otr_args args;
     otr_word first = { 0 };
-    otr_args_begin(&args, node);
-    (void)otr_args_next(&args, &first);
+    size_t n_args = look_at_args(node, &first);
     otr_use use = { .name = { node->words[0].p, node->words[0].n },
                     .where = p->levels[p->depth].where,
-                    .n_args = otr_args_count(node),
+                    .n_args = n_args,
                     .first = { first.p, first.n },
                     .end = kind == OTR_ITEM_BLOCK  ? OTR_USE_BLOCK
                            : kind == OTR_ITEM_TORN ? OTR_USE_TORN
@@ -209,16 +228,13 @@ static otr_code take_comments(parser *p, const otr_item *item, otr_err *err)
     return OTR_OK;
 }
 
-static otr_code keep(parser *p, const otr_item *item, const otr_node *made, otr_err *err)
+static otr_code keep(parser *p, const otr_item *item, otr_node *node, otr_err *err)
 {
-    otr_node *node;
     otr_where where = p->levels[p->depth].where;
-    otr_code rc = copy_node(p, made, &node, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
+    otr_code rc = OTR_OK;
+    p->g.conf->n_nodes++;
     append(p, node);
-    if (!p->spec->single && node->n_words > 1 && otr_node_is(node, "include")) {
+    if (!p->spec->single && node->n_words > 1 && IS_WORD(&node->words[0], "include")) {
         rc = follow(p, node, where, err);
     }
     if (rc == OTR_OK && item->kind == OTR_ITEM_BLOCK) {
@@ -232,13 +248,13 @@ static otr_code keep(parser *p, const otr_item *item, const otr_node *made, otr_
 static otr_code take(parser *p, otr_reader *reader, const otr_item *item, otr_err *err)
 {
     bool fine = true;
-    otr_node made = { 0 };
+    otr_node *made = NULL;
     if (is_ignored(p, &item->words[0])) {
         fine = false;
     } else {
         otr_code rc = make_node(p, item, &made, err);
         if (rc == OTR_OK) {
-            rc = check(p, &made, item->kind, &fine, err);
+            rc = check(p, made, item->kind, &fine, err);
         }
         if (rc != OTR_OK) {
             return rc;
@@ -248,7 +264,7 @@ static otr_code take(parser *p, otr_reader *reader, const otr_item *item, otr_er
     if (!fine) {
         return item->kind == OTR_ITEM_BLOCK && !p->g.stop ? skip_block(reader, err) : OTR_OK;
     }
-    otr_code rc = keep(p, item, &made, err);
+    otr_code rc = keep(p, item, made, err);
     return rc == OTR_OK ? take_comments(p, item, err) : rc;
 }
 
@@ -326,8 +342,46 @@ static otr_code read_file(parser *p, uint32_t index, otr_err *err)
     return rc;
 }
 
+/* The memory of a file that was let go is that of the next one. */
+static void take_memory(otr_conf_file *to, otr_conf_file *spare)
+{
+    to->arena = spare->arena;
+    spare->arena = (otr_arena){ 0 };
+    if (spare->kept.p != NULL) {
+        to->kept = spare->kept;
+        spare->kept = (otr_buf){ 0 };
+    }
+}
+
+static void leave_memory(otr_conf_file *from, otr_conf_file *spare)
+{
+    otr_arena_reset(&from->arena);
+    otr_buf_clear(&from->kept);
+    spare->arena = from->arena;
+    spare->kept = from->kept;
+    from->arena = (otr_arena){ 0 };
+    from->kept = (otr_buf){ 0 };
+    otr_conf_drop(from);
+}
+
+static otr_code read_and_give(parser *p, uint32_t i, otr_conf_file *spare, otr_err *err)
+{
+    otr_gather *g = &p->g;
+    if (p->spec->each == NULL) {
+        return read_file(p, i, err);
+    }
+    take_memory(&g->conf->files[i], spare);
+    otr_code rc = read_file(p, i, err);
+    if (rc == OTR_OK) {
+        rc = p->spec->each(p->spec->arg, g->conf, i, err);
+    }
+    leave_memory(&g->conf->files[i], spare);
+    return rc;
+}
+
 otr_code otr_conf_parse(const otr_parse *spec, otr_conf **ret, otr_err *err)
 {
+    otr_conf_file spare = { 0 };
     parser p = { .spec = spec };
     otr_gather *g = &p.g;
     otr_code rc = otr_gather_begin(g, spec, err);
@@ -335,15 +389,12 @@ otr_code otr_conf_parse(const otr_parse *spec, otr_conf **ret, otr_err *err)
         rc = otr_rules_new(&p.rules, err);
     }
     for (uint32_t i = 0; rc == OTR_OK && i < g->conf->n_files; i++) {
-        rc = read_file(&p, i, err);
-        if (rc == OTR_OK && spec->each != NULL) {
-            rc = spec->each(spec->arg, g->conf, i, err);
-            otr_conf_drop(&g->conf->files[i]);
-        }
+        rc = read_and_give(&p, i, &spare, err);
     }
     if (rc == OTR_OK) {
         *ret = otr_steal(&g->conf);
     }
+    otr_conf_drop(&spare);
     otr_rules_free(p.rules);
     otr_gather_end(g);
     return rc;

@@ -16,13 +16,17 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "nginx/language/conf.h"
+#include "nginx/language/rules.h"
+#include "nginx/overlay.h"
 #include "nginx/root.h"
 
 typedef struct otr_parse {
     const otr_root *root;
+    const otr_overlay *overlay; /* read files as they would be with these changes; NULL: none */
     const char *path;      /* of the main file, as it is to be shown; relative: below `folder` */
     const char *folder;    /* absolute, where relative paths start; NULL: `path` is absolute */
     const otr_bytes *text; /* of the main file where it has been read already; else NULL */
+    otr_where where;       /* the main file is read as if included there; 0: at the top */
     const char *const *ignore; /* directives that are left out with all they hold, ended by NULL;
                                   NULL: none */
     bool single;               /* follow no include */

@@ -16,16 +16,19 @@ void otr_reader_deinit(otr_reader *reader)
     *reader = (otr_reader){ 0 };
 }
 
+static otr_code make_room(otr_reader *r, size_t n, otr_err *err)
+{
+    return n < r->cap_words ? OTR_OK
+                            : otr_grow(&r->words, n, &r->cap_words, sizeof(*r->words), err);
+}
+
 static otr_code add_word(otr_reader *r, otr_item *item, const otr_token *token, otr_err *err)
 {
-    if (item->n_words == r->cap_words) {
-        otr_code rc = otr_grow(&r->words, item->n_words, &r->cap_words, sizeof(*r->words), err);
-        if (rc != OTR_OK) {
-            return rc;
-        }
+    otr_code rc = make_room(r, item->n_words, err);
+    if (rc == OTR_OK) {
+        r->words[item->n_words++] = *token;
     }
-    r->words[item->n_words++] = *token;
-    return OTR_OK;
+    return rc;
 }
 
 static otr_code add_between(otr_reader *r, otr_item *item, const otr_token *token, otr_err *err)
@@ -38,23 +41,34 @@ static otr_code add_between(otr_reader *r, otr_item *item, const otr_token *toke
 }
 
 /* The words up to the token that ends them, which is `*ret`. A comment before the first word is
- * such a token. */
+ * such a token. Each token is read to where it stays if it is a word. */
 static otr_code read_words(otr_reader *r, otr_item *item, otr_token *ret, otr_err *err)
 {
     for (;;) {
-        otr_code rc = otr_lexer_next(&r->lexer, ret, err);
+        otr_code rc = make_room(r, item->n_words, err);
+        if (rc != OTR_OK) {
+            return otr_wrap(err, rc, "%s:%u", r->file, r->lexer.line);
+        }
+        size_t room = r->cap_words - item->n_words;
+        item->n_words += otr_lexer_words(&r->lexer, &r->words[item->n_words], room);
+        if (item->n_words == r->cap_words) {
+            continue;
+        }
+        otr_token *token = &r->words[item->n_words];
+        rc = otr_lexer_next(&r->lexer, token, err);
         if (rc != OTR_OK) {
             return rc;
         }
-        if (ret->kind == OTR_TOKEN_WORD) {
-            rc = add_word(r, item, ret, err);
-        } else if (ret->kind == OTR_TOKEN_COMMENT && item->n_words > 0) {
-            rc = add_between(r, item, ret, err);
+        if (token->kind == OTR_TOKEN_WORD) {
+            item->n_words++;
+        } else if (token->kind == OTR_TOKEN_COMMENT && item->n_words > 0) {
+            rc = add_between(r, item, token, err);
+            if (rc != OTR_OK) {
+                return otr_wrap(err, rc, "%s:%u", r->file, token->line);
+            }
         } else {
+            *ret = *token;
             return OTR_OK;
-        }
-        if (rc != OTR_OK) {
-            return otr_wrap(err, rc, "%s:%u", r->file, ret->line);
         }
     }
 }

@@ -81,14 +81,15 @@ struct otr_rules {
     uint16_t next[OTR_COUNT(all)];
 };
 
-/* FNV-1a. */
+/* Of its length, its first and its last bytes: names are many, and this is asked for each. */
 static uint32_t hash_of(const uint8_t *p, size_t n)
 {
-    uint32_t hash = 2166136261U;
-    for (size_t i = 0; i < n; i++) {
-        hash = (hash ^ p[i]) * 16777619U;
-    }
-    return hash % N_SLOTS;
+    uint64_t first = 0, last = 0;
+    size_t part = n < sizeof(first) ? n : sizeof(first);
+    memcpy(&first, p, part);
+    memcpy(&last, p + n - part, part);
+    uint64_t hash = (first * 0x9e3779b97f4a7c15U ^ last ^ n) * 0xff51afd7ed558ccdU;
+    return (uint32_t)(hash >> 32) % N_SLOTS;
 }
 
 otr_code otr_rules_new(otr_rules **ret, otr_err *err)

@@ -14,6 +14,12 @@
 
 enum { CHAINS = 4096, NAME_BYTES = 256 };
 
+/* The last of several, the youngest last. */
+typedef struct names {
+    char *name[OTR_LIMIT_NGINX_LOG_COPIES];
+    size_t n;
+} names;
+
 struct otr_access_log {
     otr_access_log *next, *prev; /* of all */
     otr_access_log *next_name;   /* in its chain of names */
@@ -24,8 +30,8 @@ struct otr_access_log {
     otr_log_tail tail;    /* the job's while it reads this log */
     otr_log_counts ready; /* the loop's, like all below */
     bool readable, dirty, reading, closed;
-    char *beside;     /* a file that was made beside it; NULL: none */
-    char *job_beside; /* the same for the job */
+    names beside;     /* files that were made beside it */
+    names job_beside; /* the same for the job */
     char problem[288];
 };
 
@@ -58,6 +64,29 @@ static size_t chain_of(const otr_log_folder *folder, const char *name, size_t n)
     return (size_t)(hash % CHAINS);
 }
 
+static void clear(names *of)
+{
+    for (size_t i = 0; i < of->n; i++) {
+        otr_free(of->name[i]);
+    }
+    of->n = 0;
+}
+
+/* Without memory a copy is found later, by its name. */
+static void keep(names *of, const char *name)
+{
+    char *copy = otr_strdup(name);
+    if (copy == NULL) {
+        return;
+    }
+    if (of->n == OTR_COUNT(of->name)) {
+        otr_free(of->name[0]);
+        of->n--;
+        memmove(&of->name[0], &of->name[1], of->n * sizeof(of->name[0]));
+    }
+    of->name[of->n++] = copy;
+}
+
 /* Every log of this name is to be looked at; `beside` (may be NULL) was made beside it. */
 static void soil(otr_access_logs *logs, const otr_log_folder *folder, const char *name, size_t n,
                  const char *beside)
@@ -69,8 +98,7 @@ static void soil(otr_access_logs *logs, const otr_log_folder *folder, const char
         }
         log->dirty = logs->dirty = true;
         if (beside != NULL) {
-            otr_free(log->beside);
-            log->beside = otr_strdup(beside); /* without memory a later copy is found by name */
+            keep(&log->beside, beside);
         }
     }
 }
@@ -134,8 +162,8 @@ static void free_log(otr_access_log *log)
     size_t open = otr_log_tail_open(&log->tail);
     *(logs->running ? &logs->closed_open : &logs->open) += logs->running ? open : 0 - open;
     otr_log_tail_deinit(&log->tail, NULL);
-    otr_free(log->beside);
-    otr_free(log->job_beside);
+    clear(&log->beside);
+    clear(&log->job_beside);
     otr_free(log);
 }
 
@@ -332,8 +360,8 @@ static otr_code read_job(otr_strand *strand, void *arg)
     }
     for (otr_access_log *log = logs->job; log != NULL && !should_stop(strand);
          log = log->next_job) {
-        if (log->job_beside != NULL) {
-            otr_log_tail_hold(&log->tail, log->job_beside, &reader);
+        for (size_t i = 0; i < log->job_beside.n; i++) {
+            otr_log_tail_hold(&log->tail, log->job_beside.name[i], &reader);
         }
         otr_log_tail_read(&log->tail, &reader);
     }
@@ -377,8 +405,7 @@ static void end_job(otr_access_logs *logs)
         next = log->next_job;
         log->next_job = NULL;
         log->reading = false;
-        otr_free(log->job_beside);
-        log->job_beside = NULL;
+        clear(&log->job_beside);
         if (log->closed) {
             free_log(log);
         } else {
@@ -424,7 +451,8 @@ static void list_job(otr_access_logs *logs)
             end = &log->next_job;
             log->reading = true;
             log->dirty = false;
-            log->job_beside = otr_steal(&log->beside);
+            log->job_beside = log->beside;
+            log->beside.n = 0;
         }
     }
     *end = NULL;

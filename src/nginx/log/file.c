@@ -24,12 +24,27 @@ int otr_log_stat_path(const otr_root *root, const char *path, struct stat *ret)
     return sys;
 }
 
-/* ---- one file ---- */
+uint64_t otr_log_born_ns(int fd)
+{
+    struct statx sx;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &sx) != 0 || (sx.stx_mask & STATX_BTIME) == 0) {
+        return 0;
+    }
+    return (uint64_t)sx.stx_btime.tv_sec * OTR_NS_PER_S + (uint64_t)sx.stx_btime.tv_nsec;
+}
 
 static uint64_t changed_ns(const struct stat *st)
 {
     return (uint64_t)st->st_mtim.tv_sec * OTR_NS_PER_S + (uint64_t)st->st_mtim.tv_nsec;
 }
+
+bool otr_log_was_written_before(const struct stat *st, uint64_t looked_ns)
+{
+    return changed_ns(st) + (st->st_mtim.tv_nsec == 0 ? OTR_LOG_COARSE_TICK_NS : OTR_LOG_TICK_NS) <
+           looked_ns;
+}
+
+/* ---- one file ---- */
 
 void otr_log_file_init(otr_log_file *file)
 {
@@ -73,10 +88,47 @@ static void remember_mark(otr_log_file *file)
     file->n_mark = pread(file->fd, file->mark, n, (off_t)(file->offset - n)) == (ssize_t)n ? n : 0;
 }
 
+/* `done` was read and is done with. The mark is made of what was read: the file may be truncated by
+ * now. */
+static void move_mark(otr_log_file *file, otr_bytes done)
+{
+    size_t n = done.n < OTR_LOG_MARK_BYTES ? done.n : OTR_LOG_MARK_BYTES;
+    size_t kept = file->n_mark < OTR_LOG_MARK_BYTES - n ? file->n_mark : OTR_LOG_MARK_BYTES - n;
+    memmove(file->mark, file->mark + file->n_mark - kept, kept);
+    memcpy(file->mark + kept, done.p + done.n - n, n);
+    file->n_mark = kept + n;
+    if (file->n_head == file->offset) {
+        n = done.n < OTR_LOG_MARK_BYTES - file->n_head ? done.n : OTR_LOG_MARK_BYTES - file->n_head;
+        memcpy(file->head + file->n_head, done.p, n);
+        file->n_head += n;
+    }
+    file->offset += done.n;
+}
+
+void otr_log_file_read_head(otr_log_file *file)
+{
+    ssize_t n = pread(file->fd, file->head, sizeof(file->head), 0);
+    file->n_head = n > 0 ? (size_t)n : 0;
+}
+
+bool otr_log_file_is_kin(const otr_log_file *file, const struct stat *st)
+{
+    return st->st_uid == 0 || st->st_uid == file->uid;
+}
+
+bool otr_log_file_begins_as(const otr_log_file *file, const otr_log_file *other)
+{
+    size_t n = file->n_head < other->n_head ? file->n_head : other->n_head;
+    return n > 0 && memcmp(file->head, other->head, n) == 0;
+}
+
 /* Nothing of the file was read yet: does it go on in the middle of a line? */
 static void begin_at(otr_log_file *file)
 {
     remember_mark(file);
+    if (file->offset > 0) {
+        otr_log_file_read_head(file);
+    }
     file->skipping = file->n_mark > 0 && file->mark[file->n_mark - 1] != '\n';
 }
 
@@ -90,11 +142,12 @@ void otr_log_file_take(otr_log_file *file, int fd, const struct stat *st, uint64
     reader->open += fd >= 0;
     file->dev = st->st_dev;
     file->ino = st->st_ino;
+    file->uid = st->st_uid;
     file->offset = offset;
     file->size = offset;
     file->changed_ns = fd >= 0 ? changed_ns(st) : 0;
     file->grown_ns = reader->now_ns;
-    file->n_mark = 0;
+    file->n_mark = file->n_head = 0;
     file->skipping = false;
     if (fd >= 0) {
         begin_at(file);
@@ -147,7 +200,8 @@ bool otr_log_file_matches(const otr_log_file *file, int fd)
            memcmp(bytes, file->mark, file->n_mark) == 0;
 }
 
-bool otr_log_file_was_truncated(const otr_log_file *file)
+/* Of an open file: is it shorter than it was, or another text than the one that was read? */
+static bool was_truncated(const otr_log_file *file)
 {
     struct stat st;
     if (fstat(file->fd, &st) != 0) {
@@ -162,7 +216,8 @@ void otr_log_file_restart(otr_log_file *file)
     otr_log_line_free(file->line);
     file->line = NULL;
     file->offset = 0;
-    file->n_mark = 0;
+    file->size = file->changed_ns = 0;
+    file->n_mark = file->n_head = 0;
     file->skipping = false;
 }
 
@@ -205,34 +260,42 @@ static size_t take(otr_log_file *file, otr_log_formats *formats, otr_bytes data,
     return done;
 }
 
-void otr_log_file_read(otr_log_file *file, otr_log_formats *formats, otr_log_counts *counts,
-                       otr_log_reader *reader)
+otr_log_end otr_log_file_read(otr_log_file *file, otr_log_formats *formats, otr_log_counts *counts,
+                              otr_log_reader *reader)
 {
     struct stat st;
     if (fstat(file->fd, &st) != 0) {
-        return;
+        return OTR_LOG_END_STOPPED;
     }
-    bool grew = (uint64_t)st.st_size != file->size;
-    bool stopped = false;
+    otr_log_end end = OTR_LOG_END_REACHED;
     for (;;) {
         ssize_t n = pread(file->fd, reader->buffer, OTR_LOG_BUFFER_BYTES, (off_t)file->offset);
-        if (n <= 0) {
-            stopped = n < 0;
+        if (n < 0) {
+            end = OTR_LOG_END_STOPPED;
             break;
         }
-        size_t done = take(file, formats, (otr_bytes){ reader->buffer, (size_t)n }, counts);
-        file->offset += done;
-        stopped = n == OTR_LOG_BUFFER_BYTES && (done == 0 || reader->stop(reader->arg));
-        if (stopped || n < OTR_LOG_BUFFER_BYTES) {
+        /* After reading: it is truncated at any moment, and then these are not the next bytes. */
+        if (was_truncated(file)) {
+            return OTR_LOG_END_TRUNCATED;
+        }
+        otr_bytes data = { reader->buffer, (size_t)n };
+        data.n = n > 0 ? take(file, formats, data, counts) : 0;
+        move_mark(file, data);
+        if (n < OTR_LOG_BUFFER_BYTES) {
+            break;
+        }
+        if (data.n == 0 || reader->stop(reader->arg)) {
+            end = OTR_LOG_END_STOPPED;
             break;
         }
     }
-    file->size = (uint64_t)st.st_size;
-    file->changed_ns = stopped ? 0 : changed_ns(&st); /* 0: look again */
-    if (grew) {
+    if ((uint64_t)st.st_size != file->size) {
         file->grown_ns = reader->now_ns;
     }
-    remember_mark(file);
+    file->uid = st.st_uid;
+    file->size = (uint64_t)st.st_size;
+    file->changed_ns = end == OTR_LOG_END_STOPPED ? 0 : changed_ns(&st); /* 0: look again */
+    return end;
 }
 
 otr_log_writers otr_log_file_writers(const otr_log_file *file)

@@ -20,6 +20,10 @@
 
 enum { OTR_LOG_BUFFER_BYTES = 131072, OTR_LOG_MARK_BYTES = 64 };
 
+/* Times of files tick more coarsely than the clock, on some file systems by seconds. */
+#define OTR_LOG_TICK_NS        (20 * OTR_NS_PER_MS)
+#define OTR_LOG_COARSE_TICK_NS (2 * OTR_NS_PER_S)
+
 /* What a pass over all logs works with. */
 typedef struct otr_log_reader {
     uint8_t *buffer; /* OTR_LOG_BUFFER_BYTES */
@@ -35,11 +39,16 @@ typedef struct otr_log_reader {
 typedef struct otr_log_file {
     int fd;                           /* -1: opened when it is needed */
     uint64_t dev, ino;                /* ino 0: there is no file */
+    uid_t uid;                        /* who owned it when last looked at */
     uint64_t offset;                  /* up to where it is done with */
     uint64_t size, changed_ns;        /* when last looked at; changed_ns is the file's own time */
+    uint64_t gone_ns;                 /* monotonic: since when it is not where it was; 0: it is */
     uint64_t grown_ns;                /* monotonic: when it was last seen to grow */
     uint8_t mark[OTR_LOG_MARK_BYTES]; /* the bytes before `offset` */
     size_t n_mark;
+    uint8_t
+        head[OTR_LOG_MARK_BYTES]; /* its first bytes: of two files with one head one is a copy */
+    size_t n_head;
     bool skipping;      /* inside a line that began before us */
     otr_log_line *line; /* inside a line that is longer than the buffer */
     char *path;         /* absolute, below the log's root: where it was last seen; owned */
@@ -56,6 +65,16 @@ bool otr_log_file_is(const otr_log_file *file, const struct stat *st);
 /* Takes over an open file from `offset` on. */
 void otr_log_file_take(otr_log_file *file, int fd, const struct stat *st, uint64_t offset,
                        otr_log_reader *reader);
+/* Has `st` an owner who could write to the file as well? Else it holds none of its lines. */
+bool otr_log_file_is_kin(const otr_log_file *file, const struct stat *st);
+/* Do both begin with the same bytes? False when nothing is known of one of them. */
+bool otr_log_file_begins_as(const otr_log_file *file, const otr_log_file *other);
+/* Reads the first bytes of an open file, as many as there are now. */
+void otr_log_file_read_head(otr_log_file *file);
+/* When the open file was made, by the wall clock; 0: it is not told. */
+uint64_t otr_log_born_ns(int fd);
+/* Was all of it written before `looked_ns` (wall clock), so that none of it is new? */
+bool otr_log_was_written_before(const struct stat *st, uint64_t looked_ns);
 /* Has nothing been written since it was read? */
 bool otr_log_file_is_quiet(const otr_log_file *file, const struct stat *st);
 
@@ -66,15 +85,19 @@ otr_code otr_log_file_open(otr_log_file *file, const otr_root *root, otr_log_rea
 void otr_log_file_rest(otr_log_file *file, otr_log_reader *reader);
 void otr_log_file_shut(otr_log_file *file, otr_log_reader *reader);
 
-/* Of an open file: is it shorter than it was, or another text than the one that was read? */
-bool otr_log_file_was_truncated(const otr_log_file *file);
 /* Does `fd` hold the text that was read of `file`, up to the same place? */
 bool otr_log_file_matches(const otr_log_file *file, int fd);
 /* From its start, nothing of it known. */
 void otr_log_file_restart(otr_log_file *file);
+typedef enum otr_log_end {
+    OTR_LOG_END_REACHED,
+    OTR_LOG_END_STOPPED,  /* there may be more: look again */
+    OTR_LOG_END_TRUNCATED /* it is shorter than it was, or another text than the one that was read:
+                           * nothing behind `offset` was counted */
+} otr_log_end;
 /* Counts what is new in an open file. */
-void otr_log_file_read(otr_log_file *file, otr_log_formats *formats, otr_log_counts *counts,
-                       otr_log_reader *reader);
+otr_log_end otr_log_file_read(otr_log_file *file, otr_log_formats *formats, otr_log_counts *counts,
+                              otr_log_reader *reader);
 
 typedef enum otr_log_writers {
     OTR_LOG_WRITERS_SOME,

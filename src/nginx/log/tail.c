@@ -1,7 +1,6 @@
 #include "nginx/log/tail.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -9,17 +8,16 @@
 #include "base/clock.h"
 #include "nginx/log/listing.h"
 
-enum { COPY_S = 60 }; /* a file that may be a copy is held open for so long */
-
-/* Times of files tick more coarsely than the clock, on some file systems by seconds. */
-static const uint64_t tick_ns = 20 * OTR_NS_PER_MS, coarse_tick_ns = 2 * OTR_NS_PER_S;
+enum {
+    COPY_S = 60,    /* a file that may be a copy is held open for so long */
+    TRUNCATIONS = 4 /* of one file in one look */
+};
 
 otr_code otr_log_tail_init(otr_log_tail *tail, const otr_root *root, const char *path,
                            otr_log_formats *formats, otr_err *err)
 {
     *tail = (otr_log_tail){ .path = otr_strdup(path) };
     otr_log_file_init(&tail->file);
-    otr_log_file_init(&tail->copy);
     otr_code rc = tail->path != NULL ? otr_root_copy(root, &tail->root, err) : otr_fail_nomem(err);
     if (rc != OTR_OK) {
         otr_log_tail_deinit(tail, NULL);
@@ -32,7 +30,7 @@ otr_code otr_log_tail_init(otr_log_tail *tail, const otr_root *root, const char 
 void otr_log_tail_deinit(otr_log_tail *tail, otr_log_reader *reader)
 {
     otr_log_file_deinit(&tail->file, reader);
-    otr_log_file_deinit(&tail->copy, reader);
+    otr_log_beside_free(tail->beside, reader);
     for (size_t i = 0; i < tail->n_old; i++) {
         otr_log_file_deinit(&tail->old[i], reader);
     }
@@ -42,12 +40,11 @@ void otr_log_tail_deinit(otr_log_tail *tail, otr_log_reader *reader)
     otr_free(tail->path);
     *tail = (otr_log_tail){ 0 };
     otr_log_file_init(&tail->file);
-    otr_log_file_init(&tail->copy);
 }
 
 size_t otr_log_tail_open(const otr_log_tail *tail)
 {
-    size_t n = (size_t)(tail->file.fd >= 0) + (size_t)(tail->copy.fd >= 0);
+    size_t n = (size_t)(tail->file.fd >= 0) + (tail->beside != NULL ? tail->beside->n : 0);
     for (size_t i = 0; i < tail->n_old; i++) {
         n += tail->old[i].fd >= 0;
     }
@@ -80,76 +77,120 @@ static void tell(otr_log_tail *t, const otr_err *err)
 
 /* ---- truncation ---- */
 
-static void drop_copy(otr_log_tail *t, otr_log_reader *reader)
+static bool is_ours(const void *arg, const struct stat *st)
 {
-    otr_log_file_deinit(&t->copy, reader);
+    const otr_log_tail *t = arg;
+    bool ours = otr_log_file_is(&t->file, st);
+    for (size_t i = 0; i < t->n_old; i++) {
+        ours |= otr_log_file_is(&t->old[i], st);
+    }
+    return ours;
 }
 
-void otr_log_tail_hold(otr_log_tail *t, const char *name, otr_log_reader *reader)
+static otr_log_place place_of(const otr_log_tail *t)
 {
-    struct stat st;
-    otr_err err;
-    int fd;
-    char *path = otr_log_beside(t->path, name);
-    if (path == NULL) {
-        return;
+    return (otr_log_place){
+        .root = t->root, .path = t->path, .looked_ns = t->looked_ns, .known = is_ours, .arg = t
+    };
+}
+
+static bool have_beside(otr_log_tail *t, const otr_log_reader *reader)
+{
+    if (t->beside == NULL) {
+        t->beside = otr_zalloc(sizeof(*t->beside));
     }
-    bool known = otr_log_stat_path(t->root, path, &st) != 0 || otr_log_file_is(&t->file, &st);
-    for (size_t i = 0; i < t->n_old; i++) {
-        known |= otr_log_file_is(&t->old[i], &st);
+    if (t->beside != NULL) {
+        t->beside->used_ns = reader->now_ns;
     }
-    if (!known && reader->open < reader->most &&
-        otr_root_open_file(t->root, path, &fd, &st, &err) == OTR_OK) {
-        otr_log_file_take(&t->copy, fd, &st, 0, reader);
+    return t->beside != NULL;
+}
+
+/* Those that nobody asked for in all that time. */
+static void drop_oldest(otr_log_tail *t, otr_log_reader *reader)
+{
+    while (t->beside->n > 0 &&
+           reader->now_ns - t->beside->held[0].file.grown_ns >= COPY_S * OTR_NS_PER_S) {
+        otr_log_beside_drop(t->beside, 0, reader);
+    }
+    if (t->beside->n == 0 && reader->now_ns - t->beside->used_ns >= COPY_S * OTR_NS_PER_S) {
+        otr_log_beside_free(t->beside, reader);
+        t->beside = NULL;
+    }
+}
+
+void otr_log_tail_hold(otr_log_tail *tail, const char *name, otr_log_reader *reader)
+{
+    char *path = otr_log_path_beside(tail->path, name);
+    if (path != NULL && have_beside(tail, reader)) {
+        otr_log_place place = place_of(tail);
+        otr_log_beside_hold(tail->beside, &place, path, reader);
     }
     otr_free(path);
 }
 
-/* The copy that is held, if it holds what we read; else one that is found. -1: none. */
-static int copy_of(otr_log_tail *t, otr_log_reader *reader)
+/* It was rotated, or perhaps: before the file at the path is read, what is beside it is held, so
+ * that none of that is a copy of lines which are only written then. */
+static void find_beside(otr_log_tail *t, otr_log_rotation rotation, otr_log_reader *reader)
 {
-    struct stat st;
-    if (t->copy.fd >= 0 && otr_log_file_matches(&t->file, t->copy.fd) &&
-        fstat(t->copy.fd, &st) == 0 && (uint64_t)st.st_size >= t->file.offset) {
-        int fd = t->copy.fd;
-        t->copy.fd = -1;
-        reader->open--;
-        return fd;
+    if (t->looked_ns != 0 && have_beside(t, reader)) {
+        t->rotation = rotation > t->rotation ? rotation : t->rotation;
+        otr_log_place place = place_of(t);
+        otr_log_beside_find(t->beside, &place, reader);
     }
-    return otr_log_find_copy(reader, t->root, t->path, &t->file);
+}
+
+/* A copy that is held, if it holds what we read; else one that is found. -1: none. */
+static int copy_of(otr_log_tail *t, const otr_log_file *file, otr_log_reader *reader)
+{
+    int fd = t->beside != NULL ? otr_log_beside_take_copy(t->beside, file, reader) : -1;
+    if (fd < 0) {
+        fd = otr_log_find_copy(reader, t->root, t->path, file);
+        if (fd >= 0 && t->beside != NULL) {
+            otr_log_beside_done(t->beside, fd);
+        }
+    }
+    return fd;
 }
 
 /* The lines between our place and the truncation are in the copy, if one was made. */
-static void read_copy(otr_log_tail *t, otr_log_reader *reader)
+static void read_copy(otr_log_tail *t, otr_log_file *file, otr_log_reader *reader)
 {
-    int fd = copy_of(t, reader);
-    drop_copy(t, reader);
-    if (fd < 0) {
+    otr_log_file copy = *file; /* with our place and the mark of it */
+    copy.path = NULL;
+    copy.fd = copy_of(t, file, reader);
+    if (copy.fd < 0) {
         note(t, reader, "was truncated %s: lines written in the %.1f s before that are not counted",
-             t->file.n_mark > 0 ? "and no copy of it was found" : "before any line was read",
+             file->n_mark > 0 ? "and no copy of it was found" : "before any line was read",
              seconds_since_look(t, reader));
         return;
     }
-    otr_log_file copy;
-    otr_log_file_init(&copy);
-    copy.fd = fd;
-    copy.offset = t->file.offset;
-    copy.line = otr_steal(&t->file.line);
-    copy.skipping = t->file.skipping;
     reader->open++;
-    otr_log_file_read(&copy, t->formats, &t->counts, reader);
+    file->line = NULL;
+    if (otr_log_file_read(&copy, t->formats, &t->counts, reader) != OTR_LOG_END_REACHED) {
+        note(t, reader,
+             "was truncated, and its copy could not be read to its end: lines are "
+             "missing");
+    }
     otr_log_file_deinit(&copy, reader);
 }
 
 static void read_file(otr_log_tail *t, otr_log_file *file, otr_log_reader *reader)
 {
-    if (otr_log_file_was_truncated(file)) {
+    /* Should it be truncated each time that we are about to read, the next look goes on. */
+    for (int i = 0; i < TRUNCATIONS; i++) {
+        if (otr_log_file_read(file, t->formats, &t->counts, reader) != OTR_LOG_END_TRUNCATED) {
+            return;
+        }
         if (file == &t->file) {
-            read_copy(t, reader);
+            t->rotations++;
+            find_beside(t, OTR_LOG_ROTATION_TRUNCATED, reader);
+        }
+        read_copy(t, file, reader);
+        if (t->beside != NULL) {
+            otr_log_beside_drop_copies(t->beside, file, reader);
         }
         otr_log_file_restart(file);
     }
-    otr_log_file_read(file, t->formats, &t->counts, reader);
 }
 
 /* ---- renamed files ---- */
@@ -161,27 +202,41 @@ static void drop_old(otr_log_tail *t, size_t i, otr_log_reader *reader)
     memmove(&t->old[i], &t->old[i + 1], (t->n_old - i) * sizeof(t->old[0]));
 }
 
+static bool have_old(otr_log_tail *t)
+{
+    if (t->old == NULL) {
+        t->old = otr_calloc(OTR_LIMIT_NGINX_LOG_OLD, sizeof(*t->old));
+    }
+    return t->old != NULL;
+}
+
+/* After have_old(). `file` is given away. */
+static void add_old(otr_log_tail *t, const otr_log_file *file, otr_log_reader *reader)
+{
+    if (t->n_old == OTR_LIMIT_NGINX_LOG_OLD) {
+        note(t, reader, "was rotated %d times while NGINX wrote to each file: the oldest is left",
+             OTR_LIMIT_NGINX_LOG_OLD);
+        drop_old(t, 0, reader);
+    }
+    t->old[t->n_old] = *file;
+    t->old[t->n_old++].grown_ns = reader->now_ns;
+}
+
 /* The file is no longer at the path: it goes to the old ones. False: cannot be done now. */
 static bool retire(otr_log_tail *t, otr_log_reader *reader)
 {
     if (t->file.ino == 0) {
         return true;
     }
-    if (t->old == NULL) {
-        t->old = otr_calloc(OTR_LIMIT_NGINX_LOG_OLD, sizeof(*t->old));
-    }
-    if (t->old == NULL) {
+    if (!have_old(t)) {
         return false;
     }
-    char *moved = otr_log_find_moved(reader, t->root, t->path, t->file.dev, t->file.ino);
-    if (moved == NULL && reader->exhausted) {
+    bool sure = false;
+    char *moved = otr_log_find_moved(reader, t->root, t->path, &t->file, &sure);
+    if (moved == NULL && (reader->exhausted || (!sure && t->file.fd < 0))) {
         return false;
     }
-    if (t->n_old == OTR_LIMIT_NGINX_LOG_OLD) {
-        note(t, reader, "was rotated %d times while NGINX wrote to each file: the oldest is left",
-             OTR_LIMIT_NGINX_LOG_OLD);
-        drop_old(t, 0, reader);
-    }
+    t->rotations++;
     otr_free(t->file.path);
     t->file.path = moved;
     if (t->file.fd < 0 && t->file.path == NULL) {
@@ -192,25 +247,30 @@ static bool retire(otr_log_tail *t, otr_log_reader *reader)
         otr_log_file_deinit(&t->file, reader);
         return true;
     }
-    t->file.grown_ns = reader->now_ns;
-    t->old[t->n_old++] = t->file;
+    add_old(t, &t->file, reader);
     otr_log_file_init(&t->file);
     return true;
 }
 
-/* Where an old file is when it is not open; false: nowhere. */
-static bool find_old(otr_log_tail *t, otr_log_file *old, struct stat *st, otr_log_reader *reader)
+typedef enum place { PLACE_KNOWN, PLACE_NONE, PLACE_LATER } place;
+
+/* Where an old file is when it is not open. */
+static place find_old(otr_log_tail *t, otr_log_file *old, struct stat *st, otr_log_reader *reader)
 {
     if (old->fd >= 0) {
-        return fstat(old->fd, st) == 0;
+        return fstat(old->fd, st) == 0 ? PLACE_KNOWN : PLACE_LATER;
     }
     if (old->path != NULL && otr_log_stat_path(t->root, old->path, st) == 0 &&
         otr_log_file_is(old, st)) {
-        return true;
+        return PLACE_KNOWN;
     }
+    bool sure = false;
     otr_free(old->path);
-    old->path = otr_log_find_moved(reader, t->root, t->path, old->dev, old->ino);
-    return old->path != NULL && otr_log_stat_path(t->root, old->path, st) == 0;
+    old->path = otr_log_find_moved(reader, t->root, t->path, old, &sure);
+    if (old->path == NULL) {
+        return sure && !reader->exhausted ? PLACE_NONE : PLACE_LATER;
+    }
+    return otr_log_stat_path(t->root, old->path, st) == 0 ? PLACE_KNOWN : PLACE_LATER;
 }
 
 /* Where it is not known who writes, NGINX has reopened when the new file is the one that grows. */
@@ -227,10 +287,14 @@ static bool read_old(otr_log_tail *t, otr_log_file *old, otr_log_reader *reader)
 {
     struct stat st;
     otr_err err;
-    if (!find_old(t, old, &st, reader)) {
+    place where = find_old(t, old, &st, reader);
+    if (where == PLACE_NONE) {
+        note(t, reader,
+             "was renamed and then deleted while it was not open: its last lines may be "
+             "missing");
         return true;
     }
-    if (otr_log_file_open(old, t->root, reader, &err) != OTR_OK) {
+    if (where == PLACE_LATER || otr_log_file_open(old, t->root, reader, &err) != OTR_OK) {
         return false; /* no descriptor now, or moved again this moment */
     }
     otr_log_writers writers = otr_log_file_writers(old); /* before the last read */
@@ -248,6 +312,9 @@ static void read_olds(otr_log_tail *t, otr_log_reader *reader)
 {
     for (size_t i = 0; i < t->n_old && !reader->stop(reader->arg);) {
         if (read_old(t, &t->old[i], reader)) {
+            if (t->beside != NULL && t->old[i].fd >= 0) {
+                otr_log_beside_done(t->beside, t->old[i].fd);
+            }
             drop_old(t, i, reader);
         } else {
             i++;
@@ -260,20 +327,15 @@ static void read_olds(otr_log_tail *t, otr_log_reader *reader)
 /* Was all of it written before our last look? Then none of it is new, whoever put it there. */
 static bool is_old_text(const otr_log_tail *t, const struct stat *st, const otr_log_reader *reader)
 {
-    uint64_t changed = (uint64_t)st->st_mtim.tv_sec * OTR_NS_PER_S + (uint64_t)st->st_mtim.tv_nsec;
-    uint64_t tick = st->st_mtim.tv_nsec == 0 ? coarse_tick_ns : tick_ns;
-    return reader->wall_ns >= t->looked_ns && changed + tick < t->looked_ns;
+    return reader->wall_ns >= t->looked_ns && otr_log_was_written_before(st, t->looked_ns);
 }
 
 /* True when it was there before our last look, under another name. */
 static bool is_old_file(const otr_log_tail *t, int fd, const otr_log_reader *reader)
 {
-    struct statx sx;
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &sx) != 0 || (sx.stx_mask & STATX_BTIME) == 0) {
-        return false;
-    }
-    uint64_t born = (uint64_t)sx.stx_btime.tv_sec * OTR_NS_PER_S + (uint64_t)sx.stx_btime.tv_nsec;
-    return reader->wall_ns >= t->looked_ns && born + tick_ns < t->looked_ns;
+    uint64_t born_ns = otr_log_born_ns(fd);
+    return born_ns != 0 && reader->wall_ns >= t->looked_ns &&
+           born_ns + OTR_LOG_TICK_NS < t->looked_ns;
 }
 
 static uint64_t start_of(otr_log_tail *t, int fd, const struct stat *st,
@@ -364,7 +426,12 @@ static void tell_missing(otr_log_tail *t, int sys, otr_log_reader *reader)
 static void read_new(otr_log_tail *t, const struct stat *st, otr_log_reader *reader)
 {
     otr_err err;
-    if (otr_log_file_is_quiet(&t->file, st)) {
+    t->file.gone_ns = 0;
+    bool quiet = otr_log_file_is_quiet(&t->file, st);
+    if (!quiet && t->file.offset == 0 && t->rotation == OTR_LOG_ROTATION_NONE) {
+        find_beside(t, OTR_LOG_ROTATION_PERHAPS, reader);
+    }
+    if (quiet) {
         t->looked_ns = reader->wall_ns;
     } else if (otr_log_file_open(&t->file, t->root, reader, &err) == OTR_OK) {
         read_file(t, &t->file, reader);
@@ -380,7 +447,11 @@ static void look(otr_log_tail *t, otr_log_reader *reader)
     struct stat st;
     int sys = otr_log_stat_path(t->root, t->path, &st);
     if (sys == ENOENT || sys == ENOTDIR) {
+        bool was_there = t->file.ino != 0;
         if (retire(t, reader)) {
+            if (was_there) {
+                find_beside(t, OTR_LOG_ROTATION_RENAMED, reader);
+            }
             tell_missing(t, sys, reader);
             t->looked_ns = reader->wall_ns;
         }
@@ -400,6 +471,7 @@ static void look(otr_log_tail *t, otr_log_reader *reader)
     }
     t->missing_ns = 0;
     if (!otr_log_file_is(&t->file, &st) && retire(t, reader)) {
+        find_beside(t, OTR_LOG_ROTATION_RENAMED, reader);
         adopt(t, &st, reader);
     }
     if (otr_log_file_is(&t->file, &st)) {
@@ -407,18 +479,64 @@ static void look(otr_log_tail *t, otr_log_reader *reader)
     }
 }
 
+/* ---- what came and went between two looks ---- */
+
+static void tell_unread(otr_log_tail *t, const otr_log_reader *reader)
+{
+    if (t->beside->unread > t->rotations + t->rotations_before) {
+        note(t, reader,
+             "was rotated more often than it was looked at: lines written in the %.1f s "
+             "before that are not all counted",
+             seconds_since_look(t, reader));
+    }
+    t->beside->unread = 0;
+}
+
+/* What the log held in between goes to the old files, which are read from their start. */
+static void catch_up(otr_log_tail *t, otr_log_reader *reader)
+{
+    const otr_log_known known = { t->rotation, &t->file, t->old, t->n_old };
+    for (size_t i = 0; i < t->beside->n;) {
+        otr_log_verdict v = otr_log_beside_judge(&t->beside->held[i], &known);
+        if (v == OTR_LOG_VERDICT_MISSED && have_old(t)) {
+            otr_log_file file = otr_log_beside_take(t->beside, i, reader);
+            add_old(t, &file, reader);
+        } else if (v == OTR_LOG_VERDICT_DROP) {
+            otr_log_beside_done(t->beside, t->beside->held[i].file.fd);
+            otr_log_beside_drop(t->beside, i, reader);
+        } else {
+            i++;
+        }
+        if (v == OTR_LOG_VERDICT_DOUBT) {
+            note(t, reader,
+                 "was perhaps rotated more often than it was looked at: where no file "
+                 "tells when it was made, lines may be missing");
+        }
+    }
+    tell_unread(t, reader);
+}
+
 void otr_log_tail_read(otr_log_tail *tail, otr_log_reader *reader)
 {
     tail->problem[0] = '\0';
+    tail->rotation = OTR_LOG_ROTATION_NONE;
+    tail->rotations_before = tail->rotations;
+    tail->rotations = 0;
+    if (tail->beside != NULL) {
+        otr_log_beside_refresh(tail->beside);
+    }
     bool exhausted = reader->exhausted;
     reader->exhausted = false;
     look(tail, reader);
+    if (tail->beside != NULL) {
+        catch_up(tail, reader);
+    }
     read_olds(tail, reader);
+    if (tail->beside != NULL) {
+        drop_oldest(tail, reader);
+    }
     tail->readable = tail->problem[0] == '\0' || tail->n_old > 0 || tail->file.fd >= 0;
     reader->exhausted |= exhausted;
-    if (tail->copy.fd >= 0 && reader->now_ns - tail->copy.grown_ns >= COPY_S * OTR_NS_PER_S) {
-        drop_copy(tail, reader);
-    }
     if (tail->noted_ns != 0 && reader->now_ns - tail->noted_ns >= OTR_LOG_NOTE_S * OTR_NS_PER_S) {
         tail->noted_ns = 0;
         tail->note[0] = '\0';

@@ -43,6 +43,10 @@ static const char *payload_field(const char *topic)
         { "nginx.instance.stopped", "instance" },
         { "nginx.health.changed", "health" },
         { "nginx.metrics.sampled", "metrics" },
+        { "host.metrics", "host_metrics" },
+        { "nginx.config.apply.started", "config_apply" },
+        { "nginx.config.apply.finished", "config_apply" },
+        { "nginx.config.drifted", "config_drifted" },
         { "agent.config.reloaded", "config_reloaded" },
         { "agent.plugin.changed", "plugin_changed" },
     };

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/little_endian.h"
 #include "plugin/encoding/protobuf_wire.h"
 
 enum { MAX_FIELDS = 24 };
@@ -241,17 +242,32 @@ static otr_code read_default(reader *r, const field *f, const char *key)
     return read_one(r, f, &zero, key);
 }
 
+static bool take_packed(otr_bytes *in, unsigned wire, uint64_t *ret)
+{
+    enum { FIXED_BYTES = 8 };
+    if (wire == OTR_WIRE_VARINT) {
+        return otr_varint_take(in, ret);
+    }
+    if (in->n < FIXED_BYTES) {
+        return false;
+    }
+    *ret = otr_le_load(in->p, FIXED_BYTES);
+    *in = (otr_bytes){ in->p + FIXED_BYTES, in->n - FIXED_BYTES };
+    return true;
+}
+
 /* Items of packed numbers, or one item. */
 static otr_code read_item(reader *r, const field *f, const otr_record *one)
 {
-    if (one->wire != OTR_WIRE_BYTES || wire_of(f) != OTR_WIRE_VARINT) {
+    unsigned wire = wire_of(f);
+    if (one->wire != OTR_WIRE_BYTES || wire == OTR_WIRE_BYTES) {
         return read_one(r, f, one, NULL);
     }
     otr_bytes in = one->bytes;
     otr_code rc = OTR_OK;
     while (rc == OTR_OK && in.n > 0) {
-        otr_record item = { .number = one->number, .wire = OTR_WIRE_VARINT };
-        if (r->values == 0 || !otr_varint_take(&in, &item.value)) {
+        otr_record item = { .number = one->number, .wire = wire };
+        if (r->values == 0 || !take_packed(&in, wire, &item.value)) {
             return otr_fail(r->err, OTR_EINVAL, "%s: a number is cut off, or there are too many",
                             f->name);
         }

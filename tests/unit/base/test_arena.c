@@ -49,3 +49,17 @@ T(a_copy_of_a_text_ends_where_it_was_cut)
     CHECK_STR(none, "");
     CHECK_STR(whole, "abcdef");
 }
+
+T(what_comes_after_a_reset_is_zeroed_and_takes_the_same_memory)
+{
+    OTR_CLEANUP(free_arena) otr_arena arena = { 0 };
+    for (int turn = 0; turn < 3; turn++) {
+        for (int i = 0; i < 200; i++) {
+            uint8_t *p = otr_arena_alloc(&arena, 1, 32);
+            REQUIRE(p != NULL);
+            CHECK(p[0] == 0 && memcmp(p, p + 1, 31) == 0);
+            memset(p, 0xff, 32);
+        }
+        otr_arena_reset(&arena);
+    }
+}

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ typedef struct run {
     otr_child *child;
     unsigned calls;
     otr_child_result result;
+    otr_err failed;
     char text[256];
     bool free_inside;
 } run;
@@ -44,6 +46,7 @@ static void on_done(void *arg, const otr_child_result *result)
     run *r = arg;
     r->calls++;
     r->result = *result;
+    r->failed = result->failed != NULL ? *result->failed : (otr_err){ 0 };
     (void)snprintf(r->text, sizeof(r->text), "%.*s", (int)result->output.n,
                    (const char *)result->output.p);
     if (r->free_inside) {
@@ -83,7 +86,7 @@ T(a_program_that_does_not_exist_is_an_error_that_names_it)
     OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
     REQUIRE(loop != NULL);
     otr_err e = { 0 };
-    run r = { .loop = loop };
+    OTR_CLEANUP(free_child) run r = { .loop = loop };
     otr_child_spec spec = {
         .file = "/nonexistent/tool",
         .argv = (const char *const[]){ "tool", NULL },
@@ -91,11 +94,11 @@ T(a_program_that_does_not_exist_is_an_error_that_names_it)
         .done = on_done,
         .arg = &r,
     };
-    CHECK_INT(otr_child_start(loop, &spec, &r.child, &e), OTR_ENOTFOUND);
-    CHECK_HAS(e.msg, "/nonexistent/tool");
-    CHECK(r.child == NULL);
-    otr_loop_step(loop, 0);
-    CHECK_INT(r.calls, 0);
+    REQUIRE_OK(otr_child_start(loop, &spec, &r.child, &e), e);
+    otr_loop_run(loop);
+    CHECK_INT(r.calls, 1);
+    CHECK_INT(r.failed.code, OTR_ENOTFOUND);
+    CHECK_HAS(r.failed.msg, "/nonexistent/tool");
     CHECK(no_children());
 }
 
@@ -252,4 +255,102 @@ T(freeing_a_running_child_kills_it_silently_and_reaps_it)
     }
     CHECK_INT(r.calls, 0);
     CHECK(no_children());
+}
+
+static otr_code start_placed(run *r, const char *script, const otr_child_place *place, otr_err *e)
+{
+    const char *const argv[] = { "sh", "-c", script, NULL };
+    const char *const env[] = { "ONE=1", "PATH=/usr/bin:/bin", NULL };
+    otr_child_spec spec = { .file = "/bin/sh",
+                            .argv = argv,
+                            .env = env,
+                            .place = place,
+                            .timeout_ms = LONG_MS,
+                            .max_output_bytes = 1000,
+                            .done = on_done,
+                            .arg = r };
+    return otr_child_start(r->loop, &spec, &r->child, e);
+}
+
+T(a_child_has_the_environment_and_folder_it_is_given_and_no_descriptor_of_ours)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    OTR_CLEANUP(free_child) run r = { .loop = loop };
+    int leak = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
+    int cwd = open("/usr", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    REQUIRE(leak >= 0 && cwd >= 0);
+    otr_child_place place = { .program_fd = -1, .root_fd = -1, .cwd_fd = cwd, .umask = -1 };
+    otr_code rc = start_placed(&r, "echo $ONE; echo ${HOME:-none}; pwd; cd /proc/self/fd; echo *",
+                               &place, &e);
+    close(leak);
+    close(cwd);
+    REQUIRE_OK(rc, e);
+    otr_loop_run(loop);
+    CHECK_STR(r.text, "1\nnone\n/usr\n0 1 2 3\n"); /* 3: the listing itself */
+}
+
+T(what_runs_is_the_open_program_and_not_the_name)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    OTR_CLEANUP(free_child) run r = { .loop = loop };
+    otr_child_place place = { .program_fd = open("/bin/echo", O_PATH | O_CLOEXEC),
+                              .root_fd = -1,
+                              .cwd_fd = -1,
+                              .umask = -1 };
+    REQUIRE(place.program_fd >= 0);
+    otr_code rc = start_placed(&r, "x", &place, &e);
+    close(place.program_fd);
+    REQUIRE_OK(rc, e);
+    otr_loop_run(loop);
+    CHECK_STR(r.text, "-c x\n");
+}
+
+/* As root alone: another user can become nobody else. */
+T(a_child_of_another_user_has_nothing_of_ours)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    OTR_CLEANUP(free_child) run r = { .loop = loop };
+    static const gid_t groups[] = { 65531, 65532 };
+    otr_child_place place = { .program_fd = -1,
+                              .root_fd = -1,
+                              .cwd_fd = -1,
+                              .umask = 027,
+                              .take_user = true,
+                              .uid = 65530,
+                              .gid = 65530,
+                              .groups = groups,
+                              .n_groups = OTR_COUNT(groups),
+                              .capabilities = 1U << 10,
+                              .ambient = 1U << 10 };
+    if (getuid() != 0) {
+        return;
+    }
+    REQUIRE_OK(start_placed(&r, "id -u; id -G; umask; grep -E 'Cap(Eff|Bnd)' /proc/self/status",
+                            &place, &e),
+               e);
+    otr_loop_run(loop);
+    CHECK_STR(r.text, "65530\n65530 65531 65532\n0027\nCapEff:\t0000000000000400\n"
+                      "CapBnd:\t0000000000000400\n");
+}
+
+T(a_place_that_cannot_be_entered_is_told_and_nothing_is_run)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    OTR_CLEANUP(free_child) run r = { .loop = loop };
+    int no_folder = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    otr_child_place place = { .program_fd = -1, .root_fd = -1, .cwd_fd = no_folder, .umask = -1 };
+    otr_code rc = start_placed(&r, "echo x", &place, &e);
+    close(no_folder);
+    REQUIRE_OK(rc, e);
+    otr_loop_run(loop);
+    CHECK_STR(r.text, "");
+    CHECK_HAS(r.failed.msg, "/bin/sh: its working folder cannot be entered");
 }

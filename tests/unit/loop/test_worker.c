@@ -303,6 +303,45 @@ T(a_long_job_gives_way_and_so_does_the_next_of_its_strand)
     CHECK_INT(next.done_calls, 2);
 }
 
+/* All threads are taken while both wait, so that the next free one chooses. */
+T(who_ran_long_before_waits_for_who_did_not)
+{
+    OTR_CLEANUP(free_bench) bench b = { 0 };
+    otr_err e = { 0 };
+    int usual = getpriority(PRIO_PROCESS, 0), runs = 0;
+    atomic_int inside = 0;
+    task slow = { .number = usual }, block[2] = { { 0 }, { 0 } };
+    task late = { .inside = &inside, .runs = &runs }, soon = { .inside = &inside, .runs = &runs };
+    REQUIRE_OK(make_bench(&b, 1, 1, &e), e);
+    REQUIRE_OK(otr_pool_grow(b.pool, 2, &e), e);
+    late.loop = soon.loop = b.loop;
+    OTR_CLEANUP(free_strand) otr_strand *other = NULL;
+    OTR_CLEANUP(free_strand) otr_strand *first = NULL;
+    OTR_CLEANUP(free_strand) otr_strand *second = NULL;
+    REQUIRE_OK(otr_strand_new(b.pool, 1, &other, &e), e);
+    REQUIRE_OK(otr_strand_new(b.pool, 1, &first, &e), e);
+    REQUIRE_OK(otr_strand_new(b.pool, 1, &second, &e), e);
+    REQUIRE_OK(otr_worker_submit(b.strand, until_slowed, on_done, &slow, &e), e);
+    step_until_idle(&b, b.strand);
+    otr_code rc = otr_worker_submit(first, blocked, on_done, &block[0], &e);
+    rc = rc != OTR_OK ? rc : otr_worker_submit(second, blocked, on_done, &block[1], &e);
+    uint64_t end = uv_hrtime() + 20 * OTR_NS_PER_S;
+    while (rc == OTR_OK && !atomic_load(&block[1].started) && uv_hrtime() < end) {
+        otr_loop_step(b.loop, 1); /* the pool grows */
+    }
+    rc = rc != OTR_OK ? rc : otr_worker_submit(b.strand, quick, on_done, &late, &e);
+    rc = rc != OTR_OK ? rc : otr_worker_submit(other, quick, on_done, &soon, &e);
+    atomic_store(&block[0].go, true);
+    step_until_idle(&b, b.strand);
+    step_until_idle(&b, other);
+    atomic_store(&block[1].go, true);
+    step_until_idle(&b, first);
+    step_until_idle(&b, second);
+    CHECK_INT(rc, OTR_OK);
+    CHECK_INT(soon.ran_as, 0);
+    CHECK_INT(late.ran_as, 1);
+}
+
 T(a_pool_grows_to_its_most_threads_only)
 {
     OTR_CLEANUP(free_bench) bench b = { 0 };

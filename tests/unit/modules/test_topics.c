@@ -184,3 +184,71 @@ T(events_of_the_agent_are_encoded)
     check(&otr_topic_plugin_changed, &plugin,
           "{\"name\":\"p\",\"state\":\"running\",\"reason\":\"\\\"why\\\"\"}");
 }
+
+T(drift_tells_no_digest_of_what_not_everybody_may_read)
+{
+    char open_path[] = "/etc/a.conf", closed_path[] = "/etc/b.conf", gone_path[] = "/etc/c.conf";
+    otr_drift_file files[] = {
+        { .path = open_path,
+          .kind = OTR_DRIFT_CHANGED,
+          .old_digest = "11",
+          .new_digest = "22",
+          .old_mode = 0644,
+          .new_mode = 0644,
+          .seen_ns = 1000000000,
+          .writer = { .pid = 7, .comm = "v\x1bi", .user = "alice" },
+          .owner = "root" },
+        { .path = closed_path,
+          .kind = OTR_DRIFT_ADDED,
+          .new_digest = "33",
+          .old_mode = OTR_DRIFT_NO_MODE,
+          .new_mode = 0600,
+          .owner = "bob" },
+        { .path = gone_path,
+          .kind = OTR_DRIFT_REMOVED,
+          .old_digest = "44",
+          .old_mode = 0640,
+          .new_mode = OTR_DRIFT_NO_MODE },
+    };
+    otr_drift_report report = { .id = "an-id",
+                                .version = "v",
+                                .known = true,
+                                .files = files,
+                                .n = OTR_COUNT(files),
+                                .more = 2,
+                                .since_ns = 1000000000 };
+    otr_drift_event event = { &report };
+    check(
+        &otr_topic_config_drifted, &event,
+        "{\"id\":\"an-id\",\"version\":\"v\",\"known\":true,\"since\":\"1970-01-01T00:00:01.000Z\","
+        "\"files\":[{\"path\":\"/etc/a.conf\",\"kind\":\"changed\",\"named\":false,"
+        "\"old_digest\":\"11\",\"new_digest\":\"22\",\"noticed\":\"1970-01-01T00:00:01.000Z\","
+        "\"modified\":null,\"owner\":\"root\",\"by\":\"alice (v\\u001bi, process 7)\"},"
+        "{\"path\":\"/etc/b.conf\",\"kind\":\"added\",\"named\":false,\"old_digest\":\"\","
+        "\"new_digest\":\"\",\"noticed\":null,\"modified\":null,\"owner\":\"bob\",\"by\":\"\"},"
+        "{\"path\":\"/etc/c.conf\",\"kind\":\"removed\",\"named\":false,\"old_digest\":\"\","
+        "\"new_digest\":\"\",\"noticed\":null,\"modified\":null,\"owner\":\"\",\"by\":\"\"}],"
+        "\"more\":2,\"by\":\"alice (v\\u001bi, process 7)\",\"remark\":\"\"}");
+}
+
+T(a_long_list_of_drifted_files_is_cut_and_counted)
+{
+    enum { MANY_FILES = 256 };
+    static char path[] = "/etc/nginx/conf.d/some-long-name-of-a-file-in-a-folder.conf";
+    OTR_CLEANUP(otr_freep) otr_drift_file *files = otr_calloc(MANY_FILES, sizeof(*files));
+    REQUIRE(files != NULL);
+    for (size_t i = 0; i < MANY_FILES; i++) {
+        files[i] = (otr_drift_file){ .path = path, .old_mode = 0644, .new_mode = 0644 };
+    }
+    otr_drift_report report = { .id = "an-id", .files = files, .n = MANY_FILES, .more = 5 };
+    otr_drift_event event = { &report };
+    OTR_CLEANUP(otr_buf_deinit) otr_buf out;
+    otr_buf_init(&out, 65536);
+    OTR_CLEANUP(otr_json_freep) otr_json *root = NULL;
+    REQUIRE(otr_topic_config_drifted.encode(&event, &out, NULL) == OTR_OK);
+    CHECK(out.n < OTR_LIMIT_EVENT_BYTES);
+    REQUIRE(otr_json_parse(otr_buf_bytes(&out), &root, NULL) == OTR_OK);
+    CHECK_INT((int64_t)otr_json_size(otr_json_get(root, "files")) +
+                  otr_json_int(otr_json_get(root, "more"), 0),
+              MANY_FILES + 5);
+}

@@ -59,7 +59,8 @@ static inline bool nginx_run(real_nginx *n, const char *binary)
     char prefix[160];
     snprintf(prefix, sizeof(prefix), "%s/", n->t.dir);
     char *argv[] = { (char *)(uintptr_t)binary, "-p", prefix, "-c", "nginx.conf", NULL };
-    char *env[] = { "PATH=/usr/bin:/bin", NULL };
+    /* NGINX writes its title over both and cuts it at their end. */
+    char *env[] = { "PATH=/usr/bin:/bin", "ROOM=for all of the title of a master", NULL };
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);

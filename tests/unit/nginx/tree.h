@@ -85,4 +85,15 @@ static inline bool tree_append(tree *t, const char *name, const char *text)
     return tree_bytes(t, name, text, strlen(text), "ab");
 }
 
+static inline bool tree_copy(tree *t, const char *from, const char *to)
+{
+    char bytes[4096];
+    FILE *f = fopen(tree_path(t, from), "rb");
+    bool ok = f != NULL && tree_write(t, to, "");
+    for (size_t n; ok && (n = fread(bytes, 1, sizeof(bytes), f)) > 0;) {
+        ok = tree_bytes(t, to, bytes, n, "ab");
+    }
+    return f != NULL && fclose(f) == 0 && ok;
+}
+
 #endif

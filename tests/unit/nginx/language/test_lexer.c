@@ -154,3 +154,30 @@ T(lua_directives_are_known_by_their_ending)
     CHECK(!otr_lexer_is_lua(otr_bytes_of("content_by_lua_file")));
     CHECK(!otr_lexer_is_lua(otr_bytes_of("_by_lua_block")));
 }
+
+T(words_that_come_together_are_those_that_come_one_by_one)
+{
+    static const char text[] =
+        "server_name  a.example\t$x-$y.example\n   b\\ c d${e f}g \"q r\" 's' h#i # c\n"
+        "        j;k {l}m } n$";
+    otr_lexer one, many;
+    otr_err err = { 0 };
+    otr_token token = { 0 }, run[3];
+    otr_lexer_init(&one, otr_bytes_of(text), "f");
+    otr_lexer_init(&many, otr_bytes_of(text), "f");
+    while (token.kind != OTR_TOKEN_END) {
+        size_t n = otr_lexer_words(&many, run, OTR_COUNT(run));
+        if (n == 0) {
+            n = 1;
+            REQUIRE_OK(otr_lexer_next(&many, &run[0], &err), err);
+        }
+        for (size_t i = 0; i < n; i++) {
+            REQUIRE_OK(otr_lexer_next(&one, &token, &err), err);
+            CHECK_INT(token.kind, run[i].kind);
+            CHECK(token.raw.p == run[i].raw.p && token.raw.n == run[i].raw.n);
+            CHECK(token.start == run[i].start && token.end == run[i].end);
+            CHECK_INT(token.line, run[i].line);
+            CHECK(token.quoted == run[i].quoted && token.escaped == run[i].escaped);
+        }
+    }
+}

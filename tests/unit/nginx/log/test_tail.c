@@ -37,7 +37,7 @@ static bool never(const void *arg)
 static bool follow_init(follow *f)
 {
     memset(f, 0, sizeof(*f));
-    f->writer = f->tail.file.fd = f->tail.copy.fd = -1;
+    f->writer = f->tail.file.fd = -1;
     f->reader = (otr_log_reader){
         .buffer = otr_alloc(OTR_LOG_BUFFER_BYTES), .stop = never, .most = 16, .now_ns = OTR_NS_PER_S
     };
@@ -311,6 +311,34 @@ T(file_that_is_not_open_and_leaves_its_folder_is_missed)
     CHECK_HAS(f.tail.note, "may be missing");
 }
 
+T(folder_that_was_listed_before_a_move_does_not_make_the_file_lost)
+{
+    FOLLOW(f);
+    f.reader.most = 0;
+    reopen(&f);
+    check(&f, 0, 0);
+    bool sure = false;
+    char *found = otr_log_find_moved(&f.reader, f.tail.root, f.tail.path, &f.tail.file, &sure);
+    CHECK(sure && found != NULL);
+    otr_free(found);
+    log_line(&f, "200 /a\n");
+    REQUIRE(move(&f, "a.log", "a.log.1"));
+    reopen(&f);
+    otr_log_tail_read(&f.tail, &f.reader); /* perhaps by the listing that there is */
+    check(&f, 1, 1);
+    CHECK_STR(f.tail.note, "");
+    unlink(tree_path(&f.t, "a.log.1"));
+    unlink(tree_path(&f.t, "a.log"));
+    f.tail.file.gone_ns = UINT64_MAX; /* no listing is younger */
+    f.tail.note[0] = '\0';
+    check(&f, 0, 0);
+    CHECK(f.tail.file.ino != 0); /* not given up */
+    f.tail.file.gone_ns = 0;
+    check(&f, 0, 0);
+    CHECK(f.tail.file.ino == 0);
+    CHECK_HAS(f.tail.note, "may be missing");
+}
+
 T(older_file_that_takes_the_place_is_not_counted_as_new)
 {
     FOLLOW(f);
@@ -344,11 +372,12 @@ T(truncated_file_is_read_from_its_start)
 T(rest_of_a_truncated_file_is_read_from_its_copy)
 {
     FOLLOW(f);
+    CHECK(tree_write(&f.t, "a.log.2", "200 /cccc\n200 /dddd\n200 /eeee\n404 /\n404 /\n"));
+    struct timespec nap = { .tv_nsec = 30000000 };
+    nanosleep(&nap, NULL);
     check(&f, 0, 0);
     CHECK(tree_append(&f.t, "a.log", "200 /aaaa\n200 /bbbb\n"));
     check(&f, 2, 2);
-    CHECK(tree_write(&f.t, "a.log.2", "200 /cccc\n200 /dddd\n200 /eeee\n404 /\n404 /\n"));
-    struct timespec nap = { .tv_nsec = 30000000 };
     for (int i = 3; i >= 0; i--) { /* of several that hold what was read the youngest is it */
         char name[32];
         snprintf(name, sizeof(name), "a.log.1%d", i);
@@ -375,6 +404,357 @@ T(copy_that_is_held_is_read_after_it_was_compressed)
     CHECK(tree_write(&f.t, "a.log", "200 /\n"));
     check(&f, 2, 1);
     CHECK_STR(f.tail.note, "");
+}
+
+/* As logrotate's copytruncate, when the first buffer of a look is read; `again` lines follow. */
+typedef struct rotation {
+    follow *f;
+    const char *again;
+    unsigned n_again;
+    bool done;
+} rotation;
+
+static bool copytruncate(const void *arg)
+{
+    rotation *r = *(rotation *const *)arg;
+    if (!r->done) {
+        r->done = true;
+        CHECK(tree_copy(&r->f->t, "a.log", "a.log.1"));
+        CHECK(tree_write(&r->f->t, "a.log", ""));
+        for (unsigned i = 0; i < r->n_again; i++) {
+            CHECK(tree_append(&r->f->t, "a.log", r->again));
+        }
+    }
+    return false;
+}
+
+static void check_truncation_in_a_read(const char *again, unsigned n_again)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    rotation r = { .f = &f, .again = again, .n_again = n_again }, *at = &r;
+    f.reader.stop = copytruncate;
+    f.reader.arg = &at;
+    enum { LINES = 20000, LINE = 10 }; /* more than a buffer */
+    static char text[LINES * LINE + 1];
+    for (unsigned i = 0; i < LINES; i++) {
+        snprintf(text + (size_t)i * LINE, LINE + 1, "200 /%04x\n", i);
+    }
+    CHECK(tree_append(&f.t, "a.log", text));
+    check(&f, LINES + n_again, LINES);
+    CHECK(r.done);
+    CHECK_STR(f.tail.note, "");
+    check(&f, 0, 0);
+}
+
+T(truncation_in_the_middle_of_a_read_loses_nothing)
+{
+    check_truncation_in_a_read("", 0);
+    check_truncation_in_a_read("404 /\n", 3);
+}
+
+T(truncation_and_growth_beyond_our_place_in_the_middle_of_a_read_lose_nothing)
+{
+    check_truncation_in_a_read("404 /abcdef\n", 20000); /* beyond our place */
+}
+
+T(truncation_to_nothing_at_our_place_is_none)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_write(&f.t, "a.log", ""));
+    check(&f, 0, 0);
+    CHECK(tree_write(&f.t, "a.log", "200 /\n"));
+    check(&f, 1, 1);
+    CHECK_STR(f.tail.note, "");
+}
+
+T(copy_is_held_beside_the_younger_files_of_its_rotation)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /aaaa\n"));
+    check(&f, 1, 1);
+    CHECK(tree_write(&f.t, "a.log.1", "200 /aaaa\n404 /bbbb\n"));
+    CHECK(tree_write(&f.t, "a.log.1.gz", "?"));
+    CHECK(tree_write(&f.t, "a.log.status", "?"));
+    otr_log_tail_hold(&f.tail, "a.log.1", &f.reader);
+    otr_log_tail_hold(&f.tail, "a.log.1", &f.reader); /* again is no more */
+    otr_log_tail_hold(&f.tail, "a.log.1.gz", &f.reader);
+    otr_log_tail_hold(&f.tail, "a.log.status", &f.reader);
+    CHECK_INT(f.tail.beside->n, 3);
+    unlink(tree_path(&f.t, "a.log.1"));
+    CHECK(tree_write(&f.t, "a.log", "200 /\n"));
+    check(&f, 2, 1);
+    CHECK_STR(f.tail.note, "");
+    f.reader.now_ns += 60 * OTR_NS_PER_S;
+    check(&f, 0, 0);
+    CHECK(f.tail.beside == NULL);
+}
+
+/* ---- more than once between two looks ---- */
+
+/* What logrotate does with the files of before. */
+static void make_room(follow *f)
+{
+    move(f, "a.log.3", "a.log.4");
+    move(f, "a.log.2", "a.log.3");
+    move(f, "a.log.1", "a.log.2");
+}
+
+static void rotate_by_copy(follow *f)
+{
+    make_room(f);
+    CHECK(tree_copy(&f->t, "a.log", "a.log.1"));
+    CHECK(tree_write(&f->t, "a.log", ""));
+}
+
+static void rotate_by_name(follow *f)
+{
+    make_room(f);
+    REQUIRE(move(f, "a.log", "a.log.1"));
+    reopen(f);
+}
+
+T(several_truncations_between_two_looks_lose_nothing)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /first\n"));
+    check(&f, 1, 1);
+    CHECK(tree_append(&f.t, "a.log", "200 /rest\n"));
+    rotate_by_copy(&f);
+    CHECK(tree_append(&f.t, "a.log", "404 /second\n404 /\n"));
+    rotate_by_copy(&f);
+    CHECK(tree_append(&f.t, "a.log", "200 /third\n"));
+    rotate_by_copy(&f);
+    CHECK(tree_append(&f.t, "a.log", "200 /fourth\n"));
+    check(&f, 5, 3);
+    CHECK_STR(f.tail.note, "");
+    check(&f, 0, 0);
+    rotate_by_copy(&f); /* what was counted is not counted again */
+    CHECK(tree_append(&f.t, "a.log", "200 /fifth\n"));
+    check(&f, 1, 1);
+    CHECK_STR(f.tail.note, "");
+}
+
+T(truncation_before_a_line_was_read_loses_nothing)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_write(&f.t, "a.log", ""));
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /first\n"));
+    rotate_by_copy(&f);
+    check(&f, 1, 1);
+    CHECK(tree_append(&f.t, "a.log", "404 /second\n"));
+    rotate_by_copy(&f);
+    CHECK(tree_append(&f.t, "a.log", "404 /third\n"));
+    check(&f, 2, 0);
+    CHECK_STR(f.tail.note, "");
+}
+
+T(copy_that_is_not_truncated_yet_is_not_counted)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /first\n"));
+    check(&f, 1, 1);
+    rotate_by_copy(&f);
+    CHECK(tree_append(&f.t, "a.log", "200 /second\n"));
+    CHECK(tree_copy(&f.t, "a.log", "a.log.0")); /* of the next rotation */
+    check(&f, 1, 1);
+    CHECK(tree_append(&f.t, "a.log", "200 /more\n"));
+    CHECK(tree_copy(&f.t, "a.log", "a.log.0"));
+    CHECK(tree_write(&f.t, "a.log", "200 /third\n"));
+    check(&f, 2, 2);
+    check(&f, 0, 0);
+    CHECK_STR(f.tail.note, "");
+}
+
+T(copy_that_is_shorter_than_what_was_read_is_not_counted_again)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /first\n"));
+    CHECK(tree_copy(&f.t, "a.log", "a.log.1"));
+    CHECK(tree_append(&f.t, "a.log", "200 /between copy and truncation\n"));
+    check(&f, 2, 2);
+    CHECK(tree_write(&f.t, "a.log", "200 /second\n"));
+    check(&f, 1, 1);
+    CHECK(tree_append(&f.t, "a.log", "200 /more\n"));
+    rotate_by_copy(&f);
+    check(&f, 1, 1);
+}
+
+T(several_renames_between_two_looks_lose_nothing)
+{
+    FOLLOW(f);
+    reopen(&f);
+    check(&f, 0, 0);
+    log_line(&f, "200 /first\n");
+    rotate_by_name(&f);
+    log_line(&f, "404 /second\n");
+    rotate_by_name(&f);
+    log_line(&f, "200 /third\n");
+    rotate_by_name(&f);
+    log_line(&f, "200 /fourth\n");
+    check(&f, 4, 3);
+    CHECK_INT(f.tail.n_old, 0);
+    rotate_by_name(&f);
+    log_line(&f, "200 /fifth\n");
+    check(&f, 1, 1);
+    CHECK_STR(f.tail.note, "");
+}
+
+T(renamed_file_of_the_same_lines_is_no_copy)
+{
+    FOLLOW(f);
+    reopen(&f);
+    check(&f, 0, 0);
+    const struct timespec nap = { .tv_nsec = 30000000 }; /* births tick coarsely */
+    for (int i = 0; i < 3; i++) {
+        log_line(&f, "200 /\n");
+        nanosleep(&nap, NULL);
+        rotate_by_name(&f);
+    }
+    log_line(&f, "200 /\n200 /\n");
+    check(&f, 5, 5);
+    CHECK_STR(f.tail.note, "");
+}
+
+T(file_that_came_and_went_is_followed_while_it_is_written_to)
+{
+    FOLLOW(f);
+    reopen(&f);
+    check(&f, 0, 0);
+    rotate_by_name(&f);
+    make_room(&f);
+    REQUIRE(move(&f, "a.log", "a.log.1")); /* still NGINX's, and empty */
+    CHECK(tree_write(&f.t, "a.log", ""));
+    check(&f, 0, 0);
+    log_line(&f, "200 /late\n");
+    check(&f, 1, 1);
+    reopen(&f);
+    log_line(&f, "404 /\n");
+    check(&f, 1, 0);
+    check(&f, 0, 0);
+    CHECK_INT(f.tail.n_old, 0);
+}
+
+T(rotations_whose_files_are_compressed_are_said)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /first\n"));
+    check(&f, 1, 1);
+    CHECK(tree_write(&f.t, "a.log", ""));
+    check(&f, 0, 0);
+    CHECK_HAS(f.tail.note, "no copy");
+    f.tail.note[0] = '\0';
+    CHECK(tree_write(&f.t, "a.log.1.gz", "?")); /* of that one, or of one that nobody saw */
+    CHECK(tree_append(&f.t, "a.log", "200 /second\n"));
+    check(&f, 1, 1);
+    CHECK_STR(f.tail.note, "");
+    CHECK(tree_write(&f.t, "a.log.2.gz", "?"));
+    CHECK(tree_write(&f.t, "a.log.1.gz", "?"));
+    CHECK(tree_write(&f.t, "a.log", "200 /3rd\n"));
+    check(&f, 1, 1);
+    CHECK_HAS(f.tail.note, "more often than it was looked at");
+}
+
+T(other_files_of_such_names_are_not_counted)
+{
+    FOLLOW(f);
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /first\n"));
+    check(&f, 1, 1);
+    static const char *const names[] = { "a.log.txt", "a.log2", "a.log.1.part", "a1.log",
+                                         "a-x.log" };
+    for (size_t i = 0; i < OTR_COUNT(names); i++) {
+        CHECK(tree_write(&f.t, names[i], "200 /other\n"));
+    }
+    CHECK(tree_write(&f.t, "a.log.7", "\x1f\x8b\x08 200 /\n"));
+    CHECK(tree_write(&f.t, "a.log.8", "200 /older\n"));
+    const struct timespec older[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+    CHECK(utimensat(AT_FDCWD, tree_path(&f.t, "a.log.8"), older, 0) == 0);
+    rotate_by_copy(&f);
+    CHECK(tree_append(&f.t, "a.log", "200 /2nd\n"));
+    check(&f, 1, 1);
+    CHECK(tree_write(&f.t, "a.log.9", "200 /no rotation\n"));
+    otr_log_tail_hold(&f.tail, "a.log.9", &f.reader);
+    check(&f, 0, 0);
+    rotate_by_copy(&f);
+    check(&f, 0, 0);
+    CHECK_STR(f.tail.note, "");
+}
+
+T(rotations_before_the_extension_are_told_from_other_logs)
+{
+    FOLLOW(f);
+    reopen(&f);
+    check(&f, 0, 0);
+    log_line(&f, "200 /first\n");
+    REQUIRE(move(&f, "a.log", "a-1.log"));
+    reopen(&f);
+    log_line(&f, "404 /second\n");
+    REQUIRE(move(&f, "a.log", "a-2.log"));
+    reopen(&f);
+    int other = open(tree_path(&f.t, "a-80.log"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    CHECK(write(other, "200 /other\n", 11) == 11);
+    log_line(&f, "200 /third\n");
+    check(&f, 3, 2);
+    check(&f, 0, 0);
+    CHECK_STR(f.tail.note, "");
+    f.reader.now_ns += 60 * OTR_NS_PER_S;
+    check(&f, 0, 0);
+    close(other);
+    check(&f, 0, 0);
+}
+
+T(rotation_before_the_extension_is_read_once_nginx_has_left_it)
+{
+    FOLLOW(f);
+    reopen(&f);
+    check(&f, 0, 0);
+    REQUIRE(move(&f, "a.log", "a-1.log"));
+    reopen(&f);
+    log_line(&f, "200 /second\n");
+    REQUIRE(move(&f, "a.log", "a-2.log"));
+    CHECK(tree_write(&f.t, "a.log", ""));
+    check(&f, 0, 0); /* whose file it is cannot be told yet */
+    log_line(&f, "404 /second\n");
+    reopen(&f);
+    check(&f, 2, 1);
+    check(&f, 0, 0);
+}
+
+T(files_of_other_users_are_never_taken_for_the_log)
+{
+    FOLLOW(f);
+    if (geteuid() != 0) {
+        otr_test_skip("only root gives files away");
+        return;
+    }
+    check(&f, 0, 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /first\n"));
+    check(&f, 1, 1);
+    CHECK(tree_write(&f.t, "a.log.1", "200 /first\n200 /forged\n"));
+    CHECK(chown(tree_path(&f.t, "a.log.1"), 65534, 65534) == 0);
+    CHECK(tree_write(&f.t, "a.log.2", "200 /forged\n"));
+    CHECK(chown(tree_path(&f.t, "a.log.2"), 65534, 65534) == 0);
+    CHECK(tree_write(&f.t, "a.log", "200 /2nd\n"));
+    check(&f, 1, 1);
+    CHECK_HAS(f.tail.note, "no copy");
+    /* The log is that user's now, as NGINX gives it to the one of its workers. */
+    CHECK(chown(tree_path(&f.t, "a.log"), 65534, 65534) == 0);
+    CHECK(tree_append(&f.t, "a.log", "200 /more\n"));
+    check(&f, 1, 1);
+    CHECK(tree_copy(&f.t, "a.log", "a.log.3"));
+    CHECK(tree_append(&f.t, "a.log.3", "200 /rest\n"));
+    CHECK(chown(tree_path(&f.t, "a.log.3"), 65534, 65534) == 0);
+    CHECK(tree_write(&f.t, "a.log", ""));
+    check(&f, 1, 1);
 }
 
 /* ---- not readable ---- */

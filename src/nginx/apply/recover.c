@@ -1,0 +1,212 @@
+/* What was interrupted: journals of an earlier life, each a transaction of its own. */
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "nginx/apply/tx.h"
+#include "nginx/proc.h"
+
+/* So long after its files are back an NGINX that has not shown up is taken to be not running. */
+enum { MASTER_MS = 10000 };
+
+static const char interrupted[] =
+    "the agent ended before the change was proven: the old files are back";
+
+static void wait_for_master(otr_apply *tx, uint64_t ms, void (*late)(otr_apply *tx))
+{
+    tx->waiting_for_master = true;
+    tx->on_time = late;
+    if (ms > 0) {
+        otr_timer_start(tx->timer, ms, 0);
+    }
+}
+
+static bool take_instance(otr_apply *tx)
+{
+    if (tx->lane->instance == NULL) {
+        return false;
+    }
+    otr_nginx_instance_free(tx->instance);
+    tx->instance = NULL;
+    if (otr_nginx_instance_copy(tx->lane->instance, &tx->instance, NULL) != OTR_OK) {
+        return false;
+    }
+    tx->request.instance = tx->instance;
+    return true;
+}
+
+/* ---- after the files are back ---- */
+
+/* Was one of its processes started after the files had begun to be exchanged? */
+static bool has_younger(const otr_apply *tx)
+{
+    struct timespec up;
+    long hz = sysconf(_SC_CLK_TCK);
+    if (tx->moved_wall_s == 0) {
+        return false;
+    }
+    if (hz <= 0 || clock_gettime(CLOCK_BOOTTIME, &up) != 0) {
+        return true;
+    }
+    uint64_t boot_s = otr_wall_ns() / OTR_NS_PER_S - (uint64_t)up.tv_sec;
+    for (size_t i = 0; i < tx->instance->n_workers; i++) {
+        otr_proc_stat st;
+        if (otr_proc_stat_read(tx->a->proc_root, tx->instance->workers[i], &st) &&
+            boot_s + st.started_ticks / (uint64_t)hz + 1 >= tx->moved_wall_s) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void back_with_master(otr_apply *tx)
+{
+    if (tx->reload_back || has_younger(tx)) {
+        tx->then = OTR_APPLY_ROLLED_BACK;
+        otr_tx_job(tx, otr_tx_job_launch, otr_tx_back_launched);
+    } else {
+        otr_tx_end(tx, OTR_APPLY_ROLLED_BACK, interrupted);
+    }
+}
+
+static void no_master(otr_apply *tx)
+{
+    tx->waiting_for_master = false;
+    otr_tx_remark(tx, "NGINX does not run: it reads the old files when it starts");
+    otr_tx_end(tx, OTR_APPLY_ROLLED_BACK, interrupted);
+}
+
+void otr_tx_recover_undone(otr_apply *tx)
+{
+    if (!tx->reload_back && tx->moved_wall_s == 0) {
+        otr_tx_end(tx, OTR_APPLY_ROLLED_BACK, interrupted);
+    } else if (take_instance(tx)) {
+        back_with_master(tx);
+    } else {
+        otr_tx_says(tx, OTR_APPLY_SAYS, "waiting for NGINX to be found");
+        wait_for_master(tx, MASTER_MS, no_master);
+    }
+}
+
+/* ---- from the journal ---- */
+
+static void on_finished(otr_apply *tx, otr_code rc)
+{
+    if (rc != OTR_OK) {
+        otr_tx_remark(tx, tx->job_err.msg);
+    }
+    otr_tx_end(tx, OTR_APPLY_APPLIED, "");
+}
+
+static void go_on(otr_apply *tx)
+{
+    otr_change_state state = otr_change_get_state(tx->change);
+    tx->result->touched = state >= OTR_CHANGE_SWAPPING;
+    if (state == OTR_CHANGE_PROVEN) {
+        otr_tx_remark(tx,
+                      "the agent ended after the change was proven: finished at its next start");
+        otr_tx_step(tx, OTR_APPLY_COMMIT);
+        otr_tx_job(tx, otr_tx_job_commit, on_finished);
+    } else {
+        otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, interrupted);
+    }
+}
+
+static void on_resumed(otr_apply *tx, otr_code rc)
+{
+    if (rc == OTR_ENOTFOUND) {
+        otr_tx_end(tx, OTR_APPLY_FAILED, "nothing was left to do");
+    } else if (rc != OTR_OK) {
+        otr_tx_end(tx, OTR_APPLY_ROLLBACK_FAILED, tx->job_err.msg);
+    } else if (tx->root_path[0] != '\0' && tx->instance == NULL) {
+        /* Its files are in another root, and which process leads there now is not known. */
+        otr_change_free(otr_steal(&tx->change));
+        otr_tx_says(tx, OTR_APPLY_SAYS, "waiting for NGINX to be found, whose root has the files");
+        wait_for_master(tx, 0, NULL);
+    } else {
+        go_on(tx);
+    }
+}
+
+void otr_tx_recover_begin(otr_apply *tx)
+{
+    otr_tx_step(tx, OTR_APPLY_PLAN);
+    if (tx->trouble[0] != '\0') {
+        otr_tx_end(tx, OTR_APPLY_ROLLBACK_FAILED, tx->trouble);
+        return;
+    }
+    (void)take_instance(tx);
+    otr_tx_job(tx, otr_tx_job_resume, on_resumed);
+}
+
+void otr_tx_recover_instance(otr_apply *tx)
+{
+    if (!tx->waiting_for_master) {
+        return;
+    }
+    if (tx->request.why != OTR_APPLY_WHY_RECOVERY || tx->step == OTR_APPLY_UNDO_PROOF) {
+        otr_tx_back_instance(tx);
+    } else if (take_instance(tx)) {
+        tx->waiting_for_master = false;
+        tx->on_time = NULL;
+        otr_timer_stop(tx->timer);
+        if (tx->change == NULL) {
+            otr_tx_job(tx, otr_tx_job_resume, on_resumed);
+        } else {
+            back_with_master(tx);
+        }
+    }
+}
+
+/* ---- the look for journals ---- */
+
+static otr_code list(otr_strand *strand, void *arg)
+{
+    otr_applier *a = arg;
+    (void)strand;
+    return otr_recover_list(a->folder, NULL, &a->journals, &a->job_err);
+}
+
+static otr_code begin_one(otr_applier *a, const otr_journal_entry *journal, otr_err *err)
+{
+    apply_lane *lane = NULL;
+    otr_apply *tx = NULL;
+    otr_code rc = otr_tx_lane_for(a, journal->instance, &lane, err);
+    rc = rc == OTR_OK ? otr_tx_new(a, lane, &tx, err) : rc;
+    rc = rc == OTR_OK ? otr_timer_new(a->spec.loop, otr_tx_on_timer, tx, &tx->timer, err) : rc;
+    if (rc != OTR_OK) {
+        otr_tx_free(tx);
+        return rc;
+    }
+    tx->request.why = tx->result->why = OTR_APPLY_WHY_RECOVERY;
+    tx->result->who = (otr_apply_who){ .kind = OTR_APPLY_BY_AGENT, .uid = (uid_t)-1 };
+    (void)snprintf(tx->trouble, sizeof(tx->trouble), "%s",
+                   journal->trouble != NULL ? journal->trouble : "");
+    otr_tx_queue(tx);
+    return OTR_OK;
+}
+
+static void on_listed(void *arg, otr_code rc)
+{
+    otr_applier *a = arg;
+    otr_err err = a->job_err;
+    for (size_t i = 0; rc == OTR_OK && !a->freed && i < a->journals.n; i++) {
+        if (a->journals.items[i].state != OTR_CHANGE_NONE || a->journals.items[i].trouble != NULL) {
+            rc = begin_one(a, &a->journals.items[i], &err);
+        }
+    }
+    if (!a->freed && a->spec.host.recovered != NULL) {
+        a->spec.host.recovered(a->spec.host.arg, rc == OTR_OK ? NULL : &err);
+    }
+    otr_tx_listed(a);
+}
+
+otr_code otr_applier_recover(otr_applier *a, otr_err *err)
+{
+    otr_code rc = a->listing ? otr_fail(err, OTR_ESTATE, "journals are being looked for")
+                             : otr_worker_submit(a->strand, list, on_listed, a, err);
+    a->listing |= rc == OTR_OK;
+    return rc;
+}

@@ -1,0 +1,314 @@
+#include "nginx/check/check.h"
+
+#include "base/alloc.h"
+#include "nginx/check/facts.h"
+#include "nginx/check/suppress.h"
+#include "nginx/files.h"
+#include "nginx/language/reader.h"
+
+/* ---- what a file is a part of ---- */
+
+static const struct clue {
+    const char *name;
+    otr_place place;
+} clues[] = {
+    { "http", OTR_AT_MAIN },
+    { "events", OTR_AT_MAIN },
+    { "stream", OTR_AT_MAIN },
+    { "mail", OTR_AT_MAIN },
+    { "user", OTR_AT_MAIN },
+    { "worker_processes", OTR_AT_MAIN },
+    { "pid", OTR_AT_MAIN },
+    { "daemon", OTR_AT_MAIN },
+    { "load_module", OTR_AT_MAIN },
+    { "worker_rlimit_nofile", OTR_AT_MAIN },
+    { "server", OTR_AT_HTTP },
+    { "upstream", OTR_AT_HTTP },
+    { "map", OTR_AT_HTTP },
+    { "geo", OTR_AT_HTTP },
+    { "split_clients", OTR_AT_HTTP },
+    { "limit_req_zone", OTR_AT_HTTP },
+    { "log_format", OTR_AT_HTTP },
+    { "proxy_cache_path", OTR_AT_HTTP },
+    { "limit_conn_zone", OTR_AT_HTTP },
+    { "listen", OTR_AT_SERVER },
+    { "server_name", OTR_AT_SERVER },
+    { "location", OTR_AT_SERVER },
+};
+
+static bool find_clue(const otr_token *word, otr_place *ret)
+{
+    for (size_t i = 0; i < OTR_COUNT(clues); i++) {
+        if (otr_is(word->raw, clues[i].name)) {
+            *ret = clues[i].place;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* By the first directive outside of blocks that stands in one place only. */
+static otr_place guess_place(otr_bytes text)
+{
+    otr_reader reader;
+    otr_item item = { 0 };
+    otr_place place = OTR_AT_MAIN;
+    bool done = false;
+    otr_reader_init(&reader, text, "");
+    while (!done && otr_reader_next(&reader, &item, NULL) == OTR_OK && item.kind != OTR_ITEM_END) {
+        unsigned depth = reader.depth - (item.kind == OTR_ITEM_BLOCK);
+        if (depth == 0 && item.kind != OTR_ITEM_CLOSE && item.n_words > 0) {
+            done = find_clue(&item.words[0], &place);
+        }
+    }
+    otr_reader_deinit(&reader);
+    return place;
+}
+
+static otr_where where_of(otr_place place)
+{
+    otr_where where = OTR_WHERE_MAIN;
+    if (place == OTR_AT_HTTP || place == OTR_AT_SERVER) {
+        where = otr_where_in(where, otr_bytes_of("http"));
+    }
+    return place == OTR_AT_SERVER ? otr_where_in(where, otr_bytes_of("server")) : where;
+}
+
+static otr_code read_main(const otr_check_spec *spec, otr_check *check, otr_err *err)
+{
+    otr_buf path;
+    otr_buf_init(&path, 2 * OTR_NGINX_PATH_BYTES);
+    otr_code rc = otr_path_join(spec->parse.folder != NULL ? spec->parse.folder : "/",
+                                spec->parse.path, &path, err);
+    if (rc == OTR_OK) {
+        rc = otr_root_read(spec->parse.root, otr_buf_text(&path), &check->text, NULL, err);
+    }
+    otr_buf_deinit(&path);
+    return rc;
+}
+
+/* ---- files that include each other ---- */
+
+typedef struct rings {
+    const otr_conf *conf;
+    uint8_t *state;     /* of a file: 0 not seen, 1 being read, 2 done */
+    const otr_node *at; /* the include that closes a ring, or goes too deep */
+} rings;
+
+static void look_for_ring(rings *r, const otr_node *first, unsigned depth)
+{
+    for (const otr_node *node = first; node != NULL && r->at == NULL; node = node->next) {
+        if (node->has_block) {
+            look_for_ring(r, node->block, depth);
+        }
+        for (uint32_t i = 0; i < node->n_includes && r->at == NULL; i++) {
+            uint32_t file = node->includes[i];
+            if (r->state[file] == 1 || depth >= OTR_LIMIT_NGINX_INCLUDE_DEPTH) {
+                r->at = node;
+            } else if (r->state[file] == 0) {
+                r->state[file] = 1;
+                look_for_ring(r, r->conf->files[file].first, depth + 1);
+                r->state[file] = 2;
+            }
+        }
+    }
+}
+
+static otr_code find_ring(const otr_conf *conf, const otr_node **ret, otr_err *err)
+{
+    rings r = { .conf = conf, .state = otr_zalloc(conf->n_files) };
+    if (r.state == NULL) {
+        return otr_fail_nomem(err);
+    }
+    r.state[0] = 1;
+    look_for_ring(&r, conf->files[0].first, 0);
+    otr_free(r.state);
+    *ret = r.at;
+    return OTR_OK;
+}
+
+/* ---- rules ---- */
+
+typedef struct run {
+    otr_look look;
+    const otr_check_spec *spec;
+    uint16_t *callees;               /* indices of rules, those of a directive side by side */
+    uint16_t first[OTR_D_COUNT + 1]; /* of a directive in `callees` */
+} run;
+
+static void see(otr_look *l, const otr_spot *spot)
+{
+    run *r = (run *)l; /* its first member */
+    for (uint16_t i = r->first[spot->id]; i < r->first[spot->id + 1] && l->rc == OTR_OK; i++) {
+        l->rule = r->callees[i];
+        l->level = r->spec->rules->items[l->rule]->level;
+        r->spec->rules->items[l->rule]->look(l, spot);
+    }
+}
+
+static bool wants(const otr_check_spec *spec, size_t rule, otr_d id)
+{
+    const otr_rule *r = spec->rules->items[rule];
+    if (r->look == NULL || spec->off[rule]) {
+        return false;
+    }
+    for (size_t i = 0; i < OTR_RULE_DIRECTIVES && r->on[i] != OTR_D_OTHER; i++) {
+        if (r->on[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static otr_code list_callees(run *r, otr_err *err)
+{
+    r->callees = otr_calloc(r->spec->rules->n * OTR_RULE_DIRECTIVES, sizeof(*r->callees));
+    if (r->callees == NULL) {
+        return otr_fail_nomem(err);
+    }
+    uint16_t n = 0;
+    for (unsigned id = 0; id < OTR_D_COUNT; id++) {
+        r->first[id] = n;
+        for (size_t i = 0; id != OTR_D_OTHER && i < r->spec->rules->n; i++) {
+            if (wants(r->spec, i, (otr_d)id)) {
+                r->callees[n++] = (uint16_t)i;
+            }
+        }
+    }
+    r->first[OTR_D_COUNT] = n;
+    return OTR_OK;
+}
+
+static otr_code run_rules(const otr_check_spec *spec, otr_check *check, otr_place place,
+                          otr_err *err)
+{
+    run *r = otr_zalloc(sizeof(*r));
+    if (r == NULL) {
+        return otr_fail_nomem(err);
+    }
+    otr_facts facts = { 0 };
+    r->spec = spec;
+    r->look.conf = check->conf;
+    r->look.options = &spec->options;
+    r->look.facts = &facts;
+    r->look.report = &check->report;
+    r->look.start = place;
+    r->look.err = err;
+    r->look.texts = &r->look.keep;
+    otr_code rc = list_callees(r, err);
+    if (rc == OTR_OK) {
+        otr_look_walk(&r->look, otr_facts_take);
+        r->look.texts = &r->look.scratch;
+    }
+    if (rc == OTR_OK && r->look.rc == OTR_OK) {
+        otr_look_walk(&r->look, see);
+    }
+    rc = rc == OTR_OK ? r->look.rc : rc;
+    check->n_directives = r->look.n_seen;
+    check->n_servers = r->look.servers;
+    otr_facts_deinit(&facts);
+    otr_look_deinit(&r->look);
+    otr_free(r->callees);
+    otr_free(r);
+    return rc;
+}
+
+/* ---- all of it ---- */
+
+/* `ring`: an include that closes one, or NULL. */
+static otr_code add_errors(const otr_check_spec *spec, otr_check *check, const otr_node *ring,
+                           otr_err *err)
+{
+    otr_conf *conf = check->conf;
+    otr_finding made = { .level = OTR_CHECK_ERROR };
+    otr_code rc = OTR_OK;
+    check->failed = conf->n_errors > 0 || ring != NULL;
+    if (otr_rule_find(spec->rules, otr_bytes_of("parse"), &made.rule) == NULL ||
+        spec->off[made.rule]) {
+        return OTR_OK;
+    }
+    for (size_t i = 0; rc == OTR_OK && i < conf->n_errors; i++) {
+        made.file = conf->errors[i].file;
+        made.line = conf->errors[i].line;
+        made.column = 0;
+        rc = otr_report_add(&check->report, conf, (otr_place_of){ 0 }, &made, conf->errors[i].text,
+                            err);
+    }
+    return rc == OTR_OK && ring != NULL
+               ? otr_report_add(&check->report, conf, (otr_place_of){ .node = ring }, &made,
+                                "files include each other, or are included more than 32 deep", err)
+               : rc;
+}
+
+static void count(otr_check *check)
+{
+    for (size_t i = 0; i < check->report.n; i++) {
+        const otr_finding *f = &check->report.items[i];
+        check->counts[f->level] += f->reason == NULL;
+        check->n_quiet += f->reason != NULL;
+    }
+}
+
+static otr_code run_all(const otr_check_spec *spec, otr_check *check, otr_place place, otr_err *err)
+{
+    otr_suppress quiet = {
+        .conf = check->conf, .rules = spec->rules, .off = spec->off, .report = &check->report
+    };
+    const otr_node *ring = NULL;
+    otr_code rc = find_ring(check->conf, &ring, err);
+    if (rc == OTR_OK) {
+        rc = add_errors(spec, check, ring, err);
+    }
+    if (rc == OTR_OK && ring == NULL) {
+        rc = run_rules(spec, check, place, err);
+    }
+    if (rc == OTR_OK &&
+        otr_rule_find(spec->rules, otr_bytes_of("suppression"), &quiet.own) != NULL) {
+        rc = otr_suppress_all(&quiet, err);
+    }
+    otr_report_sort(&check->report);
+    count(check);
+    return rc;
+}
+
+otr_code otr_check_run(const otr_check_spec *spec, otr_check *ret, otr_err *err)
+{
+    *ret = (otr_check){ .rules = spec->rules };
+    otr_buf_init(&ret->text, OTR_LIMIT_NGINX_CONFIG_BYTES);
+    otr_parse parse = spec->parse;
+    otr_bytes text;
+    if (parse.text == NULL) {
+        otr_code rc = read_main(spec, ret, err);
+        if (rc != OTR_OK) {
+            return rc;
+        }
+        text = otr_buf_bytes(&ret->text);
+        parse.text = &text;
+    }
+    otr_place place = guess_place(*parse.text);
+    ret->place = place == OTR_AT_HTTP ? "http" : place == OTR_AT_SERVER ? "server" : NULL;
+    parse.where = where_of(place);
+    parse.comments = true;
+    bool *off = NULL;
+    otr_check_spec full = *spec;
+    if (spec->off == NULL) {
+        off = otr_calloc(spec->rules->n, sizeof(*off));
+        if (off == NULL) {
+            return otr_fail_nomem(err);
+        }
+        full.off = off;
+    }
+    otr_code rc = otr_conf_parse(&parse, &ret->conf, err);
+    if (rc == OTR_OK) {
+        rc = run_all(&full, ret, place, err);
+    }
+    otr_free(off);
+    return rc;
+}
+
+void otr_check_deinit(otr_check *check)
+{
+    otr_conf_free(check->conf);
+    otr_report_deinit(&check->report);
+    otr_buf_deinit(&check->text);
+}

@@ -1,0 +1,76 @@
+/*
+ * What a change of a configuration means: the diff of each file, and which servers, locations and
+ * upstreams are another thing afterwards, found on both trees and not on the texts.
+ *
+ * A change of comments or white space changes nothing of what NGINX does. A directive that blocks
+ * inherit (at http or in a server) touches all of them that do not set it themselves; one in the
+ * main or events block touches everything. An upstream, a map, a log format, a zone that changed
+ * touches who names it. What could not be read leaves the answer unknown, never "no effect".
+ *
+ * It owns all that it shows: the change set may go once it is made. Immutable then.
+ *
+ * Thread: one that makes it (blocks: reads all of the configuration), then any.
+ */
+#ifndef OTR_NGINX_IMPACT_IMPACT_H
+#define OTR_NGINX_IMPACT_IMPACT_H
+
+#include <stdbool.h>
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "nginx/overlay.h"
+#include "nginx/root.h"
+
+typedef struct otr_impact otr_impact;
+
+typedef struct otr_impact_spec { /* borrowed until otr_impact_new() returns */
+    const otr_root *root;
+    const char *config;         /* absolute: the main file, as that NGINX names it */
+    const otr_overlay *overlay; /* the change, made with the same root */
+} otr_impact_spec;
+
+typedef enum otr_impact_reach {
+    OTR_IMPACT_NONE,       /* NGINX reads the same as before */
+    OTR_IMPACT_SOME,       /* what `servers` … count */
+    OTR_IMPACT_EVERYTHING, /* the main or events level, or all of a block such as http */
+    OTR_IMPACT_UNKNOWN,    /* a part of the old or new configuration cannot be read */
+} otr_impact_reach;
+
+typedef struct otr_impact_count {
+    size_t added, removed, changed; /* their own text differs */
+    size_t touched;                 /* what they inherit or name differs */
+} otr_impact_count;
+
+typedef struct otr_impact_summary {
+    otr_impact_reach reach;
+    size_t files_added, files_removed, files_changed; /* those of the change that differ at all */
+    size_t files_unused; /* of these: no configuration includes them, before or after */
+    size_t lines_added, lines_removed;
+    otr_impact_count servers, locations, upstreams, others; /* others: maps, zones, formats … */
+    size_t errors; /* of the new configuration, that the old one does not have */
+} otr_impact_summary;
+
+/* OTR_EINVAL, OTR_EIO …: the main file cannot be read, old or new. What is wrong in the
+ * configuration is no error: the summary counts it. */
+otr_code otr_impact_new(const otr_impact_spec *spec, otr_impact **ret, otr_err *err) OTR_MUST_CHECK;
+void otr_impact_free(otr_impact *impact); /* NULL is fine */
+void otr_impact_freep(void *slot);
+
+const otr_impact_summary *otr_impact_get(const otr_impact *impact);
+const char *
+otr_impact_reach_name(otr_impact_reach reach); /* "none" "some" "everything" "unknown" */
+
+/* Appends the diff of all files, `max_bytes` of it at most (0: no bound). */
+otr_code otr_impact_write_diff(const otr_impact *impact, size_t max_bytes, otr_buf *out,
+                               otr_err *err) OTR_MUST_CHECK;
+
+/* Appends {"reach","files":[…],"servers":{…},"locations":{…},"upstreams":{…},"others":{…},
+ * "errors":[…]}, see docs/abi/policy.md. Lists are cut at OTR_LIMIT_IMPACT_ITEMS, with "more". */
+otr_code otr_impact_write_json(const otr_impact *impact, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
+
+/* Appends the same as lines for a terminal, `max_items` of each list ("… and n more"). */
+otr_code otr_impact_write_text(const otr_impact *impact, size_t max_items, otr_buf *out,
+                               otr_err *err) OTR_MUST_CHECK;
+
+#endif

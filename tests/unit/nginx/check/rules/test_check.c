@@ -1,0 +1,146 @@
+/* The check as a whole: places, includes, comments, limits. */
+#include "nginx/check/write.h"
+#include "unit/nginx/check/rules/table.h"
+#include "unit/nginx/tree.h"
+
+static otr_code into_buf(void *arg, otr_bytes bytes, otr_err *err)
+{
+    return otr_buf_add(arg, bytes, err);
+}
+
+static void check_deinit(otr_check *c)
+{
+    otr_check_deinit(c);
+}
+
+static otr_code check_text(const char *text, otr_check *ret, otr_err *err)
+{
+    static otr_rules_list rules;
+    rules = otr_check_rules();
+    otr_bytes bytes = otr_bytes_of(text);
+    otr_check_spec spec;
+    check_begin(&spec, &rules, &bytes);
+    return otr_check_run(&spec, ret, err);
+}
+
+T(a_finding_has_the_place_of_its_word)
+{
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    otr_err err = { 0 };
+    REQUIRE_OK(
+        check_text(
+            "http { server {\n # \xc3\xa4\n \xc3\xa4 \"\xc3\xa4\"; add_header A\n   $uri; } }", &c,
+            &err),
+        err);
+    REQUIRE(c.report.n == 1);
+    CHECK_INT(c.report.items[0].line, 4);
+    CHECK_INT(c.report.items[0].column, 4);
+    CHECK_INT(c.counts[OTR_CHECK_ERROR], 1);
+}
+
+T(findings_stand_in_the_order_of_the_text)
+{
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    otr_err err = { 0 };
+    REQUIRE_OK(
+        check_text("http { autoindex on;\n merge_slashes off;\n server {\n autoindex on; } }", &c,
+                   &err),
+        err);
+    REQUIRE(c.report.n == 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        CHECK_INT(c.report.items[i].line, i + (i == 2 ? 2 : 1));
+    }
+}
+
+T(a_comment_covers_its_directive_alone)
+{
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    otr_err err = { 0 };
+    REQUIRE_OK(
+        check_text("http {\n# outrider: ignore autoindex a list\nserver { autoindex on; }\n"
+                   "server { listen 81; autoindex on; } # outrider: ignore autoindex another\n"
+                   "server { listen 82; autoindex on; }\n"
+                   "autoindex on; # outrider: ignore merge-slashes,autoindex no\n}",
+                   &c, &err),
+        err);
+    CHECK_INT(c.n_quiet, 3);
+    CHECK_INT(c.counts[OTR_CHECK_WARNING], 2); /* the third server, and the comment about slashes */
+}
+
+T(what_includes_itself_is_an_error_and_ends)
+{
+    OTR_CLEANUP(tree_deinit) tree dir;
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    otr_rules_list rules = otr_check_rules();
+    otr_err err = { 0 };
+    REQUIRE(tree_init(&dir));
+    REQUIRE(tree_write(&dir, "nginx.conf", "http { include a.conf; }"));
+    REQUIRE(tree_write(&dir, "a.conf", "server { location / { include a.conf; } }"));
+    otr_check_spec spec;
+    check_begin(&spec, &rules, NULL);
+    spec.parse.path = tree_path(&dir, "nginx.conf");
+    REQUIRE_OK(otr_check_run(&spec, &c, &err), err);
+    CHECK(c.failed);
+}
+
+T(a_file_that_cannot_be_read_is_an_error_of_its_own)
+{
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    otr_rules_list rules = otr_check_rules();
+    otr_err err = { 0 };
+    otr_check_spec spec;
+    check_begin(&spec, &rules, NULL);
+    spec.parse.path = "/nowhere/nginx.conf";
+    CHECK_INT(otr_check_run(&spec, &c, &err), OTR_ENOTFOUND);
+    CHECK_HAS(err.msg, "/nowhere/nginx.conf");
+}
+
+T(all_of_it_is_written)
+{
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    OTR_CLEANUP(otr_buf_deinit) otr_buf out;
+    otr_err err = { 0 };
+    otr_buf_init(&out, 1 << 20);
+    otr_check_writer to = { .put = into_buf, .arg = &out, .version = "1" };
+    REQUIRE_OK(check_text("http { map $a $b { ~^(x)$ $1; } upstream u { server 10.0.0.1; keepalive "
+                          "2; } server { set $t "
+                          "$arg_x; location ~ ^/a(?<r>[^/]*)/ { proxy_pass http://$t; alias "
+                          "\"/x\\\\/$r\"; } location /b { "
+                          "proxy_pass http://u; } } }",
+                          &c, &err),
+               err);
+    REQUIRE_OK(otr_check_write_json(&c, &to, &err), err);
+    CHECK_HAS(otr_buf_text(&out), "\"rule\":\"ssrf\"");
+    otr_buf_clear(&out);
+    REQUIRE_OK(otr_check_write_sarif(&c, &to, &err), err);
+    CHECK_HAS(otr_buf_text(&out), "\"version\":\"2.1.0\"");
+    otr_buf_clear(&out);
+    REQUIRE_OK(otr_check_write_rules(c.rules, &to, &err), err);
+    CHECK_HAS(otr_buf_text(&out), "\"alias-traversal\"");
+}
+
+/* Includes multiply: the count of what is checked is bounded. Too slow under failing allocation. */
+T_NO_OOM(files_that_multiply_end_at_a_limit)
+{
+    OTR_CLEANUP(tree_deinit) tree dir;
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    otr_rules_list rules = otr_check_rules();
+    otr_err err = { 0 };
+    char text[8 * 16 + 1] = "", name[16], line[16];
+    REQUIRE(tree_init(&dir));
+    for (int i = 0; i < 8; i++) {
+        text[0] = '\0';
+        for (int k = 0; k < 8; k++) {
+            (void)snprintf(line, sizeof(line), i < 7 ? "include %d;" : "set $a b;", i + 1);
+            (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s", line);
+        }
+        (void)snprintf(name, sizeof(name), "%d", i);
+        REQUIRE(tree_write(&dir, name, text));
+    }
+    REQUIRE(tree_write(&dir, "nginx.conf", "http { server { include 0; } }"));
+    otr_check_spec spec;
+    check_begin(&spec, &rules, NULL);
+    spec.parse.path = tree_path(&dir, "nginx.conf");
+    CHECK_INT(otr_check_run(&spec, &c, &err), OTR_EQUOTA);
+    CHECK_HAS(err.msg, "more than 5000000 directives");
+}
