@@ -44,6 +44,24 @@ static inline int og_deny(og_str message)
     return og_answer_verdict_("deny", message);
 }
 
+/* A denial of what stands in `file` at `line` (0: of no line); the agent shows both. */
+OG_SHARED int og_deny_at(og_str message, og_str file, uint32_t line)
+{
+    size_t cap = (message.len + file.len) * 6 + 128;
+    char *text = og_new(cap);
+    if (text == NULL) {
+        return og_fail("no memory for the verdict");
+    }
+    og_writer w = og_json_object(text, cap);
+    og_put_text(&w, "verdict", "deny");
+    og_put_str(&w, "message", message);
+    og_put_str(&w, "file", file);
+    if (line > 0) {
+        og_put_u64(&w, "line", line);
+    }
+    return og_output_json(&w);
+}
+
 /* Is the message that `process` got one on this topic? Tells a hook from an event. */
 static inline bool og_topic_is(const char *topic)
 {

@@ -239,8 +239,8 @@ static void og_log_str(og_level level, og_str text);
 
 /* Any other host operation by name, for example og_call("kv.get", OG_STR("last")). Absent on
  * failure, see og_error(). There are kv.get, kv.set, kv.put, kv.delete, kv.list, http.request,
- * metric.counter, metric.gauge, metric.histogram, instances.list, env.get, secret.get, clock.now
- * and random.bytes; docs/abi/operations.md has what they take and answer. */
+ * metric.counter, metric.gauge, metric.histogram, instances.list, nginx_config.get, env.get,
+ * secret.get, clock.now and random.bytes; docs/abi/operations.md has what they take and answer. */
 static og_str og_call(const char *operation, og_str input);
 
 static inline void og_log(og_level level, const char *text)

@@ -123,8 +123,12 @@
 #define OTR_LIMIT_NGINX_STATUS_URLS     64      /* of one instance */
 #define OTR_LIMIT_DIFF_LINES            4000000 /* that differ, of both texts, and are compared */
 #define OTR_LIMIT_IMPACT_BYTES          (256U * OTR_MIB) /* all files of one configuration */
-#define OTR_LIMIT_IMPACT_ITEMS          200     /* of each list that says what a change touches */
-#define OTR_LIMIT_HOSTS_BYTES           OTR_MIB /* /etc/hosts */
+#define OTR_LIMIT_IMPACT_ITEMS          200  /* of each list that says what a change touches */
+#define OTR_LIMIT_IMPACT_TEXT_BYTES     1024 /* of each text in them */
+#define OTR_LIMIT_IMPACT_ERRORS         50
+#define OTR_LIMIT_IMPACT_DIFF_BYTES     (16U * OTR_MIB) /* of all files */
+#define OTR_LIMIT_IMPACT_ASKED_BYTES    OTR_MIB         /* of the diff that plugins are shown */
+#define OTR_LIMIT_HOSTS_BYTES           OTR_MIB         /* /etc/hosts */
 
 /* the host */
 #define OTR_LIMIT_HOST_TEXT_BYTES (4U * OTR_MIB) /* one file of /proc or /sys */

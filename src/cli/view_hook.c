@@ -44,6 +44,34 @@ static void print_answers(const otr_json *answers)
     otr_table_print(&t);
 }
 
+static const char *severity_of(const otr_json *finding)
+{
+    return otr_json_str(otr_json_get(finding, "severity"), "");
+}
+
+/* A line for each: "plugin: file:line: error: what". */
+static void print_findings(const otr_json *answer)
+{
+    const otr_json *list = otr_json_get(answer, "findings");
+    for (size_t i = 0; i < otr_json_size(list); i++) {
+        const otr_json *f = otr_json_at(list, i);
+        const char *file = otr_json_str(otr_json_get(f, "file"), "");
+        int64_t line = otr_json_int(otr_json_get(f, "line"), 0);
+        char number[24] = "";
+        if (line > 0) {
+            (void)snprintf(number, sizeof(number), "%" PRId64 ":", line);
+        }
+        otr_cli_say(stdout, "%s: %s%s%s %s: %s", otr_json_str(otr_json_get(answer, "plugin"), ""),
+                    file, file[0] != '\0' ? ":" : "", number, severity_of(f),
+                    otr_json_str(otr_json_get(f, "message"), ""));
+    }
+    int64_t more = otr_json_int(otr_json_get(answer, "findings_more"), 0);
+    if (more > 0) {
+        otr_cli_say(stdout, "%s: … and %" PRId64 " more",
+                    otr_json_str(otr_json_get(answer, "plugin"), ""), more);
+    }
+}
+
 static int print_result(const otr_view *v, const otr_buf *body)
 {
     otr_err err = { 0 };
@@ -74,6 +102,9 @@ static int print_result(const otr_view *v, const otr_buf *body)
         (void)puts(otr_json_size(answers) == 0 ? ": no plugin has a hook for it" : "");
         if (otr_json_size(answers) > 0) {
             print_answers(answers);
+        }
+        for (size_t i = 0; i < otr_json_size(answers); i++) {
+            print_findings(otr_json_at(answers, i));
         }
     }
     return nobody ? OTR_VIEW_FAILED : allow ? OTR_VIEW_FINE : OTR_VIEW_NOT_FINE;

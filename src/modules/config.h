@@ -72,6 +72,10 @@ void otr_config_records_end(otr_config_apply *c);
 otr_code otr_config_api_init(otr_config_apply *c, otr_err *err) OTR_MUST_CHECK;
 void otr_config_api_fini(otr_config_apply *c);
 
+/* config_applies.c */
+otr_code otr_config_get_applies(void *config, const otr_http_request *req, otr_http_reply *reply,
+                                otr_err *err);
+
 /* config_probe.c: "URL", "URL=STATUS", "URL=STATUS=REGEX" (STATUS may be empty). */
 otr_code otr_config_probe(const char *text, otr_apply_probe *ret, otr_err *err) OTR_MUST_CHECK;
 void otr_config_probes_free(otr_apply_probe *probes, size_t n); /* NULL is fine */

@@ -27,7 +27,12 @@
  * agent.config.validate    {"file","generation","plugins":[{"name","source","instances"}]}: the
  *                          daemon asks before it takes a configuration that it was told to read
  *                          anew; a denial keeps the old one
- * nginx.config.validate    what the asker gives: operators, by `outrider plugin ask`
+ * nginx.config.validate    {"instance","transaction","action","by":{"kind","name"},"message",
+ *                          "dry_run","plan","diff","diff_truncated","impact","config_files",
+ *                          "config_truncated","config"} as nginx/impact/question.h makes it: an
+ *                          apply asks before it touches a file, and a denial ends it;
+ *                          docs/abi/policy.md. What the asker gives: operators, by `outrider
+ *                          plugin ask`
  *
  * Thread: any; payloads are read-only.
  */

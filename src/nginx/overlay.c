@@ -16,8 +16,9 @@ enum { FD_LINK_BYTES = 40 };
 typedef struct change {
     otr_overlay_entry entry;
     char *path;
-    char *real; /* where it stands or would stand, without links; NULL: nobody knows */
-    bool once;  /* it has this one name: whatever leads to `dev`, `ino` leads here */
+    otr_buf kept; /* the text, when it is ours */
+    char *real;   /* where it stands or would stand, without links; NULL: nobody knows */
+    bool once;    /* it has this one name: whatever leads to `dev`, `ino` leads here */
     dev_t dev;
     ino_t ino;
 } change;
@@ -26,6 +27,7 @@ struct otr_overlay {
     const otr_root *root;
     change *items;
     size_t n, cap;
+    size_t last; /* the one that was put last */
     size_t gone; /* how many take something away */
 };
 
@@ -126,6 +128,7 @@ static void change_deinit(change *c)
 {
     otr_free(c->path);
     otr_free(c->real);
+    otr_buf_deinit(&c->kept);
 }
 
 void otr_overlay_free(otr_overlay *overlay)
@@ -195,6 +198,7 @@ static otr_code keep(otr_overlay *o, const change *made, otr_err *err)
         change_deinit(old);
     }
     *old = *made;
+    o->last = (size_t)(old - o->items);
     o->gone += made->entry.gone;
     return OTR_OK;
 }
@@ -221,6 +225,16 @@ static otr_code set(otr_overlay *o, const char *path, const otr_overlay_entry *t
 otr_code otr_overlay_put(otr_overlay *overlay, const char *path, otr_bytes text, otr_err *err)
 {
     return set(overlay, path, &(otr_overlay_entry){ .text = text }, err);
+}
+
+otr_code otr_overlay_take(otr_overlay *overlay, const char *path, otr_buf *text, otr_err *err)
+{
+    otr_code rc = otr_overlay_put(overlay, path, otr_buf_bytes(text), err);
+    if (rc == OTR_OK) {
+        overlay->items[overlay->last].kept = *text;
+        otr_buf_init(text, text->max_bytes);
+    }
+    return rc;
 }
 
 otr_code otr_overlay_remove(otr_overlay *overlay, const char *path, otr_err *err)

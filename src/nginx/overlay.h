@@ -38,6 +38,9 @@ void otr_overlay_freep(void *slot);
  * OTR_LIMIT_NGINX_CONFIG_FILES. */
 otr_code otr_overlay_put(otr_overlay *overlay, const char *path, otr_bytes text, otr_err *err)
     OTR_MUST_CHECK;
+/* The same with a text that it takes over on success. */
+otr_code otr_overlay_take(otr_overlay *overlay, const char *path, otr_buf *text, otr_err *err)
+    OTR_MUST_CHECK;
 otr_code otr_overlay_remove(otr_overlay *overlay, const char *path, otr_err *err) OTR_MUST_CHECK;
 
 size_t otr_overlay_count(const otr_overlay *overlay);

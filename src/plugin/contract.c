@@ -1,5 +1,6 @@
 #include "plugin/contract.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -165,13 +166,13 @@ otr_code otr_contract_read_topics(otr_bytes answer, otr_contract_topics *ret, ot
 
 /* Escaped, as it is shown and told to whoever asked; at most what fits, and no half of a character
  * at the end. */
-static void copy_message(const char *text, char to[OTR_VERDICT_MESSAGE_BYTES])
+static void copy_text(const char *text, char *to, size_t size)
 {
     size_t n = 0;
     for (otr_bytes rest = otr_bytes_of(text); rest.n > 0;) {
         char one[OTR_ESCAPE_BYTES];
         size_t wrote = 0, took = otr_escape_next(rest, one, &wrote);
-        if (n + wrote >= OTR_VERDICT_MESSAGE_BYTES) {
+        if (n + wrote >= size) {
             break;
         }
         memcpy(to + n, one, wrote);
@@ -179,6 +180,57 @@ static void copy_message(const char *text, char to[OTR_VERDICT_MESSAGE_BYTES])
         rest = (otr_bytes){ rest.p + took, rest.n - took };
     }
     to[n] = '\0';
+}
+
+const char *otr_finding_severity_name(otr_finding_severity severity)
+{
+    static const char *const names[] = { "error", "warning", "info" };
+    return (size_t)severity < OTR_COUNT(names) ? names[severity] : names[0];
+}
+
+static otr_finding_severity read_severity(const otr_json *v)
+{
+    const char *text = otr_json_str(v, "");
+    return strcmp(text, "warning") == 0 ? OTR_FINDING_WARNING
+           : strcmp(text, "info") == 0  ? OTR_FINDING_INFO
+                                        : OTR_FINDING_ERROR;
+}
+
+/* `v` has at least one of `file`, `line` and `message`. */
+static void add_finding(const otr_json *v, otr_contract_verdict *to)
+{
+    const char *file = otr_json_str(otr_json_get(v, "file"), "");
+    const char *message = otr_json_str(otr_json_get(v, "message"), "");
+    int64_t line = otr_json_int(otr_json_get(v, "line"), 0);
+    line = line > 0 && line <= UINT32_MAX ? line : 0;
+    if (file[0] == '\0' && message[0] == '\0') {
+        return;
+    }
+    if (to->n_findings == OTR_VERDICT_FINDINGS) {
+        to->more_findings++;
+        return;
+    }
+    otr_hook_finding *f = &to->findings[to->n_findings++];
+    f->line = (uint32_t)line;
+    f->severity = read_severity(otr_json_get(v, "severity"));
+    copy_text(file, f->file, sizeof(f->file));
+    copy_text(message, f->message, sizeof(f->message));
+}
+
+/* A guest that says more than we ask for, or in another form, is understood as before. */
+static void read_findings(const otr_json *root, otr_contract_verdict *to)
+{
+    const otr_json *list = otr_json_get(root, "findings");
+    to->n_findings = to->more_findings = 0;
+    if (otr_json_str(otr_json_get(root, "file"), "")[0] != '\0') {
+        add_finding(root, to);
+    }
+    for (size_t i = 0; otr_json_kind(list) == OTR_JSON_ARRAY && i < otr_json_size(list); i++) {
+        const otr_json *v = otr_json_at(list, i);
+        if (otr_json_kind(v) == OTR_JSON_OBJECT) {
+            add_finding(v, to);
+        }
+    }
 }
 
 otr_code otr_contract_read_verdict(otr_bytes answer, otr_contract_verdict *ret, otr_err *err)
@@ -200,6 +252,10 @@ otr_code otr_contract_read_verdict(otr_bytes answer, otr_contract_verdict *ret, 
         return otr_fail(err, OTR_EINVAL, "answer to the hook: %s", shape);
     }
     ret->verdict = strcmp(verdict, "allow") == 0 ? OTR_VERDICT_ALLOW : OTR_VERDICT_DENY;
-    copy_message(otr_json_str(message, ""), ret->message);
+    copy_text(otr_json_str(message, ""), ret->message, sizeof(ret->message));
+    read_findings(root, ret);
+    if (ret->message[0] == '\0' && ret->n_findings > 0) {
+        (void)snprintf(ret->message, sizeof(ret->message), "%s", ret->findings[0].message);
+    }
     return OTR_OK;
 }

@@ -5,7 +5,10 @@
  *     subscriptions → {"topics":[{"pattern":"nginx.metrics.sampled","kind":"event"},
  *                                {"pattern":"nginx.config.validate","kind":"hook"}]}
  *                     or  ["nginx.*"], which are events
- *     process of a hook → {"verdict":"allow|deny","message":"…"}
+ *     process of a hook → {"verdict":"allow|deny","message":"…",
+ *                          "findings":[{"file":"…","line":3,"message":"…","severity":"error"}]}
+ *                         "findings" is optional; so are "file" and "line" beside "message", which
+ *                         make one finding of it
  *
  * "operations" is optional: which operations the guest has, for ABIs whose exports do not tell
  * (waPC).
@@ -52,9 +55,27 @@ enum { OTR_VERDICT_MESSAGE_BYTES = 512 };
 
 typedef enum otr_verdict { OTR_VERDICT_ALLOW, OTR_VERDICT_DENY } otr_verdict;
 
+enum { OTR_VERDICT_FINDINGS = 16, OTR_FINDING_FILE_BYTES = 512, OTR_FINDING_MESSAGE_BYTES = 256 };
+
+typedef enum otr_finding_severity {
+    OTR_FINDING_ERROR,
+    OTR_FINDING_WARNING,
+    OTR_FINDING_INFO
+} otr_finding_severity;
+const char *otr_finding_severity_name(otr_finding_severity severity); /* "error" … */
+
+typedef struct otr_hook_finding {      /* texts escaped, cut to these sizes */
+    char file[OTR_FINDING_FILE_BYTES]; /* "": of none */
+    uint32_t line;                     /* 0: of none */
+    otr_finding_severity severity;     /* one that we do not know is an error */
+    char message[OTR_FINDING_MESSAGE_BYTES];
+} otr_hook_finding;
+
 typedef struct otr_contract_verdict {
     otr_verdict verdict;
     char message[OTR_VERDICT_MESSAGE_BYTES]; /* escaped, cut to this size; "" when there is none */
+    otr_hook_finding findings[OTR_VERDICT_FINDINGS]; /* what is no finding is passed over */
+    size_t n_findings, more_findings;
 } otr_contract_verdict;
 
 /* What a guest answered to a hook. OTR_EINVAL says what is wrong with it. */

@@ -4,8 +4,8 @@
 
 #include "base/base.h"
 
-static const char *const kinds[] = { "publish", "kv_bytes", "http",      "metrics",
-                                     "env",     "secrets",  "instances", "other" };
+static const char *const kinds[] = { "publish", "kv_bytes",  "http",         "metrics", "env",
+                                     "secrets", "instances", "nginx_config", "other" };
 _Static_assert(OTR_COUNT(kinds) == OTR_DENIAL_KINDS, "a name for each kind");
 
 const char *otr_denial_kind(size_t kind)

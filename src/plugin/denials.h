@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-enum { OTR_DENIAL_KINDS = 8 };
+enum { OTR_DENIAL_KINDS = 9 };
 
 /* The grant's key below `grants:`; "other" for the last one, which stands for all else. */
 const char *otr_denial_kind(size_t kind);

@@ -49,14 +49,33 @@ static const char *verdict_name(otr_verdict verdict)
 typedef struct question {
     otr_topic topic;
     char name[OTR_LIMIT_BUS_TOPIC_BYTES + 1];
+    otr_hook_files files;
     size_t n;
     uint8_t json[];
 } question;
+
+static void drop_question(void *payload)
+{
+    question *q = payload;
+    if (q->files.drop != NULL) {
+        q->files.drop(q->files.of);
+    }
+    otr_free(q);
+}
 
 static otr_code encode_question(const void *payload, otr_buf *out, otr_err *err)
 {
     const question *q = payload;
     return otr_buf_add(out, (otr_bytes){ q->json, q->n }, err);
+}
+
+const otr_hook_files *otr_hook_files_of(const otr_msg *msg)
+{
+    if (msg == NULL || msg->topic->encode != encode_question) {
+        return NULL;
+    }
+    const question *q = msg->payload;
+    return q->files.get != NULL ? &q->files : NULL;
 }
 
 static otr_code make_message(const otr_hook_spec *spec, otr_msg **ret, otr_err *err)
@@ -66,7 +85,8 @@ static otr_code make_message(const otr_hook_spec *spec, otr_msg **ret, otr_err *
         return otr_fail_nomem(err);
     }
     (void)snprintf(q->name, sizeof(q->name), "%s", spec->topic);
-    q->topic = (otr_topic){ q->name, 1, otr_free, encode_question };
+    q->topic = (otr_topic){ q->name, 1, drop_question, encode_question };
+    q->files = (otr_hook_files){ 0 };
     q->n = spec->payload.n;
     memcpy(q->json, spec->payload.p, q->n);
     otr_code rc = otr_msg_new(&q->topic, q, spec->source, NULL, ret, err);
@@ -77,6 +97,14 @@ static otr_code make_message(const otr_hook_spec *spec, otr_msg **ret, otr_err *
 }
 
 /* ---- the end of a question ---- */
+
+static void free_answers(otr_hook_answer *answers, size_t n)
+{
+    for (size_t i = 0; answers != NULL && i < n; i++) {
+        otr_free(answers[i].findings);
+    }
+    otr_free(answers);
+}
 
 static void hook_free(otr_hook *h)
 {
@@ -96,7 +124,7 @@ static void hook_free(otr_hook *h)
     otr_timer_free(h->timer);
     otr_msg_unref(h->msg);
     otr_free(h->slots);
-    otr_free(h->answers);
+    free_answers(h->answers, h->n);
     otr_free(h);
 }
 
@@ -104,6 +132,23 @@ void otr_hook_cancel(otr_hook *hook)
 {
     if (hook != NULL) {
         hook_free(hook);
+    }
+}
+
+static void say_reason(const otr_hook_answer *a, char *to, size_t size)
+{
+    bool said = a->how == OTR_HOOK_ANSWERED;
+    const otr_hook_finding *f =
+        a->n_findings > 0 && a->findings[0].file[0] != '\0' ? a->findings : NULL;
+    int n = snprintf(to, size, "plugin \"%s\" %s%s%s", a->plugin,
+                     said ? "denies" : "is fail-closed and gave no answer",
+                     a->message[0] != '\0' ? ": " : "", a->message);
+    if (f != NULL && n > 0 && (size_t)n < size) {
+        char line[16] = "";
+        if (f->line > 0) {
+            (void)snprintf(line, sizeof(line), ":%u", f->line);
+        }
+        (void)snprintf(to + n, size - (size_t)n, " (%s%s)", f->file, line);
     }
 }
 
@@ -115,10 +160,7 @@ static void finish(void *arg)
         const otr_hook_answer *a = &h->answers[i];
         if (a->verdict == OTR_VERDICT_DENY && result.verdict == OTR_VERDICT_ALLOW) {
             result.verdict = OTR_VERDICT_DENY;
-            bool said = a->how == OTR_HOOK_ANSWERED;
-            (void)snprintf(result.reason, sizeof(result.reason), "plugin \"%s\" %s%s%s", a->plugin,
-                           said ? "denies" : "is fail-closed and gave no answer",
-                           a->message[0] != '\0' ? ": " : "", a->message);
+            say_reason(a, result.reason, sizeof(result.reason));
         }
     }
     otr_hook_done_fn *done = h->done;
@@ -126,7 +168,7 @@ static void finish(void *arg)
     otr_hook_answer *answers = otr_steal(&h->answers);
     hook_free(h);
     done(done_arg, &result);
-    otr_free(answers);
+    free_answers(answers, result.n);
 }
 
 static void check_open(otr_hook *h)
@@ -138,6 +180,19 @@ static void check_open(otr_hook *h)
 }
 
 /* ---- answers ---- */
+
+/* Without memory for them they count as left out. */
+static void keep_findings(otr_hook_answer *a, const otr_contract_verdict *said)
+{
+    a->more_findings = said->more_findings;
+    a->findings = said->n_findings > 0 ? otr_calloc(said->n_findings, sizeof(*a->findings)) : NULL;
+    if (a->findings == NULL) {
+        a->more_findings += said->n_findings;
+        return;
+    }
+    a->n_findings = said->n_findings;
+    memcpy(a->findings, said->findings, a->n_findings * sizeof(*a->findings));
+}
 
 static void record(otr_hook *h, size_t i, otr_hook_how how, const otr_contract_verdict *said)
 {
@@ -152,6 +207,7 @@ static void record(otr_hook *h, size_t i, otr_hook_how how, const otr_contract_v
                  : slot->closed           ? OTR_VERDICT_DENY
                                           : OTR_VERDICT_ALLOW;
     (void)snprintf(a->message, sizeof(a->message), "%s", said->message);
+    keep_findings(a, said);
     p->stats.hooks_denied += a->verdict == OTR_VERDICT_DENY;
     p->stats.hooks_unanswered += how != OTR_HOOK_ANSWERED;
     if (how != OTR_HOOK_ANSWERED && otr_log_budget_take(&p->log_budget, p->name)) {
@@ -323,6 +379,13 @@ static otr_code make_hook(otr_plugin_host *host, const otr_hook_spec *spec, otr_
     return OTR_OK;
 }
 
+/* The message is not shared yet. */
+static void give_files(const otr_msg *msg, const otr_hook_files *files)
+{
+    question *q = (question *)(uintptr_t)msg->payload;
+    q->files = *files;
+}
+
 static otr_code check_spec(const otr_plugin_host *host, const otr_hook_spec *spec, otr_err *err)
 {
     otr_code rc = otr_topic_check(spec->topic, false, err);
@@ -357,6 +420,9 @@ otr_code otr_plugin_host_ask(otr_plugin_host *host, const otr_hook_spec *spec, o
     }
     host->hooks = h;
     host->n_hooks++;
+    if (spec->files != NULL) { /* nothing fails from here on */
+        give_files(h->msg, spec->files);
+    }
     uint64_t left = h->deadline_ns - h->begun_ns;
     otr_timer_start(h->timer, (left + OTR_NS_PER_MS - 1) / OTR_NS_PER_MS, 0);
     size_t i = 0;
@@ -379,6 +445,22 @@ static void write_ms(otr_jw *w, uint64_t ns)
     otr_jw_f64(w, "ms", (double)us / 1e3);
 }
 
+static void write_findings(otr_jw *w, const otr_hook_answer *a)
+{
+    otr_jw_arr(w, "findings");
+    for (size_t i = 0; i < a->n_findings; i++) {
+        const otr_hook_finding *f = &a->findings[i];
+        otr_jw_obj(w, NULL);
+        otr_jw_bytes(w, "file", otr_bytes_of(f->file));
+        otr_jw_u64(w, "line", f->line);
+        otr_jw_str(w, "severity", otr_finding_severity_name(f->severity));
+        otr_jw_bytes(w, "message", otr_bytes_of(f->message));
+        otr_jw_obj_end(w);
+    }
+    otr_jw_arr_end(w);
+    otr_jw_u64(w, "findings_more", a->more_findings);
+}
+
 otr_code otr_hook_result_json(const otr_hook_result *result, const char *topic, otr_buf *out,
                               otr_err *err)
 {
@@ -398,6 +480,7 @@ otr_code otr_hook_result_json(const otr_hook_result *result, const char *topic, 
         otr_jw_str(&w, "how", how_name(a->how));
         otr_jw_bytes(&w, "message", otr_bytes_of(a->message));
         write_ms(&w, a->ns);
+        write_findings(&w, a);
         otr_jw_obj_end(&w);
     }
     otr_jw_arr_end(&w);

@@ -185,9 +185,6 @@ void otr_applier_instance_gone(otr_applier *a, const char *id);
 otr_code otr_applier_submit(otr_applier *a, const otr_apply_request *request,
                             char ret_id[OTR_APPLY_ID_BYTES], otr_err *err) OTR_MUST_CHECK;
 
-/* A transaction runs or waits for this instance. */
-bool otr_applier_busy(const otr_applier *a, const char *instance);
-
 typedef struct otr_apply_now { /* what runs; borrowed until the next call */
     const char *id, *instance;
     const otr_apply_who *who;

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "nginx/apply/tx.h"
 
-enum { UNDO_TRIES = 4, UNDO_WAIT_MS = 250, PROOF_TRIES = 2, RETURN_MS = 5000, TEXT_BYTES = 1600 };
+enum { UNDO_TRIES = 4, UNDO_WAIT_MS = 250, PROOF_TRIES = 2, RETURN_MS = 3000, TEXT_BYTES = 1600 };
 
 static const char *reason_of(const otr_apply *tx)
 {
@@ -46,6 +46,14 @@ static void never_returned(otr_apply *tx)
     broken(tx, "the old files are back, but NGINX is not running", "start it");
 }
 
+static void on_back_proof(void *arg, const otr_reload_result *result);
+
+static void back_reload(otr_apply *tx)
+{
+    otr_tx_step(tx, OTR_APPLY_UNDO_PROOF);
+    otr_tx_reload(tx, on_back_proof);
+}
+
 static void on_back_proof(void *arg, const otr_reload_result *result)
 {
     otr_apply *tx = arg;
@@ -61,7 +69,7 @@ static void on_back_proof(void *arg, const otr_reload_result *result)
         tx->on_time = never_returned;
         otr_timer_start(tx->timer, RETURN_MS, 0);
     } else if (result->verdict == OTR_RELOAD_UNKNOWN && tx->retries < PROOF_TRIES) {
-        otr_tx_back_reload(tx);
+        back_reload(tx);
     } else {
         broken(tx, "the old files are back, but NGINX did not take them", result->reason);
     }
@@ -70,14 +78,7 @@ static void on_back_proof(void *arg, const otr_reload_result *result)
 void otr_tx_back_launched(otr_apply *tx, otr_code rc)
 {
     (void)rc; /* how it logs its own pid may be unknown: then by the pid that we see */
-    otr_tx_step(tx, OTR_APPLY_UNDO_PROOF);
-    otr_tx_reload(tx, on_back_proof);
-}
-
-void otr_tx_back_reload(otr_apply *tx)
-{
-    otr_tx_step(tx, OTR_APPLY_UNDO_PROOF);
-    otr_tx_reload(tx, on_back_proof);
+    back_reload(tx);
 }
 
 void otr_tx_back_instance(otr_apply *tx)
@@ -116,10 +117,10 @@ static void on_undone(otr_apply *tx, otr_code rc)
     }
     tx->retries = 0;
     otr_tx_step_done(tx);
-    if (tx->request.why == OTR_APPLY_WHY_RECOVERY) {
-        otr_tx_recover_undone(tx);
+    if (tx->undone != NULL) {
+        tx->undone(tx);
     } else if (tx->reload_back) {
-        otr_tx_back_reload(tx);
+        back_reload(tx);
     } else {
         otr_tx_end(tx, tx->then, reason_of(tx));
     }

@@ -191,7 +191,7 @@ void otr_tx_queue(otr_apply *tx)
     }
 }
 
-void otr_tx_over(otr_apply *tx)
+static void over(otr_apply *tx)
 {
     otr_applier *a = tx->a;
     apply_lane *lane = tx->lane;
@@ -310,12 +310,6 @@ otr_code otr_applier_submit(otr_applier *a, const otr_apply_request *request,
     return OTR_OK;
 }
 
-bool otr_applier_busy(const otr_applier *a, const char *instance)
-{
-    const apply_lane *lane = find_lane(a, instance);
-    return lane != NULL && (lane->running != NULL || lane->waiting != NULL);
-}
-
 static bool tell_now(const otr_apply *tx, bool waits, bool (*fn)(void *, const otr_apply_now *),
                      void *arg)
 {
@@ -362,6 +356,9 @@ void otr_applier_instance_gone(otr_applier *a, const char *id)
     if (lane != NULL) {
         otr_nginx_instance_free(lane->instance);
         lane->instance = NULL;
+        if (lane->running != NULL) {
+            otr_tx_master_gone(lane->running);
+        }
         otr_loop_defer(a->spec.loop, &a->sweep, sweep, a);
     }
 }
@@ -393,6 +390,8 @@ otr_code otr_applier_new(const otr_applier_spec *spec, const otr_applier_setting
         return otr_fail_nomem(err);
     }
     a->spec = *spec;
+    a->over = over;
+    a->drop = otr_tx_free;
     size_t n = strlen(spec->state_dir) + sizeof("/apply");
     a->proc_root = otr_strdup(spec->proc_root);
     a->state_dir = otr_strdup(spec->state_dir);

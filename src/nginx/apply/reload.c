@@ -5,9 +5,10 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/texts.h"
+#include "nginx/apply/generation.h"
 #include "nginx/apply/proof.h"
 
-enum { FAST_MS = 4, SLOW_MS = 25, FAST_FOR_MS = 400, FAILURES_MOST = 20 };
+enum { FAST_MS = 4, BUSY_MS = 10, SLOW_MS = 25, FAST_FOR_MS = 400, FAILURES_MOST = 20 };
 
 struct otr_reload {
     otr_loop *loop;
@@ -22,6 +23,8 @@ struct otr_reload {
     bool freed;
     bool *gone; /* set when it is freed inside `done` */
     bool sent;
+    bool busy; /* the master is at something else: not begun yet */
+    uint64_t began_ns;
     uint64_t signal_ns, stands_ns; /* 0: not yet */
     unsigned failures;             /* looks in a row that we could not take */
     otr_proof_look look;
@@ -82,10 +85,17 @@ static void tell(otr_reload *r, otr_reload_verdict verdict, const char *reason)
 
 /* ---- on the strand ---- */
 
+/* A master that is still at another reload (it tries for seconds to get an address that is taken)
+ * logs what belongs to that one: nothing is sent until it waits for signals. */
 static otr_code begin_job(otr_strand *strand, void *arg)
 {
     otr_reload *r = arg;
     (void)strand;
+    r->busy = otr_master_waits(r->proc_root, r->spec.pid) == 0 &&
+              otr_now_ns() - r->began_ns < r->spec.most_ms * OTR_NS_PER_MS;
+    if (r->busy) {
+        return OTR_OK;
+    }
     otr_code rc = otr_proof_new(&r->spec, &r->proof, &r->job_err);
     if (rc == OTR_OK) {
         r->signal_ns = otr_now_ns();
@@ -103,22 +113,6 @@ static otr_code look_job(otr_strand *strand, void *arg)
 }
 
 /* ---- on the loop ---- */
-
-static void on_looked(void *arg, otr_code rc);
-
-static void look(void *arg)
-{
-    otr_reload *r = arg;
-    otr_err err = { 0 };
-    if (r->working) {
-        return;
-    }
-    if (otr_worker_submit(r->strand, look_job, on_looked, r, &err) != OTR_OK) {
-        tell(r, OTR_RELOAD_UNKNOWN, err.msg);
-        return;
-    }
-    r->working = true;
-}
 
 static void look_later(otr_reload *r)
 {
@@ -190,9 +184,27 @@ static void on_begun(void *arg, otr_code rc)
     } else if (rc != OTR_OK) {
         tell(r, rc == OTR_ESTATE ? OTR_RELOAD_GONE : OTR_RELOAD_UNKNOWN,
              r->job_err.msg[0] != '\0' ? r->job_err.msg : "the agent is stopping");
+    } else if (r->busy) {
+        otr_timer_start(r->timer, BUSY_MS, 0);
     } else {
         look_later(r);
     }
+}
+
+static void on_timer(void *arg)
+{
+    otr_reload *r = arg;
+    otr_err err = { 0 };
+    if (r->working) {
+        return;
+    }
+    otr_code rc = r->busy ? otr_worker_submit(r->strand, begin_job, on_begun, r, &err)
+                          : otr_worker_submit(r->strand, look_job, on_looked, r, &err);
+    if (rc != OTR_OK) {
+        tell(r, OTR_RELOAD_UNKNOWN, err.msg);
+        return;
+    }
+    r->working = true;
 }
 
 static otr_code copy_spec(otr_reload *r, const otr_reload_spec *spec, otr_err *err)
@@ -223,8 +235,9 @@ otr_code otr_reload_start(otr_loop *loop, otr_strand *strand, const otr_reload_s
     }
     r->loop = loop;
     r->strand = strand;
+    r->began_ns = otr_now_ns();
     otr_code rc = copy_spec(r, spec, err);
-    rc = rc == OTR_OK ? otr_timer_new(loop, look, r, &r->timer, err) : rc;
+    rc = rc == OTR_OK ? otr_timer_new(loop, on_timer, r, &r->timer, err) : rc;
     rc = rc == OTR_OK ? otr_worker_submit(strand, begin_job, on_begun, r, err) : rc;
     if (rc != OTR_OK) {
         release(r);

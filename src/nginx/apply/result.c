@@ -64,17 +64,6 @@ const char *otr_apply_outcome_name(otr_apply_outcome outcome)
     return outcomes[outcome];
 }
 
-bool otr_apply_outcome_from(const char *name, otr_apply_outcome *ret)
-{
-    for (size_t i = 0; i < OTR_COUNT(outcomes); i++) {
-        if (strcmp(outcomes[i], name) == 0) {
-            *ret = (otr_apply_outcome)i;
-            return true;
-        }
-    }
-    return false;
-}
-
 const char *otr_apply_step_name(otr_apply_step step)
 {
     static const char *const names[OTR_APPLY_STEPS] = {

@@ -36,8 +36,6 @@ typedef enum otr_apply_outcome {
 enum { OTR_APPLY_OUTCOMES = OTR_APPLY_PLANNED + 1 };
 
 const char *otr_apply_outcome_name(otr_apply_outcome outcome); /* "rolled-back" … */
-/* False: there is no such name. */
-bool otr_apply_outcome_from(const char *name, otr_apply_outcome *ret);
 
 typedef enum otr_apply_step { /* in this order; a step may be left out */
                               OTR_APPLY_WAITING,

@@ -7,199 +7,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 
-enum { POLICY_GRACE_MS = 2000, OWNER_MS = 30000 };
-
-/* ---- what the steps share ---- */
-
-static void run_next(void *arg)
-{
-    otr_apply *tx = arg;
-    void (*fn)(otr_apply *) = tx->next_fn;
-    tx->next_fn = NULL;
-    fn(tx);
-}
-
-static void soon(otr_apply *tx, void (*fn)(otr_apply *tx))
-{
-    tx->next_fn = fn;
-    otr_loop_defer(tx->a->spec.loop, &tx->next, run_next, tx);
-}
-
-void otr_tx_on_timer(void *tx)
-{
-    otr_apply *t = tx;
-    if (t->on_time != NULL) {
-        t->on_time(t);
-    }
-}
-
-static void set_deadline(otr_apply *tx, uint64_t ms, void (*fn)(otr_apply *tx))
-{
-    tx->on_time = fn;
-    otr_timer_start(tx->timer, ms, 0);
-}
-
-static void no_deadline(otr_apply *tx)
-{
-    tx->on_time = NULL;
-    otr_timer_stop(tx->timer);
-}
-
-void otr_tx_says(otr_apply *tx, otr_apply_state state, const char *text)
-{
-    otr_apply_progress progress = { .id = tx->result->id,
-                                    .instance = tx->result->instance,
-                                    .who = &tx->result->who,
-                                    .step = tx->step,
-                                    .state = state,
-                                    .ms = (otr_now_ns() - tx->step_ns) / OTR_NS_PER_MS,
-                                    .text = text };
-    if (tx->request.progress != NULL) {
-        tx->request.progress(tx->request.arg, &progress);
-    }
-    if (tx->a->spec.host.progress != NULL) {
-        tx->a->spec.host.progress(tx->a->spec.host.arg, &progress);
-    }
-}
-
-void otr_tx_step(otr_apply *tx, otr_apply_step step)
-{
-    tx->step = step;
-    tx->step_ns = otr_now_ns();
-    otr_tx_says(tx, OTR_APPLY_BEGINS, "");
-}
-
-static void time_step(otr_apply *tx)
-{
-    uint64_t ns = otr_now_ns() - tx->step_ns;
-    tx->result->step_ns[tx->step] += ns > 0 ? ns : 1;
-}
-
-void otr_tx_step_done(otr_apply *tx)
-{
-    time_step(tx);
-    otr_tx_says(tx, OTR_APPLY_DONE, "");
-}
-
-void otr_tx_remark(otr_apply *tx, const char *text)
-{
-    if (text != NULL && text[0] != '\0') {
-        (void)!otr_apply_result_remark(tx->result, text, NULL);
-    }
-}
-
-static otr_code run_job(otr_strand *strand, void *arg)
-{
-    otr_apply *tx = arg;
-    (void)strand;
-    tx->job_err = (otr_err){ 0 };
-    return tx->job(tx, &tx->job_err);
-}
-
-static void job_over(void *arg, otr_code rc)
-{
-    otr_apply *tx = arg;
-    tx->working = false;
-    if (tx->abandoned) {
-        otr_tx_free(tx);
-        return;
-    }
-    if (rc != OTR_OK && tx->job_err.msg[0] == '\0') {
-        (void)otr_fail(&tx->job_err, rc, "the agent is stopping");
-    }
-    tx->job_done(tx, rc);
-}
-
-void otr_tx_job(otr_apply *tx, otr_code (*job)(otr_apply *tx, otr_err *err),
-                void (*done)(otr_apply *tx, otr_code rc))
-{
-    tx->job = job;
-    tx->job_done = done;
-    tx->working = true;
-    otr_code rc = otr_worker_submit(tx->strand, run_job, job_over, tx, &tx->job_err);
-    if (rc != OTR_OK) {
-        tx->working = false;
-        done(tx, rc);
-    }
-}
-
-/* ---- the end ---- */
-
-static void tell(otr_apply *tx)
-{
-    const otr_apply_host *host = &tx->a->spec.host;
-    no_deadline(tx);
-    tx->telling = false;
-    tx->result->ns = otr_now_ns() - tx->began_ns;
-    if (tx->request.done != NULL) {
-        tx->request.done(tx->request.arg, tx->result);
-    }
-    if (host->finished != NULL) {
-        host->finished(host->arg, tx->result);
-    }
-    otr_tx_over(tx);
-}
-
-void otr_apply_told(otr_apply *tx)
-{
-    if (tx->telling) {
-        tx->telling = false;
-        soon(tx, tell);
-    }
-}
-
-static void let_owner(otr_apply *tx)
-{
-    const otr_apply_host *host = &tx->a->spec.host;
-    if (host->unask != NULL) {
-        host->unask(host->arg, tx);
-    }
-}
-
-/* History does not answer: the asker must not wait for it. */
-static void told_late(otr_apply *tx)
-{
-    if (tx->telling) {
-        let_owner(tx);
-        (void)!otr_apply_result_say(&tx->result->history, NULL,
-                                    "the history was not written in time");
-        otr_apply_told(tx);
-    }
-}
-
-static void finish(otr_apply *tx)
-{
-    const otr_apply_host *host = &tx->a->spec.host;
-    tx->result->ns = otr_now_ns() - tx->began_ns;
-    tx->telling = true;
-    if (host->after != NULL) {
-        set_deadline(tx, OWNER_MS, told_late);
-        host->after(host->arg, tx, tx->result);
-    } else {
-        otr_apply_told(tx);
-    }
-}
-
-void otr_tx_end(otr_apply *tx, otr_apply_outcome outcome, const char *reason)
-{
-    if (tx->ended) {
-        return;
-    }
-    tx->ended = true;
-    no_deadline(tx);
-    time_step(tx);
-    tx->result->outcome = outcome;
-    if (tx->way == APPLY_FORWARD || outcome == OTR_APPLY_ROLLBACK_FAILED) {
-        tx->result->step = tx->step;
-    }
-    if (tx->result->reason == NULL || tx->result->reason[0] == '\0') {
-        (void)!otr_apply_result_say(&tx->result->reason, NULL, reason);
-    }
-    bool fine = outcome == OTR_APPLY_APPLIED || outcome == OTR_APPLY_UNCHANGED ||
-                outcome == OTR_APPLY_PLANNED;
-    otr_tx_says(tx, fine ? OTR_APPLY_DONE : OTR_APPLY_BROKEN, reason);
-    soon(tx, finish);
-}
+enum { POLICY_GRACE_MS = 2000, OWNER_MS = OTR_TX_OWNER_MS };
 
 /* ---- commit ---- */
 
@@ -263,44 +71,6 @@ static void begin_probation(otr_apply *tx)
 }
 
 /* ---- reload and proof ---- */
-
-void otr_tx_take_reload(otr_apply *tx, const otr_reload_result *result)
-{
-    if (result->verdict != OTR_RELOAD_PROVEN) {
-        (void)!otr_findings_copy(result->findings, &tx->result->findings, NULL);
-    }
-    for (char *const *r = result->remarks; r != NULL && *r != NULL; r++) {
-        otr_tx_remark(tx, *r);
-    }
-}
-
-void otr_tx_reload(otr_apply *tx, otr_reload_fn *done)
-{
-    otr_err err = { 0 };
-    const otr_applier_settings *s = &tx->a->settings.s;
-    otr_reload_spec spec = { .proc_root = tx->a->proc_root,
-                             .pid = tx->instance->pid,
-                             .started_ticks = tx->instance->started_ticks,
-                             .log_pid =
-                                 tx->launch != NULL ? tx->launch->log_pid : tx->instance->pid,
-                             .root = tx->root,
-                             .error_logs = (const char *const *)tx->logs.files,
-                             .unwatched = (const char *const *)tx->logs.others,
-                             .settle_ms = s->settle_ms,
-                             .most_ms = s->reload_ms,
-                             .strict = s->strict,
-                             .warnings_are_errors = s->warnings_are_errors,
-                             .done = done,
-                             .arg = tx };
-    otr_reload_free(otr_steal(&tx->reload));
-    if (otr_reload_start(tx->a->spec.loop, tx->strand, &spec, &tx->reload, &err) != OTR_OK) {
-        otr_findings none = { 0 };
-        otr_reload_result result = { .verdict = OTR_RELOAD_UNKNOWN,
-                                     .findings = &none,
-                                     .reason = err.msg };
-        done(tx, &result);
-    }
-}
 
 static void on_proof(void *arg, const otr_reload_result *result)
 {
@@ -389,7 +159,7 @@ static void on_staged(otr_apply *tx, otr_code rc)
 
 static void stage(otr_apply *tx)
 {
-    no_deadline(tx);
+    otr_tx_no_deadline(tx);
     if (tx->stop) {
         otr_tx_end(tx, OTR_APPLY_FAILED, "the agent is stopping");
         return;
@@ -403,13 +173,13 @@ void otr_apply_proceed(otr_apply *tx, const char *remark)
     if (tx->holding) {
         tx->holding = false;
         otr_tx_remark(tx, remark);
-        soon(tx, stage);
+        otr_tx_soon(tx, stage);
     }
 }
 
 static void proceed_late(otr_apply *tx)
 {
-    let_owner(tx);
+    otr_tx_let_owner(tx);
     otr_apply_proceed(tx, "the history did not keep the files from before in time");
 }
 
@@ -430,7 +200,7 @@ static void allowed(otr_apply *tx)
 {
     otr_apply_view view;
     const otr_apply_host *host = &tx->a->spec.host;
-    no_deadline(tx);
+    otr_tx_no_deadline(tx);
     otr_tx_step_done(tx);
     if (tx->request.dry_run) {
         otr_tx_end(tx, OTR_APPLY_PLANNED, "");
@@ -442,7 +212,7 @@ static void allowed(otr_apply *tx)
     }
     view_of(tx, &view);
     tx->holding = true;
-    set_deadline(tx, OWNER_MS, proceed_late);
+    otr_tx_deadline(tx, OWNER_MS, proceed_late);
     host->before(host->arg, tx, &view);
 }
 
@@ -453,12 +223,12 @@ void otr_apply_answer(otr_apply *tx, otr_apply_verdict verdict, const char *reas
         return;
     }
     tx->asking = false;
-    no_deadline(tx);
+    otr_tx_no_deadline(tx);
     if (verdicts != NULL) {
         (void)!otr_apply_result_say(&tx->result->verdicts, NULL, verdicts);
     }
     if (verdict == OTR_APPLY_ALLOW && !tx->stop) {
-        soon(tx, allowed);
+        otr_tx_soon(tx, allowed);
     } else if (verdict == OTR_APPLY_DENY) {
         otr_tx_end(tx, OTR_APPLY_DENIED, reason);
     } else {
@@ -468,7 +238,7 @@ void otr_apply_answer(otr_apply *tx, otr_apply_verdict verdict, const char *reas
 
 static void policy_late(otr_apply *tx)
 {
-    let_owner(tx);
+    otr_tx_let_owner(tx);
     otr_apply_answer(tx, OTR_APPLY_NO_ANSWER, "the plugins gave no answer in time", NULL);
 }
 
@@ -483,7 +253,7 @@ static void ask(otr_apply *tx)
         return;
     }
     view_of(tx, &view);
-    set_deadline(tx, tx->a->settings.s.policy_ms + POLICY_GRACE_MS, policy_late);
+    otr_tx_deadline(tx, tx->a->settings.s.policy_ms + POLICY_GRACE_MS, policy_late);
     host->ask(host->arg, tx, &view, otr_steal(&tx->weighed));
 }
 
@@ -518,7 +288,7 @@ static void on_planned(otr_apply *tx, otr_code rc)
     if (tx->ended) {
         return; /* its deadline was earlier, and its end waits in the loop */
     }
-    no_deadline(tx);
+    otr_tx_no_deadline(tx);
     rc = rc == OTR_OK ? otr_tx_take_files(tx, err) : rc;
     if (rc != OTR_OK || tx->stop) {
         otr_tx_end(tx, rc == OTR_EDENIED && !tx->stop ? OTR_APPLY_DENIED : OTR_APPLY_FAILED,
@@ -548,7 +318,7 @@ void otr_tx_begin(otr_apply *tx)
         otr_tx_step_done(tx);
     }
     otr_tx_step(tx, OTR_APPLY_PLAN);
-    set_deadline(tx, tx->a->settings.s.files_ms, plan_late);
+    otr_tx_deadline(tx, tx->a->settings.s.files_ms, plan_late);
     otr_tx_job(tx, otr_tx_job_plan, on_planned);
 }
 
@@ -565,5 +335,13 @@ void otr_tx_stop(otr_apply *tx)
     } else if (tx->probation != NULL && tx->step == OTR_APPLY_PROBATION) {
         otr_probation_free(otr_steal(&tx->probation));
         otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, "the agent is stopping: nobody would watch");
+    }
+}
+
+void otr_tx_master_gone(otr_apply *tx)
+{
+    if (tx->probation != NULL && tx->step == OTR_APPLY_PROBATION && !tx->ended) {
+        otr_probation_free(otr_steal(&tx->probation));
+        otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, "NGINX ended while it was on probation");
     }
 }

@@ -1,9 +1,10 @@
 /*
  * Private to the engine: one transaction, and what its files share.
  *
- * engine.c has the queue, tx.c the steps, work.c what blocks, back.c the way back, recover.c what
- * was interrupted. One job at a time is on the strand of a transaction: until its `done` everything
- * that the job uses is its own.
+ * From below: steps.c has what all steps share, work.c what blocks, back.c the way back, recover.c
+ * what was interrupted, tx.c the steps in their order, engine.c the queue, journals.c what is left
+ * of an earlier life. One job at a time is on the strand of a transaction: until its `done`
+ * everything that the job uses is its own.
  *
  * Thread: loop, except the jobs.
  */
@@ -51,6 +52,8 @@ struct otr_applier {
     otr_loop_fn *stopped;
     void *stopped_arg;
     otr_defer sweep;
+    void (*over)(otr_apply *tx); /* engine.c: it is told; frees it and begins the next one */
+    void (*drop)(otr_apply *tx); /* engine.c: its last job is done, and nobody waits for it */
 };
 
 /* How a transaction goes on after its way back. */
@@ -83,7 +86,8 @@ struct otr_apply {
     bool ended;
     bool stop; /* the agent is stopping: as soon as that can be */
     bool waiting_for_master;
-    bool abandoned; /* freed while a job runs */
+    void (*undone)(otr_apply *tx); /* after its files are back; NULL: as usual */
+    bool abandoned;                /* freed while a job runs */
     unsigned retries;
     uint64_t moved_wall_s; /* recovery: when the files may have been exchanged; 0: they were not */
 
@@ -111,22 +115,10 @@ struct otr_apply {
     otr_probation *probation;
 };
 
-/* ---- engine.c ---- */
-void otr_tx_free(otr_apply *tx);
-/* The result is told: frees it and lets the next one begin. */
-void otr_tx_over(otr_apply *tx);
-otr_code otr_tx_lane_for(otr_applier *a, const char *id, apply_lane **ret, otr_err *err)
-    OTR_MUST_CHECK;
-otr_code otr_tx_new(otr_applier *a, apply_lane *lane, otr_apply **ret, otr_err *err) OTR_MUST_CHECK;
-/* The look for journals is over. */
-void otr_tx_listed(otr_applier *a);
-/* Puts it at the end of its lane; what waited there is superseded. */
-void otr_tx_queue(otr_apply *tx);
+/* How long the owner may take to keep or record something. */
+enum { OTR_TX_OWNER_MS = 30000 };
 
-/* ---- tx.c ---- */
-void otr_tx_begin(otr_apply *tx);
-void otr_tx_on_timer(void *tx);
-void otr_tx_stop(otr_apply *tx); /* as otr_applier_stop() */
+/* ---- steps.c ---- */
 /* A step of its way begins / is over. `text` may be "". */
 void otr_tx_step(otr_apply *tx, otr_apply_step step);
 void otr_tx_step_done(otr_apply *tx);
@@ -134,6 +126,13 @@ void otr_tx_says(otr_apply *tx, otr_apply_state state, const char *text);
 /* Runs `job` on the strand, then `done` on the loop. */
 void otr_tx_job(otr_apply *tx, otr_code (*job)(otr_apply *tx, otr_err *err),
                 void (*done)(otr_apply *tx, otr_code rc));
+/* Runs fn at the end of this round of the loop. */
+void otr_tx_soon(otr_apply *tx, void (*fn)(otr_apply *tx));
+void otr_tx_on_timer(void *tx);
+void otr_tx_deadline(otr_apply *tx, uint64_t ms, void (*fn)(otr_apply *tx));
+void otr_tx_no_deadline(otr_apply *tx);
+/* The owner need not answer any more. */
+void otr_tx_let_owner(otr_apply *tx);
 /* All is decided; the files are as `outcome` says. `reason` may be "". */
 void otr_tx_end(otr_apply *tx, otr_apply_outcome outcome, const char *reason);
 void otr_tx_remark(otr_apply *tx, const char *text);
@@ -145,7 +144,6 @@ void otr_tx_take_reload(otr_apply *tx, const otr_reload_result *result);
 /* ---- back.c ---- */
 /* Undoes what was done to the files; then, where NGINX may have read them, reloads and proves. */
 void otr_tx_back(otr_apply *tx, otr_apply_outcome then, const char *reason);
-void otr_tx_back_reload(otr_apply *tx);
 void otr_tx_back_launched(otr_apply *tx, otr_code rc);
 void otr_tx_back_instance(otr_apply *tx);
 
@@ -153,7 +151,21 @@ void otr_tx_back_instance(otr_apply *tx);
 void otr_tx_recover_begin(otr_apply *tx);
 /* Its instance is there, or another process. */
 void otr_tx_recover_instance(otr_apply *tx);
-void otr_tx_recover_undone(otr_apply *tx);
+
+/* ---- tx.c ---- */
+void otr_tx_begin(otr_apply *tx);
+void otr_tx_master_gone(otr_apply *tx); /* its instance is not there any more */
+void otr_tx_stop(otr_apply *tx);        /* as otr_applier_stop() */
+
+/* ---- engine.c ---- */
+void otr_tx_free(otr_apply *tx);
+otr_code otr_tx_lane_for(otr_applier *a, const char *id, apply_lane **ret, otr_err *err)
+    OTR_MUST_CHECK;
+otr_code otr_tx_new(otr_applier *a, apply_lane *lane, otr_apply **ret, otr_err *err) OTR_MUST_CHECK;
+/* The look for journals is over. */
+void otr_tx_listed(otr_applier *a);
+/* Puts it at the end of its lane; what waited there is superseded. */
+void otr_tx_queue(otr_apply *tx);
 
 /* ---- work.c: jobs ---- */
 otr_code otr_tx_job_plan(otr_apply *tx, otr_err *err);
@@ -166,8 +178,4 @@ otr_code otr_tx_job_launch(otr_apply *tx, otr_err *err); /* of another process t
 otr_code otr_tx_job_resume(otr_apply *tx, otr_err *err);
 /* The items of the plan into the result. */
 otr_code otr_tx_take_files(otr_apply *tx, otr_err *err) OTR_MUST_CHECK;
-/* How files of the instance are reached. */
-otr_code otr_tx_root_of(const otr_nginx_instance *instance, const char *const *allowed,
-                        otr_root **ret, otr_err *err) OTR_MUST_CHECK;
-
 #endif

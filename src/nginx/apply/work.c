@@ -10,7 +10,7 @@
 
 enum { REMARK_BYTES = 512, REMARKED_MOST = 8 };
 
-otr_code otr_tx_root_of(const otr_nginx_instance *instance, const char *const *allowed,
+static otr_code root_of(const otr_nginx_instance *instance, const char *const *allowed,
                         otr_root **ret, otr_err *err)
 {
     otr_root root = { .path = instance->root, .uid = instance->uid, .gid = instance->gid };
@@ -48,7 +48,7 @@ static otr_code read_launch(otr_apply *tx, otr_err *err)
 otr_code otr_tx_job_launch(otr_apply *tx, otr_err *err)
 {
     otr_root *root = NULL;
-    otr_code rc = otr_tx_root_of(tx->instance, NULL, &root, err);
+    otr_code rc = root_of(tx->instance, NULL, &root, err);
     if (rc == OTR_OK) {
         otr_root_free(tx->root);
         tx->root = root;
@@ -71,7 +71,7 @@ static otr_code collect_logs(otr_apply *tx, otr_err *err)
 static otr_code make_plan(otr_apply *tx, otr_err *err)
 {
     otr_root *root = NULL;
-    otr_code rc = otr_tx_root_of(tx->instance, tx->allowed, &root, err);
+    otr_code rc = root_of(tx->instance, tx->allowed, &root, err);
     if (rc != OTR_OK) {
         return rc;
     }
@@ -102,7 +102,7 @@ static void weigh(otr_apply *tx)
 
 otr_code otr_tx_job_plan(otr_apply *tx, otr_err *err)
 {
-    otr_code rc = otr_tx_root_of(tx->instance, NULL, &tx->root, err);
+    otr_code rc = root_of(tx->instance, NULL, &tx->root, err);
     rc = rc == OTR_OK ? read_launch(tx, err) : rc;
     if (rc != OTR_OK && rc != OTR_ENOMEM && tx->request.dry_run) {
         (void)snprintf(tx->launch_remark, sizeof(tx->launch_remark), "%.400s", err->msg);
@@ -289,7 +289,7 @@ otr_code otr_tx_job_resume(otr_apply *tx, otr_err *err)
     otr_change_spec spec = { .folder = tx->a->folder, .instance = tx->lane->id };
     otr_code rc = OTR_OK;
     if (tx->instance != NULL) {
-        rc = otr_tx_root_of(tx->instance, tx->allowed, &root, err);
+        rc = root_of(tx->instance, tx->allowed, &root, err);
     }
     rc = rc == OTR_OK ? otr_change_resume(&spec, root, &tx->change, err) : rc;
     otr_root_free(root);

@@ -153,34 +153,40 @@ static otr_code put_hunk(writer *w, const hunk *h)
     return rc;
 }
 
+/* Steps over one line of either side, or an equal one of both; false: both sides are at their end.
+ */
+static bool step(const otr_diff_lines *l, size_t *a, size_t *b, bool *ret_equal)
+{
+    bool removed = *a < l->old.n && l->old.differs[*a] != 0;
+    bool added = !removed && *b < l->new.n && l->new.differs[*b] != 0;
+    if (*a == l->old.n && *b == l->new.n) {
+        return false;
+    }
+    *a += !added;
+    *b += !removed;
+    *ret_equal = !removed && !added;
+    return true;
+}
+
 /* The next run of changes with the lines around it; false: there is none. */
 static bool next_hunk(const writer *w, size_t *a, size_t *b, hunk *ret)
 {
     const otr_diff_lines *l = w->w;
-    size_t context = w->spec->context;
-    while (*a < l->old.n && *b < l->new.n && l->old.differs[*a] == 0 && l->new.differs[*b] == 0) {
-        (*a)++;
-        (*b)++;
+    size_t context = w->spec->context, x = *a, y = *b, same = 0;
+    bool equal = true;
+    while (equal && step(l, &x, &y, &equal)) {
+        *a = equal ? x : *a;
+        *b = equal ? y : *b;
     }
-    if (*a == l->old.n && *b == l->new.n) {
+    if (equal) {
         return false;
     }
     size_t lead = *a < context ? *a : context;
-    *ret = (hunk){ *a - lead, *a, *b - lead, *b };
-    for (size_t same = 0; (*a < l->old.n || *b < l->new.n) && same <= 2 * context;) {
-        if (*a < l->old.n && l->old.differs[*a] != 0) {
-            (*a)++;
-        } else if (*b < l->new.n && l->new.differs[*b] != 0) {
-            (*b)++;
-        } else {
-            (*a)++;
-            (*b)++;
-            same++;
-            continue;
-        }
-        same = 0;
-        ret->a1 = *a;
-        ret->b1 = *b;
+    *ret = (hunk){ *a - lead, x, *b - lead, y };
+    while (same <= 2 * context && step(l, &x, &y, &equal)) {
+        same = equal ? same + 1 : 0;
+        ret->a1 = equal ? ret->a1 : x;
+        ret->b1 = equal ? ret->b1 : y;
     }
     size_t rest = l->old.n - ret->a1, tail = rest < context ? rest : context;
     *a = ret->a1;

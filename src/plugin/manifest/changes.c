@@ -195,6 +195,11 @@ static unsigned see_instances(const otr_manifest *a, const otr_manifest *b)
     return number(a->see_instances, b->see_instances);
 }
 
+static unsigned see_config(const otr_manifest *a, const otr_manifest *b)
+{
+    return number(a->see_config, b->see_config);
+}
+
 static unsigned metrics(const otr_manifest *a, const otr_manifest *b)
 {
     return number(a->metrics, b->metrics);
@@ -389,6 +394,7 @@ static const struct setting {
     { "grants.publish", publish, OTR_SETTING_CHECKED, false },
     { "grants.http", http, OTR_SETTING_CHECKED, false },
     { "grants.instances", see_instances, OTR_SETTING_CHECKED, false },
+    { "grants.nginx_config", see_config, OTR_SETTING_CHECKED, false },
     { "grants.metrics", metrics, OTR_SETTING_CHECKED, false },
     { "grants.kv_bytes", kv_bytes, OTR_SETTING_CHECKED, false },
     { "grants.env", env, OTR_SETTING_SANDBOX, false },

@@ -12,7 +12,7 @@
 
 #include "plugin/manifest/manifest.h"
 
-enum { OTR_SETTINGS = 43 };
+enum { OTR_SETTINGS = 44 };
 
 typedef enum otr_setting_kind {
     OTR_SETTING_AT_ONCE, /* whoever asks, asks the newest entry */

@@ -34,6 +34,11 @@ static otr_code read_instances(const otr_node *node, otr_manifest *m, otr_err *e
     return otr_node_as_bool(node, &m->see_instances, err);
 }
 
+static otr_code read_nginx_config(const otr_node *node, otr_manifest *m, otr_err *err)
+{
+    return otr_node_as_bool(node, &m->see_config, err);
+}
+
 static otr_code read_http(const otr_node *node, otr_manifest *m, otr_err *err)
 {
     return otr_http_grants_read(node, &m->http, err);
@@ -173,12 +178,12 @@ void otr_manifest_free_grants(otr_manifest *m)
 
 otr_code otr_manifest_grants(const otr_node *entry, otr_manifest *m, otr_err *err)
 {
-    static const char *const known[] = { "publish", "kv_bytes", "http",      "metrics", "env",
-                                         "paths",   "secrets",  "instances", NULL };
-    static otr_code (*const readers[])(const otr_node *, otr_manifest *,
-                                       otr_err *) = { read_publish, read_kv,       read_http,
-                                                      read_metrics, read_env,      read_paths,
-                                                      read_secrets, read_instances };
+    static const char *const known[] = { "publish", "kv_bytes", "http",      "metrics",      "env",
+                                         "paths",   "secrets",  "instances", "nginx_config", NULL };
+    static otr_code (*const readers[])(const otr_node *, otr_manifest *, otr_err *) = {
+        read_publish, read_kv,      read_http,      read_metrics,     read_env,
+        read_paths,   read_secrets, read_instances, read_nginx_config
+    };
     _Static_assert(OTR_COUNT(readers) + 1 == OTR_COUNT(known), "a reader for each key");
     const otr_node *grants = otr_node_get(entry, "grants");
     otr_code rc = OTR_OK;

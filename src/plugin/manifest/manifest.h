@@ -98,6 +98,7 @@ typedef struct otr_manifest { /* one entry of `load:` */
     char **publish;       /* granted topic patterns, NULL-terminated, never NULL */
     otr_http_grants http; /* granted requests */
     bool see_instances;   /* granted: the list of NGINX instances */
+    bool see_config;      /* granted: nginx_config.get */
     size_t metrics;       /* granted series; 0: none */
     char **env_names;     /* granted variables of the agent's environment, or NULL */
     char **env;           /* those of them that are set, as "NAME=value"; NULL-terminated or NULL */

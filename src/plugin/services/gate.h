@@ -22,7 +22,7 @@
 #include "plugin/log_budget.h"
 #include "plugin/manifest/manifest.h"
 
-enum { OTR_GATE_SERVICES = 8 };
+enum { OTR_GATE_SERVICES = 9 };
 
 typedef struct otr_gate otr_gate;
 

@@ -10,9 +10,11 @@
 #define LAST_NS (100 * OTR_NS_PER_MS) /* of a call: the guest's, whatever it asked us before */
 
 static const otr_service *const table[] = {
-    &otr_service_kv,        &otr_service_metrics, &otr_service_http,
-    &otr_service_instances, &otr_service_secrets, &otr_service_env,
-    &otr_service_clock,     &otr_service_random,  NULL,
+    &otr_service_kv,           &otr_service_metrics,
+    &otr_service_http,         &otr_service_instances,
+    &otr_service_secrets,      &otr_service_env,
+    &otr_service_clock,        &otr_service_random,
+    &otr_service_nginx_config, NULL,
 };
 _Static_assert(OTR_COUNT(table) == OTR_GATE_SERVICES + 1, "a place in the gate for each");
 

@@ -16,6 +16,8 @@
  *                 {"name":…,"value":…,"labels":{…}} → nothing  grant: metrics
  *     instances.list  nothing → [{…},…], as topic nginx.instance.started has them
  *                                                              grant: instances
+ *     nginx_config.get  a path, or {"path":…,"version":"new|old","form":"text|parsed"} → the file
+ * of the configuration that a hook asks about; only while it is answered grant: nginx_config
  *     env.get     name → the value of the agent's variable     grant: env
  *     secret.get  name → the content of its file, without the line break at the end
  *                                                              grant: secrets
@@ -31,6 +33,7 @@ extern const otr_service otr_service_kv;      /* kv.c; keeps an otr_kv */
 extern const otr_service otr_service_metrics; /* metrics.c; keeps an otr_guest_metrics */
 extern const otr_service otr_service_http;
 extern const otr_service otr_service_instances;
+extern const otr_service otr_service_nginx_config;
 extern const otr_service otr_service_env;
 extern const otr_service otr_service_secrets;
 extern const otr_service otr_service_clock;

@@ -105,6 +105,20 @@ T(a_second_word_on_a_path_replaces_the_first_one)
     check_text(o, &dir, "a", "2");
 }
 
+T(a_text_can_be_given_away)
+{
+    SETUP(dir, o);
+    OTR_CLEANUP(otr_buf_deinit) otr_buf text;
+    otr_buf_init(&text, 10);
+    REQUIRE_OK(otr_buf_adds(&text, "mine", &err), err);
+    REQUIRE_OK(otr_overlay_take(o, tree_path(&dir, "a"), &text, &err), err);
+    CHECK(text.p == NULL && text.n == 0);
+    check_text(o, &dir, "a", "mine");
+    REQUIRE_OK(put(o, &dir, "a", "other", &err), err);
+    check_text(o, &dir, "a", "other");
+    CHECK_INT(otr_overlay_take(o, "relative", &text, &err), OTR_EINVAL);
+}
+
 T(a_change_is_seen_through_links_and_other_names_of_folders)
 {
     SETUP(dir, o);

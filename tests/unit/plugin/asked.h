@@ -24,7 +24,7 @@ enum { ROUND_MS = 5, PATIENCE_S = 30 };
 typedef struct outcome { /* what came of a question */
     unsigned times;
     otr_verdict verdict;
-    char reason[700];
+    char reason[sizeof(((otr_hook_result *)NULL)->reason)];
     size_t n;
     otr_hook_answer answers[4];
     uint64_t ns;

@@ -208,3 +208,64 @@ T(a_long_message_is_cut_between_characters)
     CHECK_INT(strlen(v.message), 511);
     CHECK(otr_utf8_ok(otr_bytes_of(v.message)));
 }
+
+T(a_verdict_may_have_findings)
+{
+    otr_contract_verdict v;
+    otr_err err;
+    REQUIRE_OK(verdict("{\"verdict\":\"deny\",\"findings\":[{\"file\":\"/a\\u001b\",\"line\":3,"
+                       "\"message\":\"m\",\"severity\":\"warning\"},{\"message\":\"n\",\"line\":-1,"
+                       "\"severity\":\"dire\"},7,{},{\"line\":4}]}",
+                       &v, &err),
+               err);
+    CHECK_INT(v.n_findings, 2);
+    CHECK_STR(v.message, "m"); /* the first one's, as there is no other */
+    CHECK_STR(v.findings[0].file, "/a\\x1b");
+    CHECK_INT(v.findings[0].line, 3);
+    CHECK_INT(v.findings[0].severity, OTR_FINDING_WARNING);
+    CHECK_STR(v.findings[1].file, "");
+    CHECK_INT(v.findings[1].line, 0);
+    CHECK_INT(v.findings[1].severity, OTR_FINDING_ERROR);
+}
+
+T(a_verdict_may_name_one_place_beside_its_message)
+{
+    otr_contract_verdict v;
+    otr_err err;
+    REQUIRE_OK(
+        verdict("{\"verdict\":\"deny\",\"message\":\"m\",\"file\":\"/a\",\"line\":4294967296}", &v,
+                &err),
+        err);
+    CHECK_INT(v.n_findings, 1);
+    CHECK_STR(v.findings[0].file, "/a");
+    CHECK_STR(v.findings[0].message, "m");
+    CHECK_INT(v.findings[0].line, 0);
+}
+
+T(findings_in_another_form_are_passed_over)
+{
+    static const char *const odd[] = { "{\"verdict\":\"deny\",\"findings\":7}",
+                                       "{\"verdict\":\"deny\",\"findings\":[[],null,\"x\"]}",
+                                       "{\"verdict\":\"deny\",\"file\":7,\"line\":\"x\"}" };
+    for (size_t i = 0; i < OTR_COUNT(odd); i++) {
+        otr_contract_verdict v;
+        otr_err err;
+        REQUIRE_OK(verdict(odd[i], &v, &err), err);
+        CHECK_INT(v.verdict, OTR_VERDICT_DENY);
+        CHECK_INT(v.n_findings, 0);
+    }
+}
+
+T(more_findings_than_are_kept_are_counted)
+{
+    otr_contract_verdict v;
+    otr_err err;
+    char text[2048] = "{\"verdict\":\"deny\",\"findings\":[";
+    for (int i = 0; i < 20; i++) {
+        strncat(text, i == 0 ? "{\"message\":\"a\"}" : ",{\"message\":\"a\"}", 32);
+    }
+    strncat(text, "]}", 3);
+    REQUIRE_OK(verdict(text, &v, &err), err);
+    CHECK_INT(v.n_findings, OTR_VERDICT_FINDINGS);
+    CHECK_INT(v.more_findings, 4);
+}

@@ -3,9 +3,9 @@
 
 T(a_denial_is_counted_under_the_grants_key)
 {
-    static const char *const kinds[OTR_DENIAL_KINDS] = { "publish",   "kv_bytes", "http",
-                                                         "metrics",   "env",      "secrets",
-                                                         "instances", "other" };
+    static const char *const kinds[OTR_DENIAL_KINDS] = { "publish",   "kv_bytes",     "http",
+                                                         "metrics",   "env",          "secrets",
+                                                         "instances", "nginx_config", "other" };
     for (unsigned i = 0; i < OTR_DENIAL_KINDS; i++) {
         CHECK_INT(otr_denial_of(kinds[i]), i);
         CHECK_STR(otr_denial_kind(i), kinds[i]);

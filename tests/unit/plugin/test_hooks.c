@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "plugin/hook_call.h"
 #include "plugin/internal.h"
 #include "unit/plugin/asked.h"
 
@@ -84,6 +85,14 @@ static bool fail_closed(const otr_plugin *p)
     return true;
 }
 
+static otr_hook_call *asked; /* of the test that runs */
+
+static void take_question(otr_plugin *p, otr_hook_call *call)
+{
+    (void)p;
+    asked = call;
+}
+
 static const otr_guests_ops guests = { .open = open_all,
                                        .close = close_all,
                                        .end = end,
@@ -91,6 +100,7 @@ static const otr_guests_ops guests = { .open = open_all,
                                        .stop = stop,
                                        .describe = describe,
                                        .hooks = hooks,
+                                       .ask = take_question,
                                        .fail_closed = fail_closed };
 
 static otr_code add_guest(fixture *f, const char *hook, otr_err *err)
@@ -175,6 +185,95 @@ T(a_guest_that_does_not_run_counts_as_its_manifest_says)
     CHECK_INT(c.unanswered, 2);
 }
 
+static otr_code add_running(fixture *f, otr_err *err)
+{
+    otr_code rc = add_guest(f, "x.*", err);
+    if (rc == OTR_OK) {
+        f->host->first->state_id = OTR_PLUGIN_RUNNING;
+    }
+    return rc;
+}
+
+static unsigned dropped;
+
+static void drop_files(void *of)
+{
+    dropped += of == &dropped;
+}
+
+static otr_code get_file(void *of, otr_bytes in, otr_buf *out, otr_err *err)
+{
+    return of == &dropped ? otr_buf_add(out, in, err) : OTR_EINVAL;
+}
+
+static const otr_hook_files files = { get_file, drop_files, &dropped };
+
+static otr_hook_spec with_files(outcome *a)
+{
+    return (otr_hook_spec){ .topic = "x.y",
+                            .payload = otr_bytes_of("1"),
+                            .source = "test",
+                            .deadline_ns = otr_now_ns() + LONG_MS * OTR_NS_PER_MS,
+                            .files = &files,
+                            .done = take_verdict,
+                            .arg = a };
+}
+
+T(files_of_a_question_stay_until_the_last_guest_is_done)
+{
+    BEGIN;
+    outcome a = { 0 };
+    otr_hook_spec spec = with_files(&a);
+    char text[8] = "";
+    dropped = 0;
+    asked = NULL;
+    REQUIRE_OK(add_running(&f, &err), err);
+    spec.topic = "x.*";
+    CHECK_INT(otr_plugin_host_ask(f.host, &spec, NULL, &err), OTR_EINVAL);
+    CHECK_INT(dropped, 0); /* a question that was not taken leaves them */
+    spec.topic = "x.y";
+    otr_hook *h = NULL;
+    REQUIRE_OK(otr_plugin_host_ask(f.host, &spec, &h, &err), err);
+    REQUIRE(asked != NULL);
+    otr_hook_cancel(h);
+    CHECK_INT(dropped, 0);
+    const otr_hook_files *got = otr_hook_files_of(asked->msg);
+    bool served = false;
+    if (got != NULL) {
+        otr_buf out;
+        otr_buf_init(&out, 100);
+        served = got->get(got->of, otr_bytes_of("/f"), &out, &err) == OTR_OK;
+        (void)snprintf(text, sizeof(text), "%s", otr_buf_text(&out));
+        otr_buf_deinit(&out);
+    }
+    otr_hook_call_fail(asked, OTR_HOOK_FAILED, "late");
+    CHECK_INT(dropped, 1);
+    REQUIRE(served);
+    CHECK_STR(text, "/f");
+}
+
+T(a_denial_tells_where)
+{
+    BEGIN;
+    outcome a = { 0 };
+    asked = NULL;
+    REQUIRE_OK(add_running(&f, &err), err);
+    REQUIRE_OK(ask(f.host, LONG_MS, &a, NULL, &err), err);
+    REQUIRE(asked != NULL);
+    CHECK(otr_hook_files_of(asked->msg) == NULL);
+    otr_contract_verdict said = { .verdict = OTR_VERDICT_DENY, .message = "no", .n_findings = 1 };
+    said.findings[0] = (otr_hook_finding){ .file = "/etc/nginx/a.conf", .line = 7 };
+    otr_hook_call_answer(asked, &said);
+    WAIT(a.times > 0);
+    CHECK_STR(a.reason, "plugin \"stub\" denies: no (/etc/nginx/a.conf:7)");
+    CHECK_INT(a.answers[0].n_findings + a.answers[0].more_findings, 1);
+}
+
+T(a_message_that_is_no_question_has_no_files)
+{
+    CHECK(otr_hook_files_of(NULL) == NULL);
+}
+
 T(hooks_of_others_are_not_asked)
 {
     BEGIN;
@@ -200,9 +299,16 @@ T(a_result_is_told_as_json)
     otr_err err = { 0 };
     otr_buf out;
     otr_buf_init(&out, 4096);
-    otr_hook_answer answer = {
-        .plugin = "p", .verdict = OTR_VERDICT_DENY, .message = "no \"x\"", .ns = 1234567
+    otr_hook_finding finding = {
+        .file = "/f", .line = 3, .severity = OTR_FINDING_WARNING, .message = "y"
     };
+    otr_hook_answer answer = { .plugin = "p",
+                               .verdict = OTR_VERDICT_DENY,
+                               .message = "no \"x\"",
+                               .ns = 1234567,
+                               .findings = &finding,
+                               .n_findings = 1,
+                               .more_findings = 2 };
     otr_hook_result result = {
         .verdict = OTR_VERDICT_DENY, .answers = &answer, .n = 1, .ns = 7654321
     };
@@ -211,7 +317,9 @@ T(a_result_is_told_as_json)
                 strcmp(otr_buf_text(&out),
                        "{\"topic\":\"a.b\",\"verdict\":\"deny\",\"reason\":\"\",\"ms\":7.654,"
                        "\"answers\":[{\"plugin\":\"p\",\"verdict\":\"deny\",\"how\":\"answered\","
-                       "\"message\":\"no \\\"x\\\"\",\"ms\":1.234}]}") == 0;
+                       "\"message\":\"no \\\"x\\\"\",\"ms\":1.234,\"findings\":[{\"file\":"
+                       "\"/f\",\"line\":3,\"severity\":\"warning\",\"message\":\"y\"}],"
+                       "\"findings_more\":2}]}") == 0;
     otr_buf_deinit(&out);
     REQUIRE_OK(rc, err);
     CHECK(said);

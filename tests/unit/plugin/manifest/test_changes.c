@@ -90,6 +90,8 @@ T_NO_OOM(grants_tell_which_way_they_changed)
                 "grants.http=narrower");
     check_entry("", ", grants: {instances: true}", "grants.instances=wider",
                 "grants.instances=narrower");
+    check_entry("", ", grants: {nginx_config: true}", "grants.nginx_config=wider",
+                "grants.nginx_config=narrower");
     check_entry(", grants: {metrics: 3}", ", grants: {metrics: 2}", "grants.metrics=narrower",
                 "grants.metrics=wider");
     check_entry(", grants: {kv_bytes: 1MiB}", ", grants: {kv_bytes: 1KiB}",

@@ -242,6 +242,7 @@ static void check_all_denied(fixture *f)
                  { "kv.set", "{\"key\":\"a\",\"value\":1}", "kv_bytes" },
                  { "env.get", "COLOUR", "env" },
                  { "secret.get", "token", "secrets" },
+                 { "nginx_config.get", "/x", "nginx_config" },
                  { "metric.counter", "{\"name\":\"a\",\"value\":1}", "metrics" } };
     uint64_t before = otr_gate_denials(&f->hc.gate);
     char text[32];

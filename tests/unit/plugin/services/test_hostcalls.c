@@ -508,6 +508,17 @@ T(the_list_of_instances_needs_a_grant)
     CHECK_INT(otr_gate_denials(&f.hc.gate), 1);
 }
 
+T(files_of_a_configuration_need_a_grant_and_a_question)
+{
+    SETUP;
+    char answer[256];
+    CHECK(ask(&f, "nginx_config.get", "/x", answer, sizeof(answer), &err) == OTR_EDENIED);
+    CHECK_HAS(err.msg, "grants.nginx_config");
+    f.manifest.see_config = true;
+    CHECK(ask(&f, "nginx_config.get", "/x", answer, sizeof(answer), &err) == OTR_ESTATE);
+    CHECK_HAS(err.msg, "only while a question about a configuration");
+}
+
 T(the_list_of_instances_has_each_once_and_as_it_is)
 {
     SETUP;

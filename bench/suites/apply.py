@@ -1,0 +1,184 @@
+"""What a change of one file takes until its proven answer, and what clients notice of many changes under load.
+
+The peer figure is NGINX Agent's own, 10.0 s for a valid and an invalid change alike: it watches the error logs of the new
+configuration for all of its reload_monitoring_period.
+"""
+
+import http.client
+import io
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import statistics
+import sys
+import tarfile
+import tempfile
+import threading
+import time
+import urllib.parse
+
+from harness import Row, Unavailable
+
+PEER_MS = 10000
+TIMES = 15
+APPLIES, ROLLBACKS, LOADERS = 200, 50, 4
+
+
+class Admin(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def change(agent, name, text, **query):
+    """The result of a change of one file, and its milliseconds as the asker sees them."""
+    out, data = io.BytesIO(), text.encode()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+    client = Admin(agent.socket)
+    begin = time.monotonic()
+    client.request("POST", f"/api/v1/config/apply?{urllib.parse.urlencode(query)}", body=out.getvalue())
+    answer = json.loads(client.getresponse().read())
+    client.close()
+    return answer, (time.monotonic() - begin) * 1000
+
+
+class Load:
+    """Keep-alive requests, one after the other, from a few threads; what was not answered by 200 counts as failed."""
+
+    def __init__(self, port):
+        self.port, self.ended, self.sent, self.failed = port, threading.Event(), 0, 0
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(LOADERS)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self):
+        sent = failed = 0
+        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        while not self.ended.is_set():
+            sent += 1
+            try:
+                client.request("GET", "/")
+                answer = client.getresponse()
+                answer.read()
+                failed += answer.status != 200
+            except http.client.RemoteDisconnected:
+                # Closed between two requests, as a reload does to idle connections: sent again, as browsers do.
+                client.close()
+                sent -= 1
+            except OSError:
+                failed += 1
+                client.close()
+        with self.lock:
+            self.sent, self.failed = self.sent + sent, self.failed + failed
+
+    def stop(self):
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+        return self.failed, self.sent
+
+
+def under_load(port, work):
+    load = Load(port)
+    work()
+    return load.stop()
+
+
+def site(server, text, more=""):
+    return f"# {text}\nserver {{ listen 127.0.0.1:{server.port}; location / {{ return 200 \"x\"; }} {more} }}\n"
+
+
+def plain_reloads(server, times):
+    for _ in range(times):
+        before = set(children(server.pid()))
+        server.signal(signal.SIGHUP)
+        while set(children(server.pid())) & before:
+            time.sleep(0.005)
+
+
+def children(pid):
+    return pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def start(bench, folder):
+    os.environ["OUTRIDER"] = str(bench.binary("outrider"))
+    sys.path.insert(0, str(bench.top.parent / "tests" / "scenario"))
+    import support
+    if support.NGINX is None:
+        raise Unavailable("there is no NGINX")
+    support.BINARY = str(bench.binary("outrider"))
+    (folder / "n").mkdir()
+    return support, support.Nginx(folder / "n")
+
+
+def run(bench):
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="otr-"))
+    agent = server = None
+    try:
+        support, server = start(bench, folder)
+        conf = (f"user root;\npid {server.pid_file};\nerror_log {server.home}/error.log;\nworker_processes 2;\n"
+                f"events {{ worker_connections 256; }}\nhttp {{ access_log off; "
+                f"include {server.home}/a.conf; }}\n")
+        server.config = lambda extra="": conf
+        (server.home / "a.conf").write_text(site(server, "first"))
+        server.start()
+        agent = support.Agent(folder / "agent", config={"allowed_directories": [str(folder)]},
+                              flags=["--lib-dir", str(folder / "agent" / "lib")])
+        agent.settings["log"]["level"] = "info"
+        agent.settings["outrider"]["metrics"]["interval"] = "5s"
+        agent.write_config()
+        agent.start()
+        support.wait_for(agent.instances, "the instance")
+        yield from times(agent, server)
+        yield from load(agent, server)
+    finally:
+        for one in (agent, server):
+            if one is not None:
+                one.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def times(agent, server):
+    valid, invalid = [], []
+    for i in range(TIMES):
+        answer, ms = change(agent, "a.conf", site(server, f"valid {i}"))
+        assert answer["result"] == "applied", answer
+        valid.append(ms)
+        answer, ms = change(agent, "a.conf", site(server, f"invalid {i}", "nonsense on;"))
+        assert answer["result"] == "invalid", answer
+        invalid.append(ms)
+    for name, figures, most in (("valid change to the proven answer", valid, 300), ("invalid change", invalid, 150)):
+        yield Row(name=name, unit="ms", lower_is_better=True, ours=statistics.median(figures), peer=PEER_MS, at_most=most,
+                  note=f"median of {TIMES}; {min(figures):.0f} to {max(figures):.0f}; NGINX Agent's figure was recorded")
+
+
+def load(agent, server):
+    def applies():
+        for i in range(APPLIES):
+            answer, _ = change(agent, "a.conf", site(server, f"load {i}"))
+            assert answer["result"] == "applied", answer
+
+    def rollbacks():
+        for i in range(ROLLBACKS):
+            answer, _ = change(agent, "a.conf", site(server, f"back {i}"), probe=f"http://127.0.0.1:{server.port}/=404")
+            assert answer["result"] == "rolled-back", answer
+
+    plain, plain_sent = under_load(server.port, lambda: plain_reloads(server, APPLIES))
+    ours, sent = under_load(server.port, applies)
+    back, back_sent = under_load(server.port, rollbacks)
+    yield Row(name=f"failed requests in {APPLIES} changes", lower_is_better=True, ours=ours, peer=plain, at_most=plain,
+              note=f"of {sent}; the peer is {APPLIES} plain `nginx -s reload`: {plain} of {plain_sent}")
+    yield Row(name=f"failed requests in {ROLLBACKS} rollbacks", lower_is_better=True, ours=back, at_most=plain,
+              note=f"of {back_sent}; each is two reloads")
