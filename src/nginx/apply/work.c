@@ -253,6 +253,11 @@ otr_code otr_tx_job_commit(otr_apply *tx, otr_err *err)
 
 otr_code otr_tx_job_undo(otr_apply *tx, otr_err *err)
 {
+    return otr_change_put_back(tx->change, err);
+}
+
+otr_code otr_tx_job_close(otr_apply *tx, otr_err *err)
+{
     return otr_change_undo(tx->change, err);
 }
 
