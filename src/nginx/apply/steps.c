@@ -136,6 +136,11 @@ static void tell(otr_apply *tx)
     tx->a->over(tx);
 }
 
+static otr_code job_close(otr_apply *tx, otr_err *err)
+{
+    return otr_change_undo(tx->change, err);
+}
+
 static void on_closed(otr_apply *tx, otr_code rc)
 {
     if (rc != OTR_OK) {
@@ -149,7 +154,7 @@ static void on_closed(otr_apply *tx, otr_code rc)
 static void close_journal(otr_apply *tx)
 {
     if (tx->change != NULL && otr_change_get_state(tx->change) == OTR_CHANGE_UNDONE) {
-        otr_tx_job(tx, otr_tx_job_close, on_closed);
+        otr_tx_job(tx, job_close, on_closed);
     } else {
         tell(tx);
     }

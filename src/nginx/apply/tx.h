@@ -174,7 +174,6 @@ otr_code otr_tx_job_swap(otr_apply *tx, otr_err *err);
 otr_code otr_tx_job_mark(otr_apply *tx, otr_err *err);
 otr_code otr_tx_job_commit(otr_apply *tx, otr_err *err);
 otr_code otr_tx_job_undo(otr_apply *tx, otr_err *err);
-otr_code otr_tx_job_close(otr_apply *tx, otr_err *err);
 otr_code otr_tx_job_launch(otr_apply *tx, otr_err *err); /* of another process than before */
 otr_code otr_tx_job_resume(otr_apply *tx, otr_err *err);
 /* The items of the plan into the result. */

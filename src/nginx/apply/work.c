@@ -256,11 +256,6 @@ otr_code otr_tx_job_undo(otr_apply *tx, otr_err *err)
     return otr_change_put_back(tx->change, err);
 }
 
-otr_code otr_tx_job_close(otr_apply *tx, otr_err *err)
-{
-    return otr_change_undo(tx->change, err);
-}
-
 /* ---- after a crash ---- */
 
 static void read_note(otr_apply *tx, otr_bytes note)
