@@ -17,6 +17,16 @@ add_library(dep_http_parser INTERFACE)
 target_include_directories(dep_http_parser SYSTEM INTERFACE ${HTTP_PARSER_INCLUDE})
 target_link_libraries(dep_http_parser INTERFACE ${HTTP_PARSER_LIBRARY})
 
+# gRPC: HTTP/2 is small and goes in as a static library; OpenSSL stays shared, so that the distribution mends it.
+pkg_check_modules(ssl REQUIRED IMPORTED_TARGET openssl>=3.0)
+add_library(dep_ssl INTERFACE)
+target_link_libraries(dep_ssl INTERFACE PkgConfig::ssl)
+find_path(NGHTTP2_INCLUDE nghttp2/nghttp2.h REQUIRED)
+find_library(NGHTTP2_LIBRARY NAMES libnghttp2.a nghttp2 REQUIRED)
+add_library(dep_nghttp2 INTERFACE)
+target_include_directories(dep_nghttp2 SYSTEM INTERFACE ${NGHTTP2_INCLUDE})
+target_link_libraries(dep_nghttp2 INTERFACE ${NGHTTP2_LIBRARY})
+
 # Only its headers: src/net/curl/curl.c opens the library when a plugin first needs it.
 pkg_check_modules(curl REQUIRED libcurl>=7.85)
 add_library(dep_curl INTERFACE)

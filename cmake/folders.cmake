@@ -7,6 +7,8 @@ set(OTR_DEPS_wasm_engine dep_engines)
 set(OTR_DEPS_wasm_abi dep_engines dep_sodium)
 set(OTR_DEPS_wasm dep_engines) # for its fuzzers, which assemble text
 set(OTR_DEPS_net_curl dep_curl)
+set(OTR_DEPS_net_tls dep_ssl)
+set(OTR_DEPS_net_rpc dep_nghttp2 dep_sodium dep_zlib)
 set(OTR_DEPS_net_http dep_uv dep_microhttpd dep_http_parser dep_sodium dep_curl)
 set(OTR_DEPS_nginx_history dep_sqlite dep_zlib dep_sodium)
 set(OTR_DEPS_plugin_encoding dep_protobuf)

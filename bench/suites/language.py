@@ -1,8 +1,8 @@
 """A configuration of 24 MB in 101 files: read file by file, each into its tree, beside crossplane-go and PyPI's crossplane, in
 the same run; written as JSON, and checked by all rules.
 
-crossplane-go is no module that Go's proxy has: OTR_CROSSPLANE_GO names a folder with its source
-(a clone of github.com/nginxinc/nginx-go-crossplane)."""
+Where Go's proxy cannot be had, OTR_CROSSPLANE_GO names a folder with the source of crossplane-go (a
+clone of github.com/nginxinc/nginx-go-crossplane)."""
 
 import os
 import pathlib
@@ -69,6 +69,7 @@ def crossplane_go(bench):
     folder, program = bench.top / "peers" / "crossplane-go", bench.peers / "crossplane-go"
     modules = bench.peers / "crossplane-go.mod"
     shutil.copy(folder / "go.mod", modules)
+    shutil.copy(folder / "go.sum", modules.with_suffix(".sum"))
     source = os.environ.get("OTR_CROSSPLANE_GO")
     if source:
         bench.run([go, "mod", "edit", f"-replace={MODULE}={pathlib.Path(source).resolve()}", modules])

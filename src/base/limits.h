@@ -98,10 +98,12 @@
 #define OTR_LIMIT_NGINX_COMBINED \
     20000000 /* directives, includes counted as often as they stand there */
 #define OTR_LIMIT_NGINX_INCLUDE_DEPTH   32
-#define OTR_LIMIT_NGINX_CHECKED         5000000 /* directives that are checked, counted so too */
-#define OTR_LIMIT_NGINX_FINDINGS        50000   /* kept of one check; the rest is counted */
+#define OTR_LIMIT_NGINX_CHECKED         5000000  /* directives that are checked, counted so too */
+#define OTR_LIMIT_NGINX_CHECK_STEPS     100000   /* values that are followed for one directive … */
+#define OTR_LIMIT_NGINX_CHECK_ALL_STEPS 20000000 /* … and in all */
+#define OTR_LIMIT_NGINX_FINDINGS        50000    /* kept of one check; the rest is counted */
 #define OTR_LIMIT_NGINX_CERT_BYTES      (1U * OTR_MIB) /* one file with certificates or a key */
-#define OTR_LIMIT_NGINX_CHECK_NAMES     64 /* host names that one check resolves */
+#define OTR_LIMIT_NGINX_CHECK_NAMES     64             /* host names that one check resolves */
 #define OTR_LIMIT_NGINX_CONFIG_ERRORS   1000 /* kept of those that a tolerant reader meets */
 #define OTR_LIMIT_NGINX_BLOCK_DEPTH     64
 #define OTR_LIMIT_NGINX_INSTANCES       256
@@ -218,5 +220,28 @@
 #define OTR_LIMIT_INSTANCE_LOGS_BYTES    6144
 #define OTR_LIMIT_INSTANCE_REMARKS_BYTES 4096
 #define OTR_LIMIT_APPLY_EVENT_BYTES      4096 /* of an event about an apply, each list of it */
+
+/* gRPC: defaults of what a channel or a server is told, and ceilings of a connection */
+#define OTR_LIMIT_TLS_FILE_BYTES    OTR_MIB         /* a certificate, a key, a file of roots */
+#define OTR_LIMIT_RPC_TOKEN_BYTES   65536U          /* a file of a token */
+#define OTR_LIMIT_RPC_MESSAGE_BYTES (4U * OTR_MIB)  /* one message, unpacked */
+#define OTR_LIMIT_RPC_HEADER_BYTES  65536U          /* metadata that a peer sends at a time */
+#define OTR_LIMIT_RPC_FIELDS        256             /* and how many */
+#define OTR_LIMIT_RPC_QUEUE_BYTES   OTR_MIB         /* of a call: with more no message is taken */
+#define OTR_LIMIT_RPC_SENT_BYTES    (64U * OTR_MIB) /* that wait for the peer on one connection */
+#define OTR_LIMIT_RPC_HELD_BYTES    (64U * OTR_MIB) /* received on one connection, not delivered */
+#define OTR_LIMIT_RPC_WINDOW_BYTES  65535U          /* what a call's peer may send unread … */
+#define OTR_LIMIT_RPC_WIDE_BYTES    OTR_MIB         /* … and while a large message comes */
+#define OTR_LIMIT_RPC_STREAMS       1000            /* calls under way on a server's connection */
+#define OTR_LIMIT_RPC_CALLS         10000           /* of one channel */
+#define OTR_LIMIT_RPC_CONNECTIONS   1024            /* of one server */
+#define OTR_LIMIT_RPC_OUT_BYTES     65536U          /* that wait for one socket, about */
+#define OTR_LIMIT_RPC_RESETS        1000            /* calls a peer may reset at once … */
+#define OTR_LIMIT_RPC_RESETS_S      100             /* … and in a second */
+#define OTR_LIMIT_RPC_CONTROLS      2000            /* the same for frames that carry no call */
+#define OTR_LIMIT_RPC_CONTROLS_S    1000
+#define OTR_LIMIT_RPC_PROXY_BYTES   16384U /* a proxy's answer to CONNECT */
+#define OTR_LIMIT_RPC_DRAINING      4      /* connections of a channel that end slowly */
+#define OTR_LIMIT_RPC_HANDSHAKE_MS  20000  /* from accept() to the first settings */
 
 #endif

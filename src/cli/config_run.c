@@ -189,6 +189,16 @@ static void print_head(const otr_json *r, size_t end)
     }
 }
 
+/* What the change touches, in the agent's words. */
+static void print_impact(const otr_json *impact)
+{
+    const otr_json *lines = otr_json_get(impact, "lines");
+    for (size_t i = 0; i < otr_json_size(lines); i++) {
+        otr_view_print(OTR_TONE_PLAIN, otr_json_str(otr_json_at(lines, i), ""));
+        (void)putchar('\n');
+    }
+}
+
 static void print_result(const watch *w)
 {
     const otr_json *r = w->result, *findings = otr_json_get(r, "findings");
@@ -200,6 +210,9 @@ static void print_result(const watch *w)
         }
         print_items(otr_json_get(r, "items"));
         print_texts(otr_json_get(r, "remarks"));
+    }
+    if (w->run->show_diff && !w->run->quiet) {
+        print_impact(otr_json_get(r, "impact"));
     }
     if (w->run->show_diff) {
         otr_cli_ask_print(text(r, "diff"));

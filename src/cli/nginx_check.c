@@ -357,7 +357,10 @@ static otr_code folder_of(const options *o, otr_buf *out, otr_err *err)
 static int run(options *o)
 {
     otr_err err = { 0 };
-    otr_root root = { .path = o->root != NULL ? o->root : "", .uid = geteuid(), .gid = getegid() };
+    OTR_CLEANUP(otr_buf_deinit) otr_buf below = { 0 };
+    otr_buf_init(&below, 2 * OTR_NGINX_PATH_BYTES);
+    otr_code rc = o->root != NULL ? otr_path_join(o->folder, o->root, &below, &err) : OTR_OK;
+    otr_root root = { .path = otr_buf_text(&below), .uid = geteuid(), .gid = getegid() };
     otr_check_spec spec = {
         .parse = { .root = &root, .folder = o->folder, .path = o->file },
         .rules = &o->rules,
@@ -365,7 +368,9 @@ static int run(options *o)
     };
     OTR_CLEANUP(otr_buf_deinit) otr_buf folder = { 0 };
     otr_check c = { 0 };
-    otr_code rc = folder_of(o, &folder, &err);
+    if (rc == OTR_OK) {
+        rc = folder_of(o, &folder, &err);
+    }
     spec.options = o->check;
     spec.options.root = &root;
     spec.options.folder = otr_buf_text(&folder);

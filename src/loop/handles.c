@@ -193,6 +193,14 @@ void otr_watch_start(otr_watch *watch)
     }
 }
 
+void otr_watch_set(otr_watch *watch, int events)
+{
+    if (watch != NULL) {
+        watch->events = events;
+        (void)start_poll(watch);
+    }
+}
+
 void otr_watch_free(otr_watch *watch)
 {
     if (watch != NULL) {

@@ -78,6 +78,8 @@ otr_code otr_watch_new(otr_loop *loop, int fd, int events, otr_watch_fn *fn, voi
 /* Stops the calls until otr_watch_start(). */
 void otr_watch_stop(otr_watch *watch);
 void otr_watch_start(otr_watch *watch);
+/* From now on for these events; starts the calls. */
+void otr_watch_set(otr_watch *watch, int events);
 void otr_watch_free(otr_watch *watch);
 
 /* A name in the folder appeared, went or was written to. NULL: some name did. The text is borrowed

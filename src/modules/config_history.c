@@ -1,5 +1,6 @@
-/* The database is opened by the first job and again by the one after a failure; everything that
- * touches it runs on one strand. */
+/* The database is opened by the first job and again by the one after a failure. Who writes has one
+ * strand and one connection, who reads another: a slow disk under the files of an NGINX, or a large
+ * export, must not hold up who has to record a change. */
 #include "modules/config_history.h"
 
 #include <errno.h>
@@ -20,11 +21,16 @@ static const char aside_problem[] = "config history put aside";
 
 struct otr_config_history {
     otr_services *services;
-    otr_strand *strand;
+    otr_strand *strand;  /* of `h` */
+    otr_strand *readers; /* of `reader`: who only looks does not hold up who records */
     otr_timer *timer;
     char *folder;   /* lib_dir */
     char *path;     /* of the database in it */
     otr_history *h; /* the strand's */
+    bool checked;   /* the strand's: it was whole when it was opened first */
+    otr_history *reader;
+    uint64_t reader_of;  /* the readers': which database it has open … */
+    uint64_t generation; /* … of those that there were */
     otr_history_bounds bounds;
     size_t pending; /* jobs that are not done */
     bool gone;      /* the module is: the last job releases the rest */
@@ -36,6 +42,9 @@ struct otr_config_history {
 typedef struct job {
     otr_config_history *ch;
     otr_config_history_job spec;
+    uint64_t generation; /* of the database, when it was submitted */
+    bool skipped;        /* there was nothing to be sparing with */
+    bool closed;         /* it was put aside */
     otr_err err;
     char remark[OTR_ERR_MSG_BYTES]; /* of a database that was opened just now; "" */
 } job;
@@ -43,6 +52,7 @@ typedef struct job {
 static void release(otr_config_history *ch)
 {
     if (ch->gone && ch->pending == 0) {
+        otr_history_close(ch->reader);
         otr_history_close(ch->h);
         otr_free(ch->folder);
         otr_free(ch->path);
@@ -68,10 +78,14 @@ static otr_code open_it(job *j)
         return OTR_OK;
     }
     otr_code rc = make_folder(ch, &j->err);
-    rc = rc == OTR_OK ? otr_history_open(ch->path, &ch->h, &j->err) : rc;
+    rc = rc == OTR_OK
+             ? otr_history_open(ch->path, ch->checked ? OTR_HISTORY_AGAIN : OTR_HISTORY_WRITES,
+                                &ch->h, &j->err)
+             : rc;
     if (rc != OTR_OK) {
         return rc == OTR_ENOMEM ? rc : OTR_EIO; /* that there is none is no "not found" */
     }
+    ch->checked = true;
     const char *remark = otr_history_remark(ch->h);
     if (remark != NULL) {
         size_t n = strnlen(remark, sizeof(j->remark) - 1);
@@ -84,6 +98,11 @@ static otr_code run_job(otr_strand *strand, void *arg)
 {
     job *j = arg;
     (void)strand;
+    struct stat st;
+    if (j->spec.sparing && j->ch->h == NULL && lstat(j->ch->path, &st) != 0 && errno == ENOENT) {
+        j->skipped = true;
+        return OTR_OK;
+    }
     otr_code rc = open_it(j);
     if (rc != OTR_OK) {
         return rc;
@@ -91,6 +110,33 @@ static otr_code run_job(otr_strand *strand, void *arg)
     rc = j->spec.run(j->spec.arg, j->ch->h, &j->err);
     if (otr_history_is_damaged(j->ch->h)) {
         otr_history_close(otr_steal(&j->ch->h)); /* puts it aside: the next job begins anew */
+        j->ch->checked = false;
+        j->closed = true;
+    } else if (j->spec.sparing) {
+        otr_history_close(otr_steal(&j->ch->h));
+    }
+    return rc;
+}
+
+static otr_code read_job(otr_strand *strand, void *arg)
+{
+    job *j = arg;
+    otr_config_history *ch = j->ch;
+    (void)strand;
+    if (ch->reader != NULL && ch->reader_of != j->generation) {
+        otr_history_close(otr_steal(&ch->reader));
+    }
+    otr_code rc = ch->reader == NULL ? make_folder(ch, &j->err) : OTR_OK;
+    if (rc == OTR_OK && ch->reader == NULL) {
+        ch->reader_of = j->generation;
+        rc = otr_history_open(ch->path, OTR_HISTORY_READS, &ch->reader, &j->err);
+    }
+    if (rc != OTR_OK) {
+        return rc == OTR_ENOMEM ? rc : OTR_EIO;
+    }
+    rc = j->spec.run(j->spec.arg, ch->reader, &j->err);
+    if (otr_history_is_damaged(ch->reader)) {
+        otr_history_close(otr_steal(&ch->reader)); /* the one that writes will meet it, too */
     }
     return rc;
 }
@@ -103,7 +149,7 @@ static void tell(const job *j, otr_code rc)
     if (j->remark[0] != '\0') {
         otr_problem_set(problems, "", aside_problem, "%s", j->remark);
     }
-    if (!j->spec.writes) {
+    if (!j->spec.writes || j->skipped) {
         return;
     }
     if (rc == OTR_OK) {
@@ -125,6 +171,7 @@ static void on_done(void *arg, otr_code rc)
     }
     if (!ch->gone) {
         tell(j, rc);
+        ch->generation += j->closed || j->remark[0] != '\0';
         ch->written = ch->written || (rc == OTR_OK && j->spec.writes);
     }
     j->spec.done(j->spec.arg, rc, &j->err);
@@ -145,7 +192,10 @@ otr_code otr_config_history_submit(otr_config_history *ch, const otr_config_hist
     }
     j->ch = ch;
     j->spec = *spec;
-    otr_code rc = otr_worker_submit(ch->strand, run_job, on_done, j, err);
+    j->generation = ch->generation;
+    otr_code rc = spec->use == OTR_HISTORY_READS
+                      ? otr_worker_submit(ch->readers, read_job, on_done, j, err)
+                      : otr_worker_submit(ch->strand, run_job, on_done, j, err);
     if (rc != OTR_OK) {
         otr_free(j);
         return rc;
@@ -188,6 +238,7 @@ static void begin_to_prune(otr_config_history *ch)
     p->bounds = ch->bounds;
     const otr_config_history_job spec = { .what = "open the history of configurations",
                                           .writes = true,
+                                          .sparing = true,
                                           .run = prune,
                                           .done = on_pruned,
                                           .arg = p };
@@ -242,6 +293,7 @@ otr_code otr_config_history_new(otr_services *services, otr_loop *loop, const ot
     otr_config_history_configure(ch, cfg);
     otr_code rc = set_path(ch, cfg, err);
     rc = rc == OTR_OK ? otr_strand_new(services->pool, JOBS, &ch->strand, err) : rc;
+    rc = rc == OTR_OK ? otr_strand_new(services->pool, JOBS, &ch->readers, err) : rc;
     rc = rc == OTR_OK ? otr_timer_new(loop, on_timer, ch, &ch->timer, err) : rc;
     if (rc != OTR_OK) {
         otr_config_history_free(ch);
@@ -295,6 +347,7 @@ void otr_config_history_free(otr_config_history *ch)
     otr_timer_free(ch->timer);
     ch->gone = true;
     ch->pending++; /* jobs that are cancelled here must not release it */
+    otr_strand_free(ch->readers);
     otr_strand_free(ch->strand);
     ch->pending--;
     release(ch);

@@ -170,6 +170,7 @@ static otr_code ask(otr_config_history_api *api, const otr_http_request *req, co
     rc = rc == OTR_OK ? otr_http_later_open(req, reply, on_closed, q, &q->later, err) : rc;
     if (rc == OTR_OK) {
         const otr_config_history_job job = { .what = "read the history of configurations",
+                                             .use = OTR_HISTORY_READS,
                                              .run = run_question,
                                              .done = question_done,
                                              .arg = q };

@@ -39,9 +39,9 @@ void otr_drift_say(const otr_drift_report *report, char *out, size_t cap);
 /* drift_versions.c: what is right, by the history. */
 /* Asks what the files of an instance should be; otr_drift_set_base() or otr_drift_set_seen()
  * follows, at once where there is no history. */
-void otr_drift_ask_base(otr_drift_module *m, const otr_nginx_instance *instance);
+void otr_drift_ask_base(otr_drift_module *m, const otr_nginx_instance *nginx);
 /* What NGINX has loaded is another text: kept as a version that nobody applied. */
-void otr_drift_keep_seen(otr_drift_module *m, const otr_nginx_instance *instance);
+void otr_drift_keep_seen(otr_drift_module *m, const otr_nginx_instance *nginx);
 
 typedef struct otr_drift_adopt { /* `paths` is copied, the texts live until `done` */
     const char *const *paths;    /* absolute, ended by NULL; NULL: all */
@@ -56,12 +56,11 @@ typedef struct otr_drift_adopt { /* `paths` is copied, the texts live until `don
 
 /* What is there becomes a version, applied by "drift". `done` follows on the loop, once, when this
  * returned OTR_OK. OTR_ESTATE: there is no history. */
-otr_code otr_drift_start_adopt(otr_drift_module *m, const otr_nginx_instance *instance,
+otr_code otr_drift_start_adopt(otr_drift_module *m, const otr_nginx_instance *nginx,
                                const otr_drift_adopt *asked, otr_err *err) OTR_MUST_CHECK;
 
 otr_code otr_drift_box_new(otr_drift_module *m, otr_err *err) OTR_MUST_CHECK;
 void otr_drift_box_leave(otr_drift_module *m);
-void otr_drift_box_unref(otr_drift_box *box);
 
 /* drift_api.c */
 otr_code otr_drift_routes(otr_drift_module *m, otr_err *err) OTR_MUST_CHECK;

@@ -6,7 +6,6 @@
 
 #include "base/alloc.h"
 #include "base/json.h"
-#include "base/limits.h"
 #include "modules/drift.h"
 #include "nginx/drift/users.h"
 

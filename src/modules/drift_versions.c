@@ -13,7 +13,6 @@
 #include "modules/config_history.h"
 #include "modules/config_snapshot.h"
 #include "modules/drift.h"
-#include "nginx/files.h"
 
 enum { ROWS_MOST = 200, TEXT_BYTES = 512, ID_BYTES = 80 };
 
@@ -22,7 +21,7 @@ struct otr_drift_box {
     size_t refs;
 };
 
-void otr_drift_box_unref(otr_drift_box *box)
+static void unref_box(otr_drift_box *box)
 {
     if (box != NULL && --box->refs == 0) {
         otr_free(box);
@@ -44,7 +43,7 @@ void otr_drift_box_leave(otr_drift_module *m)
 {
     if (m->box != NULL) {
         m->box->m = NULL;
-        otr_drift_box_unref(otr_steal(&m->box));
+        unref_box(otr_steal(&m->box));
     }
 }
 
@@ -77,7 +76,7 @@ static void free_texts(char **texts)
 static void free_job(job *j)
 {
     if (j != NULL) {
-        otr_drift_box_unref(j->box);
+        unref_box(j->box);
         otr_nginx_instance_free(j->nginx);
         otr_drift_files_deinit(&j->files);
         free_texts(j->paths);

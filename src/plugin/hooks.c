@@ -392,7 +392,8 @@ static otr_code check_spec(const otr_plugin_host *host, const otr_hook_spec *spe
     if (rc != OTR_OK) {
         return otr_wrap(err, rc, "hook");
     }
-    if (spec->payload.n > OTR_LIMIT_BUS_PAYLOAD_BYTES || !otr_json_valid(spec->payload)) {
+    if (spec->payload.n > OTR_LIMIT_BUS_PAYLOAD_BYTES ||
+        (!spec->checked && !otr_json_valid(spec->payload))) {
         return otr_fail(err, OTR_EINVAL,
                         "hook %s: the question is not one JSON text of at most %u "
                         "bytes",

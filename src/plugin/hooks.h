@@ -63,6 +63,7 @@ typedef struct otr_hook_files {
 typedef struct otr_hook_spec {
     const char *topic;    /* a full name, no pattern */
     otr_bytes payload;    /* one valid JSON text; copied */
+    bool checked;         /* it is known to be one, and is not looked through again */
     const char *source;   /* who asks; a static string */
     uint64_t deadline_ns; /* monotonic; at most OTR_LIMIT_HOOK_MS from now */
     /* Do not count the fail-closed guests whose hooks are not known: for what must stay possible

@@ -110,7 +110,7 @@ static void fuzz_file(otr_bytes data)
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     bool written = fd >= 0 && write(fd, data.p, data.n) == (ssize_t)data.n;
     close(fd);
-    if (written && otr_history_open(path, &h, NULL) == OTR_OK) {
+    if (written && otr_history_open(path, OTR_HISTORY_WRITES, &h, NULL) == OTR_OK) {
         read_all(h);
         otr_history_close(h);
     }
@@ -166,7 +166,7 @@ static void fuzz_rows(otr_bytes data)
     otr_history *h = NULL;
     values v = { .left = data };
     clean();
-    if (otr_history_open(path, &h, NULL) != OTR_OK) {
+    if (otr_history_open(path, OTR_HISTORY_WRITES, &h, NULL) != OTR_OK) {
         return;
     }
     static const char versions[] =

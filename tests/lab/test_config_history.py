@@ -1,8 +1,10 @@
 """`outrider config` as an operator types it: apply, look, compare, go back, export."""
 
+import contextlib
 import io
 import json
 import os
+import pty
 import subprocess
 import tarfile
 
@@ -87,6 +89,8 @@ def test_apply_history_diff_rollback_export(site):
     assert one["steps"] and one["items"][1]["before"]["digest"] != one["items"][1]["after"]["digest"]
     assert "twice as good" in site.ok("history") and "site.conf" in site.ok("history", "1")
 
+    assert site.ok("show", "nginx", "conf.d/site.conf", "--version", "1") == TWO
+    assert "more.conf" not in site.ok("show", "nginx", "--version", "1")
     text = site.ok("diff", "1", "2", code=1)
     assert "-server" in text and "return 203" in text and "+# more" in text
     assert site.ok("diff") == ""
@@ -116,6 +120,21 @@ def test_apply_history_diff_rollback_export(site):
     assert subprocess.run(["tar", "-tf", tar], capture_output=True, check=True).stdout.decode().split() == names
     site.ok("apply", again, "--to", "/")
     site.serves(202)
+
+
+def test_a_terminal_sees_the_steps(site):
+    conf = site.lab.dir / "x.conf"
+    conf.write_text(TWO)
+    seen = b""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(BINARY, [BINARY, "config", "apply", str(conf), "--to", "conf.d/site.conf", "--socket", str(site.agent.socket)])
+    with contextlib.suppress(OSError):
+        while part := os.read(fd, 4096):
+            seen += part
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, seen
+    text = seen.decode()
+    assert all(f"  {step}" in text for step in ("plan", "test", "reload", "proof")) and "applied" in text, text
 
 
 def test_what_is_refused_leaves_all_as_it_is(site):

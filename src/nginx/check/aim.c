@@ -43,6 +43,17 @@ static bool is_tail(otr_bytes text)
            memchr(text.p, '.', n) != NULL;
 }
 
+/* Does the host end before this, so that what comes is part of the port? */
+static bool has_port(otr_bytes before)
+{
+    size_t from = 0;
+    if (before.n > 0 && before.p[0] == '[') {
+        const uint8_t *close = memchr(before.p, ']', before.n);
+        from = close != NULL ? (size_t)(close - before.p) : before.n;
+    }
+    return before.n > from && memchr(before.p + from, ':', before.n - from) != NULL;
+}
+
 static otr_aim aim_of_value(const otr_value *v, otr_bytes before, otr_bytes after)
 {
     const otr_shape *s = &v->shape;
@@ -52,15 +63,15 @@ static otr_aim aim_of_value(const otr_value *v, otr_bytes before, otr_bytes afte
     if (s->texts < OTR_PATTERN_MANY || begins_path(s)) {
         return OTR_AIM_FIXED;
     }
+    if (has_port(before)) {
+        return OTR_AIM_PORT;
+    }
     bool leaves = otr_set_has_any(&s->chars, "/?#");
     if ((is_tail(after) || (s->tail >= TAIL_BYTES && s->to_end)) && !leaves) {
         return OTR_AIM_FIXED;
     }
-    bool is_port = before.n > 0 && before.p[before.n - 1] == ':';
-    if (before.n > 0 && !leaves && !otr_set_has_any(&s->chars, ".:[]")) {
-        return is_port ? OTR_AIM_PORT : OTR_AIM_FIXED;
-    }
-    return OTR_AIM_OPEN;
+    return before.n > 0 && !leaves && !otr_set_has_any(&s->chars, ".:[]") ? OTR_AIM_FIXED
+                                                                          : OTR_AIM_OPEN;
 }
 
 static void aim_text(aimer *a, otr_bytes text);

@@ -14,6 +14,7 @@ void otr_facts_deinit(otr_facts *facts)
     otr_table_deinit(&facts->upstreams_by_name);
     otr_table_deinit(&facts->hosts);
     otr_table_deinit(&facts->variables);
+    otr_table_deinit(&facts->variable_names);
     otr_free(facts->sockets);
     otr_free(facts->listens);
     otr_free(facts->upstreams);
@@ -32,11 +33,32 @@ static void add(otr_look *l, otr_table *table, otr_bytes key, uint32_t value)
     }
 }
 
+static void add_once(otr_look *l, otr_table *table, otr_bytes key)
+{
+    if (otr_table_get(table, key) == NULL) {
+        add(l, table, otr_keep(l, key), 0);
+    }
+}
+
 /* ---- variables ---- */
+
+enum { KEY_BYTES = 256 };
+
+/* "<number of the server><name>" in `to`; a name that is longer than NGINX has any is cut. */
+static otr_bytes variable_key(uint32_t server, otr_bytes name, uint8_t to[KEY_BYTES])
+{
+    size_t n = name.n < KEY_BYTES - sizeof(server) ? name.n : KEY_BYTES - sizeof(server);
+    memcpy(to, &server, sizeof(server));
+    if (n > 0) {
+        memcpy(to + sizeof(server), name.p, n);
+    }
+    return (otr_bytes){ to, sizeof(server) + n };
+}
 
 static void define(otr_look *l, otr_bytes name, const otr_definition *made)
 {
     otr_facts *f = l->facts;
+    uint8_t key[KEY_BYTES];
     otr_code rc = otr_grow(&f->definitions, f->n_definitions, &f->cap_definitions,
                            sizeof(*f->definitions), l->err);
     if (rc != OTR_OK || l->rc != OTR_OK) {
@@ -44,7 +66,28 @@ static void define(otr_look *l, otr_bytes name, const otr_definition *made)
         return;
     }
     f->definitions[f->n_definitions] = *made;
-    add(l, &f->variables, name, (uint32_t)f->n_definitions++);
+    add_once(l, &f->variable_names, name);
+    otr_bytes kept = otr_keep(l, variable_key(made->server, name, key));
+    add(l, &f->variables, kept, (uint32_t)f->n_definitions++);
+}
+
+void otr_facts_definitions(otr_look *l, otr_bytes name, otr_definition_fn *fn, void *arg)
+{
+    const otr_facts *f = l->facts;
+    uint8_t key[KEY_BYTES];
+    for (int turn = 0; turn < 2; turn++) {
+        uint32_t server = turn == 0 ? l->servers : 0;
+        const otr_table_item *i = otr_table_get(&f->variables, variable_key(server, name, key));
+        for (; i != NULL; i = otr_table_next(&f->variables, i)) {
+            const otr_definition *d = &f->definitions[i->value];
+            if (!otr_look_step(l, d->node) || !fn(l, d, arg)) {
+                return;
+            }
+        }
+        if (l->servers == 0) {
+            return;
+        }
+    }
 }
 
 /* Names of groups; those of scratch texts are kept. */
@@ -52,7 +95,7 @@ static void define_groups(otr_look *l, const otr_pattern *pattern, const otr_def
 {
     for (uint32_t i = 0; i < pattern->n_groups; i++) {
         if (pattern->groups[i].name.n > 0) {
-            define(l, otr_keep(l, pattern->groups[i].name), made);
+            define(l, pattern->groups[i].name, made);
         }
     }
 }
@@ -86,7 +129,7 @@ static void take_variable(otr_look *l, otr_source source, const otr_node *node, 
         otr_definition made = { .source = source,
                                 .node = node,
                                 .server = source == OTR_SOURCE_SET ? l->servers : 0 };
-        define(l, otr_keep(l, bare), &made);
+        define(l, bare, &made);
     }
 }
 
@@ -334,13 +377,6 @@ otr_upstream *otr_facts_upstream(const otr_facts *facts, otr_bytes name, bool is
         }
     }
     return NULL;
-}
-
-static void add_once(otr_look *l, otr_table *table, otr_bytes key)
-{
-    if (otr_table_get(table, key) == NULL) {
-        add(l, table, otr_keep(l, key), 0);
-    }
 }
 
 static void take_pass(otr_look *l, const otr_spot *spot)

@@ -58,7 +58,8 @@ struct otr_facts {
     size_t n_upstreams, cap_upstreams;
     otr_table hosts; /* that are passed to without variables, as "host" or "host:port": NGINX knows
                         them from its start */
-    otr_table variables; /* by name, without "$" */
+    otr_table variables;      /* by name, without "$", and the server that they hold in */
+    otr_table variable_names; /* by name alone: each once */
     otr_definition *definitions;
     size_t n_definitions, cap_definitions;
     otr_table passed;                        /* variables that are passed to */
@@ -72,6 +73,11 @@ struct otr_facts {
 void otr_facts_deinit(otr_facts *facts);
 /* For otr_look_walk(): takes up what stands at `spot`. */
 void otr_facts_take(otr_look *l, const otr_spot *spot);
+
+/* Calls `fn` for what defines a variable in the server that is looked at, until it returns false.
+ */
+typedef bool otr_definition_fn(otr_look *l, const otr_definition *definition, void *arg);
+void otr_facts_definitions(otr_look *l, otr_bytes name, otr_definition_fn *fn, void *arg);
 
 /* NULL: there is none of this name. */
 otr_upstream *otr_facts_upstream(const otr_facts *facts, otr_bytes name, bool is_stream);

@@ -24,6 +24,7 @@ static bool look_for_way(otr_look *l, const otr_node *node, void *arg)
     if (node->has_block && !to->found) {
         otr_look_inside(l, node, look_for_way, arg);
     }
+    to->found |= !otr_look_step(l, node);
     return !to->found;
 }
 

@@ -18,6 +18,21 @@ void otr_look_fail(otr_look *l, otr_code rc)
     }
 }
 
+bool otr_look_step(otr_look *l, const otr_node *at)
+{
+    l->all_steps++;
+    if (++l->steps <= OTR_LIMIT_NGINX_CHECK_STEPS &&
+        l->all_steps <= OTR_LIMIT_NGINX_CHECK_ALL_STEPS) {
+        return l->rc == OTR_OK;
+    }
+    if (!l->gave_up && at != NULL) {
+        l->gave_up = true;
+        otr_find_unknown(l, at, 0,
+                         "variables lead further than is followed: nothing is known of some");
+    }
+    return false;
+}
+
 /* ---- scopes ---- */
 
 static otr_place in_http(otr_place outer, otr_d id)
@@ -125,6 +140,7 @@ static void see_entry(otr_look *l, unsigned depth, const otr_entry *e, otr_look_
         l->servers += place == OTR_AT_SERVER || place == OTR_AT_STREAM_SERVER;
     }
     spot.inner = inner;
+    l->steps = 0;
     if (l->rc == OTR_OK) {
         see(l, &spot);
     }

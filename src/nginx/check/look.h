@@ -84,7 +84,10 @@ typedef struct otr_look {
     otr_arena keep, scratch;
     otr_arena *texts; /* one of both */
     bool used_scratch;
-    uint32_t rule; /* whose findings come */
+    uint32_t steps;     /* that were followed for this directive */
+    uint64_t all_steps; /* in all */
+    bool gave_up;       /* there were too many of them: said once */
+    uint32_t rule;      /* whose findings come */
     otr_check_level level;
     otr_code rc;
     otr_err *err;
@@ -138,6 +141,8 @@ void otr_find(otr_look *l, const otr_node *node, uint32_t i, const char *format,
 /* It cannot be known: a note. */
 void otr_find_unknown(otr_look *l, const otr_node *node, uint32_t i, const char *format, ...)
     OTR_PRINTF(4, 5);
+/* Counts one value that is followed; false: there were too many, and what it is stays unknown. */
+bool otr_look_step(otr_look *l, const otr_node *at);
 /* Keeps a failure. */
 void otr_look_fail(otr_look *l, otr_code rc);
 

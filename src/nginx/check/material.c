@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "nginx/check/facts.h"
+#include "nginx/check/facts.h" /* NOLINT(misc-include-cleaner): its members are used */
 #include "nginx/check/target.h"
 #include "nginx/files.h"
 

@@ -58,7 +58,7 @@ static otr_value either(const otr_value *a, const otr_value *b)
 
 /* ---- what NGINX itself sets ---- */
 
-typedef enum origin { FIXED, CLIENT, CLIENT_PATH, RAW_PATH, HOST, METHOD } origin;
+typedef enum origin { CLIENT, CLIENT_PATH, RAW_PATH, HOST, METHOD, QUERY_SIGN } origin;
 
 static const struct builtin {
     const char *name; /* "arg_": all that begin with it */
@@ -84,6 +84,7 @@ static const struct builtin {
     { "request_filename", RAW_PATH },
     { "host", HOST },
     { "request_method", METHOD },
+    { "is_args", QUERY_SIGN },
 };
 
 static const struct builtin *find_builtin(otr_bytes name)
@@ -144,6 +145,10 @@ static otr_value value_of_builtin(const tracer *t, otr_bytes name)
     case RAW_PATH:
         v = uri_here(t);
         break;
+    case QUERY_SIGN: /* "?" or nothing */
+        v.shape = otr_shape_byte('?');
+        v.shape.nullable = true;
+        break;
     case HOST:
         v.host = true;
         v.shape.chars = otr_set_and(v.shape.chars, otr_set_not(slash));
@@ -156,6 +161,15 @@ static otr_value value_of_builtin(const tracer *t, otr_bytes name)
 
 /* ---- groups of regular expressions ---- */
 
+/* "^(.*)" and "(.*)…": what is matched is a path, which begins with "/", and so does the group. */
+static bool begins_uri(const otr_group *g)
+{
+    bool takes_all = g->shape.nullable && g->shape.texts >= OTR_PATTERN_MANY &&
+                     otr_set_count(&g->shape.first) >= 255;
+    return g->at_start &&
+           (otr_set_is_empty(g->before) || (takes_all && otr_set_count(&g->before) == 256));
+}
+
 /* Group `name` (or of that number) of a pattern that is matched with what is worth `of`. */
 static otr_value group_of(const otr_pattern *pattern, otr_bytes name, const otr_value *of)
 {
@@ -166,6 +180,10 @@ static otr_value group_of(const otr_pattern *pattern, otr_bytes name, const otr_
         if (numbered ? i == number : otr_same(pattern->groups[i].name, name)) {
             v.shape = pattern->groups[i].shape;
             v.raw = of->raw && otr_set_has(&v.shape.chars, '\n');
+            if (of->raw && begins_uri(&pattern->groups[i])) {
+                v.shape.first = (otr_set){ 0 };
+                otr_set_add(&v.shape.first, '/');
+            }
             return v;
         }
     }
@@ -308,7 +326,7 @@ static bool read_map_entry(otr_look *l, const otr_node *node, void *arg)
     }
     otr_value v = value_of_entry(m, key, otr_arg(l, node, node->n_words - 1));
     m->all = either(&m->all, &v);
-    return l->rc == OTR_OK;
+    return otr_look_step(l, node);
 }
 
 static void begin_map(map_reader *m, const tracer *t, const otr_node *node)
@@ -347,13 +365,9 @@ static otr_value value_by_definition(const tracer *t, const otr_definition *d, o
     }
 }
 
-/* Does what was defined elsewhere in the server hold in this scope? A group of another location's
- * pattern does not. */
+/* Does it hold in this scope? A group of another location's pattern does not. */
 static bool holds(const tracer *t, const otr_definition *d)
 {
-    if (d->server != 0 && d->server != t->l->servers) {
-        return false;
-    }
     if (d->source != OTR_SOURCE_LOCATION) {
         return true;
     }
@@ -365,21 +379,22 @@ static bool holds(const tracer *t, const otr_definition *d)
     return false;
 }
 
-static otr_value defined(const tracer *t, otr_bytes name, bool *ret_any)
+typedef struct definitions { /* of one variable, joined */
+    const tracer *t;
+    otr_bytes name;
+    otr_value all;
+    bool any;
+} definitions;
+
+static bool join_definition(otr_look *l, const otr_definition *d, void *arg)
 {
-    const otr_facts *f = t->l->facts;
-    otr_value v = nothing();
-    *ret_any = false;
-    for (const otr_table_item *i = otr_table_get(&f->variables, name); i != NULL;
-         i = otr_table_next(&f->variables, i)) {
-        const otr_definition *d = &f->definitions[i->value];
-        if (holds(t, d)) {
-            otr_value one = value_by_definition(t, d, name);
-            v = *ret_any ? either(&v, &one) : one;
-            *ret_any = true;
-        }
+    definitions *to = arg;
+    if (holds(to->t, d)) {
+        otr_value one = value_by_definition(to->t, d, to->name);
+        to->all = to->any ? either(&to->all, &one) : one;
+        to->any = true;
     }
-    return v;
+    return l->rc == OTR_OK;
 }
 
 /* ---- guards ---- */
@@ -450,13 +465,11 @@ static bool is_guarded(const tracer *t, otr_bytes name)
 
 static otr_value trace_variable(const tracer *t, otr_bytes name)
 {
-    if (t->depth >= DEPTH_MOST || t->l->rc != OTR_OK) {
+    if (t->depth >= DEPTH_MOST || !otr_look_step(t->l, t->scope != NULL ? t->scope->node : NULL)) {
         return unknown();
     }
     tracer inner = *t;
     inner.depth++;
-    bool any = false;
-    otr_value v = nothing();
     bool numbered = name.n == 1 && name.p[0] >= '0' && name.p[0] <= '9';
     if (numbered) {
         return numbered_group(&inner, name);
@@ -469,8 +482,9 @@ static otr_value trace_variable(const tracer *t, otr_bytes name)
         }
     }
     inner.groups = NULL;
-    v = defined(&inner, name, &any);
-    v = any ? v : value_of_builtin(&inner, name);
+    definitions found = { .t = &inner, .name = name, .all = nothing() };
+    otr_facts_definitions(t->l, name, join_definition, &found);
+    otr_value v = found.any ? found.all : value_of_builtin(&inner, name);
     if (v.client && is_guarded(&inner, name)) {
         v.client = v.raw = false;
     }
@@ -513,19 +527,40 @@ otr_value otr_value_in_rewrite(otr_look *l, const otr_scope *scope, const otr_no
 
 /* ---- single values ---- */
 
-typedef struct each_entry {
+typedef struct each_setting {
+    const tracer *t;
     otr_value_fn *fn;
     void *arg;
     const otr_node *map;
-} each_entry;
+    bool any, others;
+} each_setting;
 
 static bool give_entry(otr_look *l, const otr_node *node, void *arg)
 {
-    const each_entry *e = arg;
+    const each_setting *e = arg;
     otr_bytes key = otr_text(l, &node->words[0]);
     if (!is_map_option(key, node->n_words) && node->n_words > 1) {
         otr_setting setting = { otr_arg(l, node, node->n_words - 1), e->map, node };
         e->fn(l, &setting, e->arg);
+    }
+    return otr_look_step(l, node);
+}
+
+static bool give_definition(otr_look *l, const otr_definition *d, void *arg)
+{
+    each_setting *e = arg;
+    if (!holds(e->t, d)) {
+        return true;
+    }
+    e->any = true;
+    if (d->source == OTR_SOURCE_SET) {
+        otr_setting setting = { .text = otr_arg(l, d->node, 2) };
+        e->fn(l, &setting, e->arg);
+    } else if (d->source == OTR_SOURCE_MAP) {
+        e->map = d->node;
+        otr_look_inside(l, d->node, give_entry, e);
+    } else {
+        e->others = true;
     }
     return l->rc == OTR_OK;
 }
@@ -534,25 +569,9 @@ bool otr_value_each(otr_look *l, const otr_scope *scope, otr_bytes name, otr_val
                     void *arg)
 {
     tracer t = { .l = l, .scope = scope };
-    bool any = false, all = true;
-    for (const otr_table_item *i = otr_table_get(&l->facts->variables, name); i != NULL;
-         i = otr_table_next(&l->facts->variables, i)) {
-        const otr_definition *d = &l->facts->definitions[i->value];
-        if (!holds(&t, d)) {
-            continue;
-        }
-        any = true;
-        if (d->source == OTR_SOURCE_SET) {
-            otr_setting setting = { .text = otr_arg(l, d->node, 2) };
-            fn(l, &setting, arg);
-        } else if (d->source == OTR_SOURCE_MAP) {
-            each_entry e = { fn, arg, d->node };
-            otr_look_inside(l, d->node, give_entry, &e);
-        } else {
-            all = false;
-        }
-    }
-    return any && all;
+    each_setting e = { .t = &t, .fn = fn, .arg = arg };
+    otr_facts_definitions(l, name, give_definition, &e);
+    return e.any && !e.others && l->steps <= OTR_LIMIT_NGINX_CHECK_STEPS;
 }
 
 otr_value otr_value_in_text(otr_look *l, const otr_scope *scope, const otr_setting *setting,

@@ -1,7 +1,6 @@
 #include "nginx/drift/compare.h"
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/limits.h"
 #include "nginx/drift/users.h"
 

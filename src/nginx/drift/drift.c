@@ -362,7 +362,8 @@ otr_code otr_drift_follow(otr_drift *drift, const otr_drift_place *place, otr_er
     }
     f->drift = drift;
     f->load_due = true;
-    (void)strncpy(f->id, place->id, sizeof(f->id) - 1);
+    size_t n = strlen(place->id);
+    memcpy(f->id, place->id, n < sizeof(f->id) ? n : sizeof(f->id) - 1);
     memcpy(f->report.id, f->id, sizeof(f->id));
     otr_code rc = take_place(f, place, &look, err);
     rc = rc == OTR_OK ? otr_timer_new(drift->spec.loop, on_quiet, f, &f->timer, err) : rc;
@@ -497,15 +498,6 @@ void otr_drift_end(otr_drift *drift, const char *id)
         otr_drift_files_deinit(&f->beside);
         replace(&f->coming, NULL);
         look_soon(f);
-    }
-}
-
-void otr_drift_look(otr_drift *drift, const char *id)
-{
-    for (otr_followed *f = drift != NULL ? drift->all : NULL; f != NULL; f = f->next) {
-        if (id == NULL || strcmp(f->id, id) == 0) {
-            look_soon(f);
-        }
     }
 }
 

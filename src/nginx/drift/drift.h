@@ -90,9 +90,6 @@ otr_code otr_drift_begin(otr_drift *drift, const char *id, const otr_drift_files
  * otr_drift_set_base() with the new version first. Then the files are looked at. */
 void otr_drift_end(otr_drift *drift, const char *id);
 
-/* Looks at the files of an instance as soon as possible; `id` NULL: of all. */
-void otr_drift_look(otr_drift *drift, const char *id);
-
 /* The last report; NULL: the instance is not followed. Valid until the next round of the loop. */
 const otr_drift_report *otr_drift_get(const otr_drift *drift, const char *id);
 

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/limits.h"
 #include "nginx/drift/search.h"
 
 /* ---- what is watched ---- */

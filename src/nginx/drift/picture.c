@@ -97,8 +97,8 @@ void otr_picture_deinit(otr_picture *picture)
     *picture = (otr_picture){ 0 };
 }
 
-otr_code otr_picture_add(otr_picture *p, const char *path, otr_shot_role role, otr_shot **ret,
-                         otr_err *err)
+static otr_code add(otr_picture *p, const char *path, otr_shot_role role, otr_shot **ret,
+                    otr_err *err)
 {
     if (p->n >= 2U * OTR_LIMIT_DRIFT_FILES) {
         return otr_fail(err, OTR_EQUOTA, "the configuration has more than %d files",
@@ -194,7 +194,7 @@ static otr_code visit(void *arg, const char *path, const struct stat *st, const 
     if (text == NULL) {
         return OTR_OK;
     }
-    otr_code rc = otr_picture_add(t->p, path, OTR_SHOT_TEXT, &s, err);
+    otr_code rc = add(t->p, path, OTR_SHOT_TEXT, &s, err);
     if (rc != OTR_OK) {
         return rc;
     }
@@ -313,7 +313,7 @@ static otr_code match(const otr_root *root, const otr_paths *patterns,
 static otr_code add_shot(const taker *t, const char *path, otr_shot_role role, otr_err *err)
 {
     otr_shot *s;
-    otr_code rc = otr_picture_add(t->p, path, role, &s, err);
+    otr_code rc = add(t->p, path, role, &s, err);
     const otr_shot *was = t->was != NULL ? otr_picture_find(t->was, path) : NULL;
     return rc == OTR_OK ? shoot(t->root, was, t->p, s, err) : rc;
 }
@@ -394,7 +394,7 @@ static otr_code look(const otr_root *root, const otr_picture *was, otr_picture *
     for (size_t i = 0; rc == OTR_OK && !*ret_again && i < was->n; i++) {
         otr_shot *s;
         const otr_shot *old = &was->shots[i];
-        rc = otr_picture_add(ret, old->path, old->role, &s, err);
+        rc = add(ret, old->path, old->role, &s, err);
         rc = rc == OTR_OK ? shoot(root, old, ret, s, err) : rc;
         if (rc != OTR_OK) {
             return rc;

@@ -60,8 +60,4 @@ otr_code otr_picture_take(const otr_root *root, const char *config, const otr_pi
 void otr_picture_deinit(otr_picture *picture);
 const otr_shot *otr_picture_find(const otr_picture *picture, const char *path);
 
-/* For one that is being made: a file with its role; the same path is added once. */
-otr_code otr_picture_add(otr_picture *p, const char *path, otr_shot_role role, otr_shot **ret,
-                         otr_err *err) OTR_MUST_CHECK;
-
 #endif

@@ -44,7 +44,7 @@ static bool is_beside(const char *target, const char *path)
     size_t n = strlen(name + 1);
     return strncmp(target, path, dir) == 0 && target[dir] == '.' &&
            strncmp(target + dir + 1, name + 1, n) == 0 &&
-           strncmp(target + dir + 1 + n, ".sw", 3) == 0;
+           strstr(target + dir + 1 + n, ".sw") == target + dir + 1 + n;
 }
 
 static bool has_open(const char *proc_root, pid_t pid, const char *const *paths, size_t n,
@@ -54,13 +54,14 @@ static bool has_open(const char *proc_root, pid_t pid, const char *const *paths,
     (void)snprintf(folder, sizeof(folder), "%s/%d/fd", proc_root, (int)pid);
     DIR *dir = opendir(folder);
     bool found = false;
-    if (dir == NULL) {
+    int fds = dir != NULL ? dirfd(dir) : -1;
+    if (fds < 0) {
         return false;
     }
     int looked = 0;
     for (const struct dirent *e; !found && looked < FDS_MOST && (e = readdir(dir)) != NULL;) {
         char target[OTR_NGINX_PATH_BYTES];
-        ssize_t len = readlinkat(dirfd(dir), e->d_name, target, sizeof(target) - 1);
+        ssize_t len = readlinkat(fds, e->d_name, target, sizeof(target) - 1);
         looked++;
         if (len <= 0 || target[0] != '/') {
             continue;

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/log.h"
 
 enum { EVENT_BYTES = 16384, CHAINS = 1024, ROUNDS = 16 };
 
@@ -22,7 +21,6 @@ struct otr_watches {
     otr_watch *watch;
     slot *slots[CHAINS];
     size_t n;
-    uint64_t events;
     otr_watches_fn *fn;
     void *arg;
 };
@@ -35,7 +33,6 @@ static const uint32_t mask = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE
 static void on_event(otr_watches *w, const struct inotify_event *e)
 {
     const uint32_t gone = IN_MOVE_SELF | IN_DELETE_SELF | IN_IGNORED | IN_UNMOUNT;
-    w->events++;
     if ((e->mask & IN_Q_OVERFLOW) != 0) {
         w->fn(w->arg, OTR_WATCH_OVERFLOW, -1, "");
     } else if ((e->mask & gone) != 0) {
@@ -173,9 +170,4 @@ size_t otr_watches_sweep(otr_watches *w)
 size_t otr_watches_count(const otr_watches *w)
 {
     return w->n;
-}
-
-uint64_t otr_watches_events(const otr_watches *w)
-{
-    return w->events;
 }

@@ -38,6 +38,5 @@ void otr_watches_drop(otr_watches *w, int wd);
 /* Returns how many went. */
 size_t otr_watches_sweep(otr_watches *w);
 size_t otr_watches_count(const otr_watches *w);
-uint64_t otr_watches_events(const otr_watches *w);
 
 #endif

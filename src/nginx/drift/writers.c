@@ -1,6 +1,5 @@
 #include "nginx/drift/writers.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>

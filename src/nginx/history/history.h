@@ -31,8 +31,15 @@
 
 typedef struct otr_history otr_history;
 
+typedef enum otr_history_use {
+    OTR_HISTORY_WRITES, /* one for a path: it puts aside what is damaged */
+    OTR_HISTORY_AGAIN,  /* the same, for one that was opened by this process before */
+    OTR_HISTORY_READS,  /* any number beside it, which do not hold it up; for reading only */
+} otr_history_use;
+
 /* Opens or creates `path`, whose folder exists. An error names the path. */
-otr_code otr_history_open(const char *path, otr_history **ret, otr_err *err) OTR_MUST_CHECK;
+otr_code otr_history_open(const char *path, otr_history_use how, otr_history **ret, otr_err *err)
+    OTR_MUST_CHECK;
 void otr_history_close(otr_history *h); /* after its drafts; NULL is fine */
 /* What happened to an older database when it was opened, a sentence for people, or NULL. */
 const char *otr_history_remark(const otr_history *h);

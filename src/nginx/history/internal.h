@@ -58,6 +58,8 @@ struct otr_history {
     char *path;
     char *remark; /* NULL: none */
     sqlite3_stmt *st[OTR_HST_COUNT];
+    bool again;               /* it need not be checked as a whole */
+    bool reads;               /* another one writes to it, and puts it aside when that must be */
     bool damaged;             /* SQLite says so: put aside when it is closed */
     otr_history_draft *draft; /* NULL: none */
     /* Commits what the draft has written, so that another writer has a transaction of its own. */

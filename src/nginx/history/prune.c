@@ -99,8 +99,8 @@ otr_code otr_history_prune(otr_history *h, const otr_history_bounds *bounds, uin
         return rc;
     }
     /* What is free goes back to the file system; that it cannot be is no failure of this. */
-    (void)sqlite3_exec(h->db, "PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);", NULL,
-                       NULL, NULL);
+    (void)sqlite3_exec(h->db, "PRAGMA incremental_vacuum(20000); PRAGMA wal_checkpoint(TRUNCATE);",
+                       NULL, NULL, NULL);
     *ret_gone = gone;
     return OTR_OK;
 }

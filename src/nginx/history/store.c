@@ -280,6 +280,20 @@ static otr_code prepare_all(otr_history *h, otr_err *err)
     return OTR_OK;
 }
 
+/* Once for a file: who comes second to the lock finds it made. */
+static otr_code create(otr_history *h, otr_err *err)
+{
+    int64_t tables = 0;
+    bool ok = sqlite3_exec(h->db,
+                           "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
+                           "BEGIN IMMEDIATE;",
+                           NULL, NULL, NULL) == SQLITE_OK &&
+              one_number(h, "SELECT count(*) FROM sqlite_master", &tables) &&
+              (tables > 0 || sqlite3_exec(h->db, schema, NULL, NULL, NULL) == SQLITE_OK) &&
+              sqlite3_exec(h->db, sql[OTR_HST_COMMIT], NULL, NULL, NULL) == SQLITE_OK;
+    return ok ? OTR_OK : otr_history_fail(h, "create", err);
+}
+
 /* A file of another kind or with other tables is not ours to change. `*ret_newer` is the version of
  * one that a newer agent wrote. */
 static otr_code take_up(otr_history *h, int64_t *ret_newer, otr_err *err)
@@ -291,22 +305,15 @@ static otr_code take_up(otr_history *h, int64_t *ret_newer, otr_err *err)
         return otr_history_fail(h, "look", err);
     }
     if (tables == 0) {
-        if (sqlite3_exec(h->db,
-                         "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;"
-                         "BEGIN IMMEDIATE;",
-                         NULL, NULL, NULL) != SQLITE_OK ||
-            sqlite3_exec(h->db, schema, NULL, NULL, NULL) != SQLITE_OK ||
-            sqlite3_exec(h->db, sql[OTR_HST_COMMIT], NULL, NULL, NULL) != SQLITE_OK) {
-            return otr_history_fail(h, "create", err);
-        }
-        return OTR_OK;
+        return create(h, err);
     }
     if (mark == MARK && version > SCHEMA) {
         *ret_newer = version;
         return otr_fail(err, OTR_EUNSUP, "history %s is of a newer agent", h->path);
     }
     h->damaged = mark != MARK || version != SCHEMA ||
-                 (otr_history_bytes(h) <= OTR_LIMIT_HISTORY_CHECK_BYTES && !says_ok(h));
+                 (!h->reads && !h->again && otr_history_bytes(h) <= OTR_LIMIT_HISTORY_CHECK_BYTES &&
+                  !says_ok(h));
     return h->damaged ? otr_fail(err, OTR_EIO, "history %s is damaged or none of ours", h->path)
                       : OTR_OK;
 }
@@ -396,7 +403,7 @@ static otr_code begin_anew(otr_history *h, int64_t newer, otr_err *err)
     return rc == OTR_OK ? open_db(h, &newer, err) : rc;
 }
 
-otr_code otr_history_open(const char *path, otr_history **ret, otr_err *err)
+otr_code otr_history_open(const char *path, otr_history_use how, otr_history **ret, otr_err *err)
 {
     otr_err own = { 0 };
     otr_history *h = otr_zalloc(sizeof(*h));
@@ -405,8 +412,10 @@ otr_code otr_history_open(const char *path, otr_history **ret, otr_err *err)
         return otr_fail_nomem(err);
     }
     int64_t newer = 0;
+    h->reads = how == OTR_HISTORY_READS;
+    h->again = how == OTR_HISTORY_AGAIN;
     otr_code rc = open_db(h, &newer, &own);
-    if (rc != OTR_OK && (h->damaged || newer > 0)) {
+    if (rc != OTR_OK && (h->damaged || newer > 0) && !h->reads) {
         rc = begin_anew(h, newer, &own);
     }
     if (rc != OTR_OK) {
@@ -427,7 +436,7 @@ void otr_history_close(otr_history *h)
         return;
     }
     close_db(h);
-    if (h->damaged) {
+    if (h->damaged && !h->reads) {
         (void)put_aside(h, "damaged", NULL);
     }
     otr_free(h->file_path);

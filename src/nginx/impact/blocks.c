@@ -41,7 +41,7 @@ static void servers_deinit(servers *s)
 static otr_code label(otr_radius *r, server *s, otr_when when, otr_err *err)
 {
     otr_kids kids = { 0 };
-    otr_code rc = otr_expand(r->graph, when, s->kid, OTR_EXPAND_ALL, &kids, err);
+    otr_code rc = otr_kid_expand(r->graph, when, s->kid, OTR_EXPAND_ALL, &kids, err);
     rc = rc == OTR_OK ? otr_label_server(&r->arena, &kids, &s->label, err) : rc;
     otr_kids_deinit(&kids);
     return rc;
@@ -156,10 +156,10 @@ static otr_code compare_pair(otr_radius *r, const char *block, const server *a, 
         return rc;
     }
     otr_kids old = { 0 }, new = { 0 };
-    difference d = { .include = otr_same_bytes(r->graph, a->kid, b->kid) };
+    difference d = { .include = otr_kid_same_bytes(r->graph, a->kid, b->kid) };
     otr_scene scene = { block, name_of(b), b->kid.node };
-    rc = otr_expand(r->graph, OTR_BEFORE, a->kid, OTR_EXPAND_ALL, &old, err);
-    rc = rc == OTR_OK ? otr_expand(r->graph, OTR_AFTER, b->kid, OTR_EXPAND_ALL, &new, err) : rc;
+    rc = otr_kid_expand(r->graph, OTR_BEFORE, a->kid, OTR_EXPAND_ALL, &old, err);
+    rc = rc == OTR_OK ? otr_kid_expand(r->graph, OTR_AFTER, b->kid, OTR_EXPAND_ALL, &new, err) : rc;
     rc = rc == OTR_OK ? otr_groups_compare(r->graph, &old, &new, is_own, &r->arena, &d.names, err)
                       : rc;
     rc = rc == OTR_OK ? otr_radius_locations(r, &scene, &old, &new, &d.locations, err) : rc;

@@ -2,10 +2,7 @@
 
 #include <stdint.h>
 
-#include "base/alloc.h"
-#include "base/limits.h"
 #include "nginx/impact/lines.h"
-#include "nginx/impact/myers.h"
 
 /* ---- what is not shown ---- */
 
@@ -226,6 +223,7 @@ static otr_code write_lines(writer *w)
         w->stats.removed = otr_diff_lines_differ(&lines.old);
         w->stats.added = otr_diff_lines_differ(&lines.new);
         rc = add_hunks(w);
+        w->w = NULL;
     }
     otr_diff_lines_deinit(&lines);
     return rc;

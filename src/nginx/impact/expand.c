@@ -90,8 +90,8 @@ static otr_code add_list(const expansion *x, const otr_node *first, uint32_t par
     return rc;
 }
 
-otr_code otr_expand(otr_graph *graph, otr_when when, otr_kid of, otr_expand_how how, otr_kids *out,
-                    otr_err *err)
+otr_code otr_kid_expand(otr_graph *graph, otr_when when, otr_kid of, otr_expand_how how,
+                        otr_kids *out, otr_err *err)
 {
     expansion x = { .g = graph, .when = when, .how = how, .out = out };
     if (of.node != NULL) {
@@ -102,8 +102,8 @@ otr_code otr_expand(otr_graph *graph, otr_when when, otr_kid of, otr_expand_how 
     return rc == OTR_OK ? add_list(&x, first, of.part, 0, err) : rc;
 }
 
-otr_code otr_each(otr_graph *graph, otr_when when, otr_kid of, otr_kid_fn *fn, void *arg,
-                  otr_err *err)
+otr_code otr_kid_each(otr_graph *graph, otr_when when, otr_kid of, otr_kid_fn *fn, void *arg,
+                      otr_err *err)
 {
     expansion x = {
         .g = graph, .when = when, .how = OTR_EXPAND_SKIP, .out = NULL, .fn = fn, .arg = arg
@@ -146,7 +146,7 @@ static otr_bytes text_of(const otr_graph *g, otr_kid kid, otr_when when)
     return (otr_bytes){ text.p + kid.node->start, kid.node->end - kid.node->start };
 }
 
-bool otr_same_bytes(const otr_graph *graph, otr_kid a, otr_kid b)
+bool otr_kid_same_bytes(const otr_graph *graph, otr_kid a, otr_kid b)
 {
     otr_bytes x = text_of(graph, a, OTR_BEFORE), y = text_of(graph, b, OTR_AFTER);
     return x.n == y.n && x.n > 0 && memcmp(x.p, y.p, x.n) == 0;
@@ -155,8 +155,8 @@ bool otr_same_bytes(const otr_graph *graph, otr_kid a, otr_kid b)
 static otr_code same_blocks(otr_graph *g, otr_kid a, otr_kid b, bool *ret, otr_err *err)
 {
     otr_kids x = { 0 }, y = { 0 };
-    otr_code rc = otr_expand(g, OTR_BEFORE, a, OTR_EXPAND_ALL, &x, err);
-    rc = rc == OTR_OK ? otr_expand(g, OTR_AFTER, b, OTR_EXPAND_ALL, &y, err) : rc;
+    otr_code rc = otr_kid_expand(g, OTR_BEFORE, a, OTR_EXPAND_ALL, &x, err);
+    rc = rc == OTR_OK ? otr_kid_expand(g, OTR_AFTER, b, OTR_EXPAND_ALL, &y, err) : rc;
     *ret = x.n == y.n;
     for (size_t i = 0; rc == OTR_OK && *ret && i < x.n; i++) {
         rc = otr_kid_same(g, x.items[i], y.items[i], ret, err);
@@ -168,7 +168,7 @@ static otr_code same_blocks(otr_graph *g, otr_kid a, otr_kid b, bool *ret, otr_e
 
 otr_code otr_kid_same(otr_graph *graph, otr_kid a, otr_kid b, bool *ret, otr_err *err)
 {
-    if (otr_same_bytes(graph, a, b) && !otr_may_include(text_of(graph, a, OTR_BEFORE))) {
+    if (otr_kid_same_bytes(graph, a, b) && !otr_may_include(text_of(graph, a, OTR_BEFORE))) {
         *ret = true; /* and nothing of it stands elsewhere */
         return OTR_OK;
     }

@@ -32,17 +32,17 @@ typedef enum otr_expand_how {
 
 /* Appends what stands in the block of `of`, or in the whole part when it has no node. Comments are
  * left out. OTR_EQUOTA: files include each other without end. */
-otr_code otr_expand(otr_graph *graph, otr_when when, otr_kid of, otr_expand_how how, otr_kids *out,
-                    otr_err *err) OTR_MUST_CHECK;
+otr_code otr_kid_expand(otr_graph *graph, otr_when when, otr_kid of, otr_expand_how how,
+                        otr_kids *out, otr_err *err) OTR_MUST_CHECK;
 
 /* Calls `fn` for each of them instead (OTR_EXPAND_SKIP), and lets go of the tree of each part that
  * was not there before. */
 typedef otr_code otr_kid_fn(void *arg, otr_kid kid, otr_err *err);
-otr_code otr_each(otr_graph *graph, otr_when when, otr_kid of, otr_kid_fn *fn, void *arg,
-                  otr_err *err) OTR_MUST_CHECK;
+otr_code otr_kid_each(otr_graph *graph, otr_when when, otr_kid of, otr_kid_fn *fn, void *arg,
+                      otr_err *err) OTR_MUST_CHECK;
 
 /* Are they equal byte for byte? What they include may still differ. */
-bool otr_same_bytes(const otr_graph *graph, otr_kid a, otr_kid b);
+bool otr_kid_same_bytes(const otr_graph *graph, otr_kid a, otr_kid b);
 /* Do both mean the same to NGINX, with all that they hold? `a` before, `b` after the change. */
 otr_code otr_kid_same(otr_graph *graph, otr_kid a, otr_kid b, bool *ret, otr_err *err)
     OTR_MUST_CHECK;

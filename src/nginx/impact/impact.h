@@ -70,7 +70,7 @@ otr_code otr_impact_write_diff(const otr_impact *impact, size_t max_bytes, otr_b
                                bool *ret_cut, otr_err *err) OTR_MUST_CHECK;
 
 /* Appends {"reach","everything","files":[…],"servers":{…},"locations":{…},"upstreams":{…},
- * "others":{…},"errors":[…],"unread":[…]}, see docs/abi/policy.md. Lists are cut at
+ * "others":{…},"errors":[…],"unread":[…],"lines":[…]}, see docs/abi/policy.md. Lists are cut at
  * OTR_LIMIT_IMPACT_ITEMS, and say how many more there are. */
 otr_code otr_impact_write_json(const otr_impact *impact, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 

@@ -78,8 +78,8 @@ static otr_code compare_pair(otr_radius *r, const otr_scene *scene, const locati
     otr_names names = { 0 };
     size_t inner = 0;
     const char *why = NULL;
-    rc = otr_expand(r->graph, OTR_BEFORE, a->kid, OTR_EXPAND_ALL, &old, err);
-    rc = rc == OTR_OK ? otr_expand(r->graph, OTR_AFTER, b->kid, OTR_EXPAND_ALL, &new, err) : rc;
+    rc = otr_kid_expand(r->graph, OTR_BEFORE, a->kid, OTR_EXPAND_ALL, &old, err);
+    rc = rc == OTR_OK ? otr_kid_expand(r->graph, OTR_AFTER, b->kid, OTR_EXPAND_ALL, &new, err) : rc;
     rc = rc == OTR_OK ? otr_groups_compare(r->graph, &old, &new, is_own, &r->arena, &names, err)
                       : rc;
     rc = rc == OTR_OK ? otr_radius_locations(r, scene, &old, &new, &inner, err) : rc;

@@ -142,25 +142,6 @@ static void put_unread(otr_jw *w, const otr_graph *g)
     otr_jw_arr_end(w);
 }
 
-otr_code otr_impact_write_json(const otr_impact *impact, otr_buf *out, otr_err *err)
-{
-    otr_jw w;
-    otr_jw_begin(&w, out, err);
-    otr_jw_obj(&w, NULL);
-    otr_jw_str(&w, "reach", otr_impact_reach_name(impact->summary.reach));
-    put_text(&w, "everything", impact->effects.everything);
-    otr_jw_u64(&w, "lines_added", impact->summary.lines_added);
-    otr_jw_u64(&w, "lines_removed", impact->summary.lines_removed);
-    put_files(&w, impact);
-    for (otr_effect_kind kind = OTR_EFFECT_SERVER; kind < OTR_EFFECT_KINDS; kind++) {
-        put_kind(&w, &impact->effects, kind);
-    }
-    put_errors(&w, impact);
-    put_unread(&w, &impact->graph);
-    otr_jw_obj_end(&w);
-    return otr_jw_end(&w);
-}
-
 /* ---- lines ---- */
 
 typedef struct text { /* sticky */
@@ -265,4 +246,44 @@ otr_code otr_impact_write_text(const otr_impact *impact, size_t max_items, otr_b
         part = next_trouble(&impact->graph, &at, &side);
     }
     return t.rc;
+}
+
+/* ---- all of it ---- */
+
+static otr_code put_lines(otr_jw *w, const otr_impact *i, otr_err *err)
+{
+    enum { ITEMS = 10, BYTES = 256 << 10 };
+    otr_buf all;
+    otr_buf_init(&all, BYTES);
+    otr_code rc = otr_impact_write_text(i, ITEMS, &all, err);
+    otr_jw_arr(w, "lines");
+    for (const char *at = otr_buf_text(&all); rc == OTR_OK && *at != '\0';) {
+        size_t n = strcspn(at, "\n");
+        otr_jw_bytes(w, NULL, (otr_bytes){ (const uint8_t *)at, n });
+        at += n + (at[n] == '\n');
+    }
+    otr_jw_arr_end(w);
+    otr_buf_deinit(&all);
+    return rc;
+}
+
+otr_code otr_impact_write_json(const otr_impact *impact, otr_buf *out, otr_err *err)
+{
+    otr_jw w;
+    otr_jw_begin(&w, out, err);
+    otr_jw_obj(&w, NULL);
+    otr_jw_str(&w, "reach", otr_impact_reach_name(impact->summary.reach));
+    put_text(&w, "everything", impact->effects.everything);
+    otr_jw_u64(&w, "lines_added", impact->summary.lines_added);
+    otr_jw_u64(&w, "lines_removed", impact->summary.lines_removed);
+    put_files(&w, impact);
+    for (otr_effect_kind kind = OTR_EFFECT_SERVER; kind < OTR_EFFECT_KINDS; kind++) {
+        put_kind(&w, &impact->effects, kind);
+    }
+    put_errors(&w, impact);
+    put_unread(&w, &impact->graph);
+    otr_code rc = put_lines(&w, impact, err);
+    otr_jw_obj_end(&w);
+    otr_code wrote = otr_jw_end(&w);
+    return rc == OTR_OK ? wrote : rc;
 }

@@ -58,7 +58,7 @@ static bool drop_equal(const otr_graph *g, otr_kids *kids)
 static otr_code open_others(otr_radius *r, otr_kid of, otr_when when, otr_kids *kids, otr_err *err)
 {
     kids->n = 0;
-    otr_code rc = otr_expand(r->graph, when, of, OTR_EXPAND_SKIP, kids, err);
+    otr_code rc = otr_kid_expand(r->graph, when, of, OTR_EXPAND_SKIP, kids, err);
     (void)drop_equal(r->graph, kids);
     return rc;
 }
@@ -70,8 +70,8 @@ otr_code otr_radius_expand(otr_radius *r, const otr_both *pair, otr_kids *old, o
     for (size_t i = 0; i < g->n; i++) {
         memset(g->parts[i].met, 0, sizeof(g->parts[i].met));
     }
-    otr_code rc = otr_expand(g, OTR_BEFORE, pair->old, OTR_EXPAND_DIRTY, old, err);
-    rc = rc == OTR_OK ? otr_expand(g, OTR_AFTER, pair->new, OTR_EXPAND_DIRTY, new, err) : rc;
+    otr_code rc = otr_kid_expand(g, OTR_BEFORE, pair->old, OTR_EXPAND_DIRTY, old, err);
+    rc = rc == OTR_OK ? otr_kid_expand(g, OTR_AFTER, pair->new, OTR_EXPAND_DIRTY, new, err) : rc;
     if (rc != OTR_OK) {
         return rc;
     }
@@ -115,10 +115,10 @@ otr_code otr_radius_know(otr_radius *r, const otr_node *server, const otr_node *
     return rc;
 }
 
-int otr_radius_by_node(const void *x, const void *y)
+int otr_radius_by_node(const void *a, const void *b)
 {
-    const otr_known_server *a = x, *b = y;
-    uintptr_t p = (uintptr_t)a->node, q = (uintptr_t)b->node;
-    uintptr_t s = (uintptr_t)a->location, t = (uintptr_t)b->location;
+    const otr_known_server *x = a, *y = b;
+    uintptr_t p = (uintptr_t)x->node, q = (uintptr_t)y->node;
+    uintptr_t s = (uintptr_t)x->location, t = (uintptr_t)y->location;
     return p != q ? (p < q ? -1 : 1) : s < t ? -1 : s > t;
 }

@@ -211,7 +211,7 @@ static otr_code touch_location(hunt *h, const scenery *s, otr_kid kid, otr_err *
 {
     otr_kids kids = { 0 };
     inside in = { 0 };
-    otr_code rc = otr_expand(h->r->graph, OTR_AFTER, kid, OTR_EXPAND_ALL, &kids, err);
+    otr_code rc = otr_kid_expand(h->r->graph, OTR_AFTER, kid, OTR_EXPAND_ALL, &kids, err);
     rc = rc == OTR_OK ? take_inherited(h, s->outer, &kids, true, &in, err) : rc;
     rc = rc == OTR_OK ? take_named(h, &kids, &in, err) : rc;
     if (rc == OTR_OK && in.why != NULL && known(h->r, s->server, kid.node) == NULL) {
@@ -243,7 +243,7 @@ static otr_code touch_server(hunt *h, otr_kid kid, otr_err *err)
     otr_server_label label = { .names = "", .listen = "" };
     otr_radius *r = h->r;
     const otr_known_server *k = known(r, kid.node, NULL);
-    otr_code rc = otr_expand(r->graph, OTR_AFTER, kid, OTR_EXPAND_ALL, &kids, err);
+    otr_code rc = otr_kid_expand(r->graph, OTR_AFTER, kid, OTR_EXPAND_ALL, &kids, err);
     rc = rc == OTR_OK ? take_inherited(h, &r->inherited[h->block], &kids, false, &in, err) : rc;
     rc = rc == OTR_OK ? take_named(h, &kids, &in, err) : rc;
     const char *why = in.why;
@@ -349,7 +349,7 @@ static otr_code each_block(otr_radius *r, const otr_kids *top, bool servers, tou
             hunt h = { .r = r, .block = b, .servers = servers, .fn = fn };
             const otr_node *node = top->items[i].node;
             if (node != NULL && otr_node_is(node, otr_radius_block_names[b])) {
-                rc = otr_each(r->graph, OTR_AFTER, top->items[i], on_kid, &h, err);
+                rc = otr_kid_each(r->graph, OTR_AFTER, top->items[i], on_kid, &h, err);
                 *ret_found += h.found;
             }
         }
@@ -375,7 +375,7 @@ otr_code otr_radius_touch(otr_radius *r, otr_err *err)
     }
     otr_marks_sort(&r->marks);
     look_where(r);
-    rc = otr_expand(r->graph, OTR_AFTER, (otr_kid){ NULL, 0 }, OTR_EXPAND_SKIP, &top, err);
+    rc = otr_kid_expand(r->graph, OTR_AFTER, (otr_kid){ NULL, 0 }, OTR_EXPAND_SKIP, &top, err);
     for (size_t found = 1; rc == OTR_OK && found > 0 && r->marks.n > 0;) {
         found = 0;
         rc = each_block(r, &top, false, touch_other, &found, err);

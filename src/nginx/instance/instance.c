@@ -220,13 +220,16 @@ static bool same_reach(const otr_root *a, const otr_root *b)
     return a == b || (a != NULL && b != NULL && otr_root_eq(a, b));
 }
 
+static bool same_load(const otr_nginx_instance *a, const otr_nginx_instance *b)
+{
+    return a->config_changed == b->config_changed && a->loads == b->loads;
+}
+
 bool otr_nginx_instance_eq(const otr_nginx_instance *a, const otr_nginx_instance *b)
 {
     return strcmp(a->id, b->id) == 0 && a->pid == b->pid && a->started_ticks == b->started_ticks &&
            a->uid == b->uid && a->gid == b->gid && a->stranger == b->stranger &&
            a->net_ns == b->net_ns && a->own_net == b->own_net && a->replaced == b->replaced &&
-           a->plus == b->plus && a->status_given == b->status_given &&
-           a->config_changed == b->config_changed && a->loads == b->loads &&
-           same_reach(a->reach, b->reach) &&
-           same_texts(a, b) && same_lists(a, b);
+           a->plus == b->plus && a->status_given == b->status_given && same_load(a, b) &&
+           same_reach(a->reach, b->reach) && same_texts(a, b) && same_lists(a, b);
 }

@@ -141,7 +141,7 @@ static void leave_one(otr_log_beside *b, otr_log_reader *reader)
     for (size_t i = 1; i < b->n; i++) {
         first = b->held[i].born_ns < b->held[first].born_ns ? i : first;
     }
-    b->unread += b->held[first].age != OTR_LOG_AGE_OLDER;
+    b->left += b->held[first].age != OTR_LOG_AGE_OLDER;
     otr_log_beside_drop(b, first, reader);
 }
 
@@ -247,7 +247,7 @@ static void consider(void *arg, const char *name)
         if (name[n] == '\0') {
             otr_log_beside_hold(s->beside, s->place, path, s->reader);
         } else {
-            s->beside->unread++; /* it has the time of the file that was compressed */
+            s->beside->packed++; /* it has the time of the file that was compressed */
         }
     }
     otr_free(path);
@@ -256,6 +256,7 @@ static void consider(void *arg, const char *name)
 void otr_log_beside_find(otr_log_beside *beside, const otr_log_place *place, otr_log_reader *reader)
 {
     search s = { beside, place, reader };
+    beside->packed = 0;
     otr_log_each_named_after(reader, place->root, place->path, consider, &s);
 }
 

@@ -41,8 +41,8 @@ typedef struct otr_log_beside {
     } done[2 * OTR_LIMIT_NGINX_LOG_COPIES]; /* were counted, or are not to be: never held again */
     size_t next_done;
     uint64_t used_ns; /* monotonic: the owner's */
-    unsigned unread;  /* found since the caller set it to 0, of lines since the last look, but
-                       * compressed, or one too many */
+    unsigned packed;  /* compressed ones of lines since the last look, by the last find */
+    unsigned left;    /* of too many, of those made since the last look; the caller sets it to 0 */
 } otr_log_beside;
 
 /* The log and what is known of it. */

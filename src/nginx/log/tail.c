@@ -481,15 +481,15 @@ static void look(otr_log_tail *t, otr_log_reader *reader)
 
 /* ---- what came and went between two looks ---- */
 
+/* The file of each rotation may be compressed already; one more was never seen. */
 static void tell_unread(otr_log_tail *t, const otr_log_reader *reader)
 {
-    if (t->beside->unread > t->rotations + t->rotations_before) {
+    if (t->beside->left > 0 || t->beside->packed > t->rotations + t->rotations_before) {
         note(t, reader,
-             "was rotated more often than it was looked at: lines written in the %.1f s "
-             "before that are not all counted",
-             seconds_since_look(t, reader));
+             "was rotated more often than it was looked at: not all lines in between are "
+             "counted");
     }
-    t->beside->unread = 0;
+    t->beside->left = t->beside->packed = 0;
 }
 
 /* What the log held in between goes to the old files, which are read from their start. */

@@ -170,3 +170,25 @@ T(a_stopped_watch_is_silent_until_it_is_started)
     CHECK(rc == OTR_OK);
     CHECK_INT(s.calls, 1);
 }
+
+T(a_watch_is_told_what_it_is_set_for)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = NULL;
+    otr_err e = { 0 };
+    REQUIRE_OK(otr_loop_new(&loop, &e), e);
+    int fds[2];
+    REQUIRE(pipe2(fds, O_CLOEXEC) == 0);
+    seen s = { .loop = loop, .fd = fds[0] };
+    otr_watch *watch = NULL;
+    otr_code rc = otr_watch_new(loop, fds[0], OTR_WATCH_WRITE, count_read, &s, &watch, &e);
+    CHECK(write(fds[1], "x", 1) == 1);
+    otr_loop_step(loop, 1);
+    CHECK_INT(s.calls, 0);
+    otr_watch_set(watch, OTR_WATCH_READ);
+    otr_loop_step(loop, 100);
+    otr_watch_free(watch);
+    close(fds[0]);
+    close(fds[1]);
+    CHECK(rc == OTR_OK);
+    CHECK_INT(s.calls, 1);
+}

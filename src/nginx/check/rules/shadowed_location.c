@@ -66,25 +66,6 @@ static bool has_word(otr_bytes list, otr_bytes word, bool any_case)
     return false;
 }
 
-static bool covers(const otr_location *a, const otr_location *b)
-{
-    bool any_case = a->kind == OTR_LOCATION_ANY_CASE;
-    otr_bytes of_a, of_b, word;
-    if (is_for_all(a->text) || (otr_same(a->text, b->text) && (any_case || b->kind == a->kind))) {
-        return true;
-    }
-    if (!endings_of(a->text, &of_a) || !endings_of(b->text, &of_b) ||
-        (!any_case && b->kind != a->kind)) {
-        return false;
-    }
-    while (next_word(&of_b, &word)) {
-        if (!has_word(of_a, word, any_case)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* The fixed text that each URI begins with which the pattern matches. */
 static otr_bytes fixed_start(otr_bytes pattern)
 {
@@ -99,9 +80,43 @@ static otr_bytes fixed_start(otr_bytes pattern)
     return (otr_bytes){ pattern.p + 1, n - 1 - (optional && n > 1 ? 1 : 0) };
 }
 
+/* "^/a/b" and no more: all that begins so matches. */
+static bool is_plain_start(otr_bytes pattern)
+{
+    for (size_t i = 1; i < pattern.n; i++) {
+        if (strchr("()[]{}.*+?|\\$^", pattern.p[i]) != NULL) {
+            return false;
+        }
+    }
+    return pattern.n > 1 && pattern.p[0] == '^';
+}
+
 static bool begins_with(otr_bytes text, otr_bytes head)
 {
     return text.n >= head.n && (head.n == 0 || memcmp(text.p, head.p, head.n) == 0);
+}
+
+static bool covers(const otr_location *a, const otr_location *b)
+{
+    bool any_case = a->kind == OTR_LOCATION_ANY_CASE;
+    otr_bytes of_a, of_b, word;
+    if (is_for_all(a->text) || (otr_same(a->text, b->text) && (any_case || b->kind == a->kind))) {
+        return true;
+    }
+    otr_bytes start = { a->text.p + 1, a->text.n > 0 ? a->text.n - 1 : 0 };
+    if (b->kind == a->kind && is_plain_start(a->text) && begins_with(fixed_start(b->text), start)) {
+        return true;
+    }
+    if (!endings_of(a->text, &of_a) || !endings_of(b->text, &of_b) ||
+        (!any_case && b->kind != a->kind)) {
+        return false;
+    }
+    while (next_word(&of_b, &word)) {
+        if (!has_word(of_a, word, any_case)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 typedef struct list {
@@ -112,9 +127,13 @@ typedef struct list {
 /* Does another location below `prefix` let patterns be looked at? */
 static bool is_opened(const list *in, otr_bytes prefix)
 {
+    unsigned n = 0;
     for (const otr_entry *e = otr_scope_first(in->l, in->scope, OTR_D_LOCATION); e != NULL;
          e = otr_scope_next(in->l, in->scope, e)) {
         otr_location loc = otr_location_of(in->l, e->node);
+        if (n++ >= COMPARED_MOST) {
+            return true; /* there may be one */
+        }
         if (loc.kind == OTR_LOCATION_PREFIX && loc.text.n > prefix.n &&
             begins_with(loc.text, prefix)) {
             return true;

@@ -1,7 +1,6 @@
 #include "nginx/check/facts.h"
 #include "nginx/check/location.h"
 #include "nginx/check/rules/rules.h"
-#include "nginx/check/target.h"
 
 static bool denies_all(otr_look *l, const otr_scope *scope)
 {

@@ -1,6 +1,5 @@
 #include <stdio.h>
 
-#include "nginx/check/facts.h"
 #include "nginx/check/rules/rules.h"
 
 enum { MODERN_DEFAULT = 1023004 }; /* since 1.23.4 the default is TLSv1.2 TLSv1.3 */

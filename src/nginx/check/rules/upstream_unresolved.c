@@ -1,6 +1,5 @@
 #include <netdb.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 #include "nginx/check/facts.h"
 #include "nginx/check/rules/rules.h"

@@ -1,11 +1,11 @@
-#include "nginx/check/facts.h"
+#include "nginx/check/facts.h" /* NOLINT(misc-include-cleaner): its members are used */
 #include "nginx/check/rules/rules.h"
 
 /* May a name come about in a way that is not seen? */
 static bool is_opaque(const otr_facts *f)
 {
     for (size_t i = 0; i < f->passed.n; i++) {
-        if (otr_table_get(&f->variables, f->passed.items[i].key) == NULL) {
+        if (otr_table_get(&f->variable_names, f->passed.items[i].key) == NULL) {
             return true;
         }
     }

@@ -59,6 +59,26 @@ static void add_sum(rig *r, const uint8_t *p, size_t n)
     }
 }
 
+static int make_file(uint64_t bytes, rig *r)
+{
+    char path[] = "/tmp/otr-upload-file-XXXXXX";
+    int fd = mkostemp(path, O_CLOEXEC);
+    uint8_t part[4096];
+    (void)unlink(path);
+    for (uint64_t at = 0; at < bytes;) {
+        size_t n = bytes - at < sizeof(part) ? (size_t)(bytes - at) : sizeof(part);
+        for (size_t i = 0; i < n; i++) {
+            part[i] = (uint8_t)((at + i) * 2654435761U >> 13);
+        }
+        if (write(fd, part, n) != (ssize_t)n) {
+            break;
+        }
+        add_sum(r, part, n);
+        at += n;
+    }
+    return fd;
+}
+
 static otr_code on_upload(void *arg, const otr_http_request *req, otr_http_reply *reply,
                           otr_err *err)
 {
@@ -79,6 +99,28 @@ static otr_code on_upload(void *arg, const otr_http_request *req, otr_http_reply
         close(fd);
     }
     return otr_buf_addf(&reply->body, err, "{\"bytes\":%llu}", (unsigned long long)r->said);
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+/* GET /file?bytes=N: so many of a file, later. */
+static otr_code on_file(void *arg, const otr_http_request *req, otr_http_reply *reply, otr_err *err)
+{
+    rig *r = arg;
+    otr_http_later *later = NULL;
+    const char *bytes = otr_http_query(req, "bytes");
+    otr_code rc = otr_http_later_open(req, reply, nothing, r, &later, err);
+    if (rc == OTR_OK) {
+        rig other = { .calls = 0 };
+        uint64_t n = bytes != NULL ? strtoull(bytes, NULL, 10) : 0;
+        otr_http_later_send_file(later, make_file(n, &other), n, "application/x-tar");
+        r->sum = other.sum;
+        r->calls++;
+    }
+    return rc;
 }
 
 typedef struct terms {
@@ -104,6 +146,7 @@ static otr_code rig_init(rig *r, const terms *t, otr_err *err)
                                .pool = t->on_loop ? NULL : r->pool };
     rc = rc != OTR_OK ? rc
                       : otr_http_route_upload(r->routes, "POST", "/up", &upload, on_upload, r, err);
+    rc = rc != OTR_OK ? rc : otr_http_route(r->routes, "GET", "/file", on_file, r, err);
     return rc != OTR_OK ? rc : otr_http_server_new(r->loop, r->routes, &listen, &r->server, err);
 }
 
@@ -122,34 +165,17 @@ typedef struct asker {
     otr_err err;
     unsigned status;
     otr_buf body;
+    int save; /* the answer goes there; used with `saves` */
+    bool saves;
 } asker;
 
 static void *ask_in_thread(void *arg)
 {
     asker *a = arg;
-    a->rc = otr_unix_http_ask(&a->spec, &a->status, &a->body, &a->err);
+    a->rc = a->saves ? otr_unix_http_save(&a->spec, a->save, &a->status, &a->body, &a->err)
+                     : otr_unix_http_ask(&a->spec, &a->status, &a->body, &a->err);
     atomic_store(&a->done, true);
     return NULL;
-}
-
-static int make_file(uint64_t bytes, rig *r)
-{
-    char path[] = "/tmp/otr-upload-file-XXXXXX";
-    int fd = mkostemp(path, O_CLOEXEC);
-    uint8_t part[4096];
-    (void)unlink(path);
-    for (uint64_t at = 0; at < bytes;) {
-        size_t n = bytes - at < sizeof(part) ? (size_t)(bytes - at) : sizeof(part);
-        for (size_t i = 0; i < n; i++) {
-            part[i] = (uint8_t)((at + i) * 2654435761U >> 13);
-        }
-        if (write(fd, part, n) != (ssize_t)n) {
-            break;
-        }
-        add_sum(r, part, n);
-        at += n;
-    }
-    return fd;
 }
 
 /* Sends `bytes` from a file; the status, 0 when there was no answer. `ret_sum`: of what was sent.
@@ -302,6 +328,62 @@ T_NO_OOM(who_asks_is_told_by_the_kernel_and_values_come_several_times)
     CHECK_INT(r.peer.uid, getuid());
     CHECK_INT(r.peer.pid, getpid());
     CHECK_STR(r.values, "a;b c;;");
+}
+
+static unsigned save(rig *r, const char *target, asker *a)
+{
+    char path[] = "/tmp/otr-upload-file-XXXXXX";
+    *a = (asker){ .spec = { .socket_path = r->path,
+                            .method = "GET",
+                            .target = target,
+                            .timeout_ms = PATIENCE_MS },
+                  .save = mkostemp(path, O_CLOEXEC),
+                  .saves = true };
+    (void)unlink(path);
+    otr_buf_init(&a->body, 4096);
+    uint64_t until = otr_now_ns() + 2 * PATIENCE_MS * OTR_NS_PER_MS;
+    if (pthread_create(&a->thread, NULL, ask_in_thread, a) == 0) {
+        while (!atomic_load(&a->done) && otr_now_ns() < until) {
+            otr_loop_step(r->loop, 5);
+        }
+        pthread_join(a->thread, NULL);
+    }
+    return a->rc == OTR_OK ? a->status : 0;
+}
+
+T_NO_OOM(a_file_is_an_answer_of_any_size)
+{
+    static const char *const sizes[] = { "0", "1", "4096", "3000001" };
+    RIG(.on_loop = false);
+    int before = lowest_fd();
+    for (size_t i = 0; i < OTR_COUNT(sizes); i++) {
+        char target[64];
+        uint8_t bytes[65536];
+        asker a;
+        rig got = { .calls = 0 };
+        ssize_t n;
+        (void)snprintf(target, sizeof(target), "/file?bytes=%s", sizes[i]);
+        CHECK_INT(save(&r, target, &a), 200);
+        CHECK_INT(lseek(a.save, 0, SEEK_SET), 0);
+        while ((n = read(a.save, bytes, sizeof(bytes))) > 0) {
+            add_sum(&got, bytes, (size_t)n);
+            got.found += (uint64_t)n;
+        }
+        close(a.save);
+        otr_buf_deinit(&a.body);
+        CHECK_INT(got.found, strtoull(sizes[i], NULL, 10));
+        CHECK_INT(got.sum, r.sum);
+    }
+    asker a;
+    CHECK_INT(save(&r, "/nothing", &a), 404);
+    CHECK_INT(lseek(a.save, 0, SEEK_END), 0);
+    CHECK_HAS(otr_buf_text(&a.body), "there is nothing at /nothing");
+    close(a.save);
+    otr_buf_deinit(&a.body);
+    for (int i = 0; i < 5; i++) {
+        otr_loop_step(r.loop, 1);
+    }
+    CHECK_INT(lowest_fd(), before);
 }
 
 /* ---- raw peers ---- */

@@ -142,7 +142,11 @@ static bool started(world *w)
     for (int i = 0; i < STEPS && !report(w)->known; i++) {
         otr_loop_step(w->loop, STEP_MS);
     }
-    otr_loop_step(w->loop, STEP_MS * 6); /* files are young no more */
+    /* Files are young no more; what others do beside the tree meanwhile may lead to one more look.
+     */
+    for (uint64_t end = otr_now_ns() + 120 * OTR_NS_PER_MS; otr_now_ns() < end;) {
+        otr_loop_step(w->loop, STEP_MS);
+    }
     return report(w)->known;
 }
 

@@ -18,13 +18,15 @@ typedef struct store {
 static inline otr_code store_open(store *s, otr_err *err)
 {
     if (s->folder[0] == '\0') {
-        (void)snprintf(s->folder, sizeof(s->folder), "/tmp/otr-history-XXXXXX");
+        /* In memory where that is possible: a killed process is no power cut, and syncs cost. */
+        (void)snprintf(s->folder, sizeof(s->folder), "%s/otr-history-XXXXXX",
+                       access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
         if (mkdtemp(s->folder) == NULL) {
             return otr_fail(err, OTR_EIO, "no folder");
         }
         (void)snprintf(s->path, sizeof(s->path), "%s/history.db", s->folder);
     }
-    return otr_history_open(s->path, &s->h, err);
+    return otr_history_open(s->path, OTR_HISTORY_WRITES, &s->h, err);
 }
 
 static inline otr_code store_again(store *s, otr_err *err)
@@ -50,9 +52,9 @@ static inline void store_close(store *s)
     (void)rmdir(s->folder);
 }
 
-#define STORE                                  \
+#define STORE                                         \
     OTR_CLEANUP(store_close) store s = { .h = NULL }; \
-    otr_err err = { 0 };                       \
+    otr_err err = { 0 };                              \
     REQUIRE_OK(store_open(&s, &err), err)
 
 typedef struct text_file {

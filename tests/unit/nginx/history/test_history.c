@@ -59,7 +59,7 @@ T(a_folder_that_is_not_there_is_named)
 {
     otr_history *h = NULL;
     otr_err err = { 0 };
-    REQUIRE(otr_history_open("/nowhere/history.db", &h, &err) == OTR_ENOTFOUND);
+    REQUIRE(otr_history_open("/nowhere/history.db", OTR_HISTORY_WRITES, &h, &err) == OTR_ENOTFOUND);
     CHECK_HAS(err.msg, "/nowhere/history.db");
 }
 
@@ -69,7 +69,7 @@ T(a_folder_in_its_place_is_refused)
     otr_history *h = NULL;
     otr_err err = { 0 };
     REQUIRE(mkdtemp(path) != NULL);
-    CHECK_INT(otr_history_open(path, &h, &err), OTR_EINVAL);
+    CHECK_INT(otr_history_open(path, OTR_HISTORY_WRITES, &h, &err), OTR_EINVAL);
     CHECK_HAS(err.msg, "not a regular file");
     (void)rmdir(path);
 }
@@ -219,6 +219,41 @@ T(only_the_owner_can_read_it)
     CHECK_INT(st.st_mode & 07777, 0600);
     REQUIRE(stat(wal, &st) == 0);
     CHECK_INT(st.st_mode & 07777, 0600);
+}
+
+static void close_history(otr_history **h)
+{
+    otr_history_close(*h);
+}
+
+T(a_reader_beside_the_writer_sees_what_is_committed)
+{
+    STORE;
+    OTR_CLEANUP(close_history) otr_history *reader = NULL;
+    char id[OTR_HISTORY_ID_BYTES];
+    otr_history_file file;
+    REQUIRE_OK(otr_history_open(s.path, OTR_HISTORY_READS, &reader, &err), err);
+    REQUIRE_OK(store_version(&s, "one", two, OTR_COUNT(two), id, &err), err);
+    REQUIRE_OK(otr_history_file_of(reader, id, two[0].path, &file, &err), err);
+    otr_history_draft *d = NULL;
+    REQUIRE_OK(otr_history_draft_new(s.h, &d, &err), err);
+    otr_history_file fresh = { .path = "/fresh" };
+    otr_code rc = otr_history_draft_add_bytes(d, &fresh, otr_bytes_of("x"), NULL, &err);
+    otr_code seen = otr_history_file_of(reader, id, two[1].path, &file, &err);
+    otr_history_draft_free(d);
+    CHECK_INT(rc, OTR_OK);
+    CHECK_INT(seen, OTR_OK); /* a writer holds up no reader */
+}
+
+T(a_reader_leaves_a_damaged_one_where_it_is)
+{
+    STORE;
+    otr_history *reader = NULL;
+    otr_history_close(s.h);
+    s.h = NULL;
+    REQUIRE(write_text(s.path, "this is a text and no database, and long enough to be looked at"));
+    CHECK(otr_history_open(s.path, OTR_HISTORY_READS, &reader, &err) != OTR_OK);
+    CHECK(!is_aside(&s, "damaged", NULL));
 }
 
 /* ---- versions ---- */

@@ -74,7 +74,7 @@ static bool look_at(void *arg, const otr_history_row *row)
 {
     look *l = arg;
     l->rows++;
-    int i = atoi(row->entry.id + 1); /* a test's own text */
+    int i = row->entry.id[1] - '0';
     CHECK(row->end.result[0] != '\0' || i > l->done);
     if (row->end.result[0] != '\0') {
         char text[32], version[OTR_HISTORY_ID_BYTES];

@@ -385,7 +385,9 @@ T(the_json_has_every_member)
         "\"items\":[],\"more\":0},\"upstreams\":{\"added\":0,\"removed\":0,\"changed\":0,"
         "\"touched\":0,\"items\":[],\"more\":0},\"others\":{\"added\":0,\"removed\":0,\"changed\":"
         "0,"
-        "\"touched\":0,\"items\":[],\"more\":0},\"errors\":[],\"errors_more\":0,\"unread\":[]}");
+        "\"touched\":0,\"items\":[],\"more\":0},\"errors\":[],\"errors_more\":0,\"unread\":[],"
+        "\"lines\":[\"files: 0 added, 1 changed, 0 removed; lines: +1 -1\",\"servers: 0 added, 0 "
+        "removed, 1 changed, 0 touched\",\"  ~ a (80)  sites/a.conf:1  root\"]}");
 }
 
 T(the_diff_of_all_files_is_cut_where_asked_for)

@@ -135,6 +135,8 @@ T_NO_OOM(a_location_is_reached_by_some_request)
         BAD(R, SERVER("location ^~ /a/ { } location ~ ^/a/b { }")),
         BAD(R, SERVER("location ~ ^/a/(.*)x { } location ^~ /a/ { }")),
         BAD(R, SERVER("location /x/ { location ~ y { } location ~ y { } }")),
+        BAD(R, SERVER("location ~ ^/api { } location ~ ^/api/v1/(.*)$ { }")),
+        GOOD(R, SERVER("location ~ ^/api/v1 { } location ~ ^/api { }")),
         GOOD(R, SERVER("location ~ \\.php$ { } location ~* \\.php$ { }")),
         GOOD(R, SERVER("location ~ \\.png$ { } location ~ \\.(gif|png|jpg)$ { }")),
         GOOD(R, SERVER("location ~ \\.php$ { } location ~ ^/ { }")),

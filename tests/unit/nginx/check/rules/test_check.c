@@ -144,3 +144,23 @@ T_NO_OOM(files_that_multiply_end_at_a_limit)
     CHECK_INT(otr_check_run(&spec, &c, &err), OTR_EQUOTA);
     CHECK_HAS(err.msg, "more than 5000000 directives");
 }
+
+/* Variables that multiply: what is followed is bounded, and that it ends is said. */
+T_NO_OOM(variables_that_multiply_end_at_a_limit)
+{
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    otr_err err = { 0 };
+    char text[40000] = "http { server { ";
+    for (int i = 0; i < 300; i++) {
+        size_t n = strlen(text);
+        (void)snprintf(text + n, sizeof(text) - n, "set $a $b$b$a; set $b $a$a$b; ");
+    }
+    size_t n = strlen(text);
+    (void)snprintf(text + n, sizeof(text) - n, "location / { proxy_pass http://$a; } } }");
+    REQUIRE_OK(check_text(text, &c, &err), err);
+    bool said = false;
+    for (size_t i = 0; i < c.report.n; i++) {
+        said |= strstr(c.report.items[i].message, "further than is followed") != NULL;
+    }
+    CHECK(said);
+}

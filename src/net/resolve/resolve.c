@@ -1,6 +1,5 @@
-#include "net/curl/resolve.h"
+#include "net/resolve/resolve.h"
 
-#include <arpa/inet.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -21,7 +20,7 @@ enum {
 
 typedef enum lookup_state { FREE, UNDER_WAY, FOUND, FAILED } lookup_state;
 
-typedef struct lookup {
+struct otr_lookup {
     lookup_state state;
     unsigned waiting; /* who wait for it */
     int why;          /* FAILED: of getaddrinfo() */
@@ -29,14 +28,14 @@ typedef struct lookup {
     char host[OTR_RESOLVE_HOST_BYTES];
     char owner[OTR_RESOLVE_OWNER_BYTES]; /* who asked first */
     char addresses[OTR_RESOLVED_BYTES];
-} lookup;
+};
 
 /* Static, as a look-up may outlive all else in the process. `n` is how many were ever in use. */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     size_t n;
-    lookup all[OTR_LIMIT_RESOLVES];
+    otr_lookup all[OTR_LIMIT_RESOLVES];
 } table = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
 /* ---- the look-up ---- */
@@ -58,7 +57,7 @@ static void add_address(char to[OTR_RESOLVED_BYTES], const struct addrinfo *at)
 
 static void *look(void *arg)
 {
-    lookup *l = arg;
+    otr_lookup *l = arg;
     char addresses[OTR_RESOLVED_BYTES] = "";
     const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM };
     struct addrinfo *list = NULL;
@@ -84,7 +83,7 @@ static void *look(void *arg)
     return NULL;
 }
 
-static bool start(lookup *l)
+static bool start(otr_lookup *l)
 {
     pthread_attr_t attr;
     pthread_t thread;
@@ -100,13 +99,13 @@ static bool start(lookup *l)
 
 /* ---- the table: with its lock ---- */
 
-static bool fresh(const lookup *l, uint64_t now_ns)
+static bool fresh(const otr_lookup *l, uint64_t now_ns)
 {
     return l->state == UNDER_WAY || l->waiting > 0 ||
            (l->state == FOUND && now_ns - l->done_ns < KEPT_S * OTR_NS_PER_S);
 }
 
-static lookup *find(const char *host, uint64_t now_ns)
+static otr_lookup *find(const char *host, uint64_t now_ns)
 {
     for (size_t i = 0; i < table.n; i++) {
         if (fresh(&table.all[i], now_ns) && strcasecmp(table.all[i].host, host) == 0) {
@@ -118,12 +117,12 @@ static lookup *find(const char *host, uint64_t now_ns)
 
 /* Room for one more look-up of `owner`, or NULL: it has enough, or there is none. An answer that
  * nobody waits for makes room, the oldest first. */
-static lookup *room_for(const char *owner, uint64_t now_ns)
+static otr_lookup *room_for(const char *owner, uint64_t now_ns)
 {
     size_t under_way = 0;
-    lookup *oldest = NULL;
+    otr_lookup *oldest = NULL;
     for (size_t i = 0; i < table.n; i++) {
-        lookup *l = &table.all[i];
+        otr_lookup *l = &table.all[i];
         under_way += l->state == UNDER_WAY && strncmp(l->owner, owner, sizeof(l->owner) - 1) == 0;
         if (!fresh(l, now_ns)) {
             oldest = l;
@@ -136,7 +135,7 @@ static lookup *room_for(const char *owner, uint64_t now_ns)
         return &table.all[table.n++];
     }
     for (size_t i = 0; oldest == NULL && i < table.n; i++) {
-        lookup *l = &table.all[i];
+        otr_lookup *l = &table.all[i];
         if (l->state != UNDER_WAY && l->waiting == 0) {
             oldest = l;
         }
@@ -145,9 +144,9 @@ static lookup *room_for(const char *owner, uint64_t now_ns)
 }
 
 /* The look-up to wait for; NULL: none can be begun now. */
-static lookup *join(const otr_resolve_spec *spec, uint64_t now_ns)
+static otr_lookup *join(const otr_resolve_spec *spec, uint64_t now_ns)
 {
-    lookup *l = find(spec->host, now_ns);
+    otr_lookup *l = find(spec->host, now_ns);
     if (l != NULL) {
         return l;
     }
@@ -155,7 +154,7 @@ static lookup *join(const otr_resolve_spec *spec, uint64_t now_ns)
     if (l == NULL) {
         return NULL;
     }
-    *l = (lookup){ .state = UNDER_WAY };
+    *l = (otr_lookup){ .state = UNDER_WAY };
     (void)snprintf(l->host, sizeof(l->host), "%s", spec->host);
     (void)snprintf(l->owner, sizeof(l->owner), "%s", spec->owner);
     if (!start(l)) {
@@ -183,7 +182,7 @@ static bool in_time(const otr_resolve_spec *spec, uint64_t now_ns)
 }
 
 /* Takes what `l` came to, or leaves it alone. */
-static otr_code conclude(lookup *l, const otr_resolve_spec *spec, char ret[OTR_RESOLVED_BYTES],
+static otr_code conclude(otr_lookup *l, const otr_resolve_spec *spec, char ret[OTR_RESOLVED_BYTES],
                          otr_err *err)
 {
     switch (l->state) {
@@ -210,7 +209,7 @@ otr_code otr_resolve(const otr_resolve_spec *spec, char ret[OTR_RESOLVED_BYTES],
     otr_code rc;
     pthread_mutex_lock(&table.lock);
     uint64_t now_ns = otr_now_ns();
-    lookup *l = join(spec, now_ns);
+    otr_lookup *l = join(spec, now_ns);
     while (l == NULL && in_time(spec, now_ns)) { /* others are under way */
         wait_a_little(spec->until_ns - now_ns);
         now_ns = otr_now_ns();
@@ -236,27 +235,40 @@ otr_code otr_resolve(const otr_resolve_spec *spec, char ret[OTR_RESOLVED_BYTES],
     return rc;
 }
 
-static bool is_address(const char *host)
+otr_code otr_lookup_begin(const otr_resolve_spec *spec, otr_lookup **ret, otr_err *err)
 {
-    struct in_addr four;
-    return host[0] == '[' || inet_pton(AF_INET, host, &four) == 1;
+    if (strlen(spec->host) >= OTR_RESOLVE_HOST_BYTES) {
+        return otr_fail(err, OTR_EIO, "cannot resolve the name: it is too long");
+    }
+    pthread_mutex_lock(&table.lock);
+    otr_lookup *l = join(spec, otr_now_ns());
+    if (l != NULL) {
+        l->waiting++;
+    }
+    pthread_mutex_unlock(&table.lock);
+    if (l == NULL) {
+        return otr_fail(err, OTR_EQUOTA, "cannot resolve the name: too many others are looked up");
+    }
+    *ret = l;
+    return OTR_OK;
 }
 
-otr_code otr_resolve_pin(const otr_curl *curl, const otr_resolve_spec *spec, unsigned port,
-                         struct curl_slist **ret, otr_err *err)
+bool otr_lookup_over(const otr_lookup *lookup)
 {
-    enum { PORT_BYTES = 8 };
-    char addresses[OTR_RESOLVED_BYTES];
-    char line[OTR_RESOLVE_HOST_BYTES + PORT_BYTES + OTR_RESOLVED_BYTES];
-    *ret = NULL;
-    if (is_address(spec->host)) {
-        return OTR_OK;
+    pthread_mutex_lock(&table.lock);
+    bool over = lookup->state != UNDER_WAY;
+    pthread_mutex_unlock(&table.lock);
+    return over;
+}
+
+otr_code otr_lookup_end(otr_lookup *lookup, char ret[OTR_RESOLVED_BYTES], otr_err *err)
+{
+    const otr_resolve_spec nobody = { .host = lookup->host };
+    pthread_mutex_lock(&table.lock);
+    otr_code rc = conclude(lookup, &nobody, ret, err);
+    if (--lookup->waiting == 0 && lookup->state == FAILED) {
+        lookup->state = FREE;
     }
-    otr_code rc = otr_resolve(spec, addresses, err);
-    if (rc == OTR_OK) {
-        (void)snprintf(line, sizeof(line), "%s:%u:%s", spec->host, port, addresses);
-        *ret = curl->slist_append(NULL, line);
-        rc = *ret != NULL ? OTR_OK : otr_fail_nomem(err);
-    }
+    pthread_mutex_unlock(&table.lock);
     return rc;
 }

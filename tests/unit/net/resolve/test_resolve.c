@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "net/curl/resolve.h"
+#include "net/curl/pin.h"
+#include "net/resolve/resolve.h"
 #include "support/test.h"
 
 /* ---- the name server: "slow…" waits for the gate, "no…" there is not, all else there is ---- */
@@ -190,6 +192,34 @@ T_NO_OOM(many_names_make_room_for_each_other)
         (void)snprintf(name, sizeof name, "n%d.example", i);
         REQUIRE_OK(resolve(name, "p", 20000, found, &err), err);
     }
+}
+
+T_NO_OOM(who_cannot_wait_asks_again_until_it_is_over)
+{
+    char found[OTR_RESOLVED_BYTES] = "";
+    otr_err err = { 0 };
+    const otr_resolve_spec spec = { .host = "slow.lookup", .owner = "loop" };
+    otr_lookup *first = NULL, *second = NULL;
+    set_gate(false);
+    unsigned before = read_count(&asked);
+    REQUIRE_OK(otr_lookup_begin(&spec, &first, &err), err);
+    REQUIRE_OK(otr_lookup_begin(&spec, &second, &err), err);
+    CHECK(!otr_lookup_over(first));
+    CHECK_INT(otr_lookup_end(second, found, &err), OTR_ETIMEOUT);
+    set_gate(true);
+    while (!otr_lookup_over(first)) {
+        (void)usleep(1000);
+    }
+    REQUIRE_OK(otr_lookup_end(first, found, &err), err);
+    CHECK_STR(found, "[::1],1.2.3.4");
+    CHECK_INT(read_count(&asked) - before, 1);
+    const otr_resolve_spec none = { .host = "no.lookup", .owner = "loop" };
+    REQUIRE_OK(otr_lookup_begin(&none, &first, &err), err);
+    while (!otr_lookup_over(first)) {
+        (void)usleep(1000);
+    }
+    CHECK_INT(otr_lookup_end(first, found, &err), OTR_EIO);
+    CHECK_HAS(err.msg, "cannot resolve the name: ");
 }
 
 T_NO_OOM(what_libcurl_is_told_is_a_name_with_its_addresses)

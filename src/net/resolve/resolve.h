@@ -9,8 +9,8 @@
  *
  * Thread: any.
  */
-#ifndef OTR_NET_CURL_RESOLVE_H
-#define OTR_NET_CURL_RESOLVE_H
+#ifndef OTR_NET_RESOLVE_RESOLVE_H
+#define OTR_NET_RESOLVE_RESOLVE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -18,7 +18,6 @@
 
 #include "base/base.h"
 #include "base/err.h"
-#include "net/curl/curl.h"
 
 enum { OTR_RESOLVED_BYTES = 768, OTR_RESOLVE_HOST_BYTES = 256, OTR_RESOLVE_OWNER_BYTES = 72 };
 
@@ -33,9 +32,14 @@ typedef struct otr_resolve_spec {
  * time, or `*ended`; OTR_EIO: there is none, `err` says why. */
 otr_code otr_resolve(const otr_resolve_spec *spec, char ret[OTR_RESOLVED_BYTES], otr_err *err)
     OTR_MUST_CHECK;
-/* What it gives for CURLOPT_RESOLVE, so that libcurl looks up nothing; the caller's to free. NULL:
- * the host is an address itself. */
-otr_code otr_resolve_pin(const otr_curl *curl, const otr_resolve_spec *spec, unsigned port,
-                         struct curl_slist **ret, otr_err *err) OTR_MUST_CHECK;
+/* The same for who cannot wait: the loop asks again and again, the first times soon. */
+typedef struct otr_lookup otr_lookup;
+
+/* OTR_EQUOTA: none can be begun now, a later try may. `until_ns` and `ended` mean nothing. */
+otr_code otr_lookup_begin(const otr_resolve_spec *spec, otr_lookup **ret, otr_err *err)
+    OTR_MUST_CHECK;
+bool otr_lookup_over(const otr_lookup *lookup);
+/* What it came to, as otr_resolve() says it; OTR_ETIMEOUT while it is not over. Ends `lookup`. */
+otr_code otr_lookup_end(otr_lookup *lookup, char ret[OTR_RESOLVED_BYTES], otr_err *err);
 
 #endif
