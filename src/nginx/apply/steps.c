@@ -1,5 +1,4 @@
 /* What all steps share: how one begins and ends, jobs, deadlines, the end of all, and a reload. */
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "nginx/apply/tx.h"
 
