@@ -215,15 +215,6 @@ static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
     return rc;
 }
 
-otr_code otr_config_apply_submit(otr_config_apply *apply, const otr_apply_request *request,
-                                 char ret_id[OTR_APPLY_ID_BYTES], otr_err *err)
-{
-    if (apply == NULL) {
-        return otr_fail(err, OTR_ESTATE, "this agent does not change configurations");
-    }
-    return otr_applier_submit(apply->applier, request, ret_id, err);
-}
-
 /* ---- settings ---- */
 
 static uint64_t ms_of(const otr_config *cfg, const char *key)

@@ -54,7 +54,9 @@ otr_code otr_config_probe(const char *text, otr_apply_probe *ret, otr_err *err)
 {
     const char *at = status_in(text);
     size_t n = at != NULL ? (size_t)(at - text) : strlen(text);
-    otr_apply_probe probe = { .status = at != NULL ? (unsigned)strtoul(at + 1, NULL, 10) : 0 };
+    otr_apply_probe probe = { .status = at != NULL
+                                            ? (unsigned)strtoul(at + 1, &(char *){ NULL }, 10)
+                                            : 0 };
     char *url = otr_strndup(text, n), *body = NULL;
     otr_code rc = url != NULL ? check_url(url, err) : otr_fail_nomem(err);
     if (rc == OTR_OK && at != NULL && at[4] == '=') {

@@ -197,7 +197,7 @@ otr_code otr_family_look(otr_family *f, bool *ret_changed, otr_err *err)
 static bool pending(const char *status, const char *name)
 {
     const char *at = strstr(status, name);
-    uint64_t bits = at != NULL ? strtoull(at + strlen(name), NULL, 16) : 0;
+    uint64_t bits = at != NULL ? strtoull(at + strlen(name), &(char *){ NULL }, 16) : 0;
     return (bits >> (SIGHUP - 1) & 1) != 0;
 }
 
@@ -214,5 +214,6 @@ int otr_master_waits(const char *proc_root, pid_t pid)
     if (!read_proc(proc_root, pid, "syscall", text, sizeof(text))) {
         return -1;
     }
-    return text[0] >= '0' && text[0] <= '9' && strtoul(text, NULL, 10) == SYS_rt_sigsuspend;
+    return text[0] >= '0' && text[0] <= '9' &&
+           strtoul(text, &(char *){ NULL }, 10) == SYS_rt_sigsuspend;
 }
