@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <sched.h>
@@ -69,7 +68,7 @@ static void reset_signals(void)
     }
     sigset_t none;
     (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)pthread_sigmask(SIG_SETMASK, &none, NULL);
 }
 
 static int set_files(const otr_spawn *spawn, int null)
@@ -169,11 +168,22 @@ static int become(const otr_child_place *place, int *ret_stage)
     return place->ambient != 0 ? raise_ambient(place->ambient) : 0;
 }
 
+/* Our end is its end; one that came before this is noticed. */
+static void end_with(pid_t parent)
+{
+    (void)prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
+    if (getppid() != parent) {
+        _exit(NEVER_RAN);
+    }
+}
+
 static void run(const otr_spawn *spawn, int null, int report, pid_t parent)
 {
     const otr_child_spec *spec = spawn->spec;
     const otr_child_place *place = spec->place;
     failure f = { .stage = STAGE_FILES };
+    end_with(
+        parent); /* until the exec it has our sockets, too: who comes after us would meet them */
     (void)setsid();
     reset_signals();
     f.sys = set_files(spawn, null);
@@ -186,11 +196,7 @@ static void run(const otr_spawn *spawn, int null, int report, pid_t parent)
     }
     if (f.sys == 0) {
         f.stage = STAGE_EXEC;
-        /* After the change of user, which takes it back. A parent that ended before is noticed. */
-        (void)prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
-        if (getppid() != parent && getppid() != 0) {
-            _exit(NEVER_RAN);
-        }
+        end_with(parent); /* the change of user took it back */
         (void)syscall(SYS_close_range, 3U, UINT_MAX, CLOSE_RANGE_CLOEXEC);
         char *const *argv = (char *const *)(uintptr_t)spec->argv;
         char *const *env =

@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/texts.h"
 #include "modules/modules.h"
 
 enum { USUAL_MOST = 100000, PROBLEM_BYTES = 64 };

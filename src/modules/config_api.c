@@ -7,12 +7,11 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/limits.h"
 #include "base/texts.h"
 #include "modules/config.h"
 #include "modules/config_history.h"
-#include "nginx/change/sources.h"
+#include "nginx/change/changes.h"
 #include "nginx/files.h"
 
 enum { EVENT_BYTES = OTR_LIMIT_HTTP_STREAM_BYTES, NAMES_MOST = 10000, UPLOAD_MS = 300000 };

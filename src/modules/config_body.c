@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "base/limits.h"
 #include "base/texts.h"
 #include "modules/config.h"
 #include "nginx/change/sources.h"

@@ -3,7 +3,6 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/texts.h"
 #include "modules/config.h"
 #include "modules/config_history.h"

@@ -107,7 +107,8 @@ static otr_code encode_finished(const void *payload, otr_buf *out, otr_err *err)
     write_findings(&w, &r->findings);
     write_remarks(&w, r->remarks);
     write_text(&w, "version", r->version_after);
-    otr_jw_f64(&w, "took_ms", (double)(r->ns / 1000) / 1000);
+    uint64_t us = r->ns / 1000;
+    otr_jw_f64(&w, "took_ms", (double)us / 1000);
     otr_jw_obj_end(&w);
     return otr_jw_end(&w);
 }

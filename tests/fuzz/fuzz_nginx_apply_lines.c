@@ -3,6 +3,8 @@
 
 #include "nginx/apply/lines.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
 static void inside(otr_bytes part, otr_bytes whole)
 {
     if (part.n > 0 && (part.p < whole.p || part.p + part.n > whole.p + whole.n)) {

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <strings.h>
 #include <sys/socket.h>
@@ -23,6 +24,16 @@ typedef union address {
 
 /* ---- unix ---- */
 
+/* Has the process ended that listened behind `fd`? Then nobody answers: a child of it that has not
+ * become another program yet holds the socket for a moment, and never looks at it. */
+static bool is_orphaned(int fd)
+{
+    struct ucred who = { 0 };
+    socklen_t size = sizeof(who);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.pid > 0 &&
+           kill(who.pid, 0) != 0 && errno == ESRCH;
+}
+
 /* Something stands at the path: take it away if it is a socket that nobody serves any more. */
 static otr_code remove_stale(const char *path, const address *to, otr_err *err)
 {
@@ -39,6 +50,7 @@ static otr_code remove_stale(const char *path, const address *to, otr_err *err)
         return otr_fail_sys(err, errno, "cannot make a socket");
     }
     int sys = connect(probe, &to->any, sizeof(to->un)) == 0 ? 0 : errno;
+    sys = sys == 0 && is_orphaned(probe) ? ECONNREFUSED : sys;
     close(probe);
     if (sys == 0 || sys == EAGAIN) {
         return otr_fail(err, OTR_ESTATE,

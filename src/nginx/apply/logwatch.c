@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/limits.h"
 #include "nginx/apply/errlogs.h"
 
 enum { READ_BYTES = 65536, LINE_BYTES = 8192, READS_MOST = 64 };
@@ -30,7 +29,7 @@ void otr_log_watch_free(otr_log_watch *watch)
     if (watch == NULL) {
         return;
     }
-    for (size_t i = 0; i < watch->n; i++) {
+    for (size_t i = 0; watch->items != NULL && i < watch->n; i++) {
         if (watch->items[i]->fd >= 0) {
             (void)close(watch->items[i]->fd);
         }

@@ -4,7 +4,6 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/texts.h"
 #include "nginx/apply/probe.h"
 
 /* ROUND_MS: between two rounds of all probes, and two looks at the traffic. FAILURES: a probe that

@@ -82,7 +82,8 @@ static void write_items(otr_jw *w, const otr_apply_result *r)
 
 static double ms_of(uint64_t ns)
 {
-    return (double)(ns / 1000) / 1000;
+    uint64_t us = ns / 1000;
+    return (double)us / 1000;
 }
 
 static void write_steps(otr_jw *w, const otr_apply_result *r)

@@ -3,10 +3,6 @@
 
 #include <stdio.h>
 
-#include "base/alloc.h"
-#include "base/clock.h"
-#include "base/limits.h"
-
 enum { POLICY_GRACE_MS = 2000, OWNER_MS = OTR_TX_OWNER_MS };
 
 /* ---- commit ---- */

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -326,6 +327,28 @@ T(a_stale_socket_is_replaced_and_only_its_owner_may_open_the_new_one)
     struct stat st;
     REQUIRE(lstat(r.path, &st) == 0);
     CHECK_INT(st.st_mode & 0777, 0600);
+}
+
+/* A child of an agent that was killed has its sockets until it becomes another program. */
+T(a_socket_whose_listener_ended_is_replaced_though_somebody_has_it_open)
+{
+    otr_err e = { 0 };
+    OTR_CLEANUP(rig_deinit) rig r = { 0 };
+    make_dir(&r);
+    OTR_CLEANUP(close_fd) int orphan = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    memcpy(at.sun_path, r.path, sizeof(r.path));
+    REQUIRE(bind(orphan, (struct sockaddr *)&at, sizeof(at)) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(listen(orphan, 1) == 0 ? 0 : 1);
+    }
+    int status = -1;
+    REQUIRE(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
+    otr_http_listen listen = { .unix_path = r.path };
+    REQUIRE_OK(rig_init(&r, &listen, &e), e);
+    OTR_CLEANUP(close_fd) int fd = dial_unix(r.path);
+    CHECK(fd >= 0);
 }
 
 T(a_file_in_the_way_is_left_alone)

@@ -252,17 +252,47 @@ T_NO_OOM(without_a_log_the_old_workers_tell_that_it_was_refused)
     CHECK_HAS(b.remark, "logs to stderr could not be watched");
 }
 
-T_NO_OOM(lines_about_connections_and_of_other_processes_are_no_refusal)
+typedef struct late { /* a log that appears while a reload is watched */
+    bench *b;
+    const char *line;
+} late;
+
+static void write_late(void *arg)
+{
+    const late *l = arg;
+    (void)!tree_write(&l->b->n.t, "later.log", l->line);
+}
+
+static bool reload_with_line(bench *b, const char *line)
+{
+    otr_err e = { 0 };
+    otr_timer *timer = NULL;
+    late l = { b, line };
+    (void)unlink(tree_path(&b->n.t, "later.log"));
+    if (otr_timer_new(b->loop, write_late, &l, &timer, &e) != OTR_OK) {
+        return false;
+    }
+    otr_timer_start(timer, 10, 0);
+    bool ok = reload_with(b, NULL, "later.log");
+    otr_timer_free(timer);
+    return ok;
+}
+
+T_NO_OOM(a_line_counts_by_who_wrote_it_and_what_it_is_about)
 {
     BENCH(b);
     char line[512];
     snprintf(line, sizeof(line),
              "2026/01/02 03:04:05 [crit] %d#1: *3 of a connection\n"
+             "2026/01/02 03:04:05 [error] %d#1: not grave\n"
              "2026/01/02 03:04:05 [emerg] 1#1: of another NGINX\n",
-             (int)b.pid);
-    REQUIRE(tree_write(&b.n.t, "later.log", line)); /* not there yet when it begins */
-    REQUIRE(reload_with(&b, NULL, "later.log"));
+             (int)b.pid, (int)b.pid);
+    REQUIRE(reload_with_line(&b, line));
     CHECK_INT(b.reload, OTR_RELOAD_PROVEN);
+    snprintf(line, sizeof(line), "2026/01/02 03:04:05 [crit] %d#1: of the master\n", (int)b.pid);
+    REQUIRE(reload_with_line(&b, line));
+    CHECK_INT(b.reload, OTR_RELOAD_REFUSED);
+    CHECK_STR(b.reason, "[crit] of the master");
 }
 
 T_NO_OOM(a_master_that_is_gone_gets_no_signal)
