@@ -94,7 +94,7 @@ function(otr_unit_tests root)
     set_tests_properties(unit.${dotted}.${name} PROPERTIES LABELS "unit;${labels}" TIMEOUT 300 ${OTR_TEST_ENVIRONMENT})
     add_test(NAME oom.${dotted}.${name} COMMAND ${target} --oom)
     set_tests_properties(oom.${dotted}.${name} PROPERTIES LABELS "oom;${labels}" TIMEOUT 900 ${OTR_TEST_ENVIRONMENT})
-    if(house STREQUAL nginx)
+    if(house STREQUAL nginx AND NOT path STREQUAL nginx/change)
       # Some start a real NGINX, which an agent under test elsewhere would find.
       set_tests_properties(unit.${dotted}.${name} oom.${dotted}.${name} PROPERTIES RESOURCE_LOCK nginx)
     endif()

@@ -113,8 +113,8 @@
 #define OTR_LIMIT_NGINX_CONFIGURE_BYTES 65536           /* configure arguments in an executable */
 #define OTR_LIMIT_NGINX_STATUS_BYTES    65536           /* body of stub_status */
 #define OTR_LIMIT_NGINX_LOG_FORMATS     16              /* of one access log */
-#define OTR_LIMIT_NGINX_LOG_OLD         8      /* renamed files of one access log, still followed */
-#define OTR_LIMIT_NGINX_LOG_COPIES      4      /* files made beside one that are held open for a while */
+#define OTR_LIMIT_NGINX_LOG_OLD         8 /* renamed files of one access log, still followed */
+#define OTR_LIMIT_NGINX_LOG_COPIES      4 /* files made beside one that are held open for a while */
 #define OTR_LIMIT_NGINX_LOG_FOLDER      200000 /* names in a folder that are looked at */
 #define OTR_LIMIT_NGINX_LOG_SHARE       64   /* logs whose formats are compared with a new one's */
 #define OTR_LIMIT_NGINX_LOG_OPEN        4096 /* descriptors of all logs together … */
@@ -134,7 +134,7 @@
 
 /* the host */
 #define OTR_LIMIT_HOST_TEXT_BYTES (4U * OTR_MIB) /* one file of /proc or /sys */
-#define OTR_LIMIT_HOST_ITEMS      1024           /* processors, disks, file systems, interfaces: each */
+#define OTR_LIMIT_HOST_ITEMS      1024 /* processors, disks, file systems, interfaces: each */
 /* an apply of a configuration */
 #define OTR_LIMIT_APPLY_FINDINGS     64             /* lines of NGINX in one result */
 #define OTR_LIMIT_APPLY_REMARKS      32             /* of one result */

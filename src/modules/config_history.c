@@ -329,7 +329,7 @@ static void on_last(void *arg, otr_code rc, const otr_err *err)
 void otr_config_history_stop(otr_config_history *ch, otr_loop_fn *done, void *arg)
 {
     const otr_config_history_job last = {
-        .what = "end", .run = do_nothing, .done = on_last, .arg = ch
+        .what = "end", .sparing = true, .run = do_nothing, .done = on_last, .arg = ch
     };
     ch->closed = done;
     ch->closed_arg = arg;

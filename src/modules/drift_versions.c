@@ -214,8 +214,9 @@ static void done_seen(void *arg, otr_code rc, const otr_err *err)
 {
     job *j = arg;
     if (rc != OTR_OK) {
-        otr_log_debug("what NGINX has loaded is not kept", "instance", j->nginx->id, "err",
-                      err->msg);
+        otr_log_info("what NGINX has loaded is not kept: drift while the agent is down will not be "
+                     "noticed",
+                     "instance", j->nginx->id, "err", err->msg);
     }
     free_job(j);
 }
@@ -226,8 +227,9 @@ void otr_drift_keep_seen(otr_drift_module *m, const otr_nginx_instance *nginx)
     job *j = NULL;
     otr_code rc = make_job(m, nginx, &j, &err);
     if (rc == OTR_OK) {
+        /* An agent that has no place for a history is no worse for that until it is to change
+         * something. */
         otr_config_history_job keep = { .what = "record a configuration that NGINX has loaded",
-                                        .writes = true,
                                         .run = run_seen,
                                         .done = done_seen,
                                         .arg = j };

@@ -18,8 +18,8 @@
  * agent.config.reloaded    otr_reload_event      daemon     admin, guests
  * agent.plugin.changed     otr_plugin_event      daemon     admin, guests
  *
- * The first two and the fourth are facts: who subscribes later hears them, until the instance
- * stops.
+ * The first two, nginx.health.changed and nginx.config.drifted are facts: who subscribes later
+ * hears them, until the instance stops.
  *
  * Hooks are questions: guests that subscribe with "kind":"hook" answer them with a verdict, see
  * plugin/hooks.h. They are not published, and nobody but the agent can ask them.

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "modules/topics.h"
 #include "plugin/encoding/encoding.h"
@@ -172,6 +173,60 @@ static void show_host(void)
     show(&otr_topic_host_metrics, &events[1]);
 }
 
+static void show_apply(void)
+{
+    char path[] = "/etc/nginx/\xc3\xa9.conf", text[] = "directive \"x\"", empty[] = "";
+    char *remarks[] = { text, NULL };
+    otr_finding found[] = { { .level = "emerg", .file = path, .line = 7, .text = text } };
+    otr_apply_file files[] = { { .path = path } };
+    otr_apply_result none = { .id = "", .message = empty, .reason = empty };
+    otr_apply_result full = {
+        .id = "20260102T030405-1a2b3c4d",
+        .who = { .uid = 1000, .pid = 4711, .name = "alice" },
+        .message = text,
+        .of = text,
+        .outcome = OTR_APPLY_INVALID,
+        .touched = true,
+        .reason = text,
+        .findings = { .items = found, .n = 1, .missing = 3 },
+        .remarks = remarks,
+        .files = files,
+        .n_files = 1,
+        .more_files = UINT32_MAX,
+        .version_after = text,
+        .number = UINT64_MAX,
+        .ns = 1234567,
+    };
+    otr_apply_event events[] = { { &none }, { &full } };
+    for (size_t i = 0; i < OTR_COUNT(events); i++) {
+        show(&otr_topic_apply_started, &events[i]);
+        show(&otr_topic_apply_finished, &events[i]);
+    }
+}
+
+static void show_drift(void)
+{
+    char path[] = "/etc/nginx/nginx.conf";
+    otr_drift_file files[] = { { .path = path,
+                                 .kind = OTR_DRIFT_ATTRIBUTES,
+                                 .old_digest = "00ff",
+                                 .seen_ns = OTR_NS_PER_S,
+                                 .uid = 0,
+                                 .owner = "root" } };
+    otr_drift_report none = { .id = "x" };
+    otr_drift_report full = { .id = "x",
+                              .version = "abc",
+                              .files = files,
+                              .n = 1,
+                              .more = 3,
+                              .since_ns = OTR_NS_PER_S,
+                              .known = true,
+                              .remark = "no watch" };
+    otr_drift_event events[] = { { &none }, { &full } };
+    show(&otr_topic_config_drifted, &events[0]);
+    show(&otr_topic_config_drifted, &events[1]);
+}
+
 static void show_agent(void)
 {
     char file[] = "/etc/nginx-agent/nginx-agent.conf";
@@ -229,11 +284,13 @@ int main(void)
     int at = 0;
     while (line != NULL && fgets(line, LINE_BYTES, stdin) != NULL) {
         if (strcmp(line, "topics\n") == 0) {
-            (void)puts("ok 20");
+            (void)puts("ok 26");
             show_instances();
             show_health();
             show_metrics();
             show_host();
+            show_apply();
+            show_drift();
             show_agent();
         } else if (sscanf(line, "%15s %63s %n", verb, name, &at) == 2) {
             convert(verb, name, line + at);

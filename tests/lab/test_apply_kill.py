@@ -65,3 +65,24 @@ def test_killed_in(lab, phase):
             assert back["result"] == "applied", back
         agent.kept.clear()
         agent.log.write_text("")
+
+
+@pytest.mark.parametrize("phase", ("undo", "undo-proof"))
+def test_killed_on_the_way_back(lab, phase):
+    """The old files are back and NGINX may still run with the new ones: the next start reloads."""
+    server = server_of(lab)
+    agent = agent_for(lab)
+    agent.wait_instance(server.pid)
+    for _ in range(3):
+        client = begin(agent, {"sites/a.conf": site("new"), "sites/b.conf": site("b", 8102)}, server,
+                       probe="http://127.0.0.1:8101/=418", probation_ms=100)
+        until(lambda: f"step={phase} state=0" in agent.text(), "the phase", 10, step=0.0005)
+        agent.process.kill()
+        agent.process.wait()
+        client.close()
+        agent.log.write_text("")
+        agent.start()
+        agent.wait_instance(server.pid)
+        assert not check_whole(server, agent)
+        agent.kept.clear()
+        agent.log.write_text("")

@@ -142,10 +142,12 @@ def test_what_is_refused_leaves_all_as_it_is(site):
     assert "invalid" in said and "unknown directive" in said and "site.conf:1" in said
     assert site.file.read_text() == ONE and get(port=PORT) == 201
     assert "planned" in site.put(TWO, "--dry-run")
-    assert "planned" in site.ok("check", "-", "--to", "conf.d/site.conf", stdin=TWO.encode())
+    assert "return 202" in site.ok("check", "-", "--to", "conf.d/site.conf", stdin=TWO.encode())
     given = site.lab.dir / "given.conf"
     given.write_text(TWO)
-    site.ok("diff", "--against", given, "--to", "conf.d/site.conf", code=1)
+    assert "+server" in site.ok("diff", "--against", given, "--to", "conf.d/site.conf", code=1)
+    given.write_text(ONE)
+    assert site.ok("diff", "--against", given, "--to", "conf.d/site.conf") == ""
     assert site.file.read_text() == ONE
     said = site.put(TWO, "--probe", f"http://127.0.0.1:{PORT}/=299", code=3)
     assert "rolled back" in said

@@ -363,3 +363,10 @@ def test_an_apply_is_no_drift(lab):
     site.server.reload()
     edit_sed(site.path("conf.d/b.conf"))
     site.wait({"conf.d/a.conf": "changed", "conf.d/b.conf": "changed"})
+
+
+def test_an_agent_without_rights_notices_it_and_does_not_know_who(lab):
+    site = Site(lab, user=65534)
+    edit_sed(site.path("conf.d/a.conf"))
+    report = site.wait({"conf.d/a.conf": "changed"})
+    assert report["by"] == "" and report["files"][0]["owner"] == "root", report

@@ -135,11 +135,35 @@ static void tell(otr_apply *tx)
     tx->a->over(tx);
 }
 
+static otr_code job_close(otr_apply *tx, otr_err *err)
+{
+    return otr_change_undo(tx->change, err);
+}
+
+static void on_closed(otr_apply *tx, otr_code rc)
+{
+    if (rc != OTR_OK) {
+        otr_tx_remark(tx, tx->job_err.msg);
+    }
+    tell(tx);
+}
+
+/* The journal of an undo is kept until NGINX runs with the old files and the history knows it: an
+ * agent that ends in between reloads at its next start. */
+static void close_journal(otr_apply *tx)
+{
+    if (tx->change != NULL && otr_change_get_state(tx->change) == OTR_CHANGE_UNDONE) {
+        otr_tx_job(tx, job_close, on_closed);
+    } else {
+        tell(tx);
+    }
+}
+
 void otr_apply_told(otr_apply *tx)
 {
     if (tx->telling) {
         tx->telling = false;
-        otr_tx_soon(tx, tell);
+        otr_tx_soon(tx, close_journal);
     }
 }
 

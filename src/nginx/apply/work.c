@@ -253,7 +253,7 @@ otr_code otr_tx_job_commit(otr_apply *tx, otr_err *err)
 
 otr_code otr_tx_job_undo(otr_apply *tx, otr_err *err)
 {
-    return otr_change_undo(tx->change, err);
+    return otr_change_put_back(tx->change, err);
 }
 
 /* ---- after a crash ---- */

@@ -161,8 +161,8 @@ static void take_files(otr_followed *f, otr_drift_sight *look, bool *ret_seen)
     }
 }
 
-void otr_followed_take(otr_followed *f, otr_drift_sight *look, otr_code rc, const otr_writers *writers,
-                       bool *ret_other, bool *ret_seen)
+void otr_followed_take(otr_followed *f, otr_drift_sight *look, otr_code rc,
+                       const otr_writers *writers, bool *ret_other, bool *ret_seen)
 {
     otr_drift_report fresh = { 0 };
     bool paused = false; /* an apply is under way of which not all files are known */

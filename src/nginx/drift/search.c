@@ -41,10 +41,15 @@ static bool is_beside(const char *target, const char *path)
         return false;
     }
     size_t dir = (size_t)(name - path) + 1;
-    size_t n = strlen(name + 1);
-    return strncmp(target, path, dir) == 0 && target[dir] == '.' &&
-           strncmp(target + dir + 1, name + 1, n) == 0 &&
-           strstr(target + dir + 1 + n, ".sw") == target + dir + 1 + n;
+    if (strncmp(target, path, dir) != 0 || target[dir] != '.') {
+        return false;
+    }
+    const char *rest = target + dir + 1;
+    if (strstr(rest, name + 1) != rest) {
+        return false;
+    }
+    rest += strlen(name + 1);
+    return strstr(rest, ".sw") == rest;
 }
 
 static bool has_open(const char *proc_root, pid_t pid, const char *const *paths, size_t n,

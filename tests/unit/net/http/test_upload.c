@@ -16,7 +16,7 @@
 #include "net/http/unix.h"
 #include "support/test.h"
 
-enum { MOST = 3 << 20, PATIENCE_MS = 10000, OOM_PATIENCE_MS = 300, TEN_YEARS_MS = 1 << 30 };
+enum { MOST = 3 << 20, PATIENCE_MS = 30000, OOM_PATIENCE_MS = 300, TEN_YEARS_MS = 1 << 30 };
 
 typedef struct rig {
     otr_loop *loop;
@@ -404,7 +404,8 @@ static int dial(const rig *r)
 static size_t say(rig *r, int fd, const char *text, size_t n)
 {
     size_t sent = 0;
-    uint64_t until = otr_now_ns() + 300 * OTR_NS_PER_MS;
+    uint64_t until =
+        otr_now_ns() + (otr_alloc_failed() > 0 ? OOM_PATIENCE_MS : PATIENCE_MS) * OTR_NS_PER_MS;
     while (sent < n && otr_now_ns() < until) {
         ssize_t got = send(fd, text + sent, n - sent, MSG_NOSIGNAL);
         if (got < 0 && errno != EAGAIN) {

@@ -265,6 +265,20 @@ T(a_version_is_of_paths_contents_and_modes)
     CHECK(strcmp(now, before) != 0);
 }
 
+T(a_version_is_of_each_entry_and_of_no_order)
+{
+    char none[OTR_SHA256_HEX_BYTES], one[OTR_SHA256_HEX_BYTES], two[OTR_SHA256_HEX_BYTES];
+    otr_err err;
+    otr_version_entry a[] = { { "/a", "11", 0644 }, { "/b", "22", 0644 } };
+    otr_version_entry b[] = { { "/b", "22", 0644 }, { "/a", "11", 0644 } };
+    REQUIRE_OK(otr_version_of(a, 0, none, &err), err);
+    REQUIRE_OK(otr_version_of(a, 1, one, &err), err);
+    CHECK(strcmp(none, one) != 0);
+    REQUIRE_OK(otr_version_of(a, 2, one, &err), err);
+    REQUIRE_OK(otr_version_of(b, 2, two, &err), err);
+    CHECK_STR(one, two);
+}
+
 T(one_file_is_read_for_its_digest)
 {
     EMPTY(s);

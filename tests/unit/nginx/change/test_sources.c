@@ -356,6 +356,8 @@ T_NO_OOM(a_hostile_tar_is_refused) /* its helpers check the message of one failu
     refuse_tar('0', "a", "\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "no valid size");
     refuse_tar('0', "a", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "no valid size");
     refuse_tar('0', "a", "9", "no valid size");
+    refuse_tar('0', "a", "\xc0", "no valid size"); /* in base 256 */
+    refuse_tar('0', "a", "\x80\x01", "no valid size");
     refuse_tar('x', "a", "77777777", "name or header of");
     refuse_tar('L', "a", "77777777", "name or header of");
     refuse_tar('0', "a", "100000", "cut short");
