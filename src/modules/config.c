@@ -1,5 +1,5 @@
 /*
- * Module "config": changes of NGINX configurations, see config_apply.h. Settings, messages, and
+ * Module "nginx-config": changes of NGINX configurations, see config_apply.h. Settings, messages, and
  * what `outrider status` is told.
  */
 #include "modules/config.h"
@@ -406,7 +406,7 @@ static const otr_topic *const published[] = { &otr_topic_apply_started, &otr_top
                                               NULL };
 
 const otr_plugin_ops otr_module_config = {
-    .name = "config",
+    .name = "nginx-config",
     .summary = "Changes configurations of NGINX: tests, reloads, proves, rolls back",
     .subscribes = subscribed,
     .publishes = published,

@@ -213,7 +213,7 @@ static otr_code ask(otr_config_apply *c, otr_apply *tx, const otr_apply_view *vi
                                .payload = otr_buf_bytes(w != NULL ? &w->payload : &payload),
                                .checked = true,
                                .files = w != NULL ? &files : NULL,
-                               .source = "config",
+                               .source = "nginx-config",
                                .deadline_ns = otr_now_ns() + c->policy_ns,
                                .known_only = c->fail_open,
                                .done = on_answered,

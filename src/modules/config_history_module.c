@@ -1,5 +1,5 @@
 /*
- * Module "config-history": lends the history to others and answers questions about it.
+ * Module "nginx-history": lends the history to others and answers questions about it.
  */
 #include "modules/config_history.h"
 #include "modules/config_history_api.h"
@@ -70,7 +70,7 @@ static void fini(otr_plugin *p)
 static const char *const subscribed[] = { "nginx.instance.*", NULL };
 
 const otr_plugin_ops otr_module_config_history = {
-    .name = "config-history",
+    .name = "nginx-history",
     .summary = "Remembers each change of an NGINX configuration, with every version",
     .subscribes = subscribed,
     .state_size = sizeof(state),

@@ -1,5 +1,5 @@
 /*
- * Module "drift": notices files of NGINX configurations that somebody else than the agent changed.
+ * Module "nginx-drift": notices files of NGINX configurations that somebody else than the agent changed.
  *
  * Instances of strangers are not followed: nobody applies anything to them.
  */
@@ -289,7 +289,7 @@ static const char *const subscribed[] = { "nginx.instance.*", "nginx.config.appl
 static const otr_topic *const published[] = { &otr_topic_config_drifted, NULL };
 
 const otr_plugin_ops otr_module_drift = {
-    .name = "drift",
+    .name = "nginx-drift",
     .summary = "Notices configuration files that somebody else changed",
     .subscribes = subscribed,
     .publishes = published,

@@ -1,5 +1,5 @@
 /*
- * Module "host": samples the machine or the container, publishes the samples and exports the
+ * Module "host-metrics": samples the machine or the container, publishes the samples and exports the
  * series. Reading is a worker's: file systems may be slow.
  */
 #include "host/host.h"
@@ -170,7 +170,7 @@ static void fini(otr_plugin *p)
 static const otr_topic *const published[] = { &otr_topic_host_metrics, NULL };
 
 const otr_plugin_ops otr_module_host = {
-    .name = "host",
+    .name = "host-metrics",
     .summary = "samples processors, memory, disks, file systems and network",
     .publishes = published,
     .state_size = sizeof(state),

@@ -11,10 +11,10 @@
  * nginx.instance.stopped   otr_instance_event    instances  health, metrics, admin, guests
  * nginx.health.changed     otr_health_event      health     admin, guests
  * nginx.metrics.sampled    otr_metrics_event     metrics    health, admin, guests
- * host.metrics             otr_host_event        host       admin, guests
- * nginx.config.apply.started   otr_apply_event  config     admin, guests
- * nginx.config.apply.finished  otr_apply_event  config     admin, guests
- * nginx.config.drifted     otr_drift_event       drift      admin, guests
+ * host.metrics             otr_host_event        host-metrics admin, guests
+ * nginx.config.apply.started   otr_apply_event  nginx-config admin, guests
+ * nginx.config.apply.finished  otr_apply_event  nginx-config admin, guests
+ * nginx.config.drifted     otr_drift_event       nginx-drift admin, guests
  * agent.config.reloaded    otr_reload_event      daemon     admin, guests
  * agent.plugin.changed     otr_plugin_event      daemon     admin, guests
  *
