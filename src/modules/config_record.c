@@ -330,7 +330,7 @@ static otr_code run_after(void *arg, otr_history *h, otr_err *err)
     if (rc == OTR_OK && res->why == OTR_APPLY_WHY_RECOVERY && res->of[0] != '\0') {
         rc = otr_history_finish_id(h, res->of, &end, err);
         if (rc != OTR_ENOTFOUND) {
-            return rc;
+            return rc == OTR_ESTATE ? OTR_OK : rc; /* recorded before the agent ended */
         }
         rc = OTR_OK; /* its beginning was not recorded */
     }

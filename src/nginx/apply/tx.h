@@ -89,6 +89,8 @@ struct otr_apply {
     void (*undone)(otr_apply *tx); /* after its files are back; NULL: as usual */
     bool abandoned;                /* freed while a job runs */
     unsigned retries;
+    uint64_t moved_ticks;  /* since the boot, when the files were exchanged; 0: they were not, or it
+                              is a recovery */
     uint64_t moved_wall_s; /* recovery: when the files may have been exchanged; 0: they were not */
 
     /* of the jobs */
