@@ -16,6 +16,11 @@ SLOW = (site("new") + 2 * site("other").replace("location", "server_name a; loca
         "geo $slow {\n" + "".join(f"10.{i >> 8 & 255}.{i & 255}.0/24 {i};\n" for i in range(60000)) + "}\n")
 
 
+def rows_of(agent):
+    """The changes of the history, the newest first."""
+    return json.loads(agent.cli("config", "history", "--json")[1])["changes"]
+
+
 @contextlib.contextmanager
 def stopped_test(agent):
     """`nginx -t` stands still while the new files are there."""
