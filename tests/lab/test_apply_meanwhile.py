@@ -80,7 +80,6 @@ def test_the_history_knows_of_a_change_whose_agent_was_killed_before_it_was_writ
     agent.wait_instance(server.pid)
     until(lambda: not hidden(server) and not applies(agent)["running"], "it is finished")
     assert body() == "two"
-    rows = json.loads(agent.cli("config", "history", "--json")[1])
-    rows = rows["changes"]
+    rows = json.loads(agent.cli("config", "history", "--json")[1])["changes"]
     assert [r["result"] for r in rows] == ["applied", "applied"], rows
     assert agent.api("config/drift") and "sites/a.conf" not in json.dumps(agent.api("config/drift"))
