@@ -1,4 +1,4 @@
-"""What somebody else does to NGINX, or to the agent, while a change is under way."""
+"""What somebody else does to NGINX, or to the agent, while a change is under way; and changes that are large."""
 
 import contextlib
 import json
@@ -7,7 +7,7 @@ import pathlib
 import signal
 import sqlite3
 
-from applies import agent_for, apply, applies, begin, finish, hidden
+from applies import agent_for, apply, applies, begin, finish, hidden, post
 from lab import until
 from test_apply import body, server_of, site
 
@@ -83,3 +83,16 @@ def test_the_history_knows_of_a_change_whose_agent_was_killed_before_it_was_writ
     rows = json.loads(agent.cli("config", "history", "--json")[1])["changes"]
     assert [r["result"] for r in rows] == ["applied", "applied"], rows
     assert agent.api("config/drift") and "sites/a.conf" not in json.dumps(agent.api("config/drift"))
+
+
+def test_all_files_of_a_large_change_come_back(lab):
+    """More than a result names, and none that the configuration reads."""
+    server = server_of(lab)
+    agent = agent_for(lab)
+    agent.wait_instance(server.pid)
+    names = [f"beside/{i:04}" for i in range(1010)]
+    for text in "one", "two":
+        assert apply(agent, dict.fromkeys(names, text), server)["result"] == "applied"
+    status, back = post(agent, "/api/v1/config/rollback", instance=str(server.conf))
+    assert status == 200 and back["result"] == "applied", back
+    assert {(server.dir / name).read_text() for name in names} == {"one"}
