@@ -60,6 +60,20 @@ def test_started_anew_by_somebody_else_before_the_old_files_are_back(lab):
     assert body() == "old" and not hidden(server)
 
 
+def test_a_file_that_somebody_else_changed_on_probation_is_said(lab):
+    server = server_of(lab)
+    agent = agent_for(lab)
+    agent.wait_instance(server.pid)
+    client = begin(agent, {"sites/a.conf": site("new")}, server, probe="http://127.0.0.1:8101/", probation_ms=400)
+    until(lambda: any(r["step"] == "probation" for r in applies(agent)["running"]), "it is on probation")
+    (server.dir / "sites/a.conf").write_text(site("by hand"))
+    result = finish(client)
+    assert result["result"] == "applied", result
+    assert any("sites/a.conf was changed by somebody else" in r for r in result["remarks"]), result
+    assert (server.dir / "sites/a.conf").read_text() == site("by hand") and not hidden(server)
+    assert apply(agent, {"sites/a.conf": site("next")}, server)["remarks"] == []
+
+
 def test_the_history_knows_of_a_change_whose_agent_was_killed_before_it_was_written(lab):
     server = server_of(lab)
     agent = agent_for(lab)

@@ -14,6 +14,7 @@ static void on_committed(otr_apply *tx, otr_code rc)
         otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, tx->job_err.msg);
         return;
     }
+    otr_tx_remark(tx, tx->touched);
     otr_tx_end(tx, OTR_APPLY_APPLIED, "");
 }
 

@@ -111,6 +111,7 @@ struct otr_apply {
     char **allowed_texts;
     char root_path[512];             /* of a recovery: as it was */
     char trouble[OTR_ERR_MSG_BYTES]; /* of a journal */
+    char touched[OTR_ERR_MSG_BYTES]; /* which file somebody else changed meanwhile */
 
     otr_trial *trial;
     otr_reload *reload;

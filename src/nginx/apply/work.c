@@ -253,6 +253,10 @@ otr_code otr_tx_job_mark(otr_apply *tx, otr_err *err)
 otr_code otr_tx_job_commit(otr_apply *tx, otr_err *err)
 {
     static const otr_bytes none = { 0 };
+    otr_err why = { 0 };
+    if (otr_change_check(tx->change, &why) != OTR_OK) {
+        (void)snprintf(tx->touched, sizeof(tx->touched), "%s", why.msg);
+    }
     return otr_change_mark(tx->change, OTR_CHANGE_PROVEN, none, err);
 }
 
