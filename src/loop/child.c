@@ -35,6 +35,7 @@ struct otr_child {
     bool freed;
     bool timed_out;
     bool truncated;
+    bool keep_end;
 };
 
 static void release(otr_child *child)
@@ -76,9 +77,29 @@ static void close_io(otr_child *child)
     close_fd(&child->fd);
 }
 
+/* Room for `n` more, in place of what is older; in large pieces, as it is moved. */
+static void drop_older(otr_child *child, size_t n)
+{
+    otr_buf *out = &child->out;
+    size_t half = out->max_bytes / 2, left = n < half ? half : out->max_bytes - n;
+    if (out->max_bytes - out->n < n && out->n > left) {
+        memmove(out->p, out->p + out->n - left, left);
+        otr_buf_cut(out, left);
+        child->truncated = true;
+    }
+}
+
 static void keep(otr_child *child, const uint8_t *p, size_t n)
 {
-    size_t room = child->out.max_bytes - child->out.n;
+    size_t most = child->out.max_bytes;
+    if (child->keep_end) {
+        size_t over = n > most ? n - most : 0;
+        child->truncated |= over > 0;
+        p += over;
+        n -= over;
+        drop_older(child, n);
+    }
+    size_t room = most - child->out.n;
     size_t take = n < room ? n : room;
     if (take > 0 && otr_buf_add(&child->out, (otr_bytes){ p, take }, NULL) != OTR_OK) {
         take = 0;
@@ -263,6 +284,7 @@ otr_code otr_child_start(otr_loop *loop, const otr_child_spec *spec, otr_child *
     child->report = -1;
     child->done = spec->done;
     child->arg = spec->arg;
+    child->keep_end = spec->keep_end;
     otr_buf_init(&child->out, spec->max_output_bytes);
     int write_fd = -1;
     child->file = otr_strdup(spec->file);

@@ -96,7 +96,7 @@ typedef struct otr_child_result {
     int exit_status;       /* -1 when ended by a signal */
     int term_signal;       /* 0 when it exited */
     bool timed_out;        /* killed at the deadline */
-    bool truncated;        /* wrote more than max_output_bytes: the rest is dropped */
+    bool truncated;        /* wrote more than max_output_bytes: some is dropped */
     otr_bytes output;      /* stdout and stderr together; borrowed until the callback returns */
 } otr_child_result;
 typedef void otr_child_fn(void *arg, const otr_child_result *result);
@@ -127,6 +127,7 @@ typedef struct otr_child_spec {
     const otr_child_place *place; /* NULL: as we are */
     uint64_t timeout_ms;          /* then SIGKILL */
     size_t max_output_bytes;
+    bool keep_end;      /* of longer output the end is kept, not the beginning */
     otr_child_fn *done; /* once, on the loop; never from inside otr_child_start() */
     void *arg;
 } otr_child_spec;

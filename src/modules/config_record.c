@@ -7,6 +7,7 @@
 #include "modules/config.h"
 #include "modules/config_history.h"
 #include "modules/config_snapshot.h"
+#include "nginx/change/plan.h"
 
 struct config_record {
     otr_config_apply *c; /* NULL: the module is gone */
@@ -60,7 +61,6 @@ static config_record *find(otr_config_apply *c, const char *id)
 
 static otr_code set_paths(config_record *r, const otr_apply_result *result, otr_err *err)
 {
-    otr_texts_free(otr_steal(&r->paths));
     r->paths = otr_calloc(result->n_files + 1, sizeof(char *));
     if (r->paths == NULL) {
         return otr_fail_nomem(err);
@@ -68,6 +68,27 @@ static otr_code set_paths(config_record *r, const otr_apply_result *result, otr_
     for (size_t i = 0; i < result->n_files; i++) {
         r->paths[i] = otr_strdup(result->files[i].path);
         if (r->paths[i] == NULL) {
+            return otr_fail_nomem(err);
+        }
+    }
+    return OTR_OK;
+}
+
+/* All of them: a result names the first ones only. */
+static otr_code set_paths_of_plan(config_record *r, const otr_plan *plan, otr_err *err)
+{
+    size_t n = 0, all = otr_plan_count(plan);
+    r->paths = otr_calloc(all + 1, sizeof(char *));
+    if (r->paths == NULL) {
+        return otr_fail_nomem(err);
+    }
+    for (size_t i = 0; i < all; i++) {
+        const otr_plan_item *item = otr_plan_at(plan, i);
+        if (item->action == OTR_PLAN_UNCHANGED) {
+            continue;
+        }
+        r->paths[n] = otr_strdup(item->path);
+        if (r->paths[n++] == NULL) {
             return otr_fail_nomem(err);
         }
     }
@@ -234,7 +255,7 @@ static otr_code begin(otr_config_apply *c, otr_apply *tx, const otr_apply_view *
     otr_code rc = new_record(c, view->id, &r, err);
     rc = rc == OTR_OK ? otr_nginx_instance_copy(view->instance, &r->instance, err) : rc;
     rc = rc == OTR_OK ? otr_apply_result_copy(view->result, &r->result, err) : rc;
-    rc = rc == OTR_OK ? set_paths(r, view->result, err) : rc;
+    rc = rc == OTR_OK ? set_paths_of_plan(r, view->plan, err) : rc;
     rc = rc == OTR_OK ? otr_config_beside(c->services, r->instance->id, r->paths, &r->beside, err)
                       : rc;
     if (rc == OTR_OK) {
@@ -330,7 +351,7 @@ static otr_code run_after(void *arg, otr_history *h, otr_err *err)
     if (rc == OTR_OK && res->why == OTR_APPLY_WHY_RECOVERY && res->of[0] != '\0') {
         rc = otr_history_finish_id(h, res->of, &end, err);
         if (rc != OTR_ENOTFOUND) {
-            return rc;
+            return rc == OTR_ESTATE ? OTR_OK : rc; /* recorded before the agent ended */
         }
         rc = OTR_OK; /* its beginning was not recorded */
     }
@@ -389,7 +410,7 @@ static otr_code end(otr_config_apply *c, otr_apply *tx, otr_apply_result *result
     }
     otr_apply_result_free(otr_steal(&r->result));
     rc = rc == OTR_OK ? otr_apply_result_copy(result, &r->result, err) : rc;
-    rc = rc == OTR_OK ? set_paths(r, result, err) : rc;
+    rc = rc == OTR_OK && r->paths == NULL ? set_paths(r, result, err) : rc;
     if (rc == OTR_OK) {
         otr_config_history_job job = {
             .what = "record a change", .writes = true, .run = run_after, .done = on_after, .arg = r

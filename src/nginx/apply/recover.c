@@ -91,11 +91,11 @@ static void undone(otr_apply *tx)
 
 /* ---- from the journal ---- */
 
-static void on_finished(otr_apply *tx, otr_code rc)
+static void proven(otr_apply *tx)
 {
-    if (rc != OTR_OK) {
-        otr_tx_remark(tx, tx->job_err.msg);
-    }
+    tx->waiting_for_master = false;
+    otr_tx_remark(tx, "the agent ended after the change was proven: finished at its next start");
+    otr_tx_step(tx, OTR_APPLY_COMMIT);
     otr_tx_end(tx, OTR_APPLY_APPLIED, "");
 }
 
@@ -103,11 +103,12 @@ static void go_on(otr_apply *tx)
 {
     otr_change_state state = otr_change_get_state(tx->change);
     tx->result->touched = state >= OTR_CHANGE_SWAPPING;
-    if (state == OTR_CHANGE_PROVEN) {
-        otr_tx_remark(tx,
-                      "the agent ended after the change was proven: finished at its next start");
-        otr_tx_step(tx, OTR_APPLY_COMMIT);
-        otr_tx_job(tx, otr_tx_job_commit, on_finished);
+    if (state == OTR_CHANGE_PROVEN && tx->instance == NULL) {
+        /* Which files it reads is told by the instance: the history keeps them as a version. */
+        otr_tx_says(tx, OTR_APPLY_SAYS, "waiting for NGINX to be found");
+        wait_for_master(tx, MASTER_MS, proven);
+    } else if (state == OTR_CHANGE_PROVEN) {
+        proven(tx);
     } else {
         otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, interrupted);
     }
@@ -154,6 +155,8 @@ void otr_tx_recover_instance(otr_apply *tx)
         otr_timer_stop(tx->timer);
         if (tx->change == NULL) {
             otr_tx_job(tx, otr_tx_job_resume, on_resumed);
+        } else if (otr_change_get_state(tx->change) == OTR_CHANGE_PROVEN) {
+            proven(tx);
         } else {
             back_with_master(tx);
         }

@@ -1,4 +1,6 @@
 /* What all steps share: how one begins and ends, jobs, deadlines, the end of all, and a reload. */
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "nginx/apply/tx.h"
 
@@ -135,24 +137,37 @@ static void tell(otr_apply *tx)
     tx->a->over(tx);
 }
 
+static bool is_proven(const otr_apply *tx)
+{
+    return otr_change_get_state(tx->change) == OTR_CHANGE_PROVEN;
+}
+
 static otr_code job_close(otr_apply *tx, otr_err *err)
 {
-    return otr_change_undo(tx->change, err);
+    return is_proven(tx) ? otr_change_finish(tx->change, err) : otr_change_undo(tx->change, err);
 }
 
 static void on_closed(otr_apply *tx, otr_code rc)
 {
     if (rc != OTR_OK) {
-        otr_tx_remark(tx, tx->job_err.msg);
+        char text[OTR_ERR_MSG_BYTES + 96];
+        (void)snprintf(text, sizeof(text), "%s%s",
+                       is_proven(tx) ? "the old files are still there under hidden names, the next "
+                                       "start tries again: "
+                                     : "",
+                       tx->job_err.msg);
+        otr_tx_remark(tx, text);
     }
     tell(tx);
 }
 
-/* The journal of an undo is kept until NGINX runs with the old files and the history knows it: an
- * agent that ends in between reloads at its next start. */
+/* The journal is kept until the history knows how it ended, and that of an undo until NGINX runs
+ * with the old files: an agent that ends in between has its next start do what is left of it. */
 static void close_journal(otr_apply *tx)
 {
-    if (tx->change != NULL && otr_change_get_state(tx->change) == OTR_CHANGE_UNDONE) {
+    otr_change_state state =
+        tx->change != NULL ? otr_change_get_state(tx->change) : OTR_CHANGE_NONE;
+    if (state == OTR_CHANGE_UNDONE || state == OTR_CHANGE_PROVEN) {
         otr_tx_job(tx, job_close, on_closed);
     } else {
         tell(tx);

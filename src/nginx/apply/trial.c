@@ -69,6 +69,7 @@ otr_code otr_trial_start(otr_loop *loop, const otr_trial_spec *spec, otr_trial *
                              .place = &launch->place,
                              .timeout_ms = spec->timeout_ms,
                              .max_output_bytes = OTR_LIMIT_APPLY_TEST_BYTES,
+                             .keep_end = true, /* what NGINX ends for comes last */
                              .done = on_done,
                              .arg = t };
     otr_code rc = otr_child_start(loop, &child, &t->child, err);

@@ -9,17 +9,12 @@ enum { POLICY_GRACE_MS = 2000, OWNER_MS = OTR_TX_OWNER_MS };
 
 static void on_committed(otr_apply *tx, otr_code rc)
 {
-    if (rc != OTR_OK && otr_change_get_state(tx->change) < OTR_CHANGE_PROVEN) {
+    if (rc != OTR_OK) {
         /* Without that record the next start would undo it: so do it now, and say so. */
         otr_tx_back(tx, OTR_APPLY_ROLLED_BACK, tx->job_err.msg);
         return;
     }
-    if (rc != OTR_OK) {
-        char text[OTR_ERR_MSG_BYTES + 64];
-        (void)snprintf(text, sizeof(text), "the old files are still there under hidden names: %s",
-                       tx->job_err.msg);
-        otr_tx_remark(tx, text);
-    }
+    otr_tx_remark(tx, tx->touched);
     otr_tx_end(tx, OTR_APPLY_APPLIED, "");
 }
 
@@ -72,7 +67,8 @@ static void on_proof(void *arg, const otr_reload_result *result)
 {
     otr_apply *tx = arg;
     otr_tx_take_reload(tx, result);
-    tx->reload_back = result->sent;
+    /* One that ended before it got the signal may have been started anew, with the new files. */
+    tx->reload_back = result->sent || result->verdict == OTR_RELOAD_GONE;
     if (result->verdict != OTR_RELOAD_PROVEN) {
         char text[1200];
         (void)snprintf(text, sizeof(text), "the reload was not proven: %s", result->reason);

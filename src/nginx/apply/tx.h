@@ -89,6 +89,8 @@ struct otr_apply {
     void (*undone)(otr_apply *tx); /* after its files are back; NULL: as usual */
     bool abandoned;                /* freed while a job runs */
     unsigned retries;
+    uint64_t moved_ticks;  /* since the boot, when the files were exchanged; 0: they were not, or it
+                              is a recovery */
     uint64_t moved_wall_s; /* recovery: when the files may have been exchanged; 0: they were not */
 
     /* of the jobs */
@@ -109,6 +111,7 @@ struct otr_apply {
     char **allowed_texts;
     char root_path[512];             /* of a recovery: as it was */
     char trouble[OTR_ERR_MSG_BYTES]; /* of a journal */
+    char touched[OTR_ERR_MSG_BYTES]; /* which file somebody else changed meanwhile */
 
     otr_trial *trial;
     otr_reload *reload;

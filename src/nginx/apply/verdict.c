@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/escape.h"
+#include "base/limits.h"
 #include "nginx/apply/lines.h"
 
 enum { SHOWN_BYTES = 400 };
@@ -46,17 +47,33 @@ static bool is_grave(const otr_finding *f)
            (strcmp(f->level, "alert") == 0 && !is_harmless(f));
 }
 
-static otr_code collect(otr_bytes output, otr_findings *findings, otr_err *err)
+/* Adds the lines from `first` to `last`; with `findings` NULL it only counts them. */
+static otr_code collect_levels(otr_bytes output, otr_level first, otr_level last,
+                               otr_findings *findings, size_t *ret_n, otr_err *err)
 {
     otr_bytes one;
     otr_line line;
     otr_code rc = OTR_OK;
     while (rc == OTR_OK && otr_line_next(&output, &one)) {
-        if (otr_line_parse(one, &line) && line.level <= OTR_LEVEL_WARN) {
-            rc = otr_findings_add_line(findings, &line, err);
+        if (otr_line_parse(one, &line) && line.level >= first && line.level <= last) {
+            (*ret_n)++;
+            rc = findings != NULL ? otr_findings_add_line(findings, &line, err) : OTR_OK;
         }
     }
     return rc;
+}
+
+/* In NGINX's order; of more than there is room for those first that it can end for. */
+static otr_code collect(otr_bytes output, otr_findings *findings, otr_err *err)
+{
+    size_t n = 0;
+    otr_level grave = OTR_LEVEL_STDERR;
+    otr_code rc = collect_levels(output, OTR_LEVEL_STDERR, OTR_LEVEL_WARN, NULL, &n, err);
+    if (rc == OTR_OK && n > OTR_LIMIT_APPLY_FINDINGS) {
+        rc = collect_levels(output, OTR_LEVEL_STDERR, OTR_LEVEL_CRIT, findings, &n, err);
+        grave = OTR_LEVEL_ERROR;
+    }
+    return rc == OTR_OK ? collect_levels(output, grave, OTR_LEVEL_WARN, findings, &n, err) : rc;
 }
 
 static void look(const otr_findings *findings, seen *ret)

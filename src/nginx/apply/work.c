@@ -1,14 +1,17 @@
 /* What blocks: jobs of a transaction on its strand. */
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "nginx/apply/generation.h"
 #include "nginx/apply/tx.h"
 #include "nginx/change/plan.h"
+#include "nginx/proc.h"
 
-enum { REMARK_BYTES = 512, REMARKED_MOST = 8 };
+enum { REMARK_BYTES = 512, REMARKED_MOST = 8, CHILDREN_MOST = 4096 };
 
 static otr_code root_of(const otr_nginx_instance *instance, const char *const *allowed,
                         otr_root **ret, otr_err *err)
@@ -231,6 +234,12 @@ otr_code otr_tx_job_stage(otr_apply *tx, otr_err *err)
 
 otr_code otr_tx_job_swap(otr_apply *tx, otr_err *err)
 {
+    struct timespec up;
+    long hz = sysconf(_SC_CLK_TCK);
+    if (hz > 0 && clock_gettime(CLOCK_BOOTTIME, &up) == 0) {
+        tx->moved_ticks =
+            (uint64_t)up.tv_sec * (uint64_t)hz + (uint64_t)up.tv_nsec * (uint64_t)hz / 1000000000U;
+    }
     return otr_change_swap(tx->change, err);
 }
 
@@ -244,16 +253,41 @@ otr_code otr_tx_job_mark(otr_apply *tx, otr_err *err)
 otr_code otr_tx_job_commit(otr_apply *tx, otr_err *err)
 {
     static const otr_bytes none = { 0 };
-    otr_code rc = OTR_OK;
-    if (otr_change_get_state(tx->change) < OTR_CHANGE_PROVEN) {
-        rc = otr_change_mark(tx->change, OTR_CHANGE_PROVEN, none, err);
+    otr_err why = { 0 };
+    if (otr_change_check(tx->change, &why) != OTR_OK) {
+        (void)snprintf(tx->touched, sizeof(tx->touched), "%s", why.msg);
     }
-    return rc == OTR_OK ? otr_change_finish(tx->change, err) : rc;
+    return otr_change_mark(tx->change, OTR_CHANGE_PROVEN, none, err);
+}
+
+/* Did somebody else start, stop or reload it while the new files stood there? */
+static bool may_have_read(const otr_apply *tx)
+{
+    pid_t pids[CHILDREN_MOST];
+    size_t n = 0;
+    const otr_nginx_instance *i = tx->instance;
+    otr_proc_stat st;
+    if (!otr_proc_stat_read(tx->a->proc_root, i->pid, &st) ||
+        st.started_ticks != i->started_ticks || otr_master_waits(tx->a->proc_root, i->pid) == 0 ||
+        !otr_proc_children(tx->a->proc_root, i->pid, pids, CHILDREN_MOST, &n)) {
+        return true;
+    }
+    for (size_t k = 0; k < n; k++) {
+        if (otr_proc_stat_read(tx->a->proc_root, pids[k], &st) &&
+            st.started_ticks >= tx->moved_ticks) {
+            return true;
+        }
+    }
+    return false;
 }
 
 otr_code otr_tx_job_undo(otr_apply *tx, otr_err *err)
 {
-    return otr_change_put_back(tx->change, err);
+    otr_code rc = otr_change_put_back(tx->change, err);
+    if (rc == OTR_OK && tx->moved_ticks != 0 && !tx->reload_back) {
+        tx->reload_back = may_have_read(tx);
+    }
+    return rc;
 }
 
 /* ---- after a crash ---- */

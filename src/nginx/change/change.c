@@ -35,7 +35,7 @@ static otr_code check_free(otr_change *change, otr_err *err)
     if (result.verdict == OTR_RECORDS_WHOLE) {
         return otr_fail(err, OTR_ESTATE,
                         "a change of that instance was broken off and has to be undone or finished "
-                        "first");
+                        "first: restart the agent, which does that");
     }
     if (result.verdict == OTR_RECORDS_TROUBLE) {
         return otr_fail(err, OTR_EINVAL, "the %s: %s", change->journal.name, result.why);

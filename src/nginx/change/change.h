@@ -77,6 +77,10 @@ otr_code otr_change_finish(otr_change *change, otr_err *err) OTR_MUST_CHECK;
  * undone nor finished waits to be resumed. NULL is fine. */
 void otr_change_free(otr_change *change);
 
+/* Between swap and end: does what was put there still stand there? OTR_ESTATE names one file of
+ * which it does not. */
+otr_code otr_change_check(const otr_change *change, otr_err *err) OTR_MUST_CHECK;
+
 otr_change_state otr_change_get_state(const otr_change *change);
 /* Whether it ever was in `state`: had RELOADING been reached before it was undone? */
 bool otr_change_reached(const otr_change *change, otr_change_state state);

@@ -402,7 +402,9 @@ static otr_code read_first(otr_bytes *left, const otr_root *root, otr_work *work
     if (!sum_is_right(payload, sum) || payload.p[0] != TYPE_BEGIN) {
         ret->verdict = OTR_RECORDS_NONE;
         if (at.n > 0) {
-            trouble(ret, "its first record is damaged, so what was being done is not known");
+            trouble(ret,
+                    "its first record is damaged, so what was being done is not known: look at the "
+                    "files by hand and move it out of `apply` in lib_dir");
         }
         return OTR_OK;
     }
@@ -411,7 +413,8 @@ static otr_code read_first(otr_bytes *left, const otr_root *root, otr_work *work
         if (why.code != OTR_OK) {
             return otr_fail(err, why.code, "%s", why.msg);
         }
-        trouble(ret, "its first record cannot be read");
+        trouble(ret, "its first record cannot be read: look at the files by hand and move it out "
+                     "of `apply` in lib_dir");
         return OTR_OK;
     }
     *left = at;
@@ -439,9 +442,9 @@ otr_code otr_records_read(otr_bytes journal, const otr_root *root, otr_work *wor
     }
     if (memcmp(journal.p, header, OTR_RECORD_HEADER_BYTES) != 0) {
         bool ours = memcmp(journal.p, header, OTR_RECORD_HEADER_BYTES - 1) == 0;
-        trouble(ret, ours ? "another version of the agent wrote it: run that one again, or discard "
-                            "it and look at the files by hand"
-                          : "it is no journal of this agent");
+        trouble(ret, ours ? "another version of the agent wrote it: run that one again, or look at "
+                            "the files by hand and move it out of `apply` in lib_dir"
+                          : "it is no journal of this agent: move it out of `apply` in lib_dir");
         return OTR_OK;
     }
     otr_bytes left = { journal.p + OTR_RECORD_HEADER_BYTES, journal.n - OTR_RECORD_HEADER_BYTES };

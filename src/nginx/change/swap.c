@@ -150,3 +150,23 @@ otr_code otr_change_swap(otr_change *change, otr_err *err)
                ? otr_tx_state(change, OTR_CHANGE_SWAPPED, (otr_bytes){ 0 }, OTR_JOURNAL_LATER, err)
                : rc;
 }
+
+otr_code otr_change_check(const otr_change *change, otr_err *err)
+{
+    const otr_work *work = &change->work;
+    for (size_t i = 0; i < work->n_steps; i++) {
+        otr_names n;
+        otr_code rc = otr_tx_look(change, i, &n, err);
+        if (rc == OTR_OK && !is_swapped(&work->steps[i], &n)) {
+            char path[OTR_ROOT_PATH_BYTES];
+            rc = otr_fail(err, OTR_ESTATE,
+                          "%s was changed by somebody else after it was replaced: what stands "
+                          "there is not what was given",
+                          otr_work_path(work, &work->steps[i], path, sizeof(path)));
+        }
+        if (rc != OTR_OK) {
+            return rc;
+        }
+    }
+    return OTR_OK;
+}

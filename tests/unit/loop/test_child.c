@@ -214,6 +214,32 @@ T(output_beyond_the_limit_is_dropped_and_the_child_still_ends)
     CHECK_INT(strlen(r.text), 100);
 }
 
+T(of_longer_output_the_end_is_kept_where_it_counts)
+{
+    OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();
+    REQUIRE(loop != NULL);
+    otr_err e = { 0 };
+    OTR_CLEANUP(free_child) run r = { .loop = loop };
+    const char *const argv[] = { "sh", "-c",
+                                 "head -c 300000 /dev/zero | tr '\\0' x; echo the end; exit 3",
+                                 NULL };
+    otr_child_spec spec = { .file = "/bin/sh",
+                            .argv = argv,
+                            .timeout_ms = LONG_MS,
+                            .max_output_bytes = 200,
+                            .keep_end = true,
+                            .done = on_done,
+                            .arg = &r };
+    REQUIRE_OK(otr_child_start(loop, &spec, &r.child, &e), e);
+    otr_loop_run(loop);
+    CHECK_INT(r.result.exit_status, 3);
+    CHECK(r.result.truncated);
+    CHECK_INT(r.text[0], 'x');
+    size_t n = strlen(r.text);
+    REQUIRE(n > 8 && n <= 200);
+    CHECK_STR(r.text + n - 8, "the end\n");
+}
+
 T(a_helper_that_keeps_the_output_open_does_not_delay_done)
 {
     OTR_CLEANUP(free_loop) otr_loop *loop = make_loop();

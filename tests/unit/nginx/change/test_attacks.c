@@ -157,6 +157,7 @@ T(one_instance_has_one_change_at_a_time)
     change = NULL;
     CHECK_INT(otr_change_begin(&spec, s.plan, &second, &err), OTR_ESTATE);
     CHECK_HAS(err.msg, "was broken off");
+    CHECK_HAS(err.msg, "restart the agent");
     REQUIRE_OK(scene_recover(&s, NULL, &err), err);
     REQUIRE_OK(otr_change_begin(&spec, s.plan, &change, &err), err);
     REQUIRE_OK(otr_change_undo(change, &err), err);

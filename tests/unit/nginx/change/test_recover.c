@@ -191,6 +191,7 @@ T(a_journal_that_cannot_be_read_says_why)
     REQUIRE(write_journal(&s, bytes, n));
     CHECK_INT(listed(&s, why), OTR_CHANGE_NONE);
     CHECK_HAS(why, "first record is damaged");
+    CHECK_HAS(why, "move it out of");
     CHECK_INT(otr_change_resume(&spec, NULL, &change, &err), OTR_EINVAL);
     CHECK_INT(otr_change_begin(&spec, s.plan, &change, &err), OTR_EINVAL);
     bytes[7] = '2';

@@ -1,0 +1,112 @@
+"""What somebody else does to NGINX, or to the agent, while a change is under way; and changes that are large."""
+
+import contextlib
+import json
+import os
+import pathlib
+import signal
+import sqlite3
+
+from applies import agent_for, apply, applies, begin, finish, hidden, post
+from lab import until
+from test_apply import body, server_of, site
+
+# NGINX warns of the second one, and needs a while to read the rest.
+SLOW = (site("new") + 2 * site("other").replace("location", "server_name a; location") +
+        "geo $slow {\n" + "".join(f"10.{i >> 8 & 255}.{i & 255}.0/24 {i};\n" for i in range(60000)) + "}\n")
+
+
+def rows_of(agent):
+    """The changes of the history, the newest first."""
+    return json.loads(agent.cli("config", "history", "--json")[1])["changes"]
+
+
+@contextlib.contextmanager
+def stopped_test(agent):
+    """`nginx -t` stands still while the new files are there."""
+    pid = agent.process.pid
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+    child = int(until(lambda: children.read_text().split(), "its test", step=0)[0])
+    os.kill(child, signal.SIGSTOP)
+    yield
+    os.kill(child, signal.SIGCONT)
+
+
+def test_reloaded_by_somebody_else_before_the_old_files_are_back(lab):
+    server = server_of(lab)
+    agent = agent_for(lab, extra={"data_plane_config": {"nginx": {"treat_warnings_as_errors": True}}})
+    agent.wait_instance(server.pid)
+    client = begin(agent, {"sites/a.conf": SLOW}, server)
+    with stopped_test(agent):
+        server.reload()
+        assert body() == "new"
+    result = finish(client)
+    assert result["result"] == "invalid" and "conflicting server name" in result["text"], result
+    assert body() == "old" and not hidden(server)
+    assert "undo-proof" in [s["name"] for s in result["steps"]]
+
+
+def test_started_anew_by_somebody_else_before_the_old_files_are_back(lab):
+    server = server_of(lab)
+    agent = agent_for(lab)
+    agent.wait_instance(server.pid)
+    client = begin(agent, {"sites/a.conf": SLOW}, server)
+    with stopped_test(agent):
+        server.stop()
+        server.start()
+        until(lambda: body() == "new", "the new one is served")
+    result = finish(client)
+    assert result["result"] == "rolled-back", result
+    assert body() == "old" and not hidden(server)
+
+
+def test_a_file_that_somebody_else_changed_on_probation_is_said(lab):
+    server = server_of(lab)
+    agent = agent_for(lab)
+    agent.wait_instance(server.pid)
+    client = begin(agent, {"sites/a.conf": site("new")}, server, probe="http://127.0.0.1:8101/", probation_ms=400)
+    until(lambda: any(r["step"] == "probation" for r in applies(agent)["running"]), "it is on probation")
+    (server.dir / "sites/a.conf").write_text(site("by hand"))
+    result = finish(client)
+    assert result["result"] == "applied", result
+    assert any("sites/a.conf was changed by somebody else" in r for r in result["remarks"]), result
+    assert (server.dir / "sites/a.conf").read_text() == site("by hand") and not hidden(server)
+    assert apply(agent, {"sites/a.conf": site("next")}, server)["remarks"] == []
+
+
+def test_the_history_knows_of_a_change_whose_agent_was_killed_before_it_was_written(lab):
+    server = server_of(lab)
+    agent = agent_for(lab)
+    agent.wait_instance(server.pid)
+    assert apply(agent, {"sites/a.conf": site("one")}, server)["result"] == "applied"
+    agent.log.write_text("")
+    client = begin(agent, {"sites/a.conf": site("two")}, server, probe="http://127.0.0.1:8101/", probation_ms=100)
+    until(lambda: any(r["step"] == "probation" for r in applies(agent)["running"]), "it is on probation")
+    other = sqlite3.connect(agent.dir / "lib/history.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    until(lambda: "step=commit state=1" in agent.text(), "its end", step=0.001)
+    agent.process.kill()
+    agent.process.wait()
+    other.execute("ROLLBACK")
+    other.close()
+    client.close()
+    agent.start()
+    agent.wait_instance(server.pid)
+    until(lambda: not hidden(server) and not applies(agent)["running"], "it is finished")
+    assert body() == "two"
+    rows = json.loads(agent.cli("config", "history", "--json")[1])["changes"]
+    assert [r["result"] for r in rows] == ["applied", "applied"], rows
+    assert agent.api("config/drift") and "sites/a.conf" not in json.dumps(agent.api("config/drift"))
+
+
+def test_all_files_of_a_large_change_come_back(lab):
+    """More than a result names, and none that the configuration reads."""
+    server = server_of(lab)
+    agent = agent_for(lab)
+    agent.wait_instance(server.pid)
+    names = [f"beside/{i:04}" for i in range(1010)]
+    for text in "one", "two":
+        assert apply(agent, dict.fromkeys(names, text), server)["result"] == "applied"
+    status, back = post(agent, "/api/v1/config/rollback", instance=str(server.conf))
+    assert status == 200 and back["result"] == "applied", back
+    assert {(server.dir / name).read_text() for name in names} == {"one"}
