@@ -1,8 +1,10 @@
 """Files of a configuration that somebody else than the agent changed: noticed, attributed, adopted."""
 
+import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -363,6 +365,24 @@ def test_an_apply_is_no_drift(lab):
     site.server.reload()
     edit_sed(site.path("conf.d/b.conf"))
     site.wait({"conf.d/a.conf": "changed", "conf.d/b.conf": "changed"})
+
+
+def test_a_version_stays_the_measure_however_many_changes_are_refused(lab):
+    site = Site(lab, extra=ALLOWED)
+    new = lab.put("new.conf", CONF.format("a", "changed"))
+    code, said = site.agent.cli("config", "apply", new, "--to", site.path("conf.d/a.conf"))
+    assert code == 0, said
+    until(lambda: site.report()["version"], "it is compared with the version")
+    version = site.report()["version"]
+    site.agent.stop()
+    with contextlib.closing(sqlite3.connect(lab.dir / "agent/lib/history.db")) as db, db:
+        db.executemany("INSERT INTO txn (id, instance, kind, began_ms, result, n_items)"
+                       " SELECT ?, instance, kind, began_ms, 'invalid', 0 FROM txn WHERE number = 1",
+                       [(f"refused-{i}",) for i in range(450)])
+    edit_sed(site.path("conf.d/b.conf"))
+    site.server.reload()
+    site.agent.start()
+    assert site.wait({"conf.d/b.conf": "changed"})["version"] == version
 
 
 def test_an_agent_without_rights_notices_it_and_does_not_know_who(lab):
