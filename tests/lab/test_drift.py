@@ -242,6 +242,19 @@ def test_adopted_files_are_the_version_from_then_on(lab):
     site.wait({"conf.d/a.conf": "changed", "conf.d/c.conf": "changed"})  # a reload is no adoption
 
 
+def test_a_certificate_is_adopted_by_its_path_alone(lab):
+    site = Site(lab)
+    with open(site.path("c.pem"), "a") as f:
+        f.write("# another\n")
+    site.wait({"c.pem": "changed"})
+    code, said = site.agent.cli("config", "adopt")
+    assert code != 0 and "reload NGINX to use them, or adopt them by their paths" in said, said
+    assert site.agent.api("config/history")["changes"] == []
+    code, said = site.agent.cli("config", "adopt", site.path("c.pem"))
+    assert code == 0, said
+    site.wait({})
+
+
 @pytest.mark.parametrize("settings", [
     {"outrider": {"drift": {"watches": 1}}, "watchers": {"file_watcher": {"monitoring_frequency": "300ms"}}}])
 def test_past_the_limit_of_watches_a_slow_look_finds_it(lab, settings):
