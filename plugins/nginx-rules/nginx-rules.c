@@ -41,16 +41,79 @@ static int protocol_number(og_str name)
     return -1;
 }
 
+/* Takes the next word of a rule such as "autoindex on"; false: there is none. */
+static bool next_word(og_str *rule, og_str *ret)
+{
+    while (rule->len > 0 && *rule->at == ' ') {
+        rule->at++;
+        rule->len--;
+    }
+    size_t n = 0;
+    while (n < rule->len && rule->at[n] != ' ') {
+        n++;
+    }
+    *ret = (og_str){ rule->at, n };
+    rule->at += n;
+    rule->len -= n;
+    return n > 0;
+}
+
+static bool is_words(og_str value)
+{
+    char word[WORD_BYTES];
+    og_str words = og_json_string(value, word, sizeof word), first;
+    return words.at != NULL && next_word(&words, &first);
+}
+
+static bool is_requirement(og_str value)
+{
+    return is_words(og_json_get(value, "block")) && is_words(og_json_get(value, "directive"));
+}
+
+/* A rule that is written wrongly would forbid nothing, and nobody would know. */
+static bool are_all(og_str list, bool (*is)(og_str value))
+{
+    og_json_iter all = og_json_each(list);
+    bool fine = list.at == NULL || og_json_kind(list) == '[';
+    while (fine && og_json_next(&all)) {
+        fine = is(all.value);
+    }
+    return fine;
+}
+
+static int check_names(og_str text)
+{
+    og_json_iter all = og_json_each(text);
+    while (og_json_next(&all)) {
+        if (!og_str_eq(all.key, OG_STR("tls_minimum")) &&
+            !og_str_eq(all.key, OG_STR("forbidden")) && !og_str_eq(all.key, OG_STR("required"))) {
+            return og_fail("config: there are tls_minimum, forbidden and required, and no other "
+                           "rules");
+        }
+    }
+    return OG_OK;
+}
+
 static int configure(og_str text)
 {
     char word[WORD_BYTES];
     if (text.len > CONFIG_BYTES) {
         return og_fail("config: more than 16 KiB of rules");
     }
-    og_str name = og_json_string(og_json_get(text, "tls_minimum"), word, sizeof word);
-    int number = name.at != NULL ? protocol_number(name) : 0;
+    og_str given = og_json_get(text, "tls_minimum");
+    og_str name = og_json_string(given, word, sizeof word);
+    int number = given.at != NULL ? protocol_number(name) : 0;
     if (number < 0) {
         return og_fail("config: tls_minimum is TLSv1, TLSv1.1, TLSv1.2 or TLSv1.3");
+    }
+    if (!are_all(og_json_get(text, "forbidden"), is_words)) {
+        return og_fail("config: forbidden is a list of directives, each of at most 512 bytes");
+    }
+    if (!are_all(og_json_get(text, "required"), is_requirement)) {
+        return og_fail("config: required is a list of {block: …, directive: …}");
+    }
+    if (check_names(text) != OG_OK) {
+        return OG_FAILED;
     }
     minimum = number;
     og_copy(config, text.at, text.len);
@@ -103,23 +166,6 @@ static void tell(report *r, og_str file, og_str directive, og_str before, og_str
 }
 
 /* ---- directives ---- */
-
-/* Takes the next word of a rule such as "autoindex on"; false: there is none. */
-static bool next_word(og_str *rule, og_str *ret)
-{
-    while (rule->len > 0 && *rule->at == ' ') {
-        rule->at++;
-        rule->len--;
-    }
-    size_t n = 0;
-    while (n < rule->len && rule->at[n] != ' ') {
-        n++;
-    }
-    *ret = (og_str){ rule->at, n };
-    rule->at += n;
-    rule->len -= n;
-    return n > 0;
-}
 
 /* Does the directive begin with the words of the rule? */
 static bool begins_with(og_str directive, og_str rule)

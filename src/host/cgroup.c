@@ -44,6 +44,22 @@ static uint64_t limit_of(reader *r, const char *file)
     return number_of(r, file, &value) && value >> UNLIMITED_SHIFT == 0 ? value : 0;
 }
 
+/* "cpu" is in "cpu,cpuacct", and not in "cpuset". */
+static bool has_controller(otr_bytes names, const char *controller)
+{
+    size_t n = strlen(controller), from = 0;
+    for (size_t i = 0; i <= names.n; i++) {
+        if (i < names.n && names.p[i] != ',') {
+            continue;
+        }
+        if (i - from == n && memcmp(names.p + from, controller, n) == 0) {
+            return true;
+        }
+        from = i + 1;
+    }
+    return false;
+}
+
 /* The group of a controller, by /proc/self/cgroup: "4:memory:/a/b", "0::/a/b". */
 static bool find_group(otr_bytes own, const char *controller, otr_bytes *ret)
 {
@@ -56,10 +72,7 @@ static bool find_group(otr_bytes own, const char *controller, otr_bytes *ret)
             continue;
         }
         otr_bytes names = { first + 1, (size_t)(second - first - 1) };
-        const uint8_t *found = controller[0] == '\0'
-                                   ? (names.n == 0 ? names.p : NULL)
-                                   : memmem(names.p, names.n, controller, strlen(controller));
-        if (found != NULL) {
+        if (has_controller(names, controller)) {
             *ret = (otr_bytes){ second + 1, line.n - (size_t)(second + 1 - line.p) };
             return true;
         }

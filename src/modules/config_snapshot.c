@@ -1,5 +1,6 @@
 #include "modules/config_snapshot.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -121,9 +122,26 @@ static void say_left_out(otr_snapshot *ret, const otr_err *why)
     }
 }
 
-/* What is gone is no failure: the version is what is there. */
-static otr_code add_file(otr_history_draft *draft, const otr_root *root, const char *path,
-                         otr_snapshot *ret, otr_err *err)
+/* As in the version in force; not at all, where that has none. */
+static otr_code keep_file(otr_history_draft *draft, const char *version, const char *path,
+                          otr_snapshot *ret, otr_err *err)
+{
+    otr_err why = { 0 };
+    if (version[0] == '\0') {
+        return OTR_OK;
+    }
+    otr_code rc = otr_history_draft_keep(draft, version, path, &why);
+    if (rc != OTR_OK && rc != OTR_ENOTFOUND && err != NULL) {
+        *err = why;
+    }
+    ret->files += rc == OTR_OK;
+    return rc == OTR_ENOTFOUND ? OTR_OK : rc;
+}
+
+/* What is gone is no failure: the version is what is there. What is there and cannot be read is not
+ * gone: to go back to a version deletes what is not in it. */
+static otr_code add_file(otr_history_draft *draft, const otr_root *root, const char *version,
+                         const char *path, otr_snapshot *ret, otr_err *err)
 {
     struct stat st;
     otr_err why = { 0 };
@@ -133,7 +151,10 @@ static otr_code add_file(otr_history_draft *draft, const otr_root *root, const c
         if (rc != OTR_ENOTFOUND) {
             say_left_out(ret, &why);
         }
-        return rc == OTR_ENOMEM ? otr_fail_nomem(err) : OTR_OK;
+        bool gone = rc == OTR_ENOTFOUND || why.sys == 0 || why.sys == ENOENT || why.sys == ENOTDIR;
+        return rc == OTR_ENOMEM ? otr_fail_nomem(err)
+               : gone           ? OTR_OK
+                                : keep_file(draft, version, path, ret, err);
     }
     const otr_history_file file = {
         .path = path, .stat = { .mode = st.st_mode & 07777, .uid = st.st_uid, .gid = st.st_gid }
@@ -142,19 +163,6 @@ static otr_code add_file(otr_history_draft *draft, const otr_root *root, const c
     close(fd);
     ret->files += rc == OTR_OK;
     return rc;
-}
-
-/* As in the version in force; not at all, where that has none. */
-static otr_code keep_file(otr_history_draft *draft, const char *version, const char *path,
-                          otr_snapshot *ret, otr_err *err)
-{
-    otr_err why = { 0 };
-    otr_code rc = otr_history_draft_keep(draft, version, path, &why);
-    if (rc != OTR_OK && rc != OTR_ENOTFOUND && err != NULL) {
-        *err = why;
-    }
-    ret->files += rc == OTR_OK;
-    return rc == OTR_ENOTFOUND ? OTR_OK : rc;
 }
 
 otr_code otr_config_snapshot(otr_history *h, const otr_snapshot_spec *spec, otr_snapshot *ret,
@@ -168,16 +176,15 @@ otr_code otr_config_snapshot(otr_history *h, const otr_snapshot_spec *spec, otr_
     char version[OTR_HISTORY_ID_BYTES] = "";
     otr_code rc = collect(h, spec, root, &paths, err);
     tidy(&paths);
-    if (rc == OTR_OK && spec->beside != NULL &&
-        otr_history_version_at(h, spec->instance->id, OTR_HISTORY_IN_FORCE, version, NULL) !=
-            OTR_OK) {
+    if (rc == OTR_OK && otr_history_version_at(h, spec->instance->id, OTR_HISTORY_IN_FORCE, version,
+                                               NULL) != OTR_OK) {
         version[0] = '\0';
     }
     rc = rc == OTR_OK ? otr_history_draft_new(h, &draft, err) : rc;
     for (size_t i = 0; rc == OTR_OK && i < paths.n; i++) {
         rc = version[0] != '\0' && otr_texts_have(spec->beside, paths.items[i])
                  ? keep_file(draft, version, paths.items[i], &made, err)
-                 : add_file(draft, root, paths.items[i], &made, err);
+                 : add_file(draft, root, version, paths.items[i], &made, err);
     }
     if (rc == OTR_OK && made.files == 0) {
         rc = otr_fail(err, OTR_ENOTFOUND, "no file of %s could be read: %s", spec->instance->config,

@@ -26,7 +26,8 @@ typedef struct otr_snapshot {
     char remark[256]; /* "" or what could not be recorded and why */
 } otr_snapshot;
 
-/* A file that cannot be read is left out, with a remark; a failure of the store is an error. */
+/* A file that cannot be read is as in the version in force, or left out where that does not have
+ * it, with a remark; a failure of the store is an error. */
 otr_code otr_config_snapshot(otr_history *h, const otr_snapshot_spec *spec, otr_snapshot *ret,
                              otr_err *err) OTR_MUST_CHECK;
 

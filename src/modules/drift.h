@@ -38,7 +38,8 @@ void otr_drift_say(const otr_drift_report *report, char *out, size_t cap);
 
 /* drift_versions.c: what is right, by the history. */
 /* Asks what the files of an instance should be; otr_drift_set_base() or otr_drift_set_seen()
- * follows, at once where there is no history. */
+ * follows, at once where there is no history, and then otr_drift_end(), unless another apply has
+ * begun meanwhile. */
 void otr_drift_ask_base(otr_drift_module *m, const otr_nginx_instance *nginx);
 /* What NGINX has loaded is another text: kept as a version that nobody applied. */
 void otr_drift_keep_seen(otr_drift_module *m, const otr_nginx_instance *nginx);

@@ -106,6 +106,16 @@ static otr_code check_paths(const adoption *a, const otr_drift_report *report, o
     return OTR_OK;
 }
 
+/* Files that a version keeps when none is named: what only is named by a directive is none. */
+static size_t count_kept(const otr_drift_report *report)
+{
+    size_t n = report->more;
+    for (size_t i = 0; i < report->n; i++) {
+        n += !report->files[i].named;
+    }
+    return n;
+}
+
 static void describe(adoption *a, const otr_http_request *req, const otr_drift_report *report)
 {
     const char *message = otr_http_query(req, "message");
@@ -146,9 +156,15 @@ static otr_code post_adopt(void *arg, const otr_http_request *req, otr_http_repl
     memcpy(a->id, nginx->id, sizeof(a->id));
     otr_http_query_each(req, "path", take_path, a);
     rc = check_paths(a, report, err);
+    a->files = a->n > 0 ? a->n : count_kept(report);
+    if (rc == OTR_OK && a->files == 0) {
+        rc = otr_fail(err, OTR_ESTATE,
+                      "only files that %s names have drifted, and they are no part of a version: "
+                      "reload NGINX to use them, or adopt them by their paths",
+                      nginx->config);
+    }
     if (rc == OTR_OK) {
         describe(a, req, report);
-        a->files = a->n > 0 ? a->n : report->n + report->more;
         rc = otr_http_later_open(req, reply, closed, a, &a->later, err);
     }
     if (rc != OTR_OK) {

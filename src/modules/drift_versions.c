@@ -58,7 +58,9 @@ typedef struct job {
     otr_drift_files files; /* of the version in force */
     char version[OTR_HISTORY_ID_BYTES];
     char before[OTR_HISTORY_ID_BYTES];
-    bool applied; /* somebody applied it, or adopted it */
+    bool applied;   /* somebody applied it, or adopted it */
+    uint64_t last;  /* number of the transaction that was read last; 0: none */
+    uint64_t begun; /* applies that had begun when it was asked */
     char id[ID_BYTES];
     char remark[TEXT_BYTES];
     otr_err err;
@@ -105,6 +107,7 @@ static bool take_row(void *arg, const otr_history_row *row)
 {
     job *j = arg;
     j->applied = strcmp(row->end.result, "applied") == 0;
+    j->last = row->number;
     return !j->applied;
 }
 
@@ -124,12 +127,24 @@ static bool take_file(void *arg, const otr_history_file *file)
     return j->rc == OTR_OK;
 }
 
+/* Has anything been applied? However many changes were refused since. */
+static otr_code find_applied(job *j, otr_history *h, otr_err *err)
+{
+    otr_history_query query = { .instance = j->nginx->id, .limit = ROWS_MOST };
+    otr_code rc;
+    do {
+        j->last = 0;
+        rc = otr_history_list(h, &query, take_row, j, err);
+        query.before = j->last;
+    } while (rc == OTR_OK && !j->applied && j->last > 1);
+    return rc;
+}
+
 /* OTR_ENOTFOUND: there is none. */
 static otr_code read_version(job *j, otr_history *h, otr_err *err)
 {
-    otr_history_query query = { .instance = j->nginx->id, .limit = ROWS_MOST };
     otr_code rc = otr_history_version_at(h, j->nginx->id, OTR_HISTORY_IN_FORCE, j->version, err);
-    rc = rc == OTR_OK ? otr_history_list(h, &query, take_row, j, err) : rc;
+    rc = rc == OTR_OK ? find_applied(j, h, err) : rc;
     rc = rc == OTR_OK ? otr_history_files(h, j->version, take_file, j, err) : rc;
     if (rc == OTR_OK && j->rc != OTR_OK) {
         *err = j->err;
@@ -159,14 +174,17 @@ static void set_base(const otr_drift_module *m, const job *j, bool known)
 static void based(void *arg, otr_code rc, const otr_err *err)
 {
     job *j = arg;
-    if (j->box->m != NULL) {
+    otr_drift_module *m = j->box->m;
+    if (m != NULL) {
         if (rc != OTR_OK && rc != OTR_ENOTFOUND && rc != OTR_ESTATE) {
             otr_log_warn("the history does not say what a configuration should be: what NGINX has "
                          "loaded counts",
                          "instance", j->nginx->id, "err", err->msg);
         }
-        set_base(j->box->m, j, rc == OTR_OK);
-        otr_drift_end(j->box->m->drift, j->nginx->id);
+        set_base(m, j, rc == OTR_OK);
+        if (otr_drift_begun(m->drift, j->nginx->id) == j->begun) { /* else another one began */
+            otr_drift_end(m->drift, j->nginx->id);
+        }
     }
     free_job(j);
 }
@@ -177,6 +195,7 @@ void otr_drift_ask_base(otr_drift_module *m, const otr_nginx_instance *nginx)
     job *j = NULL;
     otr_code rc = make_job(m, nginx, &j, &err);
     if (rc == OTR_OK) {
+        j->begun = otr_drift_begun(m->drift, nginx->id);
         otr_config_history_job ask = {
             .what = "read the version in force", .run = run_base, .done = based, .arg = j
         };
@@ -199,8 +218,7 @@ static otr_code run_seen(void *arg, otr_history *h, otr_err *err)
     job *j = arg;
     otr_snapshot_spec spec = { .instance = j->nginx };
     otr_snapshot snap;
-    otr_history_query query = { .instance = j->nginx->id, .limit = ROWS_MOST };
-    otr_code rc = otr_history_list(h, &query, take_row, j, err);
+    otr_code rc = find_applied(j, h, err);
     if (rc != OTR_OK || j->applied) {
         return rc; /* an apply came first: it has kept its own */
     }

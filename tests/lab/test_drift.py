@@ -1,8 +1,10 @@
 """Files of a configuration that somebody else than the agent changed: noticed, attributed, adopted."""
 
+import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -240,6 +242,19 @@ def test_adopted_files_are_the_version_from_then_on(lab):
     site.wait({"conf.d/a.conf": "changed", "conf.d/c.conf": "changed"})  # a reload is no adoption
 
 
+def test_a_certificate_is_adopted_by_its_path_alone(lab):
+    site = Site(lab)
+    with open(site.path("c.pem"), "a") as f:
+        f.write("# another\n")
+    site.wait({"c.pem": "changed"})
+    code, said = site.agent.cli("config", "adopt")
+    assert code != 0 and "reload NGINX to use them, or adopt them by their paths" in said, said
+    assert site.agent.api("config/history")["changes"] == []
+    code, said = site.agent.cli("config", "adopt", site.path("c.pem"))
+    assert code == 0, said
+    site.wait({})
+
+
 @pytest.mark.parametrize("settings", [
     {"outrider": {"drift": {"watches": 1}}, "watchers": {"file_watcher": {"monitoring_frequency": "300ms"}}}])
 def test_past_the_limit_of_watches_a_slow_look_finds_it(lab, settings):
@@ -363,6 +378,24 @@ def test_an_apply_is_no_drift(lab):
     site.server.reload()
     edit_sed(site.path("conf.d/b.conf"))
     site.wait({"conf.d/a.conf": "changed", "conf.d/b.conf": "changed"})
+
+
+def test_a_version_stays_the_measure_however_many_changes_are_refused(lab):
+    site = Site(lab, extra=ALLOWED)
+    new = lab.put("new.conf", CONF.format("a", "changed"))
+    code, said = site.agent.cli("config", "apply", new, "--to", site.path("conf.d/a.conf"))
+    assert code == 0, said
+    until(lambda: site.report()["version"], "it is compared with the version")
+    version = site.report()["version"]
+    site.agent.stop()
+    with contextlib.closing(sqlite3.connect(lab.dir / "agent/lib/history.db")) as db, db:
+        db.executemany("INSERT INTO txn (id, instance, kind, began_ms, result, n_items)"
+                       " SELECT ?, instance, kind, began_ms, 'invalid', 0 FROM txn WHERE number = 1",
+                       [(f"refused-{i}",) for i in range(450)])
+    edit_sed(site.path("conf.d/b.conf"))
+    site.server.reload()
+    site.agent.start()
+    assert site.wait({"conf.d/b.conf": "changed"})["version"] == version
 
 
 def test_an_agent_without_rights_notices_it_and_does_not_know_who(lab):

@@ -1,8 +1,11 @@
 """The status page in a real browser: headless Chromium."""
 
+import contextlib
+import json
 import os
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import tempfile
 
@@ -173,12 +176,28 @@ def test_drift_and_the_history_of_a_configuration_are_shown(browser, agents, ngi
     wait_for(lambda: "Last change: applied" in part(browser, ".last"), "the change is on the page")
     wait_for(lambda: "#1" in part(browser, ".changes summary"), "and in the history")
     assert "by <b>hand</b>" in part(browser, ".changes summary")
+    assert " (drift)" in part(browser, ".last")
+    said = {"verdict": "allow", "answers": [{"plugin": "judge", "verdict": "allow", "message": "<b>fine</b>", "findings": []}]}
+    with contextlib.closing(sqlite3.connect(agent.home / "lib/history.db")) as db, db:
+        db.execute("UPDATE txn SET verdicts = ? WHERE number = 1", (json.dumps(said),))
     browser.find_element(By.CSS_SELECTOR, "#configs .changes summary").click()
+    wait_for(lambda: "plugin judge: allow, <b>fine</b>" in part(browser, ".changes .body"), "what plugins said")
     wait_for(lambda: f"update {nginx.conf}" in part(browser, ".changes .body"), "its files")
     assert browser.find_elements(By.CSS_SELECTOR, "#configs b") == []
     assert overflow(browser) <= 0
     browser.save_screenshot(str(pathlib.Path(support.BUILD) / f"status-page-config-{width}.png"))
     assert errors(browser) == []
+
+
+def test_what_is_not_watched_is_not_said_to_be_fine(browser, agents, nginx):
+    agent = agents(start=False)
+    agent.settings["outrider"]["drift"] = {"watches": 0}
+    agent.write_config()
+    agent.start()
+    browser.set_window_size(1280, 900)
+    browser.get(f"http://127.0.0.1:{agent.port}/")
+    wait_for(lambda: "no drift seen" in part(browser, ".pill"), "it says that nothing was seen, and no more")
+    assert "not watched" in part(browser, ".remark") and errors(browser) == []
 
 
 @pytest.mark.parametrize("width", [360, 1280])

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import support
 from support import cli, entry
 
@@ -101,6 +102,20 @@ def test_nginx_rules_counts_what_it_has_no_room_for(folder, agents):
 def test_nginx_rules_says_what_is_wrong_with_its_rules(agents):
     agent = agents(plugins=[example("nginx-rules", config={"tls_minimum": "TLSv9"})])
     assert "tls_minimum is TLSv1, TLSv1.1, TLSv1.2 or TLSv1.3" in agent.wait_plugin("nginx-rules", "disabled")["reason"]
+
+
+@pytest.mark.parametrize("config, said", [
+    ({"tls_minimum": 1.2}, "tls_minimum is TLSv1"),
+    ({"forbidden": "autoindex on"}, "forbidden is a list"),
+    ({"forbidden": ["ssi", " "]}, "forbidden is a list"),
+    ({"forbidden": ["x" * 600]}, "forbidden is a list"),
+    ({"required": {"block": "http", "directive": "server_tokens off"}}, "required is a list"),
+    ({"required": [{"block": "http"}]}, "required is a list"),
+    ({"forbid": ["autoindex on"]}, "no other rules"),
+])
+def test_nginx_rules_takes_no_rule_that_would_forbid_nothing(agents, config, said):
+    agent = agents(plugins=[example("nginx-rules", config=config)])
+    assert said in agent.wait_plugin("nginx-rules", "disabled")["reason"]
 
 
 def test_nginx_rules_fails_on_a_question_without_a_configuration(agents):

@@ -142,7 +142,8 @@ otr_code otr_drift_compare(const otr_compare *with, const otr_picture *picture,
         const otr_drift_entry *e = entry_of(with, s);
         verdict v = { s->role == OTR_SHOT_TEXT && s->state == OTR_SHOT_READ, OTR_DRIFT_ADDED };
         v = e != NULL ? judge(e, s) : v;
-        if (v.drifted && !is_coming(with->coming, s)) {
+        if (v.drifted && !is_coming(with->coming, s) &&
+            !otr_excludes_match(with->excluded, s->path)) {
             rc = list(ret, e, s, v.kind, err);
         }
     }

@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "nginx/drift/excludes.h"
 #include "nginx/drift/picture.h"
 #include "nginx/drift/state.h"
 
@@ -28,6 +29,7 @@ typedef struct otr_compare {
     const otr_drift_files *version; /* of the history; NULL: there is none */
     const otr_drift_files *loaded;  /* as NGINX loaded them; NULL: not known */
     const otr_drift_files *coming;  /* of an apply that is under way; NULL: none */
+    const otr_excludes *excluded;   /* files that do not count; NULL: all do */
 } otr_compare;
 
 /* Lists in `ret` what differs: at most OTR_LIMIT_DRIFT_LISTED, the rest is counted. */

@@ -22,7 +22,7 @@ struct otr_drift {
     otr_writers *writers;
     otr_timer *rescan;
     unsigned rounds; /* of it */
-    otr_excludes excluded;
+    otr_excludes *excluded;
     otr_followed *all;
     size_t looking;   /* looks that were given to the strand */
     size_t unwatched; /* watches that went since marks were cleared */
@@ -37,7 +37,7 @@ static void look_now(otr_followed *f);
 static void release(otr_drift *d)
 {
     otr_timer_free(d->rescan);
-    otr_excludes_deinit(&d->excluded);
+    otr_excludes_unref(d->excluded);
     otr_watches_free(d->watches);
     otr_writers_free(d->writers);
     otr_free(d->proc_root);
@@ -107,7 +107,7 @@ static void on_event(void *arg, otr_watch_event event, int wd, const char *name)
 {
     otr_drift *d = arg;
     d->stats.events++;
-    if (event == OTR_WATCH_NAME && otr_excludes_match(&d->excluded, name)) {
+    if (event == OTR_WATCH_NAME && otr_excludes_match(d->excluded, name)) {
         return;
     }
     for (otr_followed *f = d->all; f != NULL; f = f->next) {
@@ -180,7 +180,7 @@ static void looked(void *arg, otr_code rc)
     drop_watches(d, taken ? &f->holding : &look->holding);
     if (!f->left) {
         otr_writers_catch_up(d->writers);
-        otr_drift_sight_leave_out(look, &d->excluded);
+        otr_drift_sight_leave_out(look, d->excluded);
         otr_followed_take(f, look, rc, d->writers, &other, &seen);
     }
     otr_drift_sight_deinit(look);
@@ -221,6 +221,7 @@ static void look_now(otr_followed *f)
     look->watches = d->watches;
     look->writers = d->writers;
     look->proc_root = d->proc_root;
+    look->excluded = otr_excludes_ref(d->excluded);
     f->look = look;
     f->dirty = false;
     rc = otr_worker_submit(d->strand, run, looked, f, &err);
@@ -295,14 +296,14 @@ void otr_drift_free(otr_drift *drift)
 
 otr_code otr_drift_configure(otr_drift *drift, const otr_drift_settings *settings, otr_err *err)
 {
-    otr_excludes fresh = { 0 };
+    otr_excludes *fresh = NULL;
     otr_code rc = drift != NULL ? otr_excludes_make(settings->excluded, &fresh, err) : OTR_OK;
     if (rc != OTR_OK || drift == NULL) {
         return rc;
     }
     bool other = drift->spec.settings.watches != settings->watches;
     drift->spec.settings = *settings;
-    otr_excludes_deinit(&drift->excluded);
+    otr_excludes_unref(drift->excluded);
     drift->excluded = fresh;
     otr_timer_start(drift->rescan, settings->rescan_ms, settings->rescan_ms);
     for (otr_followed *f = drift->all; f != NULL; f = f->next) {
@@ -484,10 +485,17 @@ otr_code otr_drift_begin(otr_drift *drift, const char *id, const otr_drift_files
     if (f != NULL && rc == OTR_OK) {
         replace(&f->coming, base);
         f->applying = true;
+        f->begun++;
     } else {
         otr_base_unref(base);
     }
     return rc;
+}
+
+uint64_t otr_drift_begun(const otr_drift *drift, const char *id)
+{
+    const otr_followed *f = find(drift, id);
+    return f != NULL ? f->begun : 0;
 }
 
 void otr_drift_end(otr_drift *drift, const char *id)

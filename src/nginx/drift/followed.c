@@ -161,6 +161,12 @@ static void take_files(otr_followed *f, otr_drift_sight *look, bool *ret_seen)
     }
 }
 
+/* An apply has begun meanwhile: files of it may have been seen, and it did not know of them. */
+static bool is_behind(const otr_followed *f, const otr_drift_sight *look)
+{
+    return f->applying && (f->coming == NULL || f->coming != look->coming);
+}
+
 void otr_followed_take(otr_followed *f, otr_drift_sight *look, otr_code rc,
                        const otr_writers *writers, bool *ret_other, bool *ret_seen)
 {
@@ -173,7 +179,9 @@ void otr_followed_take(otr_followed *f, otr_drift_sight *look, otr_code rc,
             otr_places_deinit(&look->where[i]);
         }
         otr_free(otr_steal(&look->where));
-        bool keep = f->based && !look->compare;
+        bool behind = is_behind(f, look);
+        f->dirty |= behind;
+        bool keep = f->based && (!look->compare || behind);
         fresh = keep ? f->report : look->report;
         *(keep ? &f->report : &look->report) = (otr_drift_report){ 0 };
         take_files(f, look, ret_seen);

@@ -22,6 +22,7 @@ typedef struct otr_followed {
     bool dirty;        /* to be looked at, when the timer says so */
     bool applying;     /* an apply of ours is under way */
     bool left;         /* while `look` was under way: freed after it */
+    uint64_t begun;    /* applies, so far */
     uint64_t first_ns; /* of the burst, monotonic */
     otr_base *version, *loaded, *seen, *coming;
     otr_drift_files beside; /* what had drifted when the apply began: as it should be */
@@ -39,7 +40,7 @@ void otr_followed_free(otr_followed *f);
 otr_code otr_followed_look(otr_followed *f, otr_drift_sight **ret, otr_err *err) OTR_MUST_CHECK;
 /* A look is over: takes what it found. `ret_other`: the report is another one; `ret_seen`: NGINX
  * has loaded other files, and they are f->loaded. */
-void otr_followed_take(otr_followed *f, otr_drift_sight *look, otr_code rc, const otr_writers *writers,
-                       bool *ret_other, bool *ret_seen);
+void otr_followed_take(otr_followed *f, otr_drift_sight *look, otr_code rc,
+                       const otr_writers *writers, bool *ret_other, bool *ret_seen);
 
 #endif

@@ -169,6 +169,7 @@ static otr_code compare(otr_drift_sight *look)
         .version = look->version != NULL ? &look->version->files : NULL,
         .loaded = loaded != NULL ? &loaded->files : NULL,
         .coming = look->coming != NULL ? &look->coming->files : NULL,
+        .excluded = look->excluded,
     };
     otr_code rc = otr_drift_compare(&with, &look->now, &look->report, &look->err);
     if (rc == OTR_OK && look->report.n > 0) {
@@ -244,6 +245,7 @@ void otr_drift_sight_deinit(otr_drift_sight *look)
     otr_base_unref(look->loaded);
     otr_base_unref(look->before);
     otr_base_unref(look->coming);
+    otr_excludes_unref(look->excluded);
     otr_picture_deinit(&look->was);
     otr_picture_deinit(&look->now);
     otr_root_free(look->root);

@@ -45,6 +45,7 @@ typedef struct otr_drift_sight {
     const char *proc_root;
     otr_root *root; /* owned, as all that follows */
     char *config;
+    otr_excludes *excluded; /* a reference */
     otr_picture was;
     otr_base *version, *loaded, *before, *coming; /* references */
     bool take_loaded; /* make `new_loaded`, with `before` and `since_ns` */

@@ -108,7 +108,7 @@ typedef struct otr_history_end {
     uint64_t took_ns;
     const otr_history_step *steps;
     size_t n_steps;
-    const char *verdicts_json; /* an array: what each plugin said; NULL or "": none */
+    const char *verdicts_json; /* an object: what plugins said; NULL or "": nothing */
     const char *impact_json;   /* an object: what the change means; NULL or "": not known */
     const char *version_after; /* of the files now; "": not recorded */
     bool good; /* NGINX was proven to serve `version_after`: what a rollback goes back to */

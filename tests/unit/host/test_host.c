@@ -264,6 +264,23 @@ T(control_group_of_version_1_seen_at_the_top)
     CHECK(!g.pids_known);
 }
 
+T(the_group_of_cpusets_is_not_that_of_processor_time)
+{
+    OTR_CLEANUP(tree_deinit) tree t;
+    REQUIRE(tree_init(&t));
+    otr_err err;
+    otr_cgroup g = { 0 };
+    REQUIRE(tree_write(&t, "proc/self/cgroup", "9:cpuset:/other\n2:cpu,cpuacct:/own\n") &&
+            tree_write(&t, "sys/fs/cgroup/cpu/other/cpu.cfs_quota_us", "900000\n") &&
+            tree_write(&t, "sys/fs/cgroup/cpu/other/cpu.cfs_period_us", "100000\n") &&
+            tree_write(&t, "sys/fs/cgroup/cpu/own/cpu.cfs_quota_us", "200000\n") &&
+            tree_write(&t, "sys/fs/cgroup/cpu/own/cpu.cfs_period_us", "100000\n") &&
+            tree_write(&t, "sys/fs/cgroup/cpuacct/own/cpuacct.stat", "user 200\nsystem 50\n"));
+    REQUIRE_OK(otr_cgroup_read(t.dir, &g, &err), err);
+    CHECK(near(g.cpu_most, 2));
+    CHECK(g.cpu_known);
+}
+
 T(a_host_without_anything_is_unknown_and_no_error)
 {
     OTR_CLEANUP(tree_deinit) tree t;

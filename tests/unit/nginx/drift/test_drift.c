@@ -2,6 +2,7 @@
 #include <sys/time.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "nginx/drift/drift.h"
 #include "unit/nginx/tree.h"
 
@@ -468,6 +469,40 @@ T_NO_OOM(an_apply_is_no_drift_and_what_is_beside_it_is)
     check_kind(&w, "conf.d/b.conf", OTR_DRIFT_CHANGED);
 }
 
+T_NO_OOM(a_look_that_was_under_way_when_an_apply_began_tells_nothing_of_it)
+{
+    WORLD(w);
+    OTR_CLEANUP(otr_drift_files_deinit) otr_drift_files files = { 0 }, next = { 0 }, to = { 0 };
+    char digest[OTR_SHA256_HEX_BYTES];
+    REQUIRE(version_of(&w, &files, "# a\n") == OTR_OK);
+    REQUIRE(version_of(&w, &next, "# applied\n") == OTR_OK);
+    REQUIRE(otr_drift_set_base(w.drift, "an-id", "v1", &files, NULL) == OTR_OK);
+    REQUIRE(compared(&w, "v1"));
+    REQUIRE(otr_drift_files_add(&to, tree_path(&w.t, "conf.d/a.conf"),
+                                otr_sha256_hex(otr_bytes_of("# applied\n"), digest), NULL,
+                                NULL) == OTR_OK);
+    uint64_t before = bursts(&w), looks = otr_drift_get_stats(w.drift).looks;
+    CHECK_INT(otr_drift_begun(w.drift, "an-id"), 0);
+    CHECK(tree_write(&w.t, "conf.d/a.conf", "# applied\n"));
+    for (int i = 0; i < STEPS && bursts(&w) == before; i++) {
+        otr_loop_step(w.loop, STEP_MS);
+    }
+    if (otr_drift_get_stats(w.drift).looks != looks) {
+        otr_test_skip("the look was over before the apply could begin");
+        return;
+    }
+    REQUIRE(otr_drift_begin(w.drift, "an-id", &to, NULL) == OTR_OK);
+    CHECK_INT(otr_drift_begun(w.drift, "an-id"), 1);
+    unsigned told = w.told;
+    REQUIRE(looked(&w, looks + 2)); /* the second one knows of the apply */
+    CHECK_INT(report(&w)->n, 0);
+    CHECK_INT(w.told, told);
+    REQUIRE(otr_drift_set_base(w.drift, "an-id", "v2", &next, NULL) == OTR_OK);
+    otr_drift_end(w.drift, "an-id");
+    REQUIRE(compared(&w, "v2"));
+    CHECK_INT(report(&w)->n, 0);
+}
+
 T_NO_OOM(what_was_changed_after_nginx_loaded_it_is_told_though_nobody_saw_it)
 {
     WORLD(w);
@@ -608,6 +643,28 @@ T_NO_OOM(files_that_are_excluded_do_not_count)
     CHECK(tree_write(&w.t, "conf.d/a.conf", "# changed\n"));
     REQUIRE(listed(&w, 1));
     check_kind(&w, "conf.d/a.conf", OTR_DRIFT_CHANGED);
+}
+
+T_NO_OOM(files_that_are_excluded_take_no_place_of_those_that_count)
+{
+    WORLD(w);
+    OTR_CLEANUP(otr_drift_files_deinit) otr_drift_files files = { 0 };
+    static const char *const patterns[] = { "/left-[0-9]*\\.conf$", NULL };
+    otr_drift_settings set = { .quiet_ms = 30, .rescan_ms = 3600000, .watches = 64 };
+    set.excluded = patterns;
+    REQUIRE(otr_drift_configure(w.drift, &set, NULL) == OTR_OK);
+    REQUIRE(version_of(&w, &files, "# a\n") == OTR_OK);
+    REQUIRE(otr_drift_set_base(w.drift, "an-id", "v1", &files, NULL) == OTR_OK);
+    REQUIRE(compared(&w, "v1"));
+    for (int i = 0; i < OTR_LIMIT_DRIFT_LISTED + 1; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "conf.d/left-%d.conf", i);
+        REQUIRE(tree_write(&w.t, name, "# new\n"));
+    }
+    CHECK(tree_write(&w.t, "sites-enabled/one", "# changed\n"));
+    REQUIRE(listed(&w, 1));
+    check_kind(&w, "sites-enabled/one", OTR_DRIFT_CHANGED);
+    CHECK_INT(report(&w)->more, 0);
 }
 
 T_NO_OOM(what_happens_while_events_are_lost_is_found_all_the_same)
