@@ -1,5 +1,6 @@
 """Our gRPC layer against grpcio, as client and as server."""
 
+import socket
 import threading
 import time
 
@@ -149,7 +150,10 @@ def test_client_goaway_under_load_loses_no_call():
 
 def test_client_server_stops_and_comes_back():
     first = Server()
-    with Probe("client", target=first.target, backoff=20, backoff_max=100) as probe:
+    kept = socket.socket()  # the port stays ours between the two servers
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    kept.bind(("127.0.0.1", first.port))
+    with kept, Probe("client", target=first.target, backoff=20, backoff_max=100) as probe:
         probe.say("connect")
         probe.until("state", state="ready")
         probe.start(path="/t.S/Hang", id="lost")
@@ -404,7 +408,6 @@ def test_server_sends_away_who_pings_too_often():
 
 def test_server_keepalive_ends_a_client_that_is_gone():
     with Probe("server", keepalive=100, keepalive_timeout=100) as probe:
-        import socket
         host, _, port = probe.until("listening")["address"].rpartition(":")
         with socket.create_connection((host, int(port))) as peer:
             peer.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
