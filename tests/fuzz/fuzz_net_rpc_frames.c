@@ -97,6 +97,7 @@ static const otr_rpc_conn_ops conn_ops = {
     .refused = on_refused,
     .goaway = on_goaway,
     .idle = nothing,
+    .room = nothing,
     .closed = on_closed,
 };
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import grpc
 
 PROBE = os.environ["RPC_PROBE"]
-MANY = float(os.environ.get("RPC_WAIT", "30"))  # seconds that a test waits for what takes milliseconds
+MANY = float(os.environ.get("RPC_WAIT", "120"))  # seconds that a test waits for what takes milliseconds
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 

@@ -280,7 +280,7 @@ typedef struct batch { /* calls of one command */
 typedef struct calling {
     otr_rpc_call *call;
     batch *batch;
-    unsigned long long to_send, size, got, got_bytes, pause_ms;
+    unsigned long long to_send, size, got, got_bytes, pause_ms, cancel_got;
     const char *text;
     bool finish, finished, headers;
     otr_timer *timer, *cancel;
@@ -348,6 +348,9 @@ static void on_answer(void *arg, otr_rpc_call *call, otr_bytes message)
         otr_rpc_call_pause(call);
         otr_timer_start(c->timer, c->pause_ms, 0);
     }
+    if (c->got == c->cancel_got) {
+        otr_rpc_call_cancel(call);
+    }
 }
 
 static void on_can_write(void *arg, otr_rpc_call *call)
@@ -398,6 +401,7 @@ static otr_code begin(batch *b, otr_err *err)
     c->size = number_of(&b->w, "size", 0);
     c->text = text_of(&b->w, "text", NULL);
     c->pause_ms = number_of(&b->w, "pause", 0);
+    c->cancel_got = number_of(&b->w, "cancel_got", 0);
     c->finish = number_of(&b->w, "finish", 1) != 0;
     otr_rpc_metadata_init(&md, 65536);
     otr_code rc = OTR_OK;

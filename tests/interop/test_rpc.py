@@ -1,5 +1,6 @@
 """Our gRPC layer against grpcio, as client and as server."""
 
+import socket
 import threading
 import time
 
@@ -92,7 +93,7 @@ def test_client_half_close_and_early_answer(client):
     end = client.call(path="/t.S/Early", count=3, finish=0)
     assert (end["status"], end["messages"]) == ("0", ["early"])
     assert client.call(path="/t.S/Unary")["status"] == "0"
-    client.start(path="/t.S/Echo", count=2, text="open", finish=0, cancel=200, id="open")
+    client.start(path="/t.S/Echo", count=2, text="open", finish=0, cancel_got=1, id="open")
     assert client.until("message", id="open")["data"] == "open"
     assert client.until("closed", id="open")["status"] == "1"
 
@@ -142,14 +143,17 @@ def test_client_goaway_under_load_loses_no_call():
     with Server(options=options) as server, Probe("client", target=server.target, quiet=1, backoff=50) as probe:
         probe.say("connect")
         probe.start(path="/t.S/Unary", size=200, calls=8000, at_once=50, id="load")
-        done = probe.until("done", id="load", timeout=60)
+        done = probe.until("done", id="load")
         assert done["ok"] == "8000", [f for w, f in probe.seen if w == "closed"][:3]
         probe.wait(lambda info: int(info["connects"]) >= 2)
 
 
 def test_client_server_stops_and_comes_back():
     first = Server()
-    with Probe("client", target=first.target, backoff=20, backoff_max=100) as probe:
+    kept = socket.socket()  # the port stays ours between the two servers
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    kept.bind(("127.0.0.1", first.port))
+    with kept, Probe("client", target=first.target, backoff=20, backoff_max=100) as probe:
         probe.say("connect")
         probe.until("state", state="ready")
         probe.start(path="/t.S/Hang", id="lost")
@@ -206,12 +210,13 @@ def test_client_names_are_looked_up():
         assert probe.call(path="/t.S/Unary")["status"] == "0"  # ::1 refuses, 127.0.0.1 answers
     with Probe("client", target="no.such.name.invalid:1", backoff=60000, backoff_max=60000) as probe:
         end = probe.call(path="/t.S/Unary")
-        assert end["status"] == "14" and "cannot resolve the name" in end["message"]
+        assert end["status"] == "14" and ("cannot resolve the name" in end["message"]
+                                          or "its name was not looked up in time" in end["message"]), end
 
 
 def test_client_connect_timeout():
     with Listener(lambda peer: peer.recv(1 << 20) and peer.recv(1)) as server:
-        with Probe("client", target=server.target, connect_timeout=150, backoff=60000, backoff_max=60000) as probe:
+        with Probe("client", target=server.target, connect_timeout=300, backoff=60000, backoff_max=60000) as probe:
             end = probe.call(path="/t.S/Unary")
             assert end["status"] == "14" and "did not begin HTTP/2 in time" in end["message"]
 
@@ -262,8 +267,9 @@ def test_server_status_trailers_and_metadata(ours):
 
 
 def test_server_deadline_and_cancel(ours):
+    grpc.channel_ready_future(ours.channel).result(MANY)  # the call is there before its deadline
     with pytest.raises(grpc.RpcError) as failed:
-        ours.channel.unary_unary("/t.S/Hang")(b"", timeout=0.1)
+        ours.channel.unary_unary("/t.S/Hang")(b"", timeout=0.5)
     assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert ours.until("served")["status"] in ("4", "1")
     call = ours.channel.stream_stream("/t.S/Echo")(iter([b"x"]))
@@ -369,10 +375,11 @@ def test_server_connection_age_loses_no_call():
     with Probe("server", age=150, quiet=1) as probe:
         with grpc.insecure_channel(probe.until("listening")["address"]) as channel:
             echo = channel.unary_unary("/t.S/Echo")
-            end = time.monotonic() + 0.8
-            while time.monotonic() < end:
-                assert echo(b"x") == b"x"
-        assert int(probe.info()["accepted"]) >= 3
+            end = time.monotonic() + MANY
+            while int(probe.info()["accepted"]) < 4:
+                assert time.monotonic() < end, probe.info()
+                for _ in range(20):
+                    assert echo(b"x") == b"x"
 
 
 def test_server_connection_limit():
@@ -401,7 +408,6 @@ def test_server_sends_away_who_pings_too_often():
 
 def test_server_keepalive_ends_a_client_that_is_gone():
     with Probe("server", keepalive=100, keepalive_timeout=100) as probe:
-        import socket
         host, _, port = probe.until("listening")["address"].rpartition(":")
         with socket.create_connection((host, int(port))) as peer:
             peer.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")

@@ -86,6 +86,16 @@ def test_client_wants_http2_and_tls_1_2(pki):
         assert "TLS handshake" in failure(server, ca=pki.ca)
 
 
+def test_who_checks_nothing_is_not_told_of_a_certificate(pki):
+    """The server wants a certificate of the client and ends the handshake: its own is not what is wrong."""
+    strict = context(pki, verify_mode=ssl.CERT_REQUIRED, maximum_version=ssl.TLSVersion.TLSv1_2)
+    strict.load_verify_locations(pki.ca)
+    strict.set_alpn_protocols(["h2"])
+    with Listener(lambda peer: peer.recv(1), strict) as server:
+        said = failure(server, skip=1)
+        assert "TLS handshake" in said and "refused" not in said
+
+
 def test_client_sends_sni(pki):
     seen = []
     asked = context(pki)

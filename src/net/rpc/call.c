@@ -33,8 +33,10 @@ otr_code otr_rpc_call_new(const otr_rpc_call_setup *setup, otr_rpc_call **ret, o
     call->kept_all = true;
     call->deadline_ns = UINT64_MAX;
     call->freed = setup->ops == NULL; /* nobody's, until it is accepted */
-    otr_buf_init(&call->out, limits->queue_bytes + limits->max_send_bytes + OTR_RPC_REPLAY_BYTES +
-                                 OTR_RPC_PREFIX);
+    /* Below the mark there is room for a message, though as much as waits may be sent and not yet
+     * forgotten: see trim() in queue.c. */
+    otr_buf_init(&call->out, 2 * limits->queue_bytes + limits->max_send_bytes +
+                                 OTR_RPC_REPLAY_BYTES + OTR_RPC_PREFIX);
     otr_buf_init(&call->held, (size_t)OTR_LIMIT_RPC_WIDE_BYTES * 2);
     otr_buf_init(&call->message, MESSAGE_BYTES);
     otr_rpc_reader_init(&call->reader, limits->max_recv_bytes);

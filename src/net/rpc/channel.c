@@ -190,9 +190,13 @@ static void on_goaway(void *arg, bool too_many_pings)
     }
 }
 
-static void on_idle(void *arg)
+static void on_room(void *arg)
 {
-    (void)arg;
+    link *l = arg;
+    otr_rpc_channel *channel = l->channel;
+    if (l == channel->now && channel->n_pending > 0 && otr_rpc_conn_takes(l->conn)) {
+        otr_loop_defer(channel->loop, &channel->later, channel->later_fn, channel);
+    }
 }
 
 static void on_closed(void *arg, const otr_err *why)
@@ -216,7 +220,8 @@ static const otr_rpc_conn_ops conn_ops = {
     .ready = on_ready,
     .refused = on_refused,
     .goaway = on_goaway,
-    .idle = on_idle,
+    .idle = on_room,
+    .room = on_room,
     .closed = on_closed,
 };
 
@@ -289,7 +294,7 @@ static void on_retry(void *arg)
 static void begin_pending(otr_rpc_channel *channel)
 {
     while (channel->pending.next != &channel->pending && channel->state == OTR_RPC_READY &&
-           channel->now != NULL) {
+           channel->now != NULL && otr_rpc_conn_takes(channel->now->conn)) {
         otr_rpc_call *call = channel->pending.next;
         otr_err err = { 0 };
         otr_rpc_call_unlink(call);
@@ -551,7 +556,8 @@ static otr_code fill_call(otr_rpc_channel *channel, otr_rpc_call *call,
 
 static otr_code place_call(otr_rpc_channel *channel, otr_rpc_call *call, otr_err *err)
 {
-    if (channel->state == OTR_RPC_READY && channel->now != NULL && channel->n_pending == 0) {
+    if (channel->state == OTR_RPC_READY && channel->now != NULL && channel->n_pending == 0 &&
+        otr_rpc_conn_takes(channel->now->conn)) {
         return otr_rpc_conn_begin(channel->now->conn, call, err);
     }
     if (channel->state == OTR_RPC_TRANSIENT_FAILURE && !call->wait) {

@@ -147,6 +147,16 @@ static bool is_done(const otr_rpc_conn *conn)
            (conn->drained && conn->n_calls == 0 && quiet);
 }
 
+static void tell_room(otr_rpc_conn *conn)
+{
+    if (conn->n_calls == 0) {
+        conn->ops->idle(conn->arg);
+    }
+    if (conn->role == OTR_RPC_CLIENT && !conn->dead && !conn->freed) {
+        conn->ops->room(conn->arg);
+    }
+}
+
 static void pump(void *arg)
 {
     otr_rpc_conn *conn = arg;
@@ -159,8 +169,8 @@ static void pump(void *arg)
         (void)otr_fail(&why, OTR_ESTATE, "the connection was closed after its last call");
         die(conn, &why);
     }
-    if (!conn->dead && !conn->freed && conn->n_calls == 0 && conn->ops != NULL) {
-        conn->ops->idle(conn->arg);
+    if (!conn->dead && !conn->freed && conn->ops != NULL) {
+        tell_room(conn);
     }
     if (conn->dead && !conn->freed) {
         tell_closed(conn);
@@ -333,6 +343,13 @@ void otr_rpc_conn_free(otr_rpc_conn *conn)
 size_t otr_rpc_conn_calls(const otr_rpc_conn *conn)
 {
     return conn->n_calls;
+}
+
+bool otr_rpc_conn_takes(const otr_rpc_conn *conn)
+{
+    return !conn->dead && !conn->draining && !conn->closing &&
+           conn->n_calls < nghttp2_session_get_remote_settings(
+                               conn->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 }
 
 otr_code otr_rpc_conn_begin(otr_rpc_conn *conn, otr_rpc_call *call, otr_err *err)

@@ -39,8 +39,8 @@ typedef struct otr_rpc_limits {
 /* Fills in the defaults. */
 otr_rpc_limits otr_rpc_limits_of(const otr_rpc_limits *given);
 
-/* All but `incoming` (server) and `refused` (client) are for both. Freeing the connection is safe
- * in each. */
+/* All but `incoming` (server), `refused` and `room` (client) are for both. Freeing the connection
+ * is safe in each. */
 typedef struct otr_rpc_conn_ops {
     void (*ready)(void *arg);                        /* the peer's settings came */
     void (*incoming)(void *arg, otr_rpc_call *call); /* a request: take it over */
@@ -48,6 +48,7 @@ typedef struct otr_rpc_conn_ops {
     /* The peer takes no new call; "too_many_pings" shows that we pinged too often. */
     void (*goaway)(void *arg, bool too_many_pings);
     void (*idle)(void *arg); /* the last call ended */
+    void (*room)(void *arg); /* client: otr_rpc_conn_takes() may have become true */
     /* The last; its calls have ended. OTR_ESTATE: one of the two has closed it in order. */
     void (*closed)(void *arg, const otr_err *why);
 } otr_rpc_conn_ops;
@@ -62,6 +63,9 @@ void otr_rpc_conn_set_peer(otr_rpc_conn *conn, const char *text);
 /* Calls that are left end with OTR_RPC_UNAVAILABLE. */
 void otr_rpc_conn_free(otr_rpc_conn *conn);
 size_t otr_rpc_conn_calls(const otr_rpc_conn *conn);
+/* Whether the peer lets one more of a client's calls begin now: nghttp2 would keep what is beyond
+ * that, also when the call has ended meanwhile, until a stream is free. */
+bool otr_rpc_conn_takes(const otr_rpc_conn *conn);
 /* Begins a client's call. */
 otr_code otr_rpc_conn_begin(otr_rpc_conn *conn, otr_rpc_call *call, otr_err *err) OTR_MUST_CHECK;
 /* Takes no new calls and tells the peer so; `closed` follows when those under way have ended. */

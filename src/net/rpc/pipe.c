@@ -1,6 +1,7 @@
 #include "net/rpc/pipe.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -122,6 +123,19 @@ static void watch_for(otr_rpc_pipe *pipe, int events)
     }
 }
 
+/* Forgets what the socket has taken, also when it never takes all. */
+static void trim(otr_rpc_pipe *pipe)
+{
+    size_t left = pipe->out.n - pipe->out_at;
+    if (left == 0 || pipe->out_at > left) {
+        if (left > 0) {
+            memmove(pipe->out.p, pipe->out.p + pipe->out_at, left);
+        }
+        otr_buf_cut(&pipe->out, left);
+        pipe->out_at = 0;
+    }
+}
+
 static otr_code send_some(otr_rpc_pipe *pipe, otr_err *err)
 {
     while (pipe->out_at < pipe->out.n && pipe->fd >= 0) {
@@ -138,10 +152,7 @@ static otr_code send_some(otr_rpc_pipe *pipe, otr_err *err)
         }
         pipe->out_at += (size_t)n;
     }
-    if (pipe->out_at == pipe->out.n) {
-        otr_buf_clear(&pipe->out);
-        pipe->out_at = 0;
-    }
+    trim(pipe);
     return OTR_OK;
 }
 

@@ -522,6 +522,8 @@ otr_code otr_rpc_session_new(otr_rpc_conn *conn, otr_err *err)
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_no_closed_streams(option, 1);
     nghttp2_option_set_max_settings(option, SETTINGS_MOST);
+    /* What we send is bounded by us: a larger block would be dropped without a word. */
+    nghttp2_option_set_max_send_header_block_length(option, 16 * (size_t)OTR_MIB);
     int rc = open_session(conn, callbacks, option);
     rc = rc == 0 ? set_up(conn) : rc;
     nghttp2_option_del(option);

@@ -52,6 +52,13 @@ static otr_code open_file(const char *path, otr_buf *text, BIO **ret, otr_err *e
     return rc;
 }
 
+/* Whether the last certificate was not found as none follows; else it is there and is no good. */
+static bool is_end(void)
+{
+    unsigned long last = ERR_peek_last_error();
+    return ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+}
+
 /* ---- roots ---- */
 
 static otr_code add_roots(SSL_CTX *ctx, BIO *from, const char *path, otr_tls_role role,
@@ -69,8 +76,7 @@ static otr_code add_roots(SSL_CTX *ctx, BIO *from, const char *path, otr_tls_rol
         }
         n++;
     }
-    unsigned long last = ERR_peek_last_error();
-    bool end = ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+    bool end = is_end();
     if (n == 0 && end) {
         ERR_clear_error();
         return fail_file(err, path, "it holds no certificate in PEM form");
@@ -121,7 +127,10 @@ static otr_code use_chain(SSL_CTX *ctx, BIO *from, const char *path, otr_err *er
             return fail_file(err, path, "its chain cannot be used");
         }
     }
-    ERR_clear_error(); /* the end of the file */
+    if (!is_end()) {
+        return fail_file(err, path, "its chain holds a certificate that cannot be read");
+    }
+    ERR_clear_error();
     return OTR_OK;
 }
 

@@ -260,8 +260,9 @@ void otr_tls_session_free(otr_tls_session *session)
 static otr_code fail(otr_tls_session *s, otr_err *err)
 {
     long verdict = SSL_get_verify_result(s->ssl);
+    bool checked = (SSL_get_verify_mode(s->ssl) & SSL_VERIFY_PEER) != 0;
     s->failed = true;
-    if (!s->ready && verdict != X509_V_OK) {
+    if (!s->ready && checked && verdict != X509_V_OK) {
         ERR_clear_error();
         return otr_fail(err, OTR_EIO, "TLS: the certificate of %s%s is refused: %s",
                         s->role == OTR_TLS_CLIENT ? "" : "the client",

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "loop/loop.h"
 #include "net/rpc/channel.h"
+#include "net/rpc/internal.h"
 #include "net/rpc/server.h"
 #include "support/test.h"
 
@@ -18,6 +19,7 @@ typedef enum act {
     PAUSE_CALL,
     FREE_SERVER,
     END_TWICE,
+    END_LARGE,
 } act;
 
 typedef struct bench {
@@ -32,6 +34,20 @@ typedef struct bench {
     otr_rpc_status status;
     bool stopped;
 } bench;
+
+static void end_large(otr_rpc_call *call)
+{
+    enum { VALUE = 60000, TEXT = 8000 };
+    static uint8_t value[VALUE];
+    static char text[TEXT];
+    otr_rpc_metadata trailers;
+    memset(text, '\n', sizeof text - 1);
+    otr_rpc_metadata_init(&trailers, VALUE + 1000);
+    if (otr_rpc_metadata_add(&trailers, "x-bin", (otr_bytes){ value, VALUE }, NULL) == OTR_OK) {
+        otr_rpc_call_end(call, OTR_RPC_ABORTED, text, &trailers);
+    }
+    otr_rpc_metadata_deinit(&trailers);
+}
 
 static void do_act(bench *b, act what, otr_rpc_call *call)
 {
@@ -64,6 +80,9 @@ static void do_act(bench *b, act what, otr_rpc_call *call)
     case END_TWICE:
         otr_rpc_call_end(call, OTR_RPC_ABORTED, "first", NULL);
         otr_rpc_call_end(call, OTR_RPC_OK, "second", NULL);
+        break;
+    case END_LARGE:
+        end_large(call);
         break;
     }
 }
@@ -331,6 +350,46 @@ T(a_queue_takes_up_to_its_mark_and_says_when_there_is_room)
         run(&b, 0);
         CHECK_INT(b.messages, 3);
         CHECK_INT(b.writable, 1);
+    }
+    bench_free(&b);
+}
+
+/* Half of a long queue is sent and still in its block: the next message finds room all the same. */
+T(a_message_is_taken_whenever_the_queue_is_below_its_mark)
+{
+    enum { MARK = 200000, MOST = 400000, FIRST = 390000 };
+    bench b = { 0 };
+    otr_err err = { 0 };
+    const otr_rpc_limits limits = { .queue_bytes = MARK, .max_send_bytes = MOST };
+    otr_code rc = bench_new(&b, &limits, &err);
+    rc = rc == OTR_OK ? begin(&b, "/none", 8000, &err) : rc;
+    if (rc == OTR_OK) {
+        static uint8_t bytes[MOST];
+        static uint8_t sent[FIRST / 4 - 500]; /* twice: a little less than what is left */
+        bool end = false;
+        if (otr_rpc_call_send(b.call, (otr_bytes){ bytes, FIRST }, &err) == OTR_OK) {
+            (void)otr_rpc_call_take(b.call, sent, sizeof sent, &end);
+            (void)otr_rpc_call_take(b.call, sent, sizeof sent, &end);
+            CHECK(!otr_rpc_call_full(b.call));
+            rc = otr_rpc_call_send(b.call, (otr_bytes){ bytes, MOST }, &err);
+            CHECK(rc == OTR_OK || otr_alloc_failed() > 0);
+        }
+    }
+    bench_free(&b);
+}
+
+/* Trailers and message, each within its own limit, are more than 64 KiB together. */
+T(an_end_with_as_much_as_is_allowed_reaches_the_client)
+{
+    bench b = { .at_served = END_LARGE };
+    otr_err err = { 0 };
+    const otr_rpc_limits limits = { .header_bytes = 200000 };
+    otr_code rc = bench_new(&b, &limits, &err);
+    rc = rc == OTR_OK ? begin(&b, "/echo", 8000, &err) : rc;
+    if (rc == OTR_OK) {
+        send_x(&b, 10, 1);
+        run(&b, 0);
+        CHECK_INT(b.status, OTR_RPC_ABORTED);
     }
     bench_free(&b);
 }

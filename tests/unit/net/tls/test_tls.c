@@ -254,6 +254,22 @@ T(changed_files_are_taken_when_they_are_good)
     files_drop(&f);
 }
 
+/* The file with a certificate after it that is none. */
+static void spoil_chain(const char *from, const char *to)
+{
+    otr_buf text;
+    otr_err err = { 0 };
+    otr_buf_init(&text, 1 << 20);
+    otr_code rc = otr_buf_read_file(&text, from, &err);
+    rc = rc == OTR_OK ? otr_buf_adds(&text,
+                                     "-----BEGIN CERTIFICATE-----\nAAAA\n"
+                                     "-----END CERTIFICATE-----\n",
+                                     &err)
+                      : rc;
+    write_text(to, rc == OTR_OK ? otr_buf_text(&text) : "");
+    otr_buf_deinit(&text);
+}
+
 T(settings_that_are_no_good_are_said)
 {
     files f;
@@ -280,6 +296,21 @@ T(settings_that_are_no_good_are_said)
         }
         otr_tls_free(tls);
     }
+    files_drop(&f);
+}
+
+T_NO_OOM(a_chain_is_good_to_its_end)
+{
+    files f;
+    otr_tls *tls = NULL;
+    otr_err err = { 0 };
+    files_make(&f);
+    spoil_chain(f.ca, f.other);
+    const otr_tls_spec spec = { .role = OTR_TLS_CLIENT, .cert = f.other, .key = f.key };
+    CHECK(otr_tls_new(&spec, &tls, &err) == OTR_EINVAL && tls == NULL);
+    CHECK_HAS(err.msg, "other.pem");
+    CHECK_HAS(err.msg, "its chain holds a certificate that cannot be read");
+    otr_tls_free(tls);
     files_drop(&f);
 }
 
