@@ -2,77 +2,9 @@
 
 #include "base/alloc.h"
 #include "nginx/check/facts.h"
+#include "nginx/check/part.h"
 #include "nginx/check/suppress.h"
 #include "nginx/files.h"
-#include "nginx/language/reader.h"
-
-/* ---- what a file is a part of ---- */
-
-static const struct clue {
-    const char *name;
-    otr_place place;
-} clues[] = {
-    { "http", OTR_AT_MAIN },
-    { "events", OTR_AT_MAIN },
-    { "stream", OTR_AT_MAIN },
-    { "mail", OTR_AT_MAIN },
-    { "user", OTR_AT_MAIN },
-    { "worker_processes", OTR_AT_MAIN },
-    { "pid", OTR_AT_MAIN },
-    { "daemon", OTR_AT_MAIN },
-    { "load_module", OTR_AT_MAIN },
-    { "worker_rlimit_nofile", OTR_AT_MAIN },
-    { "server", OTR_AT_HTTP },
-    { "upstream", OTR_AT_HTTP },
-    { "map", OTR_AT_HTTP },
-    { "geo", OTR_AT_HTTP },
-    { "split_clients", OTR_AT_HTTP },
-    { "limit_req_zone", OTR_AT_HTTP },
-    { "log_format", OTR_AT_HTTP },
-    { "proxy_cache_path", OTR_AT_HTTP },
-    { "limit_conn_zone", OTR_AT_HTTP },
-    { "listen", OTR_AT_SERVER },
-    { "server_name", OTR_AT_SERVER },
-    { "location", OTR_AT_SERVER },
-};
-
-static bool find_clue(const otr_token *word, otr_place *ret)
-{
-    for (size_t i = 0; i < OTR_COUNT(clues); i++) {
-        if (otr_is(word->raw, clues[i].name)) {
-            *ret = clues[i].place;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* By the first directive outside of blocks that stands in one place only. */
-static otr_place guess_place(otr_bytes text)
-{
-    otr_reader reader;
-    otr_item item = { 0 };
-    otr_place place = OTR_AT_MAIN;
-    bool done = false;
-    otr_reader_init(&reader, text, "");
-    while (!done && otr_reader_next(&reader, &item, NULL) == OTR_OK && item.kind != OTR_ITEM_END) {
-        unsigned depth = reader.depth - (item.kind == OTR_ITEM_BLOCK);
-        if (depth == 0 && item.kind != OTR_ITEM_CLOSE && item.n_words > 0) {
-            done = find_clue(&item.words[0], &place);
-        }
-    }
-    otr_reader_deinit(&reader);
-    return place;
-}
-
-static otr_where where_of(otr_place place)
-{
-    otr_where where = OTR_WHERE_MAIN;
-    if (place == OTR_AT_HTTP || place == OTR_AT_SERVER) {
-        where = otr_where_in(where, otr_bytes_of("http"));
-    }
-    return place == OTR_AT_SERVER ? otr_where_in(where, otr_bytes_of("server")) : where;
-}
 
 static otr_code read_main(const otr_check_spec *spec, otr_check *check, otr_err *err)
 {
@@ -285,9 +217,6 @@ otr_code otr_check_run(const otr_check_spec *spec, otr_check *ret, otr_err *err)
         text = otr_buf_bytes(&ret->text);
         parse.text = &text;
     }
-    otr_place place = guess_place(*parse.text);
-    ret->place = place == OTR_AT_HTTP ? "http" : place == OTR_AT_SERVER ? "server" : NULL;
-    parse.where = where_of(place);
     parse.comments = true;
     bool *off = NULL;
     otr_check_spec full = *spec;
@@ -298,10 +227,16 @@ otr_code otr_check_run(const otr_check_spec *spec, otr_check *ret, otr_err *err)
         }
         full.off = off;
     }
-    otr_code rc = otr_conf_parse(&parse, &ret->conf, err);
-    if (rc == OTR_OK) {
-        rc = run_all(&full, ret, place, err);
+    otr_part_of part;
+    otr_code rc = otr_part_parse(&parse, &part, &ret->conf, err);
+    ret->place = part.name;
+    if (part.prefix != NULL) {
+        full.options.folder = part.prefix;
     }
+    if (rc == OTR_OK) {
+        rc = run_all(&full, ret, part.place, err);
+    }
+    otr_free(part.prefix);
     otr_free(off);
     return rc;
 }

@@ -180,6 +180,11 @@ T_NO_OOM(allow_and_deny_have_an_effect)
         GOOD(R, LOC("deny 10.0.0.1; allow all;")),
         GOOD(R, LOC("deny all;")),
         GOOD(R, SERVER("deny all; location / { allow all; }")),
+        GOOD(R, LOC("satisfy any; allow 10.0.0.1; auth_basic a; auth_basic_user_file b;")),
+        BAD(R, LOC("satisfy all; allow 10.0.0.1; auth_basic a; auth_basic_user_file b;")),
+        GOOD(R, "allow 10.0.0.0/8;"),
+        BAD(R, "deny all; allow 10.0.0.0/8;"),
+        BAD(R, "location / { allow 10.0.0.0/8; }"),
 #undef R
 #define R "satisfy-any"
         BAD(R, LOC("satisfy any; allow 10.0.0.1; deny all; auth_basic x;")),
