@@ -147,25 +147,45 @@ static otr_code run_rules(const otr_check_spec *spec, otr_check *check, otr_plac
 
 /* ---- all of it ---- */
 
+/* An include of a part, with a relative path, while the folder where those start is not known. */
+static bool is_out_of_sight(const otr_check_spec *spec, const otr_check *check,
+                            const otr_conf_error *e)
+{
+    static const char head[] = "[Errno 2] No such file or directory: '";
+    const char *path = e->text + sizeof(head) - 1, *own = spec->parse.path;
+    if (check->place == NULL || spec->parse.prefix != NULL ||
+        strncmp(e->text, head, sizeof(head) - 1) != 0) {
+        return false;
+    }
+    const char *slash = strrchr(own, '/');
+    return path[0] != '/' || (slash != NULL && strncmp(path, own, (size_t)(slash - own) + 1) == 0);
+}
+
 /* `ring`: an include that closes one, or NULL. */
 static otr_code add_errors(const otr_check_spec *spec, otr_check *check, const otr_node *ring,
                            otr_err *err)
 {
     otr_conf *conf = check->conf;
-    otr_finding made = { .level = OTR_CHECK_ERROR };
+    otr_finding made = { 0 };
     otr_code rc = OTR_OK;
-    check->failed = conf->n_errors > 0 || ring != NULL;
-    if (otr_rule_find(spec->rules, otr_bytes_of("parse"), &made.rule) == NULL ||
-        spec->off[made.rule]) {
-        return OTR_OK;
-    }
+    check->failed = ring != NULL;
+    bool quiet = otr_rule_find(spec->rules, otr_bytes_of("parse"), &made.rule) == NULL ||
+                 spec->off[made.rule];
     for (size_t i = 0; rc == OTR_OK && i < conf->n_errors; i++) {
+        made.unknown = is_out_of_sight(spec, check, &conf->errors[i]);
+        made.level = made.unknown ? OTR_CHECK_NOTE : OTR_CHECK_ERROR;
         made.file = conf->errors[i].file;
         made.line = conf->errors[i].line;
-        made.column = 0;
-        rc = otr_report_add(&check->report, conf, (otr_place_of){ 0 }, &made, conf->errors[i].text,
-                            err);
+        check->failed |= !made.unknown;
+        rc = quiet ? OTR_OK
+                   : otr_report_add(&check->report, conf, (otr_place_of){ 0 }, &made,
+                                    conf->errors[i].text, err);
     }
+    if (quiet) {
+        return rc;
+    }
+    made.level = OTR_CHECK_ERROR;
+    made.unknown = false;
     return rc == OTR_OK && ring != NULL
                ? otr_report_add(&check->report, conf, (otr_place_of){ .node = ring }, &made,
                                 "files include each other, or are included more than 32 deep", err)
@@ -230,6 +250,7 @@ otr_code otr_check_run(const otr_check_spec *spec, otr_check *ret, otr_err *err)
     otr_part_of part;
     otr_code rc = otr_part_parse(&parse, &part, &ret->conf, err);
     ret->place = part.name;
+    full.parse.prefix = part.prefix;
     if (part.prefix != NULL) {
         full.options.folder = part.prefix;
     }

@@ -144,6 +144,14 @@ T_NO_OOM(a_location_is_reached_by_some_request)
         GOOD(R, SERVER("location ^~ /a/ { } location /a/b/ { } location ~ ^/a/b/c { }")),
         GOOD(R, SERVER("location ^~ /a/ { } location ~ ^/(a|b)/c { }")),
         GOOD(R, SERVER("location ^~ /ab { } location ~ ^/ab?c { }")),
+        BAD(R, SERVER("location ~ /\\. { } location ~ /\\.ht { }")),
+        BAD(R, SERVER("location ~ /\\. { } location ~ /\\.well-known/acme { }")),
+        BAD(R, SERVER("location ~ \\.php { } location ~ \\.php$ { }")),
+        GOOD(R, SERVER("location ~ /\\. { } location ~ /\\.?ht { }")),
+        GOOD(R, SERVER("location ~ /\\.ht { } location ~ /\\. { }")),
+        GOOD(R, SERVER("location ~ /\\. { } location ~* /\\.ht { }")),
+        GOOD(R, SERVER("location ~ /\\. { } location ~ /\\.a|/b { }")),
+        GOOD(R, SERVER("location ~ /a. { } location ~ /a.b { }")),
 #undef R
 #define R "unreachable-after-return"
         BAD(R, SERVER("return 301 https://a.example; location /x { }")),

@@ -197,7 +197,9 @@ T_NO_OOM(a_file_of_settings_is_looked_at_where_they_may_stand)
     }
     OTR_CLEANUP(check_deinit) otr_check part = { 0 }, whole = { 0 };
     otr_err err = { 0 };
-    REQUIRE_OK(check_text("server { listen 80; location / { include gone; } }", &part, &err), err);
+    REQUIRE_OK(
+        check_text("server { listen 80; location / { include /nowhere/gone; } }", &part, &err),
+        err);
     CHECK(part.failed);
     CHECK_STR(part.place, "http"); /* what cannot be read is no reason to leave the rest out */
     REQUIRE_OK(check_text("events {} http {} proxy_set_header A b;", &whole, &err), err);
@@ -244,4 +246,32 @@ T_NO_OOM(what_is_not_seen_is_a_note)
         }
         CHECK(n > 0);
     }
+}
+
+/* Of a part outside of any folder of NGINX: what it includes may well be there. */
+T_NO_OOM(a_relative_include_of_a_part_may_be_elsewhere)
+{
+    OTR_CLEANUP(tree_deinit) tree dir;
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    otr_rules_list rules = otr_check_rules();
+    otr_err err = { 0 };
+    otr_check_spec spec;
+    otr_bytes text = otr_bytes_of("server { listen 80; include params; include ../no/p; }");
+    check_begin(&spec, &rules, &text);
+    REQUIRE_OK(otr_check_run(&spec, &c, &err), err);
+    CHECK(!c.failed && c.report.n == 2);
+    CHECK(c.report.items[0].unknown && c.report.items[1].level == OTR_CHECK_NOTE);
+    otr_check_deinit(&c);
+    REQUIRE(tree_init(&dir));
+    REQUIRE(tree_write(&dir, "site.conf", "server { listen 80; include p; include /no/p; }"));
+    check_begin(&spec, &rules, NULL);
+    spec.parse.path = tree_path(&dir, "site.conf");
+    REQUIRE_OK(otr_check_run(&spec, &c, &err), err);
+    CHECK(c.failed && c.report.n == 2);
+    CHECK(c.report.items[0].unknown != c.report.items[1].unknown);
+    otr_check_deinit(&c);
+    REQUIRE(tree_write(&dir, "nginx.conf", ""));
+    REQUIRE_OK(otr_check_run(&spec, &c, &err), err);
+    CHECK(c.failed && c.report.n == 2);
+    CHECK(!c.report.items[0].unknown && !c.report.items[1].unknown);
 }
