@@ -154,6 +154,7 @@ static bool is_out_of_sight(const otr_check_spec *spec, const otr_check *check,
     static const char head[] = "[Errno 2] No such file or directory: '";
     const char *path = e->text + sizeof(head) - 1, *own = spec->parse.path;
     if (check->place == NULL || spec->parse.prefix != NULL ||
+        check->conf->n_errors >= OTR_LIMIT_NGINX_CONFIG_ERRORS || /* others were not kept */
         strncmp(e->text, head, sizeof(head) - 1) != 0) {
         return false;
     }

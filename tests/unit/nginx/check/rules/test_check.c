@@ -275,3 +275,21 @@ T_NO_OOM(a_relative_include_of_a_part_may_be_elsewhere)
     CHECK(c.failed && c.report.n == 2);
     CHECK(!c.report.items[0].unknown && !c.report.items[1].unknown);
 }
+
+/* More errors than are kept: one of those that are not may be of another kind. */
+T_NO_OOM(too_many_includes_that_are_elsewhere_are_errors)
+{
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    OTR_CLEANUP(otr_buf_deinit) otr_buf text;
+    otr_err err = { 0 };
+    otr_buf_init(&text, 1 << 20);
+    for (int i = 0; i < OTR_LIMIT_NGINX_CONFIG_ERRORS - 1; i++) {
+        REQUIRE_OK(otr_buf_adds(&text, "server { listen 80; include a; }\n", &err), err);
+    }
+    REQUIRE_OK(check_text(otr_buf_text(&text), &c, &err), err);
+    CHECK(!c.failed);
+    otr_check_deinit(&c);
+    REQUIRE_OK(otr_buf_adds(&text, "server { listen 80; include a; }\n", &err), err);
+    REQUIRE_OK(check_text(otr_buf_text(&text), &c, &err), err);
+    CHECK(c.failed);
+}
