@@ -198,7 +198,9 @@ T_NO_OOM(a_file_of_settings_is_looked_at_where_they_may_stand)
     OTR_CLEANUP(check_deinit) otr_check part = { 0 }, whole = { 0 };
     otr_err err = { 0 };
     REQUIRE_OK(
-        check_text("server { listen 80; location / { include /nowhere/gone; } }", &part, &err),
+        check_text(
+            "server { listen 80; location / { include /nowhere/gone; include /nowhere/b; } }",
+            &part, &err),
         err);
     CHECK(part.failed);
     CHECK_STR(part.place, "http"); /* what cannot be read is no reason to leave the rest out */
