@@ -2,77 +2,9 @@
 
 #include "base/alloc.h"
 #include "nginx/check/facts.h"
+#include "nginx/check/part.h"
 #include "nginx/check/suppress.h"
 #include "nginx/files.h"
-#include "nginx/language/reader.h"
-
-/* ---- what a file is a part of ---- */
-
-static const struct clue {
-    const char *name;
-    otr_place place;
-} clues[] = {
-    { "http", OTR_AT_MAIN },
-    { "events", OTR_AT_MAIN },
-    { "stream", OTR_AT_MAIN },
-    { "mail", OTR_AT_MAIN },
-    { "user", OTR_AT_MAIN },
-    { "worker_processes", OTR_AT_MAIN },
-    { "pid", OTR_AT_MAIN },
-    { "daemon", OTR_AT_MAIN },
-    { "load_module", OTR_AT_MAIN },
-    { "worker_rlimit_nofile", OTR_AT_MAIN },
-    { "server", OTR_AT_HTTP },
-    { "upstream", OTR_AT_HTTP },
-    { "map", OTR_AT_HTTP },
-    { "geo", OTR_AT_HTTP },
-    { "split_clients", OTR_AT_HTTP },
-    { "limit_req_zone", OTR_AT_HTTP },
-    { "log_format", OTR_AT_HTTP },
-    { "proxy_cache_path", OTR_AT_HTTP },
-    { "limit_conn_zone", OTR_AT_HTTP },
-    { "listen", OTR_AT_SERVER },
-    { "server_name", OTR_AT_SERVER },
-    { "location", OTR_AT_SERVER },
-};
-
-static bool find_clue(const otr_token *word, otr_place *ret)
-{
-    for (size_t i = 0; i < OTR_COUNT(clues); i++) {
-        if (otr_is(word->raw, clues[i].name)) {
-            *ret = clues[i].place;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* By the first directive outside of blocks that stands in one place only. */
-static otr_place guess_place(otr_bytes text)
-{
-    otr_reader reader;
-    otr_item item = { 0 };
-    otr_place place = OTR_AT_MAIN;
-    bool done = false;
-    otr_reader_init(&reader, text, "");
-    while (!done && otr_reader_next(&reader, &item, NULL) == OTR_OK && item.kind != OTR_ITEM_END) {
-        unsigned depth = reader.depth - (item.kind == OTR_ITEM_BLOCK);
-        if (depth == 0 && item.kind != OTR_ITEM_CLOSE && item.n_words > 0) {
-            done = find_clue(&item.words[0], &place);
-        }
-    }
-    otr_reader_deinit(&reader);
-    return place;
-}
-
-static otr_where where_of(otr_place place)
-{
-    otr_where where = OTR_WHERE_MAIN;
-    if (place == OTR_AT_HTTP || place == OTR_AT_SERVER) {
-        where = otr_where_in(where, otr_bytes_of("http"));
-    }
-    return place == OTR_AT_SERVER ? otr_where_in(where, otr_bytes_of("server")) : where;
-}
 
 static otr_code read_main(const otr_check_spec *spec, otr_check *check, otr_err *err)
 {
@@ -215,25 +147,46 @@ static otr_code run_rules(const otr_check_spec *spec, otr_check *check, otr_plac
 
 /* ---- all of it ---- */
 
+/* An include of a part, with a relative path, while the folder where those start is not known. */
+static bool is_out_of_sight(const otr_check_spec *spec, const otr_check *check,
+                            const otr_conf_error *e)
+{
+    static const char head[] = "[Errno 2] No such file or directory: '";
+    const char *path = e->text + sizeof(head) - 1, *own = spec->parse.path;
+    if (check->place == NULL || spec->parse.prefix != NULL ||
+        check->conf->n_errors >= OTR_LIMIT_NGINX_CONFIG_ERRORS || /* others were not kept */
+        strncmp(e->text, head, sizeof(head) - 1) != 0) {
+        return false;
+    }
+    const char *slash = strrchr(own, '/');
+    return path[0] != '/' || (slash != NULL && strncmp(path, own, (size_t)(slash - own) + 1) == 0);
+}
+
 /* `ring`: an include that closes one, or NULL. */
 static otr_code add_errors(const otr_check_spec *spec, otr_check *check, const otr_node *ring,
                            otr_err *err)
 {
     otr_conf *conf = check->conf;
-    otr_finding made = { .level = OTR_CHECK_ERROR };
+    otr_finding made = { 0 };
     otr_code rc = OTR_OK;
-    check->failed = conf->n_errors > 0 || ring != NULL;
-    if (otr_rule_find(spec->rules, otr_bytes_of("parse"), &made.rule) == NULL ||
-        spec->off[made.rule]) {
-        return OTR_OK;
-    }
+    check->failed = ring != NULL;
+    bool quiet = otr_rule_find(spec->rules, otr_bytes_of("parse"), &made.rule) == NULL ||
+                 spec->off[made.rule];
     for (size_t i = 0; rc == OTR_OK && i < conf->n_errors; i++) {
+        made.unknown = is_out_of_sight(spec, check, &conf->errors[i]);
+        made.level = made.unknown ? OTR_CHECK_NOTE : OTR_CHECK_ERROR;
         made.file = conf->errors[i].file;
         made.line = conf->errors[i].line;
-        made.column = 0;
-        rc = otr_report_add(&check->report, conf, (otr_place_of){ 0 }, &made, conf->errors[i].text,
-                            err);
+        check->failed |= !made.unknown;
+        rc = quiet ? OTR_OK
+                   : otr_report_add(&check->report, conf, (otr_place_of){ 0 }, &made,
+                                    conf->errors[i].text, err);
     }
+    if (quiet) {
+        return rc;
+    }
+    made.level = OTR_CHECK_ERROR;
+    made.unknown = false;
     return rc == OTR_OK && ring != NULL
                ? otr_report_add(&check->report, conf, (otr_place_of){ .node = ring }, &made,
                                 "files include each other, or are included more than 32 deep", err)
@@ -285,9 +238,6 @@ otr_code otr_check_run(const otr_check_spec *spec, otr_check *ret, otr_err *err)
         text = otr_buf_bytes(&ret->text);
         parse.text = &text;
     }
-    otr_place place = guess_place(*parse.text);
-    ret->place = place == OTR_AT_HTTP ? "http" : place == OTR_AT_SERVER ? "server" : NULL;
-    parse.where = where_of(place);
     parse.comments = true;
     bool *off = NULL;
     otr_check_spec full = *spec;
@@ -298,10 +248,17 @@ otr_code otr_check_run(const otr_check_spec *spec, otr_check *ret, otr_err *err)
         }
         full.off = off;
     }
-    otr_code rc = otr_conf_parse(&parse, &ret->conf, err);
-    if (rc == OTR_OK) {
-        rc = run_all(&full, ret, place, err);
+    otr_part_of part;
+    otr_code rc = otr_part_parse(&parse, &part, &ret->conf, err);
+    ret->place = part.name;
+    full.parse.prefix = part.prefix;
+    if (part.prefix != NULL) {
+        full.options.folder = part.prefix;
     }
+    if (rc == OTR_OK) {
+        rc = run_all(&full, ret, part.place, err);
+    }
+    otr_free(part.prefix);
     otr_free(off);
     return rc;
 }

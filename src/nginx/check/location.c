@@ -14,6 +14,9 @@ otr_location otr_location_of(otr_look *l, const otr_node *node)
                   { "^~", OTR_LOCATION_NO_REGEX },
                   { "~*", OTR_LOCATION_ANY_CASE },
                   { "~", OTR_LOCATION_REGEX } };
+    if (node == NULL) { /* it stands around the file, and is not known */
+        return (otr_location){ .kind = OTR_LOCATION_NAMED };
+    }
     otr_bytes first = otr_arg(l, node, 1);
     for (size_t i = 0; i < OTR_COUNT(signs); i++) {
         if (node->n_words > 2 ? otr_is(first, signs[i].sign) : otr_begins(first, signs[i].sign)) {

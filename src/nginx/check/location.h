@@ -23,6 +23,7 @@ typedef struct otr_location {
     otr_bytes text;
 } otr_location;
 
+/* `node` NULL: a location that stands around the file, of which nothing is known. */
 otr_location otr_location_of(otr_look *l, const otr_node *node);
 bool otr_location_is_regex(const otr_location *location);
 void otr_location_pattern(const otr_location *location, otr_pattern *ret);

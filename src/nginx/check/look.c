@@ -209,6 +209,14 @@ const otr_scope *otr_scope_within(const otr_scope *scope, otr_place place)
     return scope;
 }
 
+bool otr_scope_in_stream(const otr_scope *scope)
+{
+    while (scope->outer != NULL && scope->place != OTR_AT_STREAM) {
+        scope = scope->outer;
+    }
+    return scope->place == OTR_AT_STREAM || scope->place == OTR_AT_STREAM_SERVER;
+}
+
 static bool inside(otr_look *l, const otr_node *first, unsigned depth, otr_inside_fn *fn, void *arg)
 {
     for (const otr_node *node = first; node != NULL; node = node->next) {

@@ -111,6 +111,9 @@ const otr_entry *otr_scope_nearest(const otr_look *l, const otr_scope *scope, ot
 /* The innermost scope at `place`, NULL: none. */
 const otr_scope *otr_scope_within(const otr_scope *scope, otr_place place);
 
+/* Is it stream, or in it? */
+bool otr_scope_in_stream(const otr_scope *scope);
+
 /* Calls `fn` with what stands directly in a block, includes followed, until it returns false. */
 typedef bool otr_inside_fn(otr_look *l, const otr_node *node, void *arg);
 void otr_look_inside(otr_look *l, const otr_node *block, otr_inside_fn *fn, void *arg);

@@ -233,7 +233,7 @@ static otr_code add_main(otr_gather *g, otr_err *err)
     const otr_parse *spec = g->spec;
     const char *slash = strrchr(spec->path, '/');
     size_t n = slash == NULL ? 0 : slash == spec->path ? 1 : (size_t)(slash - spec->path);
-    g->folder = otr_strndup(spec->path, n);
+    g->folder = spec->prefix != NULL ? otr_strdup(spec->prefix) : otr_strndup(spec->path, n);
     if (g->folder == NULL) {
         return otr_fail_nomem(err);
     }

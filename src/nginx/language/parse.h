@@ -25,6 +25,7 @@ typedef struct otr_parse {
     const otr_overlay *overlay; /* read files as they would be with these changes; NULL: none */
     const char *path;      /* of the main file, as it is to be shown; relative: below `folder` */
     const char *folder;    /* absolute, where relative paths start; NULL: `path` is absolute */
+    const char *prefix;    /* where relative includes start; NULL: in the folder of `path` */
     const otr_bytes *text; /* of the main file where it has been read already; else NULL */
     otr_where where;       /* the main file is read as if included there; 0: at the top */
     const char *const *ignore; /* directives that are left out with all they hold, ended by NULL;

@@ -16,6 +16,13 @@ static const otr_entry *settled_by(otr_look *l, const otr_spot *spot)
     return NULL;
 }
 
+/* Whom no allow fits is asked by the other checks, such as a login. */
+static bool is_one_of_several(otr_look *l, const otr_scope *scope)
+{
+    const otr_entry *e = otr_scope_nearest(l, scope, OTR_D_SATISFY, NULL);
+    return e != NULL && otr_is(otr_arg(l, e->node, 1), "any");
+}
+
 static void look(otr_look *l, const otr_spot *spot)
 {
     const otr_entry *by = settled_by(l, spot);
@@ -29,7 +36,9 @@ static void look(otr_look *l, const otr_spot *spot)
     }
     bool ends = otr_is(what, "all") || otr_scope_first(l, spot->scope, OTR_D_DENY) != NULL;
     const otr_entry *first = otr_scope_first(l, spot->scope, OTR_D_ALLOW);
-    if (spot->id == OTR_D_ALLOW && !ends && first->node == spot->node) {
+    bool whole = spot->scope->node != NULL || l->start == OTR_AT_MAIN;
+    if (whole && spot->id == OTR_D_ALLOW && !ends && first->node == spot->node &&
+        !is_one_of_several(l, spot->scope)) {
         otr_find(l, spot->node, 0, "allow %.*s without a deny in this block keeps nobody out",
                  OTR_S(what));
     }

@@ -92,8 +92,9 @@ static void look(otr_look *l, const otr_spot *spot)
     }
     otr_bytes name = { spot->node->words[0].p, spot->node->words[0].n };
     otr_find(l, spot->node, 0,
-             "%.*s here takes away what the outer block sets at %s:%u: %s is not set here",
-             OTR_S(name), l->conf->files[at->file].path, at->line, all.names);
+             "%.*s here takes away what the outer block sets at %s:%u: %s %s not set here",
+             OTR_S(name), l->conf->files[at->file].path, at->line, all.names,
+             all.n > 1 ? "are" : "is");
 }
 
 const otr_rule otr_rule_header_inheritance = {

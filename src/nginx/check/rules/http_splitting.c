@@ -20,23 +20,16 @@ static otr_bytes text_of(otr_look *l, const otr_spot *spot, uint32_t *ret_word)
         return otr_redirect_of(l, spot, &text) ? text : (otr_bytes){ 0 };
     case OTR_D_PROXY_PASS:
         *ret_word = 1;
-        return otr_scope_within(spot->scope, OTR_AT_HTTP) != NULL ||
-                       otr_scope_within(spot->scope, OTR_AT_SERVER) != NULL
-                   ? otr_arg(l, spot->node, 1)
-                   : text;
-    case OTR_D_MORE_SET_HEADERS:
-        *ret_word = 1;
-        return otr_arg(l, spot->node, 1);
+        return otr_scope_in_stream(spot->scope) ? text : otr_arg(l, spot->node, 1);
     default:
         *ret_word = 2;
         return otr_arg(l, spot->node, 2);
     }
 }
 
-static void look(otr_look *l, const otr_spot *spot)
+static bool look_at(otr_look *l, const otr_spot *spot, otr_bytes text, uint32_t word)
 {
-    uint32_t word;
-    otr_bytes text = text_of(l, spot, &word), rest = text;
+    otr_bytes rest = text;
     otr_part part;
     while (otr_part_next(&rest, &part)) {
         /* NGINX escapes the groups of a rewrite's own pattern where it redirects. */
@@ -50,8 +43,22 @@ static void look(otr_look *l, const otr_spot *spot)
             otr_find(l, spot->node, word,
                      "$%.*s in \"%.*s\" is decoded: %%0a in a request becomes a line feed there",
                      OTR_S(part.text), OTR_S(text));
-            return;
+            return true;
         }
+    }
+    return false;
+}
+
+static void look(otr_look *l, const otr_spot *spot)
+{
+    uint32_t word = 1;
+    if (spot->id != OTR_D_MORE_SET_HEADERS) {
+        otr_bytes text = text_of(l, spot, &word);
+        (void)look_at(l, spot, text, word);
+        return;
+    }
+    while (word < spot->node->n_words && !look_at(l, spot, otr_arg(l, spot->node, word), word)) {
+        word++;
     }
 }
 

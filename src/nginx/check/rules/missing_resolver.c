@@ -8,7 +8,8 @@ typedef struct need {
     otr_bytes name; /* that has to be looked up; none: it is not known which */
     unsigned depth;
     bool found, is_stream;
-    bool port; /* one stands behind the variable that is looked at */
+    bool unknown; /* it may be an address as well */
+    bool port;    /* one stands behind the variable that is looked at */
 } need;
 
 static void ask(otr_look *l, need *n, otr_bytes text);
@@ -78,6 +79,7 @@ static void ask(otr_look *l, need *n, otr_bytes text)
     bool chosen = v.client || v.host;
     if (chosen ? !may_be_upstream(l, t.host) : l->facts->n_upstreams == 0) {
         need_name(n, t.host);
+        n->unknown = only.n > 0 && !chosen;
     }
 }
 
@@ -86,7 +88,7 @@ static void look(otr_look *l, const otr_spot *spot)
     otr_bytes text = otr_arg(l, spot->node, 1),
               name = { spot->node->words[0].p, spot->node->words[0].n };
     need n = { .scope = spot->scope };
-    n.is_stream = otr_scope_within(spot->scope, OTR_AT_STREAM) != NULL;
+    n.is_stream = otr_scope_in_stream(spot->scope);
     if (!otr_has_variable(text) ||
         otr_scope_nearest(l, spot->scope, OTR_D_RESOLVER, NULL) != NULL) {
         return;
@@ -96,6 +98,11 @@ static void look(otr_look *l, const otr_spot *spot)
         otr_find_unknown(l, spot->node, 1,
                          "%.*s \"%.*s\": \"%.*s\" has to be looked up for each request; whether a "
                          "resolver or an upstream stands around this file is not known",
+                         OTR_S(name), OTR_S(text), OTR_S(n.name));
+    } else if (n.found && n.unknown) {
+        otr_find_unknown(l, spot->node, 1,
+                         "%.*s \"%.*s\": what \"%.*s\" holds is not known; if it is a name, it has "
+                         "to be looked up for each request, and no resolver is set",
                          OTR_S(name), OTR_S(text), OTR_S(n.name));
     } else if (n.found) {
         otr_find(

@@ -1,14 +1,24 @@
 #include "nginx/check/rules/rules.h"
 
+static bool is_broken(otr_bytes text)
+{
+    return otr_find_byte(text, '\n') != NULL || otr_find_byte(text, '\r') != NULL;
+}
+
 static void look(otr_look *l, const otr_spot *spot)
 {
-    uint32_t word = spot->id == OTR_D_MORE_SET_HEADERS ? 1 : 2;
-    otr_bytes text = otr_arg(l, spot->node, word);
-    if (otr_find_byte(text, '\n') != NULL || otr_find_byte(text, '\r') != NULL) {
-        otr_bytes name = otr_arg(l, spot->node, 1);
-        otr_find(l, spot->node, word, "the value of %.*s has a line break in it",
-                 spot->id == OTR_D_MORE_SET_HEADERS ? 8 : otr_shown(name),
-                 spot->id == OTR_D_MORE_SET_HEADERS ? "a header" : (const char *)name.p);
+    bool more = spot->id == OTR_D_MORE_SET_HEADERS; /* each of its words may be a header */
+    for (uint32_t i = more ? 1 : 2; i < (more ? spot->node->n_words : 3); i++) {
+        otr_bytes word = otr_arg(l, spot->node, i);
+        if (more && (otr_is(word, "-t") || otr_is(word, "-s"))) { /* types, codes: a list */
+            i++;
+            continue;
+        }
+        if (is_broken(word)) {
+            otr_bytes name = more ? otr_bytes_of("a header") : otr_arg(l, spot->node, 1);
+            otr_find(l, spot->node, i, "the value of %.*s has a line break in it", OTR_S(name));
+            return;
+        }
     }
 }
 

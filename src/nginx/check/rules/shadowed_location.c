@@ -91,22 +91,35 @@ static bool is_plain_start(otr_bytes pattern)
     return pattern.n > 1 && pattern.p[0] == '^';
 }
 
+/* "/\\." and the like: fixed text that may stand anywhere. */
+static bool is_plain_text(otr_bytes pattern)
+{
+    for (size_t i = 0; i < pattern.n; i++) {
+        if (pattern.p[i] == '\\' && i + 1 < pattern.n && strchr("./-", pattern.p[i + 1]) != NULL) {
+            i++;
+        } else if (strchr("()[]{}.*+?|\\$^", pattern.p[i]) != NULL) {
+            return false;
+        }
+    }
+    return pattern.n > 0;
+}
+
+/* Does all that `pattern` matches hold `text`, with which it begins? */
+static bool goes_on(otr_bytes pattern, otr_bytes text)
+{
+    return pattern.n > text.n && memcmp(pattern.p, text.p, text.n) == 0 &&
+           strchr("*?{", pattern.p[text.n]) == NULL && otr_find_byte(pattern, '|') == NULL;
+}
+
 static bool begins_with(otr_bytes text, otr_bytes head)
 {
     return text.n >= head.n && (head.n == 0 || memcmp(text.p, head.p, head.n) == 0);
 }
 
-static bool covers(const otr_location *a, const otr_location *b)
+static bool covers_endings(const otr_location *a, const otr_location *b)
 {
     bool any_case = a->kind == OTR_LOCATION_ANY_CASE;
     otr_bytes of_a, of_b, word;
-    if (is_for_all(a->text) || (otr_same(a->text, b->text) && (any_case || b->kind == a->kind))) {
-        return true;
-    }
-    otr_bytes start = { a->text.p + 1, a->text.n > 0 ? a->text.n - 1 : 0 };
-    if (b->kind == a->kind && is_plain_start(a->text) && begins_with(fixed_start(b->text), start)) {
-        return true;
-    }
     if (!endings_of(a->text, &of_a) || !endings_of(b->text, &of_b) ||
         (!any_case && b->kind != a->kind)) {
         return false;
@@ -117,6 +130,21 @@ static bool covers(const otr_location *a, const otr_location *b)
         }
     }
     return true;
+}
+
+static bool covers(const otr_location *a, const otr_location *b)
+{
+    bool same_kind = b->kind == a->kind;
+    if (is_for_all(a->text) ||
+        (otr_same(a->text, b->text) && (a->kind == OTR_LOCATION_ANY_CASE || same_kind))) {
+        return true;
+    }
+    otr_bytes start = { a->text.p + 1, a->text.n > 0 ? a->text.n - 1 : 0 };
+    if (same_kind && is_plain_start(a->text) && begins_with(fixed_start(b->text), start)) {
+        return true;
+    }
+    return (same_kind && is_plain_text(a->text) && goes_on(b->text, a->text)) ||
+           covers_endings(a, b);
 }
 
 typedef struct list {

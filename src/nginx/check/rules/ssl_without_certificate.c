@@ -26,8 +26,17 @@ static void look(otr_look *l, const otr_spot *spot)
         if (!listen->ssl) {
             continue;
         }
+        if (l->start != OTR_AT_MAIN || l->conf->n_errors > 0) {
+            otr_find_unknown(l, listen->node, 0,
+                             "%.*s takes TLS, and no ssl_certificate is seen for it; whether one "
+                             "stands %s is not known",
+                             OTR_S(s->text),
+                             l->start != OTR_AT_MAIN ? "around this file"
+                                                     : "in what could not be read");
+            return;
+        }
         bool is_default = f->listens[first].server == l->servers;
-        l->level = l->start == OTR_AT_MAIN && is_default ? OTR_CHECK_ERROR : OTR_CHECK_WARNING;
+        l->level = is_default ? OTR_CHECK_ERROR : OTR_CHECK_WARNING;
         otr_find(l, listen->node, 0,
                  is_default ? "%.*s takes TLS, and neither this server nor http has an "
                               "ssl_certificate: NGINX does not start"

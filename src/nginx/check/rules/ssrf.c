@@ -3,6 +3,7 @@
 #include "nginx/check/internal.h"
 #include "nginx/check/rules/rules.h"
 #include "nginx/check/target.h"
+#include "nginx/check/value.h"
 
 /* Do requests with any name come to this server? */
 static bool takes_any_name(const otr_look *l)
@@ -19,6 +20,25 @@ static bool takes_any_name(const otr_look *l)
     return false;
 }
 
+/* The variable before "://" by which a client writes all of the target; false: there is none. */
+static bool opens_scheme(otr_look *l, const otr_scope *scope, otr_bytes text, otr_bytes *ret)
+{
+    otr_bytes rest = otr_target_of(text).scheme;
+    otr_part part;
+    while (otr_part_next(&rest, &part)) {
+        otr_value v = { 0 };
+        if (part.is_variable) {
+            v = otr_value_of_variable(l, scope, part.text);
+        }
+        if (v.client && v.shape.texts >= OTR_PATTERN_MANY && otr_set_has(&v.shape.chars, ':') &&
+            otr_set_has(&v.shape.chars, '/')) {
+            *ret = part.text;
+            return true;
+        }
+    }
+    return false;
+}
+
 static void look(otr_look *l, const otr_spot *spot)
 {
     otr_bytes text = otr_arg(l, spot->node, 1),
@@ -26,10 +46,12 @@ static void look(otr_look *l, const otr_spot *spot)
     if (!otr_has_variable(text) || otr_is_internal(l, spot->scope)) {
         return;
     }
-    switch (otr_aim_of(l, spot->scope, NULL, text, &by)) {
+    otr_aim aim = opens_scheme(l, spot->scope, text, &by)
+                      ? OTR_AIM_OPEN
+                      : otr_aim_of(l, spot->scope, NULL, text, &by);
+    switch (aim) {
     case OTR_AIM_OPEN:
-        l->level =
-            otr_scope_within(spot->scope, OTR_AT_STREAM) != NULL ? OTR_CHECK_WARNING : l->level;
+        l->level = otr_scope_in_stream(spot->scope) ? OTR_CHECK_WARNING : l->level;
         otr_find(l, spot->node, 1,
                  "%.*s \"%.*s\": whoever sends the request chooses by $%.*s which host is asked",
                  OTR_S(name), OTR_S(text), OTR_S(by));

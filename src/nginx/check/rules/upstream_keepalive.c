@@ -40,7 +40,7 @@ static void look(otr_look *l, const otr_spot *spot)
 {
     otr_bytes name = otr_target_of(otr_arg(l, spot->node, 1)).host;
     const otr_upstream *u = otr_facts_upstream(l->facts, name, false);
-    if (u == NULL || !u->keeps || otr_scope_within(spot->scope, OTR_AT_STREAM) != NULL) {
+    if (u == NULL || !u->keeps || otr_scope_in_stream(spot->scope)) {
         return;
     }
     if (spot->id == OTR_D_PROXY_PASS) {

@@ -38,7 +38,7 @@ static void look(otr_look *l, const otr_spot *spot)
     if (!l->options->resolve || (spot->id == OTR_D_SERVER && !in_upstream)) {
         return;
     }
-    bool is_stream = otr_scope_within(spot->scope, OTR_AT_STREAM) != NULL;
+    bool is_stream = otr_scope_in_stream(spot->scope);
     otr_target t = otr_target_of(otr_arg(l, spot->node, 1));
     if (t.is_unix || t.host.n == 0 || otr_has_variable(t.host) || otr_is_address(t.host) ||
         (!in_upstream && otr_facts_upstream(l->facts, t.host, is_stream) != NULL)) {

@@ -27,15 +27,94 @@ static bool is_origin(otr_bytes name)
     return otr_is(name, "http_origin") || otr_is(name, "http_referer");
 }
 
-static void look_at(otr_look *l, const otr_node *node, otr_bytes text, bool is_referer)
+/* What stands behind the "//" of a scheme; all of it where there is none. */
+static otr_bytes behind_scheme(otr_bytes p)
+{
+    static const char *const ends[] = { "://", ":\\/\\/" };
+    for (size_t k = 0; k < OTR_COUNT(ends); k++) {
+        size_t n = strlen(ends[k]);
+        for (size_t i = 0; i + n <= p.n; i++) {
+            if (memcmp(p.p + i, ends[k], n) == 0) {
+                return (otr_bytes){ p.p + i + n, p.n - i - n };
+            }
+        }
+    }
+    return p;
+}
+
+static bool repeats(otr_bytes p, size_t i)
+{
+    return i < p.n && strchr("*+?{", p.p[i]) != NULL;
+}
+
+static bool is_slash_or_end(otr_bytes p)
+{
+    return otr_begins(p, "(/|$)") || otr_begins(p, "($|/)") || otr_begins(p, "(?:/|$)") ||
+           otr_begins(p, "(?:$|/)");
+}
+
+/* ".*", ".+" or "|" where the host is: it has no end that is known. */
+static bool is_open(otr_bytes p, unsigned depth)
+{
+    return (p.p[0] == '.' && repeats(p, 1) && p.p[1] != '?') || (p.p[0] == '|' && depth == 0);
+}
+
+/* How many bytes one character or class takes. */
+static size_t atom(otr_bytes p)
+{
+    size_t n = 1;
+    if (p.p[0] == '\\') {
+        return p.n > 1 ? 2 : 1;
+    }
+    while (p.p[0] == '[' && n < p.n && p.p[n] != ']') {
+        n += p.p[n] == '\\' ? 2 : 1;
+    }
+    return n < p.n && p.p[0] == '[' ? n + 1 : n < p.n ? n : p.n;
+}
+
+/* Does a "/" end the host, which takes none itself, whatever comes behind it? */
+static bool slash_ends_host(otr_bytes pattern)
+{
+    unsigned depth = 0;
+    otr_bytes p = behind_scheme(pattern);
+    while (p.n > 0) {
+        size_t n = atom(p);
+        if (p.p[n - 1] == '/' && p.p[0] != '[') {
+            return depth == 0 && !repeats(p, n);
+        }
+        if (depth == 0 && is_slash_or_end(p)) {
+            return true;
+        }
+        if (is_open(p, depth)) {
+            return false;
+        }
+        depth += p.p[0] == '(';
+        depth -= p.p[0] == ')' && depth > 0;
+        p = (otr_bytes){ p.p + n, p.n - n };
+    }
+    return false;
+}
+
+/* "$" behind something that takes any text ties nothing. */
+static bool is_tied_to_end(const otr_pattern *pattern, otr_bytes text)
+{
+    static const char *const open[] = { ".*$", ".+$", ".*)$", ".+)$", ".*)?$" };
+    for (size_t i = 0; i < OTR_COUNT(open); i++) {
+        if (otr_ends(text, open[i])) {
+            return false;
+        }
+    }
+    return pattern->shape.to_end;
+}
+
+static void look_at(otr_look *l, const otr_node *node, otr_bytes text)
 {
     otr_pattern pattern;
     otr_pattern_read(text, OTR_PATTERN_EXACT_CASE, &pattern);
     if (!pattern.known || otr_find_byte(text, '.') == NULL) {
         return;
     }
-    bool to_end =
-        pattern.shape.to_end || (is_referer && (pattern.shape.tail > 0 && otr_ends(text, "/")));
+    bool to_end = is_tied_to_end(&pattern, text) || slash_ends_host(text);
     if (!pattern.shape.from_start || !to_end) {
         otr_find(
             l, node, 0,
@@ -48,17 +127,13 @@ static void look_at(otr_look *l, const otr_node *node, otr_bytes text, bool is_r
     }
 }
 
-typedef struct map_of {
-    bool is_referer;
-} map_of;
-
 static bool look_at_entry(otr_look *l, const otr_node *node, void *arg)
 {
-    const map_of *m = arg;
+    (void)arg;
     otr_bytes key = otr_text(l, &node->words[0]);
     if (otr_begins(key, "~")) {
         size_t skip = otr_begins(key, "~*") ? 2 : 1;
-        look_at(l, node, (otr_bytes){ key.p + skip, key.n - skip }, m->is_referer);
+        look_at(l, node, (otr_bytes){ key.p + skip, key.n - skip });
     }
     return l->rc == OTR_OK;
 }
@@ -67,16 +142,15 @@ static void look(otr_look *l, const otr_spot *spot)
 {
     if (spot->id == OTR_D_MAP) {
         otr_bytes name = otr_only_variable(otr_arg(l, spot->node, 1));
-        map_of m = { otr_is(name, "http_referer") };
         if (is_origin(name)) {
-            otr_look_inside(l, spot->node, look_at_entry, &m);
+            otr_look_inside(l, spot->node, look_at_entry, NULL);
         }
         return;
     }
     otr_question q = otr_question_of(l, spot->node);
     otr_bytes name = otr_only_variable(q.left);
     if (is_origin(name) && otr_question_is_regex(&q)) {
-        look_at(l, spot->node, q.right, otr_is(name, "http_referer"));
+        look_at(l, spot->node, q.right);
     }
 }
 

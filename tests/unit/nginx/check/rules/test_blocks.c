@@ -144,6 +144,14 @@ T_NO_OOM(a_location_is_reached_by_some_request)
         GOOD(R, SERVER("location ^~ /a/ { } location /a/b/ { } location ~ ^/a/b/c { }")),
         GOOD(R, SERVER("location ^~ /a/ { } location ~ ^/(a|b)/c { }")),
         GOOD(R, SERVER("location ^~ /ab { } location ~ ^/ab?c { }")),
+        BAD(R, SERVER("location ~ /\\. { } location ~ /\\.ht { }")),
+        BAD(R, SERVER("location ~ /\\. { } location ~ /\\.well-known/acme { }")),
+        BAD(R, SERVER("location ~ \\.php { } location ~ \\.php$ { }")),
+        GOOD(R, SERVER("location ~ /\\. { } location ~ /\\.?ht { }")),
+        GOOD(R, SERVER("location ~ /\\.ht { } location ~ /\\. { }")),
+        GOOD(R, SERVER("location ~ /\\. { } location ~* /\\.ht { }")),
+        GOOD(R, SERVER("location ~ /\\. { } location ~ /\\.a|/b { }")),
+        GOOD(R, SERVER("location ~ /a. { } location ~ /a.b { }")),
 #undef R
 #define R "unreachable-after-return"
         BAD(R, SERVER("return 301 https://a.example; location /x { }")),
@@ -180,6 +188,11 @@ T_NO_OOM(allow_and_deny_have_an_effect)
         GOOD(R, LOC("deny 10.0.0.1; allow all;")),
         GOOD(R, LOC("deny all;")),
         GOOD(R, SERVER("deny all; location / { allow all; }")),
+        GOOD(R, LOC("satisfy any; allow 10.0.0.1; auth_basic a; auth_basic_user_file b;")),
+        BAD(R, LOC("satisfy all; allow 10.0.0.1; auth_basic a; auth_basic_user_file b;")),
+        GOOD(R, "allow 10.0.0.0/8;"),
+        BAD(R, "deny all; allow 10.0.0.0/8;"),
+        BAD(R, "location / { allow 10.0.0.0/8; }"),
 #undef R
 #define R "satisfy-any"
         BAD(R, LOC("satisfy any; allow 10.0.0.1; deny all; auth_basic x;")),

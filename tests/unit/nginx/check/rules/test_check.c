@@ -164,3 +164,134 @@ T_NO_OOM(variables_that_multiply_end_at_a_limit)
     }
     CHECK(said);
 }
+
+static void check_place(const char *text, const char *place)
+{
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    otr_err err = { 0 };
+    REQUIRE_OK(check_text(text, &c, &err), err);
+    CHECK(!c.failed);
+    CHECK_STR(c.place != NULL ? c.place : "", place);
+}
+
+/* Files of snippets/ have no block that tells where they are included. */
+T_NO_OOM(a_file_of_settings_is_looked_at_where_they_may_stand)
+{
+    static const struct {
+        const char *text, *place;
+    } all[] = {
+        { "proxy_set_header Host $host;\n", "http" },
+        { "ssl_protocols TLSv1.3;\nssl_certificate a; ssl_certificate_key a;\n", "http" },
+        { "types { text/html html; }", "http" },
+        { "try_files $uri =404; set $a b; fastcgi_param A $a;", "server" },
+        { "if ($arg_a) { add_header A b; }", "location" },
+        { "proxy_pass http://127.0.0.1; alias /data/; root /x/;", "location" },
+        { "upstream u { server 10.0.0.1:53; }\nserver { listen 53 udp; proxy_pass u; }\n",
+          "stream" },
+        { "listen 53 udp; proxy_pass 10.0.0.1:53; proxy_timeout 1s;", "server of stream" },
+        { "worker_connections 512;", "events" },
+        { "server 10.0.0.1; server 10.0.0.2;", "upstream" },
+    };
+    for (size_t i = 0; i < OTR_COUNT(all); i++) {
+        check_place(all[i].text, all[i].place);
+    }
+    OTR_CLEANUP(check_deinit) otr_check part = { 0 }, whole = { 0 };
+    otr_err err = { 0 };
+    REQUIRE_OK(
+        check_text(
+            "server { listen 80; location / { include /nowhere/gone; include /nowhere/b; } }",
+            &part, &err),
+        err);
+    CHECK(part.failed);
+    CHECK_STR(part.place, "http"); /* what cannot be read is no reason to leave the rest out */
+    REQUIRE_OK(check_text("events {} http {} proxy_set_header A b;", &whole, &err), err);
+    CHECK(whole.failed && whole.place == NULL);
+}
+
+/* NGINX starts relative paths in the folder of nginx.conf, wherever the file stands. */
+T_NO_OOM(the_includes_of_a_part_start_in_the_folder_of_nginx_conf)
+{
+    OTR_CLEANUP(tree_deinit) tree dir;
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    otr_rules_list rules = otr_check_rules();
+    otr_err err = { 0 };
+    REQUIRE(tree_init(&dir));
+    REQUIRE(tree_write(&dir, "nginx.conf", "http { include conf.d/*; }"));
+    REQUIRE(tree_write(&dir, "params", "autoindex on;"));
+    REQUIRE(tree_write(&dir, "conf.d/a.conf", "server { listen 80; include params; }"));
+    otr_check_spec spec;
+    check_begin(&spec, &rules, NULL);
+    spec.parse.path = tree_path(&dir, "conf.d/a.conf");
+    REQUIRE_OK(otr_check_run(&spec, &c, &err), err);
+    CHECK(!c.failed && c.conf->n_files == 2);
+    CHECK_INT(c.counts[OTR_CHECK_WARNING], 1);
+}
+
+/* What stands around the file, or comes from a module, is not known: a note, and no error. */
+T_NO_OOM(what_is_not_seen_is_a_note)
+{
+    static const char *const all[] = {
+        "server { listen 443 ssl; server_name a; }",
+        "events {} http { server { listen 443 ssl; include gone; } }",
+        "events {} stream { keyval $ssl_server_name $to zone=z; server { listen 1; "
+        "proxy_pass $to; } }",
+    };
+    for (size_t i = 0; i < OTR_COUNT(all); i++) {
+        OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+        otr_err err = { 0 };
+        size_t n = 0;
+        REQUIRE_OK(check_text(all[i], &c, &err), err);
+        for (size_t k = 0; k < c.report.n; k++) {
+            n += c.report.items[k].unknown;
+            CHECK(c.report.items[k].unknown || c.report.items[k].level == OTR_CHECK_NOTE ||
+                  strcmp(c.rules->items[c.report.items[k].rule]->id, "parse") == 0);
+        }
+        CHECK(n > 0);
+    }
+}
+
+/* Of a part outside of any folder of NGINX: what it includes may well be there. */
+T_NO_OOM(a_relative_include_of_a_part_may_be_elsewhere)
+{
+    OTR_CLEANUP(tree_deinit) tree dir;
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    otr_rules_list rules = otr_check_rules();
+    otr_err err = { 0 };
+    otr_check_spec spec;
+    otr_bytes text = otr_bytes_of("server { listen 80; include params; include ../no/p; }");
+    check_begin(&spec, &rules, &text);
+    REQUIRE_OK(otr_check_run(&spec, &c, &err), err);
+    CHECK(!c.failed && c.report.n == 2);
+    CHECK(c.report.items[0].unknown && c.report.items[1].level == OTR_CHECK_NOTE);
+    otr_check_deinit(&c);
+    REQUIRE(tree_init(&dir));
+    REQUIRE(tree_write(&dir, "site.conf", "server { listen 80; include p; include /no/p; }"));
+    check_begin(&spec, &rules, NULL);
+    spec.parse.path = tree_path(&dir, "site.conf");
+    REQUIRE_OK(otr_check_run(&spec, &c, &err), err);
+    CHECK(c.failed && c.report.n == 2);
+    CHECK(c.report.items[0].unknown != c.report.items[1].unknown);
+    otr_check_deinit(&c);
+    REQUIRE(tree_write(&dir, "nginx.conf", ""));
+    REQUIRE_OK(otr_check_run(&spec, &c, &err), err);
+    CHECK(c.failed && c.report.n == 2);
+    CHECK(!c.report.items[0].unknown && !c.report.items[1].unknown);
+}
+
+/* More errors than are kept: one of those that are not may be of another kind. */
+T_NO_OOM(too_many_includes_that_are_elsewhere_are_errors)
+{
+    OTR_CLEANUP(check_deinit) otr_check c = { 0 };
+    OTR_CLEANUP(otr_buf_deinit) otr_buf text;
+    otr_err err = { 0 };
+    otr_buf_init(&text, 1 << 20);
+    for (int i = 0; i < OTR_LIMIT_NGINX_CONFIG_ERRORS - 1; i++) {
+        REQUIRE_OK(otr_buf_adds(&text, "server { listen 80; include a; }\n", &err), err);
+    }
+    REQUIRE_OK(check_text(otr_buf_text(&text), &c, &err), err);
+    CHECK(!c.failed);
+    otr_check_deinit(&c);
+    REQUIRE_OK(otr_buf_adds(&text, "server { listen 80; include a; }\n", &err), err);
+    REQUIRE_OK(check_text(otr_buf_text(&text), &c, &err), err);
+    CHECK(c.failed);
+}

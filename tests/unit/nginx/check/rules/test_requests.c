@@ -112,6 +112,11 @@ T_NO_OOM(a_request_does_not_choose_the_host_that_is_asked)
                        "listen 443; proxy_pass $b; }")),
         GOOD(R, HTTP("split_clients $remote_addr $t { 50% 10.0.0.1; * 10.0.0.2; } server { "
                      "location / { proxy_pass http://$t; } }")),
+        BAD(R, LOC("proxy_pass $http_x_scheme://10.0.0.1/a;")),
+        BAD(R, LOC("proxy_pass \"${arg_s}://10.0.0.1\";")),
+        GOOD(R, LOC("proxy_pass $scheme://10.0.0.1/a;")),
+        GOOD(R, SERVER("location ~ ^/(http|https)/ { proxy_pass $1://10.0.0.1/a; }")),
+        GOOD(R, SERVER("location ~ ^/([a-z]+)/ { proxy_pass $1://10.0.0.1/a; }")),
 #undef R
     };
     RUN_ALL(all)
@@ -169,6 +174,9 @@ T_NO_OOM(a_request_brings_no_line_feed_into_a_header)
         GOOD(R, SERVER("rewrite ^/x/([^/]+)$ https://a.example/$1 permanent;")),
         GOOD(R, SERVER("rewrite ^ /index.php$uri last;")),
         GOOD(R, SERVER("location ~ ^/[a-z]+$ { return 301 https://a.example$uri; }")),
+        BAD(R, LOC("more_set_headers -s 404 'X-A: b' 'X-B: $uri';")),
+        GOOD(R, LOC("more_set_headers -s 404 'X-A: b' 'X-B: $request_uri';")),
+        BAD(R, "set $a b; proxy_pass http://127.0.0.1$document_uri;"),
 #undef R
     };
     RUN_ALL(all)
@@ -186,6 +194,20 @@ T_NO_OOM(a_check_of_the_origin_is_tied_to_both_ends)
         GOOD(R, LOC("if ($http_origin = https://example.com) { return 204; }")),
         GOOD(R, HTTP("map $http_origin $o { ~^https://example\\.com$ $http_origin; }")),
         GOOD(R, LOC("if ($http_user_agent ~ curl.x) { return 204; }")),
+        GOOD(R, LOC("if ($http_origin !~ \"^https?://example\\.com/\") { return 403; }")),
+        GOOD(R, LOC("if ($http_origin !~ '^https?:\\/\\/example\\.com\\/') { return 403; }")),
+        GOOD(R, LOC("if ($http_referer !~ \"^https://example\\.com/shop\") { return 403; }")),
+        GOOD(R, LOC("if ($http_referer !~ \"^https://example\\.com/.*$\") { return 403; }")),
+        GOOD(R, LOC("if ($http_referer !~ \"^https://[^/]+\\.example\\.com/\") { return 403; }")),
+        BAD(R, LOC("if ($http_referer !~ \"^https://example\\.com(.*)$\") { return 403; }")),
+        BAD(R, LOC("if ($http_referer !~ \"^https://example\\.com.*$\") { return 403; }")),
+        GOOD(R, LOC("if ($http_referer !~ \"^https://example\\.com(/|$)\") { return 403; }")),
+        GOOD(R,
+             LOC("if ($http_referer !~ \"^https://([^/]+\\.)?example\\.com/\") { return 403; }")),
+        BAD(R, LOC("if ($http_referer !~ \"^https://example\\.com/?\") { return 403; }")),
+        BAD(R, LOC("if ($http_referer !~ \"^https://.*\\.example\\.com/\") { return 403; }")),
+        BAD(R, LOC("if ($http_referer !~ \"^https://a\\.example|b\\.example/\") { return 403; }")),
+        BAD(R, LOC("if ($http_referer !~ \"^https://example.com/\") { return 403; }")),
 #undef R
     };
     RUN_ALL(all)

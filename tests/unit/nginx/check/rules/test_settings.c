@@ -101,6 +101,9 @@ T_NO_OOM(settings_mean_what_they_seem_to)
         GOOD(R, LOC("add_header A \"b c\";")),
         GOOD(R, LOC("add_header A\n b;")),
         GOOD(R, LOC("return 200 \"a\nb\";")),
+        BAD(R, LOC("more_set_headers -t 'text/html' 'X-A: b' 'X-B: c\n d';")),
+        BAD(R, LOC("more_set_headers 'X-A: b\n c';")),
+        GOOD(R, LOC("more_set_headers -t 'text/html\n text/plain' 'X-A: b';")),
 #undef R
 #define R "root-in-location"
         BAD(R, SERVER("location / { root /a; } location /b { }")),
