@@ -35,8 +35,8 @@ static const char *text(const otr_json *v, const char *key)
 
 static otr_tone tone_of(const char *result)
 {
-    static const char *const bad[] = { "rollback-failed", "failed", "invalid", "denied",
-                                       "rolled-back" };
+    static const char *const bad[] = { "rollback-failed", "failed",      "invalid",
+                                       "denied",          "rolled-back", "unknown" };
     for (size_t i = 0; i < OTR_COUNT(bad); i++) {
         if (strcmp(bad[i], result) == 0) {
             return OTR_TONE_BAD;

@@ -338,7 +338,13 @@ static otr_code run_after(void *arg, otr_history *h, otr_err *err)
     record_entry e = { 0 };
     otr_history_step steps[OTR_APPLY_STEPS];
     const otr_apply_result *res = r->result;
-    otr_code rc = snapshot_after(r, h, err);
+    otr_err lack = { 0 };
+    if (snapshot_after(r, h, &lack) != OTR_OK) { /* how it ended is worth more than its files */
+        r->after[0] = '\0';
+        (void)snprintf(r->remark, sizeof(r->remark), "no version is kept of the files now: %.200s",
+                       lack.msg);
+    }
+    otr_code rc = OTR_OK;
     otr_history_end end = { .result = otr_apply_outcome_name(res->outcome),
                             .text = res->reason,
                             .took_ns = res->ns,
@@ -348,7 +354,7 @@ static otr_code run_after(void *arg, otr_history *h, otr_err *err)
                             .impact_json = res->impact,
                             .version_after = r->after,
                             .good = is_good(res) };
-    if (rc == OTR_OK && res->why == OTR_APPLY_WHY_RECOVERY && res->of[0] != '\0') {
+    if (res->why == OTR_APPLY_WHY_RECOVERY && res->of[0] != '\0') {
         rc = otr_history_finish_id(h, res->of, &end, err);
         if (rc != OTR_ENOTFOUND) {
             return rc == OTR_ESTATE ? OTR_OK : rc; /* recorded before the agent ended */

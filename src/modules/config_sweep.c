@@ -38,7 +38,7 @@ static bool look(void *arg, const otr_history_row *row)
     static const char *const everywhere[] = { "/", NULL };
     sweep *s = arg;
     otr_root root = { .path = "", .allowed = everywhere };
-    s->all_new = s->all_old = true;
+    s->all_new = s->all_old = row->entry.n_items > 0;
     for (size_t i = 0; i < row->entry.n_items; i++) {
         const otr_history_item *item = &row->entry.items[i];
         otr_plan_side now;
@@ -55,9 +55,13 @@ static otr_code run(void *arg, otr_history *h, otr_err *err)
     otr_history_query query = { .limit = SWEPT_MOST, .unfinished = true };
     otr_code rc = otr_history_list(h, &query, keep_id, s, err);
     for (size_t i = 0; rc == OTR_OK && i < s->n; i++) {
-        otr_history_end end = { .text = "the agent ended before it could be written down" };
+        otr_history_end end = { .text = "the agent ended before it could be written down, and the "
+                                        "files do not tell: see what stands there" };
         rc = otr_history_get(h, s->ids[i], look, s, err);
-        end.result = s->all_new ? "applied" : s->all_old ? "rolled-back" : "failed";
+        end.result = s->all_new ? "applied" : s->all_old ? "rolled-back" : "unknown";
+        if (s->all_new || s->all_old) {
+            end.text = "the agent ended before it could be written down";
+        }
         rc = rc == OTR_OK ? otr_history_finish_id(h, s->ids[i], &end, err) : rc;
     }
     return rc;
