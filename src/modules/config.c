@@ -1,6 +1,6 @@
 /*
- * Module "nginx-config": changes of NGINX configurations, see config_apply.h. Settings, messages, and
- * what `outrider status` is told.
+ * Module "nginx-config": changes of NGINX configurations, see config_apply.h. Settings, messages,
+ * and what `outrider status` is told.
  */
 #include "modules/config.h"
 

@@ -1,5 +1,6 @@
 /*
- * Module "nginx-drift": notices files of NGINX configurations that somebody else than the agent changed.
+ * Module "nginx-drift": notices files of NGINX configurations that somebody else than the agent
+ * changed.
  *
  * Instances of strangers are not followed: nobody applies anything to them.
  */

@@ -1,6 +1,6 @@
 /*
- * Module "host-metrics": samples the machine or the container, publishes the samples and exports the
- * series. Reading is a worker's: file systems may be slow.
+ * Module "host-metrics": samples the machine or the container, publishes the samples and exports
+ * the series. Reading is a worker's: file systems may be slow.
  */
 #include "host/host.h"
 

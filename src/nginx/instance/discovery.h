@@ -103,8 +103,9 @@ otr_title otr_title_kind(const char *title);
 const char *otr_title_inside(const char *title);
 
 /* The arguments in a master's title, or without one: fills `client`, prefix_arg, config_arg,
- * error_log_arg and global_arg of `m` and puts argv[0] into `ret_argv0`. Blanks inside arguments cannot be told
- * from those between them: a value goes on until the next word that looks like an option. */
+ * error_log_arg and global_arg of `m` and puts argv[0] into `ret_argv0`. Blanks inside arguments
+ * cannot be told from those between them: a value goes on until the next word that looks like an
+ * option. */
 otr_code otr_master_parse_title(const char *title, otr_master *m, char **ret_argv0, otr_err *err)
     OTR_MUST_CHECK;
 void otr_master_deinit(otr_master *m);

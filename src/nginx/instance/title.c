@@ -176,7 +176,8 @@ static otr_code parse_arguments(const char *at, otr_master *m, char **ret_argv0,
 otr_code otr_master_parse_title(const char *title, otr_master *m, char **ret_argv0, otr_err *err)
 {
     static const char none[] = "";
-    char **slots[] = { &m->prefix_arg, &m->config_arg, &m->error_log_arg, &m->global_arg, ret_argv0 };
+    char **slots[] = { &m->prefix_arg, &m->config_arg, &m->error_log_arg, &m->global_arg,
+                       ret_argv0 };
     for (size_t i = 0; i < OTR_COUNT(slots); i++) {
         otr_code rc = replace(slots[i], none, none, err);
         if (rc != OTR_OK) {
@@ -200,7 +201,8 @@ otr_code otr_master_parse_title(const char *title, otr_master *m, char **ret_arg
 
 void otr_master_deinit(otr_master *m)
 {
-    char *texts[] = { m->binary, m->root, m->cwd, m->prefix_arg, m->config_arg, m->error_log_arg, m->global_arg };
+    char *texts[] = { m->binary,     m->root,          m->cwd,       m->prefix_arg,
+                      m->config_arg, m->error_log_arg, m->global_arg };
     for (size_t i = 0; i < OTR_COUNT(texts); i++) {
         otr_free(texts[i]);
     }
