@@ -1,4 +1,6 @@
-#include "modules/config.h"
+#include "modules/config_apply.h"
+
+#include "modules/config.h" /* IWYU pragma: keep: what the type holds */
 
 otr_code otr_config_apply_submit(otr_config_apply *apply, const otr_apply_request *request,
                                  char ret_id[OTR_APPLY_ID_BYTES], otr_err *err)
