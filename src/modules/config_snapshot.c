@@ -18,28 +18,6 @@ static const otr_root *root_of(const otr_nginx_instance *i, otr_root *own)
     return i->reach != NULL ? i->reach : own;
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Sorts, and takes out what comes twice. */
-static void tidy(otr_paths *paths)
-{
-    size_t kept = 0;
-    if (paths->n > 0) {
-        qsort(paths->items, paths->n, sizeof(*paths->items), by_text);
-    }
-    for (size_t i = 0; i < paths->n; i++) {
-        if (kept > 0 && strcmp(paths->items[kept - 1], paths->items[i]) == 0) {
-            otr_free(paths->items[i]);
-        } else {
-            paths->items[kept++] = paths->items[i];
-        }
-    }
-    paths->n = kept;
-}
-
 static otr_code add_config(const otr_nginx_instance *i, const otr_root *root, otr_paths *to,
                            otr_err *err)
 {
@@ -62,7 +40,7 @@ otr_code otr_config_paths(const otr_nginx_instance *instance, char ***ret, otr_e
     otr_paths paths = { .n = 0 };
     otr_root own;
     otr_code rc = add_config(instance, root_of(instance, &own), &paths, err);
-    tidy(&paths);
+    otr_paths_unique(&paths);
     if (rc == OTR_OK) {
         char **list = otr_calloc(paths.n + 1, sizeof(*list));
         rc = list != NULL ? OTR_OK : otr_fail_nomem(err);
@@ -175,7 +153,7 @@ otr_code otr_config_snapshot(otr_history *h, const otr_snapshot_spec *spec, otr_
     otr_snapshot made = { .files = 0 };
     char version[OTR_HISTORY_ID_BYTES] = "";
     otr_code rc = collect(h, spec, root, &paths, err);
-    tidy(&paths);
+    otr_paths_unique(&paths);
     if (rc == OTR_OK && otr_history_version_at(h, spec->instance->id, OTR_HISTORY_IN_FORCE, version,
                                                NULL) != OTR_OK) {
         version[0] = '\0';

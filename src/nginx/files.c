@@ -162,6 +162,22 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+void otr_paths_unique(otr_paths *paths)
+{
+    size_t kept = 0;
+    if (paths->n > 0) {
+        qsort(paths->items, paths->n, sizeof(*paths->items), by_name);
+    }
+    for (size_t i = 0; i < paths->n; i++) {
+        if (kept > 0 && strcmp(paths->items[kept - 1], paths->items[i]) == 0) {
+            otr_free(paths->items[i]);
+        } else {
+            paths->items[kept++] = paths->items[i];
+        }
+    }
+    paths->n = kept;
+}
+
 otr_code otr_root_glob(const otr_root *root, const otr_glob *glob, otr_paths *out, otr_err *err)
 {
     glob_job job = { .root = root, .glob = glob, .out = out };

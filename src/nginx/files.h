@@ -27,6 +27,8 @@ typedef struct otr_paths {
 
 void otr_paths_deinit(otr_paths *paths);
 otr_code otr_paths_add(otr_paths *paths, const char *path, size_t max, otr_err *err) OTR_MUST_CHECK;
+/* Sorts bytewise, and takes out what comes twice. */
+void otr_paths_unique(otr_paths *paths);
 
 /* Does `pattern` hold a wildcard, by NGINX's rule? */
 bool otr_is_glob(const char *pattern);

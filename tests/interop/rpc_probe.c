@@ -252,7 +252,7 @@ static void on_call(void *arg, otr_rpc_call *call)
     const char *path = otr_rpc_call_path(call);
     if (strncmp(path, service, sizeof service - 1) != 0 ||
         strchr("EPSLCHM", path[sizeof service - 1]) == NULL) {
-        return; /* unimplemented */
+        return; /* nobody serves it: the peer hears the status UNIMPLEMENTED */
     }
     serving *s = otr_zalloc(sizeof *s);
     if (s == NULL) {

@@ -251,27 +251,6 @@ static otr_code unseen(void *arg, const otr_unseen *what, otr_err *err)
     return OTR_OK;
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void unique(otr_paths *paths)
-{
-    size_t kept = 0;
-    if (paths->n > 0) {
-        qsort(paths->items, paths->n, sizeof(*paths->items), by_text);
-    }
-    for (size_t i = 0; i < paths->n; i++) {
-        if (kept > 0 && strcmp(paths->items[kept - 1], paths->items[i]) == 0) {
-            otr_free(paths->items[i]);
-        } else {
-            paths->items[kept++] = paths->items[i];
-        }
-    }
-    paths->n = kept;
-}
-
 /* ---- patterns ---- */
 
 static otr_code digest_paths(const otr_paths *paths, char out[OTR_SHA256_HEX_BYTES], otr_err *err)
@@ -367,8 +346,8 @@ static otr_code walk(const otr_root *root, const char *config, const otr_picture
         (void)snprintf(ret->error, sizeof(ret->error), "%s", why.msg);
         rc = OTR_OK;
     }
-    unique(&ret->patterns);
-    unique(&t.named);
+    otr_paths_unique(&ret->patterns);
+    otr_paths_unique(&t.named);
     if (rc == OTR_OK) {
         sort(ret);
         rc = otr_picture_find(ret, config) == NULL ? add_shot(&t, config, OTR_SHOT_TEXT, &why)
