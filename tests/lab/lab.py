@@ -57,8 +57,9 @@ def sh(command, check=True, **options):
     return done.stdout
 
 
-def raw(data, port=8101, host="127.0.0.1", unix=None, timeout=3.0):
-    """Sends bytes and returns all that comes back until the end or `timeout` of silence."""
+def raw(data, port=8101, host="127.0.0.1", unix=None, timeout=3.0, total=PATIENCE):
+    """Sends bytes and returns all that comes back until the end, `timeout` of silence, or `total` seconds (a stream)."""
+    end = time.monotonic() + total
     if unix:
         client = socket.socket(socket.AF_UNIX)
         client.settimeout(timeout)
@@ -69,7 +70,7 @@ def raw(data, port=8101, host="127.0.0.1", unix=None, timeout=3.0):
     with client:
         client.sendall(data if isinstance(data, bytes) else data.encode("latin-1"))
         with contextlib.suppress(socket.timeout, ConnectionError):
-            while more := client.recv(65536):
+            while time.monotonic() < end and (more := client.recv(65536)):
                 got += more
     return got
 

@@ -234,7 +234,7 @@ def test_eight_thousand_logs_are_cut_at_items(lab):
     assert event["data"]["truncated"]["access_logs"] == more
     code, text = agent.cli("status")
     assert code in (0, 1) and f"{listed + more} access logs" in text, text
-    frames = raw("GET /api/v1/events/stream?last=50 HTTP/1.1\r\nHost: localhost\r\n\r\n", 9180, timeout=2)
+    frames = raw("GET /api/v1/events/stream?last=50 HTTP/1.1\r\nHost: localhost\r\n\r\n", 9180, timeout=2, total=2)
     assert b"nginx.instance.started" in frames
 
 

@@ -1,10 +1,14 @@
 """Fixtures: a private NGINX, an agent, small guests. Everything lives in a temporary folder and on loopback."""
 
 import pathlib
+import sys
 
 import pytest
 
 import support
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+from limit import limited, pytest_configure  # noqa: E402, F401
 
 
 @pytest.fixture
