@@ -10,6 +10,7 @@
 #ifndef OTR_MODULES_CONFIG_H
 #define OTR_MODULES_CONFIG_H
 
+#include "base/histogram.h"
 #include "modules/config_apply.h"
 #include "modules/config_instances.h"
 #include "modules/services.h"
@@ -21,6 +22,7 @@ typedef struct config_traffic { /* of one instance, from its samples */
     bool known;
     uint64_t requests, errors;             /* since it was first heard of */
     uint64_t usual_requests, usual_errors; /* of the last samples, halved now and then */
+    otr_histogram times, usual_times;      /* counted in the same two ways */
 } config_traffic;
 
 typedef struct config_request config_request; /* of the admin API */
