@@ -89,6 +89,7 @@ struct otr_apply {
     void (*undone)(otr_apply *tx); /* after its files are back; NULL: as usual */
     bool abandoned;                /* freed while a job runs */
     unsigned retries;
+    unsigned moved;        /* reloads whose files were changed meanwhile */
     uint64_t moved_ticks;  /* since the boot, when the files were exchanged; 0: they were not, or it
                               is a recovery */
     uint64_t moved_wall_s; /* recovery: when the files may have been exchanged; 0: they were not */
@@ -173,7 +174,10 @@ void otr_tx_queue(otr_apply *tx);
 /* ---- work.c: jobs ---- */
 otr_code otr_tx_job_plan(otr_apply *tx, otr_err *err);
 otr_code otr_tx_job_stage(otr_apply *tx, otr_err *err);
+/* Also seals what NGINX is to read. */
 otr_code otr_tx_job_swap(otr_apply *tx, otr_err *err);
+/* Seals what it is to read, as it is on disk now. */
+otr_code otr_tx_job_seal(otr_apply *tx, otr_err *err);
 otr_code otr_tx_job_mark(otr_apply *tx, otr_err *err);
 otr_code otr_tx_job_commit(otr_apply *tx, otr_err *err);
 otr_code otr_tx_job_undo(otr_apply *tx, otr_err *err);

@@ -240,14 +240,19 @@ otr_code otr_tx_job_swap(otr_apply *tx, otr_err *err)
         tx->moved_ticks =
             (uint64_t)up.tv_sec * (uint64_t)hz + (uint64_t)up.tv_nsec * (uint64_t)hz / 1000000000U;
     }
-    return otr_change_swap(tx->change, err);
+    otr_code rc = otr_change_swap(tx->change, err);
+    return rc == OTR_OK ? collect_logs(tx, err) : rc;
+}
+
+otr_code otr_tx_job_seal(otr_apply *tx, otr_err *err)
+{
+    return tx->root != NULL ? collect_logs(tx, err) : otr_fail_nomem(err);
 }
 
 otr_code otr_tx_job_mark(otr_apply *tx, otr_err *err)
 {
     static const otr_bytes none = { 0 };
-    otr_code rc = collect_logs(tx, err);
-    return rc == OTR_OK ? otr_change_mark(tx->change, OTR_CHANGE_RELOADING, none, err) : rc;
+    return otr_change_mark(tx->change, OTR_CHANGE_RELOADING, none, err);
 }
 
 otr_code otr_tx_job_commit(otr_apply *tx, otr_err *err)
