@@ -171,3 +171,26 @@ def test_what_is_written_all_the_time_is_not_proven(lab):
     assert "sites/b.conf was changed by somebody else" in result["text"], result
     assert body() == "old" and not hidden(server)
     assert (server.dir / "sites/b.conf").read_text() == beside(2)
+
+
+def test_instances_that_share_files_are_changed_one_after_the_other(lab):
+    shared = lab.put("shared/a.conf", "# old\n")
+    one, two = (lab.nginx(f"include {lab.dir}/shared/*.conf; server {{ listen 127.0.0.1:{port}; return 204; }}", name=name)
+                for name, port in (("m", 8101), ("n", 8102)))
+    other = server_of(lab, name="o", port=8103)
+    agent = agent_for(lab)
+    for server in one, two, other:
+        agent.wait_instance(server.pid)
+    # The first one fails on probation, when the second one has long been asked for.
+    first = begin(agent, {"a.conf": "# first\n"}, one, base=str(shared.parent), probe="http://127.0.0.1:8101/", probation_ms=60000)
+    until(lambda: any(r["step"] == "probation" for r in applies(agent)["running"]), "it is on probation")
+    second = begin(agent, {"a.conf": "# second\n"}, two, base=str(shared.parent))
+    until(lambda: "which has files of this one" in agent.text(), "it waits")
+    assert apply(agent, {"sites/a.conf": site("new", 8103)}, other)["result"] == "applied"
+    assert shared.read_text() == "# first\n"
+    one.stop()
+    assert finish(first)["result"] in ("rolled-back", "rollback-failed")
+    result = finish(second)
+    assert result["result"] == "applied" and result["items"][0]["before"]["bytes"] == len("# old\n"), result
+    assert shared.read_text() == "# second\n"
+    assert not [p for p in lab.dir.rglob(".outrider*")]

@@ -61,6 +61,7 @@ void otr_tx_free(otr_apply *tx)
         otr_free(tx->launch);
     }
     otr_error_logs_deinit(&tx->logs);
+    otr_claims_deinit(&tx->claims);
     otr_root_free(tx->root);
     otr_texts_free(tx->allowed_texts);
     otr_buf_deinit(&tx->impact);
@@ -182,6 +183,10 @@ void otr_tx_queue(otr_apply *tx)
         return;
     }
     otr_apply *older = lane->waiting;
+    if (older == NULL && lane->running->blocked) { /* it waits, too: for another instance's */
+        older = lane->running;
+        older->blocked = false;
+    }
     lane->waiting = tx;
     otr_tx_step(tx, OTR_APPLY_WAITING);
     if (older != NULL) {
@@ -198,6 +203,7 @@ static void over(otr_apply *tx)
     if (lane->running == tx) {
         lane->running = NULL;
     }
+    a->ends += tx->holds;
     otr_tx_free(tx);
     begin_next(lane);
     otr_loop_defer(a->spec.loop, &a->sweep, sweep, a);

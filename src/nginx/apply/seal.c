@@ -107,6 +107,15 @@ void otr_seal_free(otr_seal *seal)
     otr_free(seal);
 }
 
+otr_code otr_seal_folders(const otr_seal *seal, otr_seal_folder_fn *fn, void *arg, otr_err *err)
+{
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && i < seal->n; i++) {
+        rc = seal->items[i].folder ? fn(arg, seal->items[i].dev, seal->items[i].ino, err) : OTR_OK;
+    }
+    return rc;
+}
+
 /* ---- looking ---- */
 
 typedef struct look {

@@ -31,6 +31,11 @@ otr_code otr_seal_add(otr_seal *seal, const char *path, const struct stat *st,
 void otr_seal_doubt(otr_seal *seal, const char *why);
 void otr_seal_free(otr_seal *seal); /* NULL is fine */
 
+/* The folders that patterns lead to. */
+typedef otr_code otr_seal_folder_fn(void *arg, uint64_t dev, uint64_t ino, otr_err *err);
+otr_code otr_seal_folders(const otr_seal *seal, otr_seal_folder_fn *fn, void *arg, otr_err *err)
+    OTR_MUST_CHECK;
+
 typedef enum otr_seal_state {
     OTR_SEAL_HOLDS,
     OTR_SEAL_BROKEN,  /* something is another one, or is gone, or was added */

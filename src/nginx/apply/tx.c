@@ -296,6 +296,8 @@ static void plan_late(otr_apply *tx)
     otr_tx_end(tx, OTR_APPLY_FAILED, text);
 }
 
+static void plan(otr_apply *tx);
+
 static void on_planned(otr_apply *tx, otr_code rc)
 {
     otr_apply_view view;
@@ -305,6 +307,9 @@ static void on_planned(otr_apply *tx, otr_code rc)
         return; /* its deadline was earlier, and its end waits in the loop */
     }
     otr_tx_no_deadline(tx);
+    if (rc == OTR_OK && !tx->stop && !tx->request.dry_run && !otr_tx_claim(tx, plan)) {
+        return;
+    }
     rc = rc == OTR_OK ? otr_tx_take_files(tx, err) : rc;
     if (rc != OTR_OK || tx->stop) {
         otr_tx_end(tx, rc == OTR_EDENIED && !tx->stop ? OTR_APPLY_DENIED : OTR_APPLY_FAILED,
@@ -324,6 +329,13 @@ static void on_planned(otr_apply *tx, otr_code rc)
     ask(tx);
 }
 
+static void plan(otr_apply *tx)
+{
+    tx->ends_seen = tx->a->ends;
+    otr_tx_deadline(tx, tx->a->settings.s.files_ms, plan_late);
+    otr_tx_job(tx, otr_tx_job_plan, on_planned);
+}
+
 void otr_tx_begin(otr_apply *tx)
 {
     if (tx->request.why == OTR_APPLY_WHY_RECOVERY) {
@@ -334,14 +346,16 @@ void otr_tx_begin(otr_apply *tx)
         otr_tx_step_done(tx);
     }
     otr_tx_step(tx, OTR_APPLY_PLAN);
-    otr_tx_deadline(tx, tx->a->settings.s.files_ms, plan_late);
-    otr_tx_job(tx, otr_tx_job_plan, on_planned);
+    plan(tx);
 }
 
 void otr_tx_stop(otr_apply *tx)
 {
     tx->stop = true;
-    if (tx->asking) {
+    if (tx->blocked) {
+        tx->blocked = false;
+        otr_tx_end(tx, OTR_APPLY_FAILED, "the agent is stopping");
+    } else if (tx->asking) {
         policy_late(tx);
     } else if (tx->holding) {
         proceed_late(tx);

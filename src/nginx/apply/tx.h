@@ -1,10 +1,10 @@
 /*
  * Private to the engine: one transaction, and what its files share.
  *
- * From below: steps.c has what all steps share, work.c what blocks, back.c the way back, recover.c
- * what was interrupted, tx.c the steps in their order, engine.c the queue, journals.c what is left
- * of an earlier life. One job at a time is on the strand of a transaction: until its `done`
- * everything that the job uses is its own.
+ * From below: steps.c has what all steps share, share.c who waits for whom, work.c what blocks,
+ * back.c the way back, recover.c what was interrupted, tx.c the steps in their order, engine.c the
+ * queue, journals.c what is left of an earlier life. One job at a time is on the strand of a
+ * transaction: until its `done` everything that the job uses is its own.
  *
  * Thread: loop, except the jobs.
  */
@@ -23,6 +23,7 @@
 #include "nginx/apply/reload.h"
 #include "nginx/apply/trial.h"
 #include "nginx/change/change.h"
+#include "nginx/change/claims.h"
 #include "nginx/change/recover.h"
 
 typedef struct apply_lane { /* one instance */
@@ -43,6 +44,7 @@ struct otr_applier {
     apply_lane **lanes;
     size_t n_lanes, cap_lanes;
     size_t n_txs;
+    unsigned ends;      /* of transactions that held files */
     otr_strand *strand; /* of the look for journals */
     otr_journals journals;
     otr_err job_err;
@@ -89,6 +91,11 @@ struct otr_apply {
     void (*undone)(otr_apply *tx); /* after its files are back; NULL: as usual */
     bool abandoned;                /* freed while a job runs */
     unsigned retries;
+    otr_claims claims;            /* what it needs, from its plan; of the job while that works */
+    bool holds;                   /* nobody else may change it */
+    bool blocked, blocked_once;   /* somebody else holds some of it */
+    void (*again)(otr_apply *tx); /* makes its plan anew */
+    unsigned ends_seen, plans;
     unsigned moved;        /* reloads whose files were changed meanwhile */
     uint64_t moved_ticks;  /* since the boot, when the files were exchanged; 0: they were not, or it
                               is a recovery */
@@ -144,6 +151,11 @@ void otr_tx_remark(otr_apply *tx, const char *text);
 void otr_tx_reload(otr_apply *tx, otr_reload_fn *done);
 /* Takes lines and remarks of a reload over. */
 void otr_tx_take_reload(otr_apply *tx, const otr_reload_result *result);
+
+/* ---- share.c ---- */
+/* Its plan is made. False: another transaction has files of it; `again` is called when a new plan
+ * is worth while. */
+bool otr_tx_claim(otr_apply *tx, void (*again)(otr_apply *tx));
 
 /* ---- back.c ---- */
 /* Undoes what was done to the files; then, where NGINX may have read them, reloads and proves. */

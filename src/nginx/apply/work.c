@@ -86,6 +86,20 @@ static otr_code make_plan(otr_apply *tx, otr_err *err)
     return rc;
 }
 
+static otr_code add_folder(void *arg, uint64_t dev, uint64_t ino, otr_err *err)
+{
+    return otr_claims_add_folder(arg, dev, ino, err);
+}
+
+static otr_code make_claims(otr_apply *tx, otr_err *err)
+{
+    otr_claims_deinit(&tx->claims);
+    otr_code rc = otr_claims_of_plan(&tx->claims, tx->plan, err);
+    rc = rc == OTR_OK ? otr_seal_folders(tx->logs.seal, add_folder, &tx->claims, err) : rc;
+    otr_claims_end(&tx->claims);
+    return rc;
+}
+
 static void weigh(otr_apply *tx)
 {
     otr_err err = { 0 };
@@ -113,6 +127,7 @@ otr_code otr_tx_job_plan(otr_apply *tx, otr_err *err)
     }
     rc = rc == OTR_OK ? collect_logs(tx, err) : rc;
     rc = rc == OTR_OK ? make_plan(tx, err) : rc;
+    rc = rc == OTR_OK ? make_claims(tx, err) : rc;
     if (rc == OTR_OK) {
         weigh(tx);
     }
