@@ -151,7 +151,8 @@ static void sweep(void *arg)
     otr_applier *a = arg;
     for (size_t i = 0; i < a->n_lanes;) {
         apply_lane *lane = a->lanes[i];
-        if (lane->running == NULL && lane->waiting == NULL && lane->instance == NULL) {
+        if (lane->running == NULL && lane->waiting == NULL && lane->instance == NULL &&
+            lane->back_ticks == 0) {
             free_lane(lane);
             a->lanes[i] = a->lanes[--a->n_lanes];
         } else {
@@ -353,6 +354,8 @@ void otr_applier_instance(otr_applier *a, const otr_nginx_instance *instance)
     lane->instance = copy;
     if (lane->running != NULL) {
         otr_tx_recover_instance(lane->running);
+    } else if (lane->back_ticks != 0 && a->resume != NULL && !a->stopping) {
+        a->resume(a, lane);
     }
 }
 

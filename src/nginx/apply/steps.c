@@ -167,7 +167,7 @@ static void close_journal(otr_apply *tx)
 {
     otr_change_state state =
         tx->change != NULL ? otr_change_get_state(tx->change) : OTR_CHANGE_NONE;
-    if (state == OTR_CHANGE_UNDONE || state == OTR_CHANGE_PROVEN) {
+    if (!tx->keep_journal && (state == OTR_CHANGE_UNDONE || state == OTR_CHANGE_PROVEN)) {
         otr_tx_job(tx, job_close, on_closed);
     } else {
         tell(tx);

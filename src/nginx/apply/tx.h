@@ -30,6 +30,8 @@ typedef struct apply_lane { /* one instance */
     char id[OTR_NGINX_ID_BYTES];
     otr_nginx_instance *instance; /* as it was last told; NULL: it is not there */
     otr_apply *running, *waiting;
+    uint64_t back_ticks; /* since the boot: a recovery put its files back then and found no NGINX to
+                            be told of it; 0: none */
 } apply_lane;
 
 typedef struct apply_settings { /* as otr_applier_settings, with its own texts */
@@ -54,6 +56,8 @@ struct otr_applier {
     otr_loop_fn *stopped;
     void *stopped_arg;
     otr_defer sweep;
+    /* journals.c: an NGINX that a recovery did not find is there. */
+    void (*resume)(otr_applier *a, apply_lane *lane);
     void (*over)(otr_apply *tx); /* engine.c: it is told; frees it and begins the next one */
     void (*drop)(otr_apply *tx); /* engine.c: its last job is done, and nobody waits for it */
 };
@@ -88,6 +92,7 @@ struct otr_apply {
     bool ended;
     bool stop; /* the agent is stopping: as soon as that can be */
     bool waiting_for_master;
+    bool keep_journal;             /* something is left to do, when its NGINX is found */
     void (*undone)(otr_apply *tx); /* after its files are back; NULL: as usual */
     bool abandoned;                /* freed while a job runs */
     unsigned retries;
@@ -184,6 +189,8 @@ void otr_tx_listed(otr_applier *a);
 void otr_tx_queue(otr_apply *tx);
 
 /* ---- work.c: jobs ---- */
+/* Clock ticks since the boot, as starts of processes are counted; 0: not known. No job. */
+uint64_t otr_tx_ticks(void);
 otr_code otr_tx_job_plan(otr_apply *tx, otr_err *err);
 otr_code otr_tx_job_stage(otr_apply *tx, otr_err *err);
 /* Also seals what NGINX is to read. */

@@ -247,14 +247,19 @@ otr_code otr_tx_job_stage(otr_apply *tx, otr_err *err)
     return rc == OTR_OK ? otr_change_stage(tx->change, err) : rc;
 }
 
-otr_code otr_tx_job_swap(otr_apply *tx, otr_err *err)
+uint64_t otr_tx_ticks(void)
 {
     struct timespec up;
     long hz = sysconf(_SC_CLK_TCK);
-    if (hz > 0 && clock_gettime(CLOCK_BOOTTIME, &up) == 0) {
-        tx->moved_ticks =
-            (uint64_t)up.tv_sec * (uint64_t)hz + (uint64_t)up.tv_nsec * (uint64_t)hz / 1000000000U;
-    }
+    return hz > 0 && clock_gettime(CLOCK_BOOTTIME, &up) == 0
+               ? (uint64_t)up.tv_sec * (uint64_t)hz +
+                     (uint64_t)up.tv_nsec * (uint64_t)hz / 1000000000U
+               : 0;
+}
+
+otr_code otr_tx_job_swap(otr_apply *tx, otr_err *err)
+{
+    tx->moved_ticks = otr_tx_ticks();
     otr_code rc = otr_change_swap(tx->change, err);
     return rc == OTR_OK ? collect_logs(tx, err) : rc;
 }
