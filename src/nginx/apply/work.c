@@ -80,7 +80,8 @@ static otr_code make_plan(otr_apply *tx, otr_err *err)
     }
     otr_plan_spec spec = { .root = root,
                            .changes = tx->set,
-                           .managed = (const char *const *)tx->logs.read.items };
+                           .managed = (const char *const *)tx->logs.read.items,
+                           .managed_how = OTR_PLAN_PLACED };
     rc = otr_plan_make(&spec, &tx->plan, err);
     otr_root_free(root);
     return rc;
