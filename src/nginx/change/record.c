@@ -367,7 +367,7 @@ static otr_code take_state(otr_bytes p, otr_work *work, otr_err *err)
 static bool sum_is_right(otr_bytes payload, otr_bytes sum)
 {
     char hex[OTR_SHA256_HEX_BYTES];
-    return sum.n == SUM_DIGITS && payload.n > HEAD_BYTES &&
+    return sum.n == SUM_DIGITS && payload.n >= HEAD_BYTES &&
            memcmp(otr_blake2b_hex(payload, hex), sum.p, SUM_DIGITS) == 0;
 }
 
