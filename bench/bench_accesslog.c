@@ -1,7 +1,7 @@
 /*
  * Bytes a second through the status scanner of access logs, on one core.
  *
- *     bench_accesslog [combined|json|ltsv|blanks [MEGABYTES]]
+ *     bench_accesslog [combined|times|json|json-times|ltsv|blanks [MEGABYTES]]
  *
  * Lines as NGINX writes them, with requests and agents of varied length, lie in memory. The whole
  * text is scanned in pieces as large as those the follower reads, and the best of several runs is
@@ -20,13 +20,24 @@ enum { RUNS = 7, DEFAULT_MB = 64 };
 typedef struct shape {
     const char *name;
     const char *format; /* NULL: combined */
-    const char *line;   /* host part, path length, path, status, bytes, agent */
+    const char *line;   /* host part, path length, path, status, bytes, agent, times */
 } shape;
 
 static const shape shapes[] = {
     { "combined", NULL,
       "203.0.113.%u - - [23/Nov/2026:20:00:00 +0000] \"GET /%.*s HTTP/1.1\" %u %u \"-\" "
       "\"%s\"\n" },
+    { "times",
+      "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent "
+      "\"$http_referer\" \"$http_user_agent\" $request_time $upstream_response_time",
+      "203.0.113.%u - - [23/Nov/2026:20:00:00 +0000] \"GET /%.*s HTTP/1.1\" %u %u \"-\" "
+      "\"%s\" %u.%03u 0.%03u\n" },
+    { "json-times",
+      "escape=json {\"addr\":\"$remote_addr\",\"req\":\"$request\",\"status\":\"$status\","
+      "\"bytes\":$body_bytes_sent,\"ua\":\"$http_user_agent\",\"rt\":\"$request_time\","
+      "\"urt\":\"$upstream_response_time\"}",
+      "{\"addr\":\"203.0.113.%u\",\"req\":\"GET /%.*s HTTP/1.1\",\"status\":\"%u\",\"bytes\":%u,"
+      "\"ua\":\"%s\",\"rt\":\"%u.%03u\",\"urt\":\"0.%03u\"}\n" },
     { "json",
       "escape=json {\"addr\":\"$remote_addr\",\"req\":\"$request\",\"status\":\"$status\","
       "\"bytes\":$body_bytes_sent,\"ua\":\"$http_user_agent\"}",
@@ -58,7 +69,8 @@ static uint64_t fill(const shape *s, char *text, size_t cap, size_t *ret_n)
         unsigned i = (unsigned)lines * 2654435761U;
         n += (size_t)snprintf(text + n, cap - n, s->line, i % 255, (int)(i % (sizeof(path) - 1)),
                               path, statuses[(i >> 8) % OTR_COUNT(statuses)], i % 100000,
-                              agents[(i >> 12) % OTR_COUNT(agents)]);
+                              agents[(i >> 12) % OTR_COUNT(agents)], i % 3, (i >> 4) % 1000,
+                              (i >> 9) % 1000);
         lines++;
     }
     *ret_n = n;
@@ -75,6 +87,15 @@ static uint64_t scan(const otr_log_formats *f, const char *text, size_t n, otr_l
     return otr_now_ns() - begin;
 }
 
+static uint64_t times_of(const otr_log_times *times)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < OTR_LOG_CLASSES; i++) {
+        n += times->requests[i].count;
+    }
+    return n;
+}
+
 static void run(const shape *s, char *text, size_t cap)
 {
     size_t n;
@@ -86,16 +107,19 @@ static void run(const shape *s, char *text, size_t cap)
         exit(2);
     }
     for (int i = 0; i < RUNS; i++) {
-        otr_log_counts c = { 0 };
+        static otr_log_times times;
+        memset(&times, 0, sizeof(times));
+        otr_log_counts c = { .times = &times };
         uint64_t took = scan(f, text, n, &c);
-        if (c.lines != lines || c.unparsed != 0) {
+        uint64_t timed = strstr(s->name, "times") != NULL ? lines : 0;
+        if (c.lines != lines || c.unparsed != 0 || times_of(&times) != timed) {
             (void)fprintf(stderr, "bench_accesslog: %s: lines were lost\n", s->name);
             exit(1);
         }
         best = took < best ? took : best;
     }
     otr_log_formats_unref(f);
-    printf("%-8s %6.2f GB/s %7.2f M lines/s %6.1f ns/line, %.0f bytes/line\n", s->name,
+    printf("%-10s %6.2f GB/s %7.2f M lines/s %6.1f ns/line, %.0f bytes/line\n", s->name,
            (double)n / (double)best, (double)lines * 1e3 / (double)best,
            (double)best / (double)lines, (double)n / (double)lines);
 }
@@ -106,7 +130,9 @@ int main(int argc, char **argv)
     char *end = NULL;
     unsigned long mb = argc > 2 ? strtoul(argv[2], &end, 10) : DEFAULT_MB;
     if ((end != NULL && *end != '\0') || mb < 1 || mb > 4096) {
-        (void)fprintf(stderr, "usage: bench_accesslog [combined|json|ltsv|blanks [MEGABYTES]]\n");
+        (void)fprintf(
+            stderr,
+            "usage: bench_accesslog [combined|times|json|json-times|ltsv|blanks [MEGABYTES]]\n");
         return 2;
     }
     size_t cap = (size_t)mb << 20;

@@ -146,6 +146,7 @@
 #define OTR_LIMIT_APPLY_PROBE_MOST   60000          /* … most of a probe's time */
 #define OTR_LIMIT_APPLY_PROBE_BYTES  OTR_MIB        /* of its answer */
 #define OTR_LIMIT_APPLY_WATCH_MS     3600000        /* most of a probation */
+#define OTR_LIMIT_APPLY_SLOWER       100000         /* percent */
 #define OTR_LIMIT_APPLY_IMPACT_BYTES (4U * OTR_MIB) /* what a change means, and its diff */
 #define OTR_LIMIT_APPLY_RUNNING      256            /* transactions, those that wait too */
 /* changes of NGINX's files */

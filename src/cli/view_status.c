@@ -107,18 +107,24 @@ static void print_sources(const otr_json *i)
     const char *url = text(nginx, "stub_status"), *said = text(metrics, "status_error");
     bool ok = otr_json_bool(otr_json_get(metrics, "status_ok"), false);
     uint64_t logs = count_all(nginx, "access_logs");
-    char line[SOURCES_BYTES], counted[64] = "no access log is read";
+    const otr_json *times = otr_json_get(metrics, "request_time");
+    char line[SOURCES_BYTES], told[96] = "", counted[64] = "no access log is read";
     if (logs > 0) {
         (void)snprintf(counted, sizeof(counted), "%" PRIu64 " access log%s", logs,
                        logs == 1 ? "" : "s");
     }
-    (void)snprintf(line, sizeof(line), "%s: %s%s%s, %s", text(nginx, "config"),
+    if (times != NULL) { /* of the last sample */
+        (void)snprintf(told, sizeof(told), ", requests took %.0f ms, 1 %% of them %.0f ms or more",
+                       otr_json_num(otr_json_get(times, "p50"), 0) * 1e3,
+                       otr_json_num(otr_json_get(times, "p99"), 0) * 1e3);
+    }
+    (void)snprintf(line, sizeof(line), "%s: %s%s%s, %s%s", text(nginx, "config"),
                    url[0] != '\0' ? "stub_status " : "no stub_status is configured", url,
                    url[0] == '\0'    ? ""
                    : ok              ? " answers"
                    : said[0] != '\0' ? " fails"
                                      : " was not asked yet",
-                   counted);
+                   counted, told);
     (void)fputs("  ", stdout);
     otr_view_wrap(4, OTR_TONE_DIM, line);
     if (url[0] != '\0' && !ok && said[0] != '\0') {

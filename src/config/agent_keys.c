@@ -1,5 +1,7 @@
 #include "config/agent_keys.h"
 
+#include "base/limits.h"
+
 /* Sorted by path. NGINX Agent's names, types and defaults are facts; the sentences are ours. */
 const otr_key otr_agent_keys[] = {
     { .path = "allowed_directories",
@@ -419,6 +421,13 @@ const otr_key otr_agent_keys[] = {
               "judged",
       .min = 0,
       .max = 100 },
+    { .path = "outrider.config.probation.max_slower_percent",
+      .type = OTR_KEY_INT,
+      .def = "0",
+      .help = "How much longer the slowest tenth of requests may take than before, in percent, "
+              "or a probation ends; 0: not judged",
+      .min = 0,
+      .max = OTR_LIMIT_APPLY_SLOWER },
     { .path = "outrider.config.probation.min_requests",
       .type = OTR_KEY_INT,
       .def = "50",

@@ -25,6 +25,7 @@ static const char policy_failure_key[] = "outrider.config.policy.on_failure";
 static const char watch_key[] = "outrider.config.probation.time";
 static const char probes_key[] = "outrider.config.probation.probes";
 static const char errors_key[] = "outrider.config.probation.max_5xx_percent";
+static const char slower_key[] = "outrider.config.probation.max_slower_percent";
 static const char least_key[] = "outrider.config.probation.min_requests";
 static const char max_files_key[] = "outrider.config.max_files";
 static const char max_bytes_key[] = "outrider.config.max_bytes";
@@ -96,8 +97,8 @@ static void set_problem(const otr_config_apply *c, const otr_apply_result *r)
     }
 }
 
-void otr_config_remember(const otr_config_apply *c, const char *instance, const char *id,
-                         const char *text)
+static void remember(const otr_config_apply *c, const char *instance, const char *id,
+                     const char *text)
 {
     for (size_t i = 0; i < c->n_last; i++) {
         otr_apply_outcome o = c->last[i]->outcome;
@@ -229,7 +230,9 @@ static void on_traffic(void *config, const char *instance, otr_apply_traffic *re
                                     .requests = t->requests,
                                     .errors_5xx = t->errors,
                                     .window_requests = t->usual_requests,
-                                    .window_5xx = t->usual_errors };
+                                    .window_5xx = t->usual_errors,
+                                    .times = t->times.count > 0 ? &t->times : NULL,
+                                    .window_times = &t->usual_times };
     }
 }
 
@@ -257,9 +260,14 @@ static otr_code hear_sample(otr_config_apply *c, const otr_metrics_event *m, otr
     t->errors += m->responses[4];
     t->usual_requests += all;
     t->usual_errors += m->responses[4];
+    if (m->times != NULL) {
+        otr_histogram_merge(&t->times, m->times);
+        otr_histogram_merge(&t->usual_times, m->times);
+    }
     if (t->usual_requests > USUAL_MOST) { /* what is long ago counts less */
         t->usual_requests /= 2;
         t->usual_errors /= 2;
+        otr_histogram_halve(&t->usual_times);
     }
     return OTR_OK;
 }
@@ -352,6 +360,7 @@ static otr_code read_probes(otr_config_apply *c, const otr_config *cfg, otr_err 
                                .n_probes = n,
                                .watch_ms = ms_of(cfg, watch_key),
                                .most_5xx_percent = (unsigned)otr_config_int(cfg, errors_key),
+                               .most_slower_percent = (unsigned)otr_config_int(cfg, slower_key),
                                .least_requests = (unsigned)otr_config_int(cfg, least_key) };
     return OTR_OK;
 }
@@ -395,6 +404,7 @@ static otr_code init(otr_plugin *p, const otr_config *cfg, otr_err *err)
     otr_config_apply *c = otr_plugin_state(p);
     c->plugin = p;
     c->services = otr_plugin_services(p);
+    c->remember = remember;
     c->lib_dir = otr_strdup(otr_config_str(cfg, "lib_dir"));
     otr_code rc = c->lib_dir != NULL ? OTR_OK : otr_fail_nomem(err);
     rc = rc == OTR_OK ? read_probes(c, cfg, err) : rc;

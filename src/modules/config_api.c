@@ -363,6 +363,7 @@ static otr_code take_probation(config_request *r, const otr_http_request *req, o
 {
     otr_apply_probation *p = &r->request.probation;
     uint64_t share = r->c->probation.most_5xx_percent, least = r->c->probation.least_requests;
+    uint64_t slower = r->c->probation.most_slower_percent;
     list l = { .r = r, .err = err };
     *p = r->c->probation;
     otr_http_query_each(req, "probe", add_probe, &l);
@@ -375,8 +376,11 @@ static otr_code take_probation(config_request *r, const otr_http_request *req, o
              ? take_number(req, "probation_ms", OTR_LIMIT_APPLY_WATCH_MS, &p->watch_ms, err)
              : rc;
     rc = rc == OTR_OK ? take_number(req, "max_5xx_percent", 100, &share, err) : rc;
+    rc = rc == OTR_OK ? take_number(req, "max_slower_percent", OTR_LIMIT_APPLY_SLOWER, &slower, err)
+                      : rc;
     rc = rc == OTR_OK ? take_number(req, "min_requests", 1000000, &least, err) : rc;
     p->most_5xx_percent = (unsigned)share;
+    p->most_slower_percent = (unsigned)slower;
     p->least_requests = (unsigned)least;
     return rc;
 }

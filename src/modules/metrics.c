@@ -96,12 +96,36 @@ static void export_series(target *t, const otr_metrics_event *event)
         otr_nginx_series_drop_status(&t->series);
     }
     if (rc == OTR_OK && event->logs_ok) {
+        rc = otr_nginx_series_set_times(&t->series, services->metrics, event->id, type, &err);
+    }
+    if (rc == OTR_OK && event->logs_ok) {
         rc = otr_nginx_series_set_responses(&t->series, services->metrics, event, type, &err);
     } else if (!event->logs_ok) {
         otr_nginx_series_drop_responses(&t->series);
     }
     if (rc != OTR_OK) {
         otr_log_warn("NGINX metrics not exported", "instance", t->id, "err", err.msg);
+    }
+}
+
+/* Into the totals, and what they were of this sample into `event`. */
+static void take_times(target *t, otr_metrics_event *event)
+{
+    otr_log_times *times = otr_zalloc(sizeof(*times));
+    event->times = otr_zalloc(sizeof(*event->times));
+    if (times == NULL || event->times == NULL) { /* they are in the next sample */
+        otr_free(times);
+        otr_free(otr_steal(&event->times));
+        return;
+    }
+    otr_instance_logs_take_times(&t->logs, times);
+    for (size_t i = 0; i < OTR_LOG_CLASSES; i++) {
+        otr_histogram_merge(event->times, &times->requests[i]);
+    }
+    otr_nginx_series_count_times(&t->series, times);
+    otr_free(times);
+    if (event->times->count == 0) {
+        otr_free(otr_steal(&event->times));
     }
 }
 
@@ -122,6 +146,9 @@ static void finish_sample(target *t)
     t->sampled_ns = now;
     event->logs_ok = otr_instance_logs_count(&t->logs);
     otr_instance_logs_take(&t->logs, instance_of(t), event);
+    if (otr_instance_logs_times(&t->logs) != 0) {
+        take_times(t, event);
+    }
     add_status(t, event);
     otr_nginx_series_count_responses(&t->series, event);
     export_series(t, event);
@@ -253,6 +280,7 @@ static otr_code make_room(state *s, otr_err *err)
     }
     for (size_t i = 0; i < s->n; i++) {
         if (s->targets[i]->msg == NULL) {
+            otr_nginx_series_deinit(&s->targets[i]->series);
             otr_free(s->targets[i]);
             s->n--;
             memmove(&s->targets[i], &s->targets[i + 1], (s->n - i) * sizeof(*s->targets));
@@ -388,6 +416,7 @@ static void fini(otr_plugin *p)
     state *s = otr_plugin_state(p);
     for (size_t i = 0; i < s->n; i++) {
         end_target(s->targets[i]);
+        otr_nginx_series_deinit(&s->targets[i]->series);
         otr_free(s->targets[i]);
     }
     otr_access_logs_free(s->logs);

@@ -164,7 +164,14 @@ otr_code otr_instance_logs_set(otr_instance_logs *logs, const otr_instance_logs_
             open_log(spec, now, log, &items[i]);
         }
     }
+    otr_access_times *times = otr_steal(&logs->times);
     otr_instance_logs_close(logs);
+    logs->times = times != NULL ? times : otr_access_times_new();
+    for (size_t i = 0; i < now->n_access_logs; i++) {
+        if (items[i].log != NULL) {
+            otr_access_log_tell_times(items[i].log, logs->times);
+        }
+    }
     logs->items = items;
     logs->n = now->n_access_logs;
     logs->problems = spec->problems;
@@ -189,6 +196,7 @@ void otr_instance_logs_close(otr_instance_logs *logs)
         otr_access_log_close(logs->items[i].log);
     }
     otr_free(logs->items);
+    otr_access_times_free(logs->times);
     *logs = (otr_instance_logs){ 0 };
 }
 
@@ -210,6 +218,22 @@ bool otr_instance_logs_count(const otr_instance_logs *logs)
         }
     }
     return false;
+}
+
+unsigned otr_instance_logs_times(const otr_instance_logs *logs)
+{
+    unsigned known = 0;
+    for (size_t i = 0; i < logs->n; i++) {
+        known |= logs->items[i].log != NULL ? otr_access_log_times(logs->items[i].log) : 0;
+    }
+    return known;
+}
+
+void otr_instance_logs_take_times(otr_instance_logs *logs, otr_log_times *ret)
+{
+    if (logs->times != NULL) {
+        otr_access_times_take(logs->times, ret);
+    }
 }
 
 /* ---- what is wrong ---- */

@@ -34,6 +34,7 @@ typedef struct otr_instance_logs { /* zeroed at start */
     otr_instance_log *items;       /* as many as the instance has */
     size_t n;
     otr_problems *problems;
+    otr_access_times *times; /* that they tell; NULL before the first, or without memory */
     char id[OTR_NGINX_ID_BYTES];
 } otr_instance_logs;
 
@@ -54,6 +55,10 @@ void otr_instance_logs_close(otr_instance_logs *logs);
 bool otr_instance_logs_any(const otr_instance_logs *logs);
 /* Does one of them give status counts? Else there is nothing to show, not even zeros. */
 bool otr_instance_logs_count(const otr_instance_logs *logs);
+/* Which times do their lines tell, as bits by otr_log_time? */
+unsigned otr_instance_logs_times(const otr_instance_logs *logs);
+/* Adds the times told since the last call to `ret`. */
+void otr_instance_logs_take_times(otr_instance_logs *logs, otr_log_times *ret);
 /* Moves what was counted since the last call into `event`, and says what is wrong with each.
  * `instance` is the one they were set for. */
 void otr_instance_logs_take(otr_instance_logs *logs, const otr_nginx_instance *instance,

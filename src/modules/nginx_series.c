@@ -1,5 +1,7 @@
 #include "modules/nginx_series.h"
 
+#include "base/alloc.h"
+
 static const char *const outcome_labels[] = { "nginx.connections.outcome", "instance.id",
                                               "instance.type", NULL };
 static const char *const range_labels[] = { "nginx.status_range", "instance.id", "instance.type",
@@ -47,6 +49,47 @@ static const otr_family responses_total = {
     .help = "The total number of responses that access logs tell of, by status range.",
     .kind = OTR_METRIC_COUNTER,
     .labels = range_labels,
+};
+
+/* Powers of two seconds: ends of buckets of the histograms, so that the counts are exact. */
+enum { LEAST_POWER = -9, MOST_POWER = 6, BOUNDS = MOST_POWER - LEAST_POWER + 1 };
+static const double bounds[BOUNDS + 1] = {
+    0.001953125, 0.00390625, 0.0078125, 0.015625, 0.03125, 0.0625, 0.125, 0.25, 0.5,
+    1,           2,          4,         8,        16,      32,     64,    0,
+};
+static const otr_family request_duration = {
+    .name = "nginx.http.request.duration",
+    .unit = "s",
+    .help = "Times of requests, as access logs tell them ($request_time), by status range.",
+    .kind = OTR_METRIC_HISTOGRAM,
+    .labels = range_labels,
+    .buckets = bounds,
+};
+static const otr_family upstream_durations[OTR_LOG_TIMES] = {
+    [OTR_LOG_UPSTREAM_CONNECT] = {
+        .name = "nginx.http.upstream.connect.duration",
+        .unit = "s",
+        .help = "Times to connect to servers of upstreams ($upstream_connect_time).",
+        .kind = OTR_METRIC_HISTOGRAM,
+        .labels = plain_labels,
+        .buckets = bounds,
+    },
+    [OTR_LOG_UPSTREAM_HEADER] = {
+        .name = "nginx.http.upstream.header.duration",
+        .unit = "s",
+        .help = "Times to the header of a response of an upstream ($upstream_header_time).",
+        .kind = OTR_METRIC_HISTOGRAM,
+        .labels = plain_labels,
+        .buckets = bounds,
+    },
+    [OTR_LOG_UPSTREAM_RESPONSE] = {
+        .name = "nginx.http.upstream.response.duration",
+        .unit = "s",
+        .help = "Times to the end of a response of an upstream ($upstream_response_time).",
+        .kind = OTR_METRIC_HISTOGRAM,
+        .labels = plain_labels,
+        .buckets = bounds,
+    },
 };
 
 /* In the order of otr_nginx_series.status. */
@@ -144,6 +187,54 @@ otr_code otr_nginx_series_set_responses(otr_nginx_series *s, otr_registry *reg,
     return OTR_OK;
 }
 
+void otr_nginx_series_count_times(otr_nginx_series *s, const otr_log_times *times)
+{
+    if (s->total_times == NULL) {
+        s->total_times = otr_zalloc(sizeof(*s->total_times));
+    }
+    if (s->total_times != NULL) {
+        otr_log_times_merge(s->total_times, times);
+    }
+}
+
+static void set_histogram(const otr_histogram *h, otr_series *series)
+{
+    uint64_t counts[BOUNDS + 1], below = 0;
+    for (int i = 0; i < BOUNDS; i++) {
+        uint64_t until = otr_histogram_until(h, LEAST_POWER + i);
+        counts[i] = until - below;
+        below = until;
+    }
+    counts[BOUNDS] = h->count - below;
+    otr_series_set_histogram(series, counts, (double)h->sum_ms / 1000.0);
+}
+
+otr_code otr_nginx_series_set_times(otr_nginx_series *s, otr_registry *reg, const char *id,
+                                    const char *type, otr_err *err)
+{
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; s->total_times != NULL && rc == OTR_OK && i < OTR_NGINX_TIME_SERIES; i++) {
+        bool request = i < OTR_NGINX_LOG_SERIES;
+        size_t what = request ? i : i - OTR_NGINX_LOG_SERIES;
+        const otr_histogram *h =
+            request ? &s->total_times->requests[what] : &s->total_times->upstreams[what];
+        const char *const labels[] = { request ? ranges[what] : NULL, id, type, NULL };
+        if (h->count > 0) {
+            rc = make(reg, request ? &request_duration : &upstream_durations[what],
+                      request ? labels : labels + 1, &s->times[i], err);
+        }
+        if (s->times[i] != NULL) {
+            set_histogram(h, s->times[i]);
+        }
+    }
+    return rc;
+}
+
+void otr_nginx_series_deinit(otr_nginx_series *s)
+{
+    otr_free(otr_steal(&s->total_times));
+}
+
 static void drop(otr_series **list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
@@ -160,4 +251,5 @@ void otr_nginx_series_drop_status(otr_nginx_series *s)
 void otr_nginx_series_drop_responses(otr_nginx_series *s)
 {
     drop(s->responses, OTR_COUNT(s->responses));
+    drop(s->times, OTR_COUNT(s->times));
 }

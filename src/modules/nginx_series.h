@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "modules/topics.h"
+#include "nginx/log/times.h"
 #include "nginx/status/lives.h"
 #include "nginx/status/stub_status.h"
 #include "telemetry/registry.h"
@@ -20,7 +21,11 @@ typedef struct otr_nginx_total { /* a counter that outlives resets */
     uint64_t now;                /* by the present one, as last read */
 } otr_nginx_total;
 
-enum { OTR_NGINX_STATUS_SERIES = 8, OTR_NGINX_LOG_SERIES = 5 };
+enum {
+    OTR_NGINX_STATUS_SERIES = 8,
+    OTR_NGINX_LOG_SERIES = 5,
+    OTR_NGINX_TIME_SERIES = OTR_NGINX_LOG_SERIES + OTR_LOG_TIMES
+};
 
 typedef struct otr_nginx_series { /* zeroed at start */
     otr_lives lives;              /* since NGINX was started */
@@ -29,7 +34,11 @@ typedef struct otr_nginx_series { /* zeroed at start */
     uint64_t
         total_responses[OTR_NGINX_LOG_SERIES]; /* by class of status, as far as logs were read */
     otr_series *responses[2 * OTR_NGINX_LOG_SERIES]; /* the last sample, then the totals */
+    otr_log_times *total_times;                      /* NULL: none was told so far. Owned */
+    otr_series *times[OTR_NGINX_TIME_SERIES];        /* requests by class, then upstreams */
 } otr_nginx_series;
+
+void otr_nginx_series_deinit(otr_nginx_series *s); /* the series are dropped before */
 
 /* A new life: NGINX was started anew and counts from 0. */
 void otr_nginx_series_restart(otr_nginx_series *s);
@@ -42,6 +51,9 @@ uint64_t otr_nginx_series_count(otr_nginx_series *s, const otr_stub_answer *answ
  * than samples are taken misses none. */
 void otr_nginx_series_count_responses(otr_nginx_series *s, const otr_metrics_event *event);
 
+/* The same for times. */
+void otr_nginx_series_count_times(otr_nginx_series *s, const otr_log_times *times);
+
 /* Publishes the status of `event`'s instance; `type` is "nginx" or "nginxplus". */
 otr_code otr_nginx_series_set_status(otr_nginx_series *s, otr_registry *reg,
                                      const otr_metrics_event *event, const char *type, otr_err *err)
@@ -49,6 +61,9 @@ otr_code otr_nginx_series_set_status(otr_nginx_series *s, otr_registry *reg,
 otr_code otr_nginx_series_set_responses(otr_nginx_series *s, otr_registry *reg,
                                         const otr_metrics_event *event, const char *type,
                                         otr_err *err) OTR_MUST_CHECK;
+/* Histograms of those times that were told at least once. */
+otr_code otr_nginx_series_set_times(otr_nginx_series *s, otr_registry *reg, const char *id,
+                                    const char *type, otr_err *err) OTR_MUST_CHECK;
 
 /* Take series out of the export: what is not known is not shown. The totals stay. */
 void otr_nginx_series_drop_status(otr_nginx_series *s);

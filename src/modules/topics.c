@@ -180,6 +180,18 @@ static void write_responses(otr_jw *w, const otr_metrics_event *event)
     otr_jw_obj_end(w);
 }
 
+static void write_times(otr_jw *w, const otr_histogram *h)
+{
+    otr_jw_obj(w, "request_time");
+    otr_jw_u64(w, "count", h->count);
+    otr_jw_f64(w, "mean", (double)h->sum_ms / 1000.0 / (double)h->count);
+    otr_jw_f64(w, "p50", otr_histogram_quantile(h, 0.5));
+    otr_jw_f64(w, "p90", otr_histogram_quantile(h, 0.9));
+    otr_jw_f64(w, "p99", otr_histogram_quantile(h, 0.99));
+    otr_jw_f64(w, "max", (double)h->most_ms / 1000.0);
+    otr_jw_obj_end(w);
+}
+
 static otr_code encode_metrics(const void *payload, otr_buf *out, otr_err *err)
 {
     const otr_metrics_event *event = payload;
@@ -203,11 +215,21 @@ static otr_code encode_metrics(const void *payload, otr_buf *out, otr_err *err)
     write_responses(&w, event);
     otr_jw_u64(&w, "log_lines", event->log_lines);
     otr_jw_u64(&w, "log_unparsed", event->log_unparsed);
+    if (event->times != NULL && event->times->count > 0) {
+        write_times(&w, event->times);
+    }
     otr_jw_obj_end(&w);
     return otr_jw_end(&w);
 }
 
-const otr_topic otr_topic_metrics_sampled = { "nginx.metrics.sampled", 1, otr_free,
+static void drop_metrics(void *payload)
+{
+    otr_metrics_event *event = payload;
+    otr_free(event->times);
+    otr_free(event);
+}
+
+const otr_topic otr_topic_metrics_sampled = { "nginx.metrics.sampled", 1, drop_metrics,
                                               encode_metrics };
 
 /* ---- the agent itself ---- */

@@ -41,6 +41,7 @@
 
 #include <stdbool.h>
 
+#include "base/histogram.h"
 #include "base/json.h"
 #include "bus/msg.h"
 #include "host/host.h"
@@ -80,7 +81,9 @@ typedef struct otr_health_event {
  * JSON:
  * {"id","interval_ms","status_ok","status_error","active","reading","writing","waiting","accepted",
  * "handled","requests","requests_delta","requests_per_second","logs_ok",
- * "responses":{"1xx",…,"5xx"},"log_lines","log_unparsed"} */
+ * "responses":{"1xx",…,"5xx"},"log_lines","log_unparsed",
+ * "request_time":{"count","mean","p50","p90","p99","max"}}; times in seconds, left out when no line
+ * told one. */
 typedef struct otr_metrics_event {
     char id[OTR_NGINX_ID_BYTES];
     uint64_t interval_ns; /* since the previous sample; 0 for the first */
@@ -96,6 +99,7 @@ typedef struct otr_metrics_event {
     uint64_t responses[5]; /* access-log lines 1xx … 5xx since the previous sample */
     uint64_t log_lines;    /* access-log lines since the previous sample, also unparsable ones */
     uint64_t log_unparsed; /* of log_lines: their status is not beyond doubt */
+    otr_histogram *times;  /* of the responses, as far as the lines tell; NULL: of none. Owned */
 } otr_metrics_event;
 
 /* One sample of the machine (host/host.h). What is not known is left out. Counters are since boot.

@@ -48,8 +48,16 @@ static unsigned in_pieces(const otr_log_formats *formats, otr_bytes line, size_t
 
 static unsigned at_once(const otr_log_formats *formats, otr_bytes line)
 {
-    otr_log_counts c = { 0 };
+    static otr_log_times times;
+    memset(&times, 0, sizeof(times));
+    otr_log_counts c = { .times = &times };
     (void)otr_log_formats_scan(formats, (otr_bytes){ line.p, line.n + 1 }, &c);
+    uint64_t timed = 0;
+    for (size_t i = 0; i < OTR_LOG_CLASSES; i++) {
+        need(times.requests[i].count <= c.responses[i]);
+        timed |= times.requests[i].count;
+    }
+    need(timed == 0 || (otr_log_formats_times(formats) & 1U << OTR_LOG_REQUEST_TIME) != 0);
     return class_of(&c);
 }
 

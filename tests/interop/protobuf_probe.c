@@ -119,6 +119,8 @@ static void show_health(void)
 static void show_metrics(void)
 {
     otr_metrics_event none = { .id = "" };
+    otr_histogram times = { 0 };
+    otr_histogram_add(&times, 250);
     otr_metrics_event full = { .id = "x",
                                .interval_ns = UINT64_MAX,
                                .status_ok = true,
@@ -141,6 +143,7 @@ static void show_metrics(void)
     full.requests_per_second = 1e300;
     show(&otr_topic_metrics_sampled, &full);
     full.requests_per_second = 250;
+    full.times = &times;
     show(&otr_topic_metrics_sampled, &full);
 }
 

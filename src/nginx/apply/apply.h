@@ -32,6 +32,7 @@ typedef struct otr_applier otr_applier;
 typedef struct otr_apply otr_apply; /* one transaction */
 
 struct otr_apply_progress;
+struct otr_histogram;
 
 /* ---- probation ---- */
 
@@ -47,15 +48,19 @@ typedef struct otr_apply_probation {
     size_t n_probes;
     uint64_t watch_ms;         /* of traffic and repeated probes; 0: each probe once, no traffic */
     unsigned most_5xx_percent; /* share of 5xx that ends it, in points above the one before; 0:
-                                  traffic is not judged */
-    unsigned least_requests;   /* with fewer the traffic says nothing */
+                                  it is not judged */
+    unsigned most_slower_percent; /* 90th percentile of request times that ends it, in percent
+                                     above the one before; 0: it is not judged */
+    unsigned least_requests;      /* with fewer the traffic says nothing */
 } otr_apply_probation;
 
-/* Answers of an instance by its access logs. */
+/* Answers of an instance by its access logs; borrowed until return to the loop. */
 typedef struct otr_apply_traffic {
     bool known;                    /* an access log is read */
     uint64_t requests, errors_5xx; /* counted since some time: a difference of two is a window */
     uint64_t window_requests, window_5xx; /* in the time before: what is usual */
+    /* Request times, counted in the same two ways; NULL: no line told one. */
+    const struct otr_histogram *times, *window_times;
 } otr_apply_traffic;
 
 /* ---- requests ---- */

@@ -1,10 +1,15 @@
 #include "nginx/apply/probation.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/histogram.h"
 #include "nginx/apply/probe.h"
+
+/* The share of requests whose times are judged by the slowest of them, and what is noise. */
+static const double judged_share = 0.9, slower_least_s = 0.01;
 
 /* ROUND_MS: between two rounds of all probes, and two looks at the traffic. FAILURES: a probe that
  * answered well before may fail once. */
@@ -20,7 +25,8 @@ struct otr_probation {
     bool all_once;   /* each was well once */
     otr_apply_traffic before;
     uint64_t began_ns;
-    char *remark; /* NULL: none */
+    otr_histogram times, usual;         /* of `before` */
+    char *errors_remark, *times_remark; /* NULL: none */
     bool *gone;
 };
 
@@ -34,13 +40,15 @@ void otr_probation_free(otr_probation *probation)
     }
     otr_probe_free(probation->probe);
     otr_timer_free(probation->timer);
-    otr_free(probation->remark);
+    otr_free(probation->errors_remark);
+    otr_free(probation->times_remark);
     otr_free(probation);
 }
 
 static void tell(otr_probation *p, bool passed, const char *reason)
 {
-    char *remarks[] = { p->remark, NULL };
+    char *first = p->errors_remark != NULL ? p->errors_remark : p->times_remark;
+    char *remarks[] = { first, first != p->times_remark ? p->times_remark : NULL, NULL };
     otr_probation_result result = {
         .passed = passed, .reason = reason, .remarks = remarks, .ns = otr_now_ns() - p->began_ns
     };
@@ -60,10 +68,83 @@ static double percent(uint64_t part, uint64_t all)
     return all > 0 ? 100.0 * (double)part / (double)all : 0;
 }
 
-static void remark(otr_probation *p, const char *text)
+OTR_PRINTF(2, 3) static void remark(char **slot, const char *format, ...)
 {
-    otr_free(p->remark);
-    p->remark = otr_strdup(text); /* without memory there is one remark less */
+    char text[TEXT_BYTES];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    otr_free(*slot);
+    *slot = otr_strdup(text); /* without memory there is one remark less */
+}
+
+static unsigned least(const otr_probation *p)
+{
+    unsigned n = p->spec.what->least_requests;
+    return n > 0 ? n : LEAST_REQUESTS;
+}
+
+/* "" or why it failed. */
+static void judge_errors(otr_probation *p, const otr_apply_traffic *now, bool last,
+                         char ret[TEXT_BYTES])
+{
+    uint64_t requests = now->requests - p->before.requests;
+    uint64_t errors = now->errors_5xx - p->before.errors_5xx;
+    if (p->spec.what->most_5xx_percent == 0) {
+        return;
+    }
+    if (requests < least(p)) {
+        if (last) {
+            remark(&p->errors_remark,
+                   "the traffic could not be judged: %llu requests, %u are needed",
+                   (unsigned long long)requests, least(p));
+        }
+        return;
+    }
+    double usual = percent(p->before.window_5xx, p->before.window_requests);
+    double share = percent(errors, requests);
+    if (share > usual + (double)p->spec.what->most_5xx_percent) {
+        (void)snprintf(ret, TEXT_BYTES,
+                       "probation: %.1f %% of %llu requests were answered with 5xx, %.1f %% before",
+                       share, (unsigned long long)requests, usual);
+    }
+}
+
+/* The same. */
+static void judge_times(otr_probation *p, const otr_apply_traffic *now, bool last,
+                        char ret[TEXT_BYTES])
+{
+    static const char cannot[] = "the request times could not be judged";
+    if (p->spec.what->most_slower_percent == 0) {
+        return;
+    }
+    if (now->times == NULL) {
+        remark(&p->times_remark,
+               "%s: no line of an access log told one; $request_time in the log_format does",
+               cannot);
+        return;
+    }
+    otr_histogram after = *now->times;
+    otr_histogram_subtract(&after, &p->times);
+    if (after.count < least(p) || p->usual.count < least(p)) {
+        if (last) {
+            remark(&p->times_remark,
+                   "%s: %llu requests with a time since the change, %llu before, %u are needed",
+                   cannot, (unsigned long long)after.count, (unsigned long long)p->usual.count,
+                   least(p));
+        }
+        return;
+    }
+    double usual = otr_histogram_quantile(&p->usual, judged_share);
+    double late = otr_histogram_quantile(&after, judged_share);
+    double most = usual * (1 + (double)p->spec.what->most_slower_percent / 100.0);
+    if (late > most && late > usual + slower_least_s) {
+        (void)snprintf(ret, TEXT_BYTES,
+                       "probation: the slowest tenth of %llu requests took %.3f s or more, %.3f s "
+                       "before",
+                       (unsigned long long)after.count, late, usual);
+    }
 }
 
 /* False: it was told that it failed. */
@@ -71,40 +152,32 @@ static bool judge_traffic(otr_probation *p, bool last)
 {
     const otr_apply_probation *what = p->spec.what;
     otr_apply_traffic now = { 0 };
-    if (what->most_5xx_percent == 0) {
+    char why[TEXT_BYTES] = "";
+    if (what->most_5xx_percent == 0 && what->most_slower_percent == 0) {
         return true;
     }
     if (p->spec.traffic != NULL) {
         p->spec.traffic(p->spec.traffic_arg, p->spec.instance, &now);
     }
     if (!now.known || !p->before.known) {
-        remark(p, "the traffic could not be judged: no access log of this NGINX is counted");
+        remark(&p->errors_remark,
+               "the traffic could not be judged: no access log of this NGINX is counted");
         return true;
     }
-    uint64_t requests = now.requests - p->before.requests;
-    uint64_t errors = now.errors_5xx - p->before.errors_5xx;
-    unsigned least = what->least_requests > 0 ? what->least_requests : LEAST_REQUESTS;
-    if (requests < least) {
-        if (last) {
-            char text[TEXT_BYTES];
-            (void)snprintf(text, sizeof(text),
-                           "the traffic could not be judged: %llu requests, %u are needed",
-                           (unsigned long long)requests, least);
-            remark(p, text);
-        }
+    if (now.requests < p->before.requests) {
+        remark(&p->errors_remark,
+               "the traffic could not be judged: this NGINX was found anew in the meantime");
         return true;
     }
-    double usual = percent(p->before.window_5xx, p->before.window_requests);
-    double share = percent(errors, requests);
-    if (share <= usual + (double)what->most_5xx_percent) {
-        return true;
+    judge_errors(p, &now, last, why);
+    if (why[0] == '\0') {
+        judge_times(p, &now, last, why);
     }
-    char text[TEXT_BYTES];
-    (void)snprintf(text, sizeof(text),
-                   "probation: %.1f %% of %llu requests were answered with 5xx, %.1f %% before",
-                   share, (unsigned long long)requests, usual);
-    tell(p, false, text);
-    return false;
+    if (why[0] != '\0') {
+        tell(p, false, why);
+        return false;
+    }
+    return true;
 }
 
 /* ---- probes ---- */
@@ -189,6 +262,9 @@ otr_code otr_probation_start(otr_loop *loop, const otr_probation_spec *spec, otr
     }
     if (spec->traffic != NULL) {
         spec->traffic(spec->traffic_arg, spec->instance, &p->before);
+        p->times = p->before.times != NULL ? *p->before.times : p->times;
+        p->usual = p->before.window_times != NULL ? *p->before.window_times : p->usual;
+        p->before.times = p->before.window_times = NULL; /* borrowed */
     }
     otr_timer_start(p->timer, 0, 0);
     *ret = p;

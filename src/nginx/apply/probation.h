@@ -3,8 +3,9 @@
  *
  * Probes are requests that the operator lists; each must answer as expected, at once and then again
  * until the time is over. Traffic is what the access logs count: a share of 5xx that is clearly
- * above the one of the window before ends it. What cannot be judged (too few requests, no access
- * log) is a remark, not a failure.
+ * above the one of the window before ends it, and so do request times that are clearly longer (by
+ * their 90th percentile). What cannot be judged (too few requests, no access log, none that tells
+ * times) is a remark, not a failure.
  *
  * Thread: loop.
  */

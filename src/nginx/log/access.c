@@ -20,6 +20,12 @@ typedef struct names {
     size_t n;
 } names;
 
+struct otr_access_times {
+    unsigned refs;
+    otr_log_times job;   /* the job's while one runs */
+    otr_log_times ready; /* the loop's */
+};
+
 struct otr_access_log {
     otr_access_log *next, *prev; /* of all */
     otr_access_log *next_name;   /* in its chain of names */
@@ -32,6 +38,7 @@ struct otr_access_log {
     bool readable, dirty, reading, closed;
     names beside;     /* files that were made beside it */
     names job_beside; /* the same for the job */
+    otr_access_times *times, *job_times;
     char problem[288];
 };
 
@@ -149,6 +156,71 @@ static void unlink_name(const otr_access_log *log)
     *at = log->next_name;
 }
 
+/* ---- times ---- */
+
+otr_access_times *otr_access_times_new(void)
+{
+    otr_access_times *times = otr_zalloc(sizeof(*times));
+    if (times != NULL) {
+        times->refs = 1;
+    }
+    return times;
+}
+
+void otr_access_times_free(otr_access_times *times)
+{
+    if (times != NULL && --times->refs == 0) {
+        otr_free(times);
+    }
+}
+
+static otr_access_times *times_ref(otr_access_times *times)
+{
+    if (times != NULL) {
+        times->refs++;
+    }
+    return times;
+}
+
+static bool told_any(const otr_log_times *times)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < OTR_LOG_CLASSES; i++) {
+        n += times->requests[i].count;
+    }
+    for (size_t i = 0; i < OTR_LOG_TIMES; i++) {
+        n += times->upstreams[i].count;
+    }
+    return n > 0;
+}
+
+static void collect_times(otr_access_times *times)
+{
+    if (times != NULL && told_any(&times->job)) {
+        otr_log_times_merge(&times->ready, &times->job);
+        memset(&times->job, 0, sizeof(times->job));
+    }
+}
+
+void otr_access_times_take(otr_access_times *times, otr_log_times *ret)
+{
+    if (told_any(&times->ready)) {
+        otr_log_times_merge(ret, &times->ready);
+        memset(&times->ready, 0, sizeof(times->ready));
+    }
+}
+
+void otr_access_log_tell_times(otr_access_log *log, otr_access_times *times)
+{
+    otr_access_times_free(log->times);
+    log->times = times_ref(times);
+}
+
+unsigned otr_access_log_times(const otr_access_log *log)
+{
+    return log->readable ? otr_log_formats_times(log->tail.formats) : 0;
+}
+
 /* ---- life ---- */
 
 /* Not while the job reads it. */
@@ -164,6 +236,8 @@ static void free_log(otr_access_log *log)
     otr_log_tail_deinit(&log->tail, NULL);
     clear(&log->beside);
     clear(&log->job_beside);
+    otr_access_times_free(log->times);
+    otr_access_times_free(log->job_times);
     otr_free(log);
 }
 
@@ -406,6 +480,8 @@ static void end_job(otr_access_logs *logs)
         log->next_job = NULL;
         log->reading = false;
         clear(&log->job_beside);
+        collect_times(log->job_times);
+        otr_access_times_free(otr_steal(&log->job_times));
         if (log->closed) {
             free_log(log);
         } else {
@@ -453,6 +529,8 @@ static void list_job(otr_access_logs *logs)
             log->dirty = false;
             log->job_beside = log->beside;
             log->beside.n = 0;
+            log->job_times = times_ref(log->times);
+            log->tail.counts.times = log->times != NULL ? &log->times->job : NULL;
         }
     }
     *end = NULL;

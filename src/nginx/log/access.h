@@ -1,5 +1,6 @@
 /*
- * Access logs, followed: what was written to them since the last look, counted by status.
+ * Access logs, followed: what was written to them since the last look, counted by status, and the
+ * times that it tells.
  *
  * Each log is read from its end on; a file that appears later from its start. A rotation is
  * followed in every style, see tail.h. A quiet log costs one stat(2) a read: a descriptor is kept
@@ -29,12 +30,26 @@ otr_code otr_access_logs_new(otr_loop *loop, otr_pool *pool, otr_access_logs **r
 /* Closes every log. A read that is under way ends on its own; its `done` is not called. */
 void otr_access_logs_free(otr_access_logs *logs);
 
+/* Times of one or more logs, as one instance has. */
+typedef struct otr_access_times otr_access_times;
+
+otr_access_times *otr_access_times_new(void); /* NULL: no memory */
+/* The logs that tell into it may still be open: what they tell then goes nowhere. */
+void otr_access_times_free(otr_access_times *times); /* NULL is fine */
+/* What was told since the last take, as of the last complete read, is added to `ret`. */
+void otr_access_times_take(otr_access_times *times, otr_log_times *ret);
+
 /* Follows `path` below `root` (borrowed) in any of `n` formats. Existing content is not
  * counted. */
 otr_code otr_access_log_open(otr_access_logs *logs, const otr_root *root, const char *path,
                              const otr_log_format *formats, size_t n, otr_access_log **ret,
                              otr_err *err) OTR_MUST_CHECK;
 void otr_access_log_close(otr_access_log *log); /* NULL is fine */
+
+/* From the next read on its times go to `times`, NULL: nowhere. */
+void otr_access_log_tell_times(otr_access_log *log, otr_access_times *times);
+/* Which times its lines tell, as bits by otr_log_time. */
+unsigned otr_access_log_times(const otr_access_log *log);
 
 /* Reads every log to its end; `done(arg)` (may be NULL) comes once, later, or at once when there is
  * no memory to read. A call during a read asks for one more: only the last such `done` is kept. */

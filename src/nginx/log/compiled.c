@@ -169,6 +169,161 @@ static void find_status(elements *e, otr_log_compiled *c)
     }
 }
 
+/* ---- times ---- */
+
+static otr_log_time time_of(const element *e)
+{
+    static const char *const names[OTR_LOG_TIMES] = {
+        [OTR_LOG_REQUEST_TIME] = "request_time",
+        [OTR_LOG_UPSTREAM_CONNECT] = "upstream_connect_time",
+        [OTR_LOG_UPSTREAM_HEADER] = "upstream_header_time",
+        [OTR_LOG_UPSTREAM_RESPONSE] = "upstream_response_time",
+    };
+    for (unsigned i = 0; e->value != NULL && i < OTR_LOG_TIMES; i++) {
+        if (strcmp(e->value->name, names[i]) == 0) {
+            return (otr_log_time)i;
+        }
+    }
+    return OTR_LOG_TIMES;
+}
+
+/* Can the end of it be seen without a mark? */
+static bool is_passable(const elements *e, size_t at)
+{
+    const otr_log_value *value = e->items[at].value;
+    if (value == NULL || time_of(&e->items[at]) != OTR_LOG_TIMES) {
+        return true;
+    }
+    switch (value->shape) {
+    case OTR_LOG_STATUS:
+    case OTR_LOG_TEMPLATE:
+    case OTR_LOG_SECONDS:
+        return true;
+    case OTR_LOG_SET:
+    case OTR_LOG_SET_SOME:
+        return at + 1 == e->n || (e->items[at + 1].value == NULL &&
+                                  !otr_log_set_has(value->set, e->items[at + 1].text.p[0]));
+    case OTR_LOG_TEXT:
+    case OTR_LOG_ANYTHING:
+    case OTR_LOG_REQUEST:
+    case OTR_LOG_HEADER:
+    default:
+        return false;
+    }
+}
+
+static void add_step(otr_log_plan *plan, otr_log_step step)
+{
+    if (plan->n < OTR_LOG_STEPS) {
+        plan->steps[plan->n] = step;
+    }
+    plan->n++; /* too many: seen by the caller */
+}
+
+static void add_passed(otr_log_plan *plan, const element *e)
+{
+    otr_log_step step = { .kind = OTR_LOG_STEP_TEXT, .text = e->text, .time = OTR_LOG_TIMES };
+    if (e->value != NULL) {
+        step.kind = OTR_LOG_STEP_SECONDS;
+        step.time = time_of(e);
+    }
+    if (e->value != NULL && step.time == OTR_LOG_TIMES && e->value->shape != OTR_LOG_SECONDS) {
+        bool set = e->value->shape == OTR_LOG_SET || e->value->shape == OTR_LOG_SET_SOME;
+        step.kind = set ? OTR_LOG_STEP_SET : OTR_LOG_STEP_SKIP;
+        step.set = e->value->set;
+        step.n = e->value->shape == OTR_LOG_STATUS || set ? 3 : (unsigned)strlen(e->value->set);
+    }
+    if (step.kind == OTR_LOG_STEP_SECONDS && step.time != OTR_LOG_TIMES) {
+        plan->known |= 1U << step.time;
+    }
+    add_step(plan, step);
+}
+
+/* From the place before element `at` to the time at `to`; false: it cannot be told where it is. */
+static bool add_way(otr_log_plan *plan, const elements *e, size_t at, size_t to)
+{
+    size_t from = to; /* the first of those that are passed one by one */
+    while (from > at && is_passable(e, from - 1)) {
+        from--;
+    }
+    if (from > at) {
+        /* The literal whose mark is nearest. */
+        size_t j = to;
+        while (j > from &&
+               (e->items[j - 1].value != NULL || count(e->items[j - 1].text, plan->mark) == 0)) {
+            j--;
+        }
+        if (plan->mark == 0 || j == from) {
+            return false;
+        }
+        unsigned marks = 0;
+        for (size_t i = at; i < j; i++) {
+            marks += e->items[i].value == NULL ? count(e->items[i].text, plan->mark) : 0;
+        }
+        add_step(plan, (otr_log_step){ .kind = OTR_LOG_STEP_MARKS, .n = marks });
+        otr_bytes rest = e->items[j - 1].text;
+        size_t behind = rest.n;
+        while (rest.p[behind - 1] != plan->mark) {
+            behind--;
+        }
+        rest = (otr_bytes){ rest.p + behind, rest.n - behind };
+        if (rest.n > 0) {
+            add_step(plan, (otr_log_step){ .kind = OTR_LOG_STEP_TEXT, .text = rest });
+        }
+        from = j;
+    }
+    for (size_t i = from; i <= to; i++) {
+        add_passed(plan, &e->items[i]);
+    }
+    return true;
+}
+
+/* The byte that tells values apart in all of the format; 0: none. */
+static uint8_t common_mark(const elements *e, otr_log_escape escape)
+{
+    uint8_t mark = 0;
+    for (size_t i = 0; i < e->n; i++) {
+        const element *one = &e->items[i];
+        if (one->value == NULL && escape == OTR_LOG_ESCAPE_JSON && count(one->text, '\\') > 0) {
+            return 0;
+        }
+        if (one->value == NULL && mark == 0) {
+            mark = mark_of(one->text, escape);
+        }
+    }
+    return mark;
+}
+
+static void make_plan(const elements *e, otr_log_compiled *c)
+{
+    otr_log_plan *plan = &c->plan;
+    plan->mark = common_mark(e, c->escape);
+    plan->json = c->escape == OTR_LOG_ESCAPE_JSON && plan->mark == '"';
+    size_t at = 0;
+    for (size_t i = 0; i < e->n; i++) {
+        otr_log_time time = time_of(&e->items[i]);
+        if (i < at || time == OTR_LOG_TIMES || (plan->known >> time & 1) != 0) {
+            continue;
+        }
+        size_t n = plan->n;
+        unsigned known = plan->known;
+        if (!add_way(plan, e, at, i)) {
+            continue;
+        }
+        at = i + 1;
+        if (at == e->n) {
+            add_step(plan, (otr_log_step){ .kind = OTR_LOG_STEP_END });
+        } else if (e->items[at].value == NULL) {
+            add_passed(plan, &e->items[at++]);
+        }
+        if (plan->n > OTR_LOG_STEPS) {
+            plan->n = n;
+            plan->known = known;
+            return;
+        }
+    }
+}
+
 /* ---- automata ---- */
 
 static otr_byte_set set_of(const char *set)
@@ -389,6 +544,7 @@ static otr_code compile(elements *e, otr_log_compiled *c, otr_err *err)
         return OTR_OK;
     }
     find_status(e, c);
+    make_plan(e, c);
     otr_err why;
     otr_code rc = build_variants(e, c, &why);
     if (rc == OTR_EQUOTA) {

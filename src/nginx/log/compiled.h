@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "nginx/log/automaton.h"
+#include "nginx/log/times.h"
 
 typedef enum otr_log_escape {
     OTR_LOG_ESCAPE_DEFAULT, /* quotes, backslashes and bytes outside of ' ' … '~' as \xXX */
@@ -47,6 +48,7 @@ typedef struct otr_log_compiled {
     otr_log_marks marks;
     otr_log_variant variants[OTR_LOG_VARIANTS]; /* a line may be of each */
     size_t n_variants;
+    otr_log_plan plan; /* where the times are */
 } otr_log_compiled;
 
 otr_code otr_log_compile(const char *format, otr_log_compiled *ret, otr_err *err) OTR_MUST_CHECK;

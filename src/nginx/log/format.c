@@ -176,38 +176,14 @@ static bool starts(const uint8_t *p, const uint8_t *end, otr_bytes with)
     return (size_t)(end - p) >= with.n && (with.n == 0 || memcmp(p, with.p, with.n) == 0);
 }
 
-/* In JSON a quote behind an odd number of backslashes belongs to a value. */
-static bool is_escaped(const uint8_t *begin, const uint8_t *quote)
-{
-    const uint8_t *p = quote;
-    while (p > begin && p[-1] == '\\') {
-        p--;
-    }
-    return ((quote - p) & 1) != 0;
-}
-
-/* Behind the n-th mark; NULL when there are fewer. */
-static const uint8_t *behind_mark(const otr_log_compiled *c, const uint8_t *begin,
-                                  const uint8_t *end)
-{
-    bool json = c->escape == OTR_LOG_ESCAPE_JSON && c->marks.byte == '"';
-    const uint8_t *p = begin;
-    for (unsigned left = c->marks.n; left > 0;) {
-        p = memchr(p, c->marks.byte, (size_t)(end - p));
-        if (p == NULL) {
-            return NULL;
-        }
-        left -= !json || !is_escaped(begin, p);
-        p++;
-    }
-    return p;
-}
-
 /* `[begin, end)` is one line without its end. */
 static unsigned read_by_marks(const otr_log_compiled *c, const uint8_t *begin, const uint8_t *end)
 {
     const otr_log_marks *m = &c->marks;
-    const uint8_t *p = starts(begin, end, m->first) ? behind_mark(c, begin, end) : NULL;
+    bool json = c->escape == OTR_LOG_ESCAPE_JSON && m->byte == '"';
+    const uint8_t *p = starts(begin, end, m->first)
+                           ? otr_log_behind_mark(begin, begin, end, m->byte, json, m->n)
+                           : NULL;
     if (p == NULL || (size_t)(p - begin) <= m->lead.n || !starts(p, end, m->behind) ||
         (m->lead.n > 0 && memcmp(p - 1 - m->lead.n, m->lead.p, m->lead.n) != 0)) {
         return 0;
@@ -322,31 +298,50 @@ static unsigned read_line(const otr_log_formats *f, reading *r, const uint8_t *p
 
 /* ---- counting ---- */
 
-static void add_repeated(const otr_log_formats *f, unsigned class, otr_log_counts *counts)
+/* Is the response complete? */
+static bool add_repeated(const otr_log_formats *f, unsigned class, otr_log_counts *counts)
 {
-    if (++counts->started[class] >= f->repeats) {
-        counts->started[class] = 0;
-        counts->responses[class]++;
+    if (++counts->started[class] < f->repeats) {
+        return false;
     }
+    counts->started[class] = 0;
+    counts->responses[class]++;
+    return true;
 }
 
-static void add(const otr_log_formats *f, unsigned ways, otr_log_counts *counts)
+/* True when this line counts one response, of `*ret_class`. */
+static bool add(const otr_log_formats *f, unsigned ways, otr_log_counts *counts,
+                unsigned *ret_class)
 {
     counts->lines++;
     for (unsigned i = 0; i < OTR_COUNT(counts->responses); i++) {
+        *ret_class = i;
         if (ways == 1U << i) {
             counts->responses[i]++;
-            return;
+            return true;
         }
         if (ways == 1U << (i + REPEATED)) {
-            add_repeated(f, i, counts);
-            return;
+            return add_repeated(f, i, counts);
         }
     }
     if (ways != LEFT_OUT && ways != OTHER_CLASS && ways != OTHER_CLASS << REPEATED) {
         counts->unparsed++;
         counts->ambiguous += ways != 0 && ways != NO_STATUS && ways != NO_STATUS << REPEATED;
     }
+    return false;
+}
+
+/* Whose lines may be read for their times; NULL: nobody's. */
+static const otr_log_plan *plan_of(const otr_log_formats *f)
+{
+    const otr_log_plan *plan = f->n == 1 && f->doubt == NULL ? &f->items[0].compiled.plan : NULL;
+    return plan != NULL && plan->n > 0 && f->items[0].use == OTR_LOG_COUNTED ? plan : NULL;
+}
+
+unsigned otr_log_formats_times(const otr_log_formats *formats)
+{
+    const otr_log_plan *plan = plan_of(formats);
+    return plan != NULL ? plan->known : 0;
 }
 
 size_t otr_log_formats_scan(const otr_log_formats *formats, otr_bytes data, otr_log_counts *counts)
@@ -354,6 +349,7 @@ size_t otr_log_formats_scan(const otr_log_formats *formats, otr_bytes data, otr_
     const otr_log_compiled *one = formats->n == 1 ? &formats->items[0].compiled : NULL;
     bool marks = one != NULL && one->marks.n > 0 && formats->items[0].use == OTR_LOG_COUNTED &&
                  formats->repeats == 0;
+    const otr_log_plan *plan = counts->times != NULL ? plan_of(formats) : NULL;
     const uint8_t *p = data.p, *end = data.p + data.n;
     reading r;
     while (p < end) {
@@ -361,11 +357,11 @@ size_t otr_log_formats_scan(const otr_log_formats *formats, otr_bytes data, otr_
         if (eol == NULL) {
             break;
         }
-        if (formats->doubt != NULL) {
-            add(formats, 0, counts);
-        } else {
-            add(formats, marks ? read_by_marks(one, p, eol) : read_line(formats, &r, p, eol),
-                counts);
+        unsigned class = 0, ways = formats->doubt != NULL ? 0
+                                   : marks                ? read_by_marks(one, p, eol)
+                                                          : read_line(formats, &r, p, eol);
+        if (add(formats, ways, counts, &class) && plan != NULL) {
+            otr_log_plan_read(plan, p, eol, class, counts->times);
         }
         p = eol + 1;
     }
@@ -419,5 +415,6 @@ void otr_log_line_end(otr_log_line *line, otr_log_counts *counts)
                          end_of(&c->variants[j], &line->readings[i * OTR_LOG_VARIANTS + j]));
         }
     }
-    add(f, ways, counts);
+    unsigned class = 0;
+    (void)add(f, ways, counts, &class);
 }

@@ -1,12 +1,12 @@
 /*
  * Access-log lines to status counts: the log_formats of a file compiled to a scanner.
  *
- * Only $status is looked for. A line is counted when every way to read it by the file's formats
- * gives a status of the same class, whatever clients and upstreams put into the values; what fits
- * no format, or can be read as two classes, is unparsed. Where NGINX escapes quotes and control
- * bytes inside values (escape=default and json), those of the format itself tell the values apart:
- * the scanner counts them (memchr; no line is copied). Any other format is read by an automaton
- * that knows which bytes each variable can hold.
+ * $status is looked for, and the times of those lines that have one (times.h). A line is counted
+ * when every way to read it by the file's formats gives a status of the same class, whatever
+ * clients and upstreams put into the values; what fits no format, or can be read as two classes, is
+ * unparsed. Where NGINX escapes quotes and control bytes inside values (escape=default and json),
+ * those of the format itself tell the values apart: the scanner counts them (memchr; no line is
+ * copied). Any other format is read by an automaton that knows which bytes each variable can hold.
  *
  * Thread: compiled formats may be shared between threads, but for ref and unref; counts and lines
  * belong to their owner.
@@ -18,6 +18,7 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "nginx/log/times.h"
 
 typedef struct otr_log_counts {
     uint64_t lines;        /* all of them */
@@ -26,6 +27,7 @@ typedef struct otr_log_counts {
     uint64_t ambiguous;    /* of `unparsed`: can be read in two ways */
     uint32_t started[5];   /* lines of requests whose other lines are still to come; kept when the
                               rest is taken */
+    otr_log_times *times;  /* where their times go; NULL: nowhere. Kept, too */
 } otr_log_counts;
 
 typedef enum otr_log_use { OTR_LOG_COUNTED, OTR_LOG_NOT_COUNTED } otr_log_use;
@@ -52,6 +54,10 @@ bool otr_log_formats_are(const otr_log_formats *formats, const otr_log_format *o
 const char *otr_log_formats_doubt(const otr_log_formats *formats);
 /* Can lines give responses: is one of the formats counted, and can it be decided? */
 bool otr_log_formats_count(const otr_log_formats *formats);
+
+/* Which times can be read, as bits by otr_log_time. Where a file has lines of several formats, or
+ * lines are longer than the reader's buffer, none are. */
+unsigned otr_log_formats_times(const otr_log_formats *formats);
 
 /* Counts every complete line of `data` into `counts` and returns the bytes they take: what follows
  * the last line end is not touched. */

@@ -175,6 +175,23 @@ T(sample_is_encoded_with_its_responses)
           "\"log_unparsed\":17}");
 }
 
+T(sample_tells_request_times_where_lines_do)
+{
+    otr_histogram times = { 0 };
+    for (uint64_t ms = 1; ms <= 1000; ms++) {
+        otr_histogram_add(&times, ms);
+    }
+    otr_metrics_event event = { .id = "x", .logs_ok = true, .times = &times };
+    OTR_CLEANUP(otr_buf_deinit) otr_buf out;
+    otr_buf_init(&out, 4096);
+    otr_err err;
+    REQUIRE_OK(otr_topic_metrics_sampled.encode(&event, &out, &err), err);
+    REQUIRE_OK(otr_buf_addc(&out, '\0', &err), err);
+    CHECK_HAS((const char *)out.p,
+              "\"log_unparsed\":0,\"request_time\":{\"count\":1000,\"mean\":0.5005,");
+    CHECK_HAS((const char *)out.p, "\"max\":1}}");
+}
+
 T(events_of_the_agent_are_encoded)
 {
     char file[] = "/etc/a.conf", name[] = "p", reason[] = "\"why\"";
