@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "cli/nginx.h"
+#include "cli/nginx_instance.h"
 #include "cli/print.h"
 #include "nginx/check/rules/rules.h"
 #include "nginx/check/write.h"
@@ -19,7 +20,9 @@ enum { EXIT_FINDINGS = 1, EXIT_FAILED = 2, DEFAULT_DAYS = 30, DAYS_MOST = 36500 
 typedef enum form { FORM_TEXT, FORM_JSON, FORM_SARIF } form;
 
 typedef struct options {
-    const char *file, *out, *root, *folder;
+    const char *file, *out, *root, *folder, *instance, *socket;
+    otr_cli_instance nginx; /* that `instance` names */
+    uid_t uid;              /* whose rights files are read with */
     form form;
     bool list_rules, quiet_rules;
     otr_check_level least;     /* is shown */
@@ -33,14 +36,16 @@ static int usage(FILE *to, int rc)
 {
     (void)fprintf(
         to,
-        "Usage: outrider nginx check [FILE] [--json | --sarif] [-o FILE]\n"
+        "Usage: outrider nginx check [FILE | --instance ID] [--json | --sarif] [-o FILE]\n"
         "                       [--severity note|warning|error] [--only RULE,...] [--except "
         "RULE,...]\n"
         "                       [--expires-within DAYS] [--nginx-version X.Y.Z] [--resolve]\n"
-        "                       [--root DIR]\n"
+        "                       [--root DIR] [--socket PATH]\n"
         "       outrider nginx check --rules [--json]\n\n"
         "FILE is /etc/nginx/nginx.conf where none is named, and may be - for standard input or a\n"
-        "part of a configuration (of conf.d, sites-available). A comment behind a directive, or "
+        "part of a configuration (of conf.d, sites-available). --instance takes the one of an "
+        "NGINX\nthat a running agent knows (an id, its beginning, a path, or nginx). A comment "
+        "behind a directive, or "
         "in\n"
         "a line above it, keeps a finding quiet: # outrider: ignore RULE reason\n\n"
         "Exit: 0 nothing of --severity (without it: warning) or above, 1 such findings, 2 it "
@@ -134,9 +139,9 @@ typedef enum taken { TAKEN, TAKEN_WRONG, NOT_TAKEN } taken;
 
 static taken take_value(options *o, const char *name, char *value)
 {
-    static const char *const names[] = {
-        "--severity", "--only", "--except", "--expires-within", "--nginx-version", "--root", "--out"
-    };
+    static const char *const names[] = { "--severity",       "--only",          "--except",
+                                         "--expires-within", "--nginx-version", "--root",
+                                         "--instance",       "--socket",        "--out" };
     size_t i = 0;
     while (i < OTR_COUNT(names) && strcmp(name, names[i]) != 0) {
         i++;
@@ -165,6 +170,12 @@ static taken take_value(options *o, const char *name, char *value)
         break;
     case 5:
         o->root = value;
+        break;
+    case 6:
+        o->instance = value;
+        break;
+    case 7:
+        o->socket = value;
         break;
     default:
         o->out = value;
@@ -354,13 +365,20 @@ static otr_code folder_of(const options *o, otr_buf *out, otr_err *err)
     return rc;
 }
 
+/* Which groups an NGINX of another user has is not told: then none. */
+static gid_t gid_of(uid_t uid)
+{
+    enum { NOBODY = 65534 };
+    return uid == geteuid() ? getegid() : NOBODY;
+}
+
 static int run(options *o)
 {
     otr_err err = { 0 };
     OTR_CLEANUP(otr_buf_deinit) otr_buf below = { 0 };
     otr_buf_init(&below, 2 * OTR_NGINX_PATH_BYTES);
     otr_code rc = o->root != NULL ? otr_path_join(o->folder, o->root, &below, &err) : OTR_OK;
-    otr_root root = { .path = otr_buf_text(&below), .uid = geteuid(), .gid = getegid() };
+    otr_root root = { .path = otr_buf_text(&below), .uid = o->uid, .gid = gid_of(o->uid) };
     otr_check_spec spec = {
         .parse = { .root = &root, .folder = o->folder, .path = o->file },
         .rules = &o->rules,
@@ -389,6 +407,30 @@ static int run(options *o)
     return failed ? EXIT_FAILED : found ? EXIT_FINDINGS : 0;
 }
 
+/* Takes file, root, user and version of the NGINX that was named. 0: go on; else the exit code. */
+static int take_instance(options *o)
+{
+    if (o->instance == NULL) {
+        return o->socket == NULL ? 0 : complain("--socket goes with --instance");
+    }
+    if (o->file != NULL || o->root != NULL) {
+        return complain("--instance says which file and root: name neither beside it");
+    }
+    if (!otr_cli_instance_find("nginx check", o->socket, o->instance, &o->nginx)) {
+        return EXIT_FAILED;
+    }
+    o->file = o->nginx.config;
+    o->root = o->nginx.root[0] != '\0' ? o->nginx.root : NULL;
+    o->uid = o->nginx.uid;
+    const char *dot = strchr(o->nginx.version, '.');
+    dot = dot != NULL ? strchr(dot + 1, '.') : NULL;
+    bool plain = dot != NULL && dot[1] != '\0' && dot[1 + strspn(dot + 1, "0123456789")] == '\0';
+    if (plain && o->check.nginx_version == 0) { /* forks count otherwise */
+        (void)take_version(o, o->nginx.version);
+    }
+    return 0;
+}
+
 static int run_or_list(options *o)
 {
     otr_err err = { 0 };
@@ -414,6 +456,10 @@ int otr_cli_nginx_check(int argc, char **argv)
         return complain("out of memory");
     }
     int rc = take_options(&o, argc, argv);
+    o.uid = geteuid();
+    if (rc == 0 && (rc = take_instance(&o)) != 0) {
+        rc++;
+    }
     o.file = o.file != NULL ? o.file : "/etc/nginx/nginx.conf";
     rc = rc != 0 ? rc - 1 : run_or_list(&o);
     otr_free(o.off);

@@ -97,8 +97,8 @@ static void set_problem(const otr_config_apply *c, const otr_apply_result *r)
     }
 }
 
-void otr_config_remember(const otr_config_apply *c, const char *instance, const char *id,
-                         const char *text)
+static void remember(const otr_config_apply *c, const char *instance, const char *id,
+                     const char *text)
 {
     for (size_t i = 0; i < c->n_last; i++) {
         otr_apply_outcome o = c->last[i]->outcome;
@@ -404,6 +404,7 @@ static otr_code init(otr_plugin *p, const otr_config *cfg, otr_err *err)
     otr_config_apply *c = otr_plugin_state(p);
     c->plugin = p;
     c->services = otr_plugin_services(p);
+    c->remember = remember;
     c->lib_dir = otr_strdup(otr_config_str(cfg, "lib_dir"));
     otr_code rc = c->lib_dir != NULL ? OTR_OK : otr_fail_nomem(err);
     rc = rc == OTR_OK ? read_probes(c, cfg, err) : rc;

@@ -55,6 +55,10 @@ struct otr_config_apply {
     config_asked *asked;
     otr_strand *strand; /* for bodies */
     config_sweep *sweeps;
+    /* The last word of the history about an instance is that change `id` could not be rolled back,
+     * for `text`. */
+    void (*remember)(const struct otr_config_apply *c, const char *instance, const char *id,
+                     const char *text);
     char (*swept)[OTR_NGINX_ID_BYTES]; /* instances that were asked about in this life */
     size_t n_swept, cap_swept;
     bool recovered; /* journals were looked for */
@@ -79,10 +83,6 @@ void otr_config_records_end(otr_config_apply *c);
  * end; NULL: none, it only looks who has one that could not be rolled back. */
 void otr_config_sweep(otr_config_apply *c, const otr_nginx_instance *instance);
 void otr_config_sweeps_end(otr_config_apply *c);
-/* config.c: the last word of the history about an instance is that change `id` could not be rolled
- * back, for `text`. */
-void otr_config_remember(const otr_config_apply *c, const char *instance, const char *id,
-                         const char *text);
 
 /* config_api.c */
 otr_code otr_config_api_init(otr_config_apply *c, otr_err *err) OTR_MUST_CHECK;

@@ -173,7 +173,7 @@ static void done(void *arg, otr_code rc, const otr_err *err)
     (void)rc; /* a problem of the history, which says so */
     (void)err;
     for (size_t i = 0; s->c != NULL && i < s->n_failed; i++) {
-        otr_config_remember(s->c, s->failed[i].instance, s->failed[i].id, s->failed[i].text);
+        s->c->remember(s->c, s->failed[i].instance, s->failed[i].id, s->failed[i].text);
     }
     free_sweep(s);
 }

@@ -117,6 +117,12 @@ def test_a_change_without_an_end_is_judged_in_the_root_of_its_nginx(lab):
     pid = int(until(lambda: (root / "run/nginx.pid").read_text(), "it runs"))
     agent = agent_for(lab, folders=("/run/x",))
     agent.wait_instance(pid)
+    code, said = agent.cli("nginx", "check", "--instance", "nginx", "--severity", "error")
+    assert code == 0 and "0 errors" in said and "2 files" in said, said
+    code, said = agent.cli("nginx", "check", "--instance", "nobody")
+    assert code == 2 and "no NGINX" in said, said
+    code, said = agent.cli("nginx", "check", "x.conf", "--instance", "nginx")
+    assert code == 2 and "name neither" in said, said
     forget_the_end(agent, None)
     agent.start()
     until(lambda: [r["result"] for r in rows_of(agent)] == ["applied"], "it is judged")

@@ -181,7 +181,9 @@ def test_drift_and_the_history_of_a_configuration_are_shown(browser, agents, ngi
     with contextlib.closing(sqlite3.connect(agent.home / "lib/history.db")) as db, db:
         db.execute("UPDATE txn SET verdicts = ? WHERE number = 1", (json.dumps(said),))
     browser.find_element(By.CSS_SELECTOR, "#configs .changes summary").click()
-    wait_for(lambda: "plugin judge: allow, <b>fine</b>" in part(browser, ".changes .body"), "what plugins said")
+    # What plugins said may quote contents, too.
+    wait_for(lambda: "outrider.status.diffs" in part(browser, ".changes .body"), "it says what is left out")
+    assert "judge" not in part(browser, ".changes .body")
     wait_for(lambda: f"update {nginx.conf}" in part(browser, ".changes .body"), "its files")
     assert browser.find_elements(By.CSS_SELECTOR, "#configs b") == []
     assert overflow(browser) <= 0
@@ -216,6 +218,15 @@ def test_differences_are_shown_where_the_key_allows_it(browser, agents, nginx, w
     assert overflow(browser) <= 0
     browser.find_element(By.CSS_SELECTOR, "#configs .diff").location_once_scrolled_into_view
     browser.save_screenshot(str(pathlib.Path(support.BUILD) / f"status-page-diff-{width}.png"))
+    adopt = [support.BINARY, "config", "adopt", "--message", "by hand", "--socket", agent.socket]
+    assert subprocess.run(adopt, capture_output=True, check=True)
+    wait_for(lambda: "#1" in part(browser, ".changes summary"), "it is in the history")
+    said = {"verdict": "allow", "answers": [{"plugin": "judge", "verdict": "allow", "message": "<b>fine</b>", "findings": []}]}
+    with contextlib.closing(sqlite3.connect(agent.home / "lib/history.db")) as db, db:
+        db.execute("UPDATE txn SET verdicts = ? WHERE number = 1", (json.dumps(said),))
+    browser.find_element(By.CSS_SELECTOR, "#configs .changes summary").click()
+    wait_for(lambda: "plugin judge: allow, <b>fine</b>" in part(browser, ".changes .body"), "what plugins said")
+    assert browser.find_elements(By.CSS_SELECTOR, "#configs b") == []
     assert errors(browser) == []
 
 

@@ -107,9 +107,6 @@ static void on_event(void *arg, otr_watch_event event, int wd, const char *name)
 {
     otr_drift *d = arg;
     d->stats.events++;
-    if (event == OTR_WATCH_NAME && otr_excludes_match(d->excluded, name)) {
-        return;
-    }
     for (otr_followed *f = d->all; f != NULL; f = f->next) {
         bool counts = event == OTR_WATCH_OVERFLOW || (f->look != NULL && f->look->trace);
         for (size_t i = 0; !counts && i < f->holding.n; i++) {

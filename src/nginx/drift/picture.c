@@ -268,8 +268,10 @@ static otr_code digest_paths(const otr_paths *paths, char out[OTR_SHA256_HEX_BYT
     return rc;
 }
 
-/* What all patterns match, as one digest. More than there may be is "": always another. */
-static otr_code match(const otr_root *root, const otr_paths *patterns,
+/* What all patterns match, as one digest. More than there may be is "": always another. So is a
+ * match that the walk could not read (`seen`; NULL: not asked): nothing else tells that it can be.
+ */
+static otr_code match(const otr_root *root, const otr_paths *patterns, const otr_picture *seen,
                       char out[OTR_SHA256_HEX_BYTES], otr_err *err)
 {
     otr_paths found = { 0 };
@@ -282,6 +284,11 @@ static otr_code match(const otr_root *root, const otr_paths *patterns,
     }
     out[0] = '\0';
     rc = rc == OTR_OK ? digest_paths(&found, out, err) : rc == OTR_ENOMEM ? rc : OTR_OK;
+    for (size_t i = 0; seen != NULL && i < found.n; i++) {
+        if (otr_picture_find(seen, found.items[i]) == NULL) {
+            out[0] = '\0';
+        }
+    }
     otr_paths_deinit(&found);
     return rc;
 }
@@ -354,7 +361,7 @@ static otr_code walk(const otr_root *root, const char *config, const otr_picture
                                                    : OTR_OK;
     }
     rc = rc == OTR_OK ? add_rest(&t, also, &why) : rc;
-    rc = rc == OTR_OK ? match(root, &ret->patterns, ret->matched, &why) : rc;
+    rc = rc == OTR_OK ? match(root, &ret->patterns, ret, ret->matched, &why) : rc;
     otr_paths_deinit(&t.named);
     if (rc != OTR_OK && err != NULL) {
         *err = why;
@@ -368,7 +375,7 @@ static otr_code look(const otr_root *root, const otr_picture *was, otr_picture *
                      bool *ret_again, otr_err *err)
 {
     char matched[OTR_SHA256_HEX_BYTES];
-    otr_code rc = match(root, &was->patterns, matched, err);
+    otr_code rc = match(root, &was->patterns, NULL, matched, err);
     *ret_again = matched[0] == '\0' || strcmp(matched, was->matched) != 0;
     for (size_t i = 0; rc == OTR_OK && !*ret_again && i < was->n; i++) {
         otr_shot *s;

@@ -210,3 +210,18 @@ T(an_entry_is_put_in_the_place_of_another)
     CHECK_STR(otr_drift_files_find(&to, "/b")->digest, "3");
     CHECK_STR(otr_drift_files_find(&to, "/a")->digest, "4");
 }
+
+T(what_could_not_be_read_is_noticed_once_it_can)
+{
+    WORLD(w);
+    otr_err err = { 0 };
+    REQUIRE(mkdir(tree_path(&w.t, "d/c.conf"), 0700) == 0); /* no file: root reads all others */
+    REQUIRE_OK(otr_picture_take(&w.root, w.config, NULL, NULL, &w.first, &err), err);
+    CHECK_STR(w.first.matched, "");
+    REQUIRE(rmdir(tree_path(&w.t, "d/c.conf")) == 0 && tree_write(&w.t, "d/c.conf", "# c\n"));
+    REQUIRE_OK(otr_picture_take(&w.root, w.config, &w.first, NULL, &w.second, &err), err);
+    char path[512];
+    snprintf(path, sizeof(path), "%s", tree_path(&w.t, "d/c.conf"));
+    CHECK(otr_picture_find(&w.second, path) != NULL);
+    CHECK(w.second.matched[0] != '\0');
+}
