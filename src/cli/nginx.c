@@ -30,7 +30,8 @@ static int usage(FILE *to, int rc)
         "       outrider nginx lex FILE [-n] [-i N] [-o FILE]\n"
         "       outrider nginx format FILE [-i N | -t] [-o FILE]\n"
         "       outrider nginx minify FILE [-o FILE]\n"
-        "       outrider nginx check [FILE] [--json | --sarif] ..., see check --help\n\n"
+        "       outrider nginx check [FILE] [--json | --sarif] ..., see check --help\n"
+        "       outrider nginx status-snippet [--listen PLACE]\n\n"
         "FILE may be - for standard input. parse and lex print JSON in the schema of crossplane,\n"
         "build reads it. Exit: 0 fine, 1 the configuration has errors, 2 it could not be read.\n");
     return rc;
@@ -395,6 +396,9 @@ int otr_cli_nginx_main(int argc, char **argv)
     }
     if (strcmp(argv[1], "check") == 0) {
         return otr_cli_nginx_check(argc - 1, argv + 1);
+    }
+    if (strcmp(argv[1], "status-snippet") == 0) {
+        return otr_cli_nginx_snippet(argc - 1, argv + 1);
     }
     otr_cli_nginx o = { .command = argv[1],
                         .root = { .path = "", .uid = geteuid(), .gid = getegid() } };

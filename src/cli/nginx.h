@@ -34,5 +34,7 @@ otr_code otr_cli_nginx_build(const otr_cli_nginx *o, const otr_conf *conf, const
 
 /* argv[0] is "check". */
 int otr_cli_nginx_check(int argc, char **argv);
+/* argv[0] is "status-snippet". */
+int otr_cli_nginx_snippet(int argc, char **argv);
 
 #endif
