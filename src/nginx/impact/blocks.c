@@ -342,8 +342,9 @@ static bool is_inherited(const otr_node *node)
     bool found = false;
     otr_err err;
     otr_buf_init(&name, 64U << 20);
-    otr_code rc =
-        is_server(node) ? OTR_OK : otr_mark_of((otr_kid){ node, 0 }, &found, &kind, &name, &err);
+    otr_code rc = is_server(node)
+                      ? OTR_OK
+                      : otr_mark_of((otr_kid){ .node = node }, &found, &kind, &name, &err);
     otr_buf_deinit(&name);
     return !is_server(node) && (rc != OTR_OK || !found);
 }

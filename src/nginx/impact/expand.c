@@ -20,6 +20,7 @@ typedef struct expansion {
     otr_graph *g;
     otr_when when;
     otr_expand_how how;
+    uint32_t depth; /* of what is found */
     otr_kids *out;
     otr_kid_fn *fn; /* instead of `out` */
     void *arg;
@@ -28,6 +29,7 @@ typedef struct expansion {
 static otr_code add(const expansion *x, otr_kid kid, otr_err *err)
 {
     otr_kids *out = x->out;
+    kid.depth = x->depth;
     if (++x->g->expanded > OTR_LIMIT_NGINX_COMBINED) {
         return otr_fail(err, OTR_EQUOTA, "%s: more than %d directives: files include each other",
                         x->g->parts[kid.part].path, OTR_LIMIT_NGINX_COMBINED);
@@ -56,7 +58,7 @@ static otr_code add_part(const expansion *x, uint32_t index, unsigned depth, otr
                  : x->how == OTR_EXPAND_DIRTY ? !otr_part_is_dirty(x->g, index)
                                               : false;
     if (whole) {
-        return add(x, (otr_kid){ NULL, index }, err);
+        return add(x, (otr_kid){ .part = index }, err);
     }
     const otr_node *first;
     bool had = part->side[OTR_BEFORE].conf != NULL || part->side[OTR_AFTER].conf != NULL;
@@ -80,7 +82,7 @@ static otr_code add_list(const expansion *x, const otr_node *first, uint32_t par
                 ? otr_part_include_at(&x->g->parts[part], x->when, node->start)
                 : NULL;
         if (inc == NULL) {
-            rc = node->is_comment ? OTR_OK : add(x, (otr_kid){ node, part }, err);
+            rc = node->is_comment ? OTR_OK : add(x, (otr_kid){ .node = node, .part = part }, err);
             continue;
         }
         for (size_t i = 0; rc == OTR_OK && i < inc->n; i++) {
@@ -90,10 +92,21 @@ static otr_code add_list(const expansion *x, const otr_node *first, uint32_t par
     return rc;
 }
 
+/* NGINX refuses it. */
+static bool is_too_deep(const expansion *x)
+{
+    bool deep = x->depth > OTR_LIMIT_NGINX_BLOCK_DEPTH;
+    x->g->unknown = x->g->unknown || deep;
+    return deep;
+}
+
 otr_code otr_kid_expand(otr_graph *graph, otr_when when, otr_kid of, otr_expand_how how,
                         otr_kids *out, otr_err *err)
 {
-    expansion x = { .g = graph, .when = when, .how = how, .out = out };
+    expansion x = { .g = graph, .when = when, .how = how, .depth = of.depth + 1, .out = out };
+    if (is_too_deep(&x)) {
+        return OTR_OK;
+    }
     if (of.node != NULL) {
         return add_list(&x, of.node->block, of.part, 0, err);
     }
@@ -105,9 +118,15 @@ otr_code otr_kid_expand(otr_graph *graph, otr_when when, otr_kid of, otr_expand_
 otr_code otr_kid_each(otr_graph *graph, otr_when when, otr_kid of, otr_kid_fn *fn, void *arg,
                       otr_err *err)
 {
-    expansion x = {
-        .g = graph, .when = when, .how = OTR_EXPAND_SKIP, .out = NULL, .fn = fn, .arg = arg
-    };
+    expansion x = { .g = graph,
+                    .when = when,
+                    .how = OTR_EXPAND_SKIP,
+                    .depth = of.depth + 1,
+                    .fn = fn,
+                    .arg = arg };
+    if (is_too_deep(&x)) {
+        return OTR_OK;
+    }
     return add_list(&x, of.node->block, of.part, 0, err);
 }
 

@@ -15,6 +15,7 @@
 typedef struct otr_kid { /* a directive, and the part that it stands in */
     const otr_node *node;
     uint32_t part;
+    uint32_t depth; /* blocks around it, up to the first that was expanded */
 } otr_kid;
 
 typedef struct otr_kids {
@@ -31,7 +32,9 @@ typedef enum otr_expand_how {
 } otr_expand_how;
 
 /* Appends what stands in the block of `of`, or in the whole part when it has no node. Comments are
- * left out. OTR_EQUOTA: files include each other without end. */
+ * left out. OTR_EQUOTA: files include each other without end. Below OTR_LIMIT_NGINX_BLOCK_DEPTH
+ * blocks there is nothing, and the graph is unknown: a file may include itself in a block of its
+ * own. */
 otr_code otr_kid_expand(otr_graph *graph, otr_when when, otr_kid of, otr_expand_how how,
                         otr_kids *out, otr_err *err) OTR_MUST_CHECK;
 

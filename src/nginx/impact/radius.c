@@ -58,7 +58,7 @@ static otr_kid next_block(const otr_kids *kids, size_t block, size_t *at)
             return kid;
         }
     }
-    return (otr_kid){ NULL, 0 };
+    return (otr_kid){ 0 };
 }
 
 static otr_code compare_blocks(otr_radius *r, size_t block, const otr_kids *old,
@@ -83,7 +83,7 @@ static otr_code compare_blocks(otr_radius *r, size_t block, const otr_kids *old,
 static otr_code compare_main(otr_radius *r, otr_err *err)
 {
     otr_kids old = { 0 }, new = { 0 };
-    otr_both pair = { { NULL, 0 }, { NULL, 0 } };
+    otr_both pair = { 0 };
     otr_code rc = otr_radius_expand(r, &pair, &old, &new, err);
     rc = rc == OTR_OK ? compare_main_directives(r, &old, &new, err) : rc;
     for (size_t i = 0; rc == OTR_OK && i < OTR_RADIUS_BLOCKS; i++) {

@@ -80,7 +80,7 @@ otr_code otr_radius_expand(otr_radius *r, const otr_both *pair, otr_kids *old, o
     bool ordered = in_order(g, old, new);
     for (size_t i = 0; i < g->n; i++) {
         g->parts[i].met[OTR_AFTER] = ordered ? g->parts[i].met[OTR_AFTER] : 0;
-        g->parts[i].skip = is_equal(g, (otr_kid){ NULL, (uint32_t)i });
+        g->parts[i].skip = is_equal(g, (otr_kid){ .part = (uint32_t)i });
     }
     if (!drop_equal(g, old)) {
         rc = open_others(r, pair->old, OTR_BEFORE, old, err);

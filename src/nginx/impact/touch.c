@@ -375,7 +375,7 @@ otr_code otr_radius_touch(otr_radius *r, otr_err *err)
     }
     otr_marks_sort(&r->marks);
     look_where(r);
-    rc = otr_kid_expand(r->graph, OTR_AFTER, (otr_kid){ NULL, 0 }, OTR_EXPAND_SKIP, &top, err);
+    rc = otr_kid_expand(r->graph, OTR_AFTER, (otr_kid){ 0 }, OTR_EXPAND_SKIP, &top, err);
     for (size_t found = 1; rc == OTR_OK && found > 0 && r->marks.n > 0;) {
         found = 0;
         rc = each_block(r, &top, false, touch_other, &found, err);

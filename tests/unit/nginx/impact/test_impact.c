@@ -450,6 +450,16 @@ T(files_that_include_each_other_end)
     CHECK_INT(otr_impact_get(f.impact)->reach, OTR_IMPACT_UNKNOWN);
 }
 
+T(a_file_that_includes_itself_in_a_block_of_its_own_ends)
+{
+    FIXTURE(f);
+    REQUIRE(tree_write(&f.dir, "nginx.conf", "http { gzip on; include b.conf; }") &&
+            tree_write(&f.dir, "b.conf", "server { listen 81; location / { include b.conf; } }") &&
+            change(&f, "b.conf", "server { listen 81; location / { include b.conf; } } # x") &&
+            make(&f));
+    CHECK_INT(otr_impact_get(f.impact)->reach, OTR_IMPACT_UNKNOWN);
+}
+
 T_NO_OOM(files_that_are_included_without_end_in_sight_are_refused) /* for the time that takes */
 {
     FIXTURE(f);
