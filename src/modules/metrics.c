@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "modules/metrics_errors.h"
 #include "modules/metrics_logs.h"
 #include "modules/metrics_status.h"
 #include "modules/modules.h"
@@ -27,6 +28,7 @@ typedef struct target { /* one instance; kept after its end for its totals */
     otr_msg *msg; /* the instance as it was last told; NULL: it is gone */
     otr_instance_status status;
     otr_instance_logs logs;
+    otr_instance_errors errors;
     otr_nginx_series series;
     bool counted; /* a sample of this life was taken */
     uint64_t sampled_ns;
@@ -103,6 +105,9 @@ static void export_series(target *t, const otr_metrics_event *event)
     } else if (!event->logs_ok) {
         otr_nginx_series_drop_responses(&t->series);
     }
+    if (rc == OTR_OK) {
+        rc = otr_instance_errors_export(&t->errors, services->metrics, event, type, &err);
+    }
     if (rc != OTR_OK) {
         otr_log_warn("NGINX metrics not exported", "instance", t->id, "err", err.msg);
     }
@@ -149,6 +154,7 @@ static void finish_sample(target *t)
     if (otr_instance_logs_times(&t->logs) != 0) {
         take_times(t, event);
     }
+    otr_instance_errors_take(&t->errors, event);
     add_status(t, event);
     otr_nginx_series_count_responses(&t->series, event);
     export_series(t, event);
@@ -194,6 +200,11 @@ static void read_logs(otr_plugin *p)
     otr_access_logs_read(s->logs, on_logs, p);
 }
 
+static bool has_logs(const target *t)
+{
+    return otr_instance_logs_any(&t->logs) || t->errors.log != NULL;
+}
+
 /* read_logs() follows, once for all that are sampled now. */
 static void begin_sample(state *s, target *t)
 {
@@ -201,7 +212,7 @@ static void begin_sample(state *s, target *t)
         return;
     }
     t->sampling = true;
-    t->waits_for_logs = otr_instance_logs_any(&t->logs);
+    t->waits_for_logs = has_logs(t);
     t->waits_for_status =
         otr_instance_status_ask(&t->status, s->timeout_ms, s->interval_ms, on_status, t);
     if (!t->waits_for_logs) {
@@ -236,7 +247,7 @@ static otr_code set_logs(const state *s, target *t, const otr_nginx_instance *no
     if (rc == OTR_OK && !otr_instance_logs_any(&t->logs)) {
         otr_nginx_series_drop_responses(&t->series);
     }
-    return rc;
+    return rc == OTR_OK ? otr_instance_errors_set(&t->errors, &spec, was, now, err) : rc;
 }
 
 /* A question that is given up leaves its sample without an answer. */
@@ -254,6 +265,7 @@ static void end_target(target *t)
 {
     otr_instance_status_end(&t->status);
     otr_instance_logs_close(&t->logs);
+    otr_instance_errors_close(&t->errors);
     otr_nginx_series_drop_status(&t->series);
     otr_nginx_series_drop_responses(&t->series);
     otr_nginx_series_restart(&t->series);
@@ -343,7 +355,7 @@ static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
     if (first) {
         begin_sample(s, t);
     }
-    if (otr_instance_logs_any(&t->logs)) {
+    if (has_logs(t)) {
         read_logs(p); /* new logs are opened at their end now, not at the next sample */
     }
     return OTR_OK;

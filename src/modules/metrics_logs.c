@@ -67,7 +67,7 @@ otr_code otr_log_exclusions_new(const otr_config *cfg, otr_log_exclusions **ret,
     return OTR_OK;
 }
 
-static bool is_excluded(const otr_log_exclusions *e, const char *path)
+bool otr_log_is_excluded(const otr_log_exclusions *e, const char *path)
 {
     for (size_t i = 0; i < e->n; i++) {
         if (regexec(&e->patterns[i], path, 0, NULL, 0) == 0) {
@@ -133,7 +133,7 @@ static void open_log(const otr_instance_logs_spec *spec, const otr_nginx_instanc
     }
 }
 
-static bool same_reach(const otr_nginx_instance *a, const otr_nginx_instance *b)
+bool otr_instance_same_reach(const otr_nginx_instance *a, const otr_nginx_instance *b)
 {
     return same(a->root, b->root) &&
            (a->reach == b->reach ||
@@ -148,12 +148,12 @@ otr_code otr_instance_logs_set(otr_instance_logs *logs, const otr_instance_logs_
     if (items == NULL) {
         return otr_fail_nomem(err);
     }
-    bool keep = was != NULL && same_reach(was, now);
+    bool keep = was != NULL && otr_instance_same_reach(was, now);
     size_t hint = 0;
     for (size_t i = 0; i < now->n_access_logs; i++) {
         const otr_nginx_log *log = &now->access_logs[i];
         if (log->refused != NULL || spec->excluded == NULL ||
-            is_excluded(spec->excluded, log->path)) {
+            otr_log_is_excluded(spec->excluded, log->path)) {
             continue;
         }
         size_t at = keep ? find_same(logs, was, log, &hint) : logs->n;

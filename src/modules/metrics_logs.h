@@ -21,6 +21,7 @@ typedef struct otr_log_exclusions otr_log_exclusions; /* logs that are not read 
 /* Compiles the patterns of data_plane_config.nginx.exclude_logs. */
 otr_code otr_log_exclusions_new(const otr_config *cfg, otr_log_exclusions **ret, otr_err *err)
     OTR_MUST_CHECK;
+bool otr_log_is_excluded(const otr_log_exclusions *exclusions, const char *path);
 void otr_log_exclusions_free(otr_log_exclusions *exclusions); /* NULL is fine */
 
 typedef struct otr_instance_log {
@@ -43,6 +44,9 @@ typedef struct otr_instance_logs_spec { /* where they belong; borrowed */
     const otr_log_exclusions *excluded; /* NULL: all are */
     otr_problems *problems;
 } otr_instance_logs_spec;
+
+/* Are files of both looked for in one place, with the same rights? */
+bool otr_instance_same_reach(const otr_nginx_instance *a, const otr_nginx_instance *b);
 
 /* Follows what `now` names; a log that `was` (NULL: nothing before) named alike keeps its place in
  * the file. On error all is as it was. */

@@ -192,6 +192,24 @@ static void write_times(otr_jw *w, const otr_histogram *h)
     otr_jw_obj_end(w);
 }
 
+static void write_errors(otr_jw *w, const otr_log_errors *errors)
+{
+    otr_jw_obj(w, "errors");
+    otr_jw_obj(w, "levels");
+    for (unsigned i = OTR_LEVEL_EMERG; i < OTR_LEVELS; i++) {
+        otr_jw_u64(w, otr_level_name((otr_level)i), errors->levels[i]);
+    }
+    otr_jw_obj_end(w);
+    otr_jw_obj(w, "causes");
+    for (size_t i = 0; i < OTR_ERROR_CAUSES; i++) {
+        if (errors->causes[i] > 0) {
+            otr_jw_u64(w, otr_error_cause_name(i), errors->causes[i]);
+        }
+    }
+    otr_jw_obj_end(w);
+    otr_jw_obj_end(w);
+}
+
 static otr_code encode_metrics(const void *payload, otr_buf *out, otr_err *err)
 {
     const otr_metrics_event *event = payload;
@@ -218,6 +236,9 @@ static otr_code encode_metrics(const void *payload, otr_buf *out, otr_err *err)
     if (event->times != NULL && event->times->count > 0) {
         write_times(&w, event->times);
     }
+    if (event->errors != NULL) {
+        write_errors(&w, event->errors);
+    }
     otr_jw_obj_end(&w);
     return otr_jw_end(&w);
 }
@@ -226,6 +247,7 @@ static void drop_metrics(void *payload)
 {
     otr_metrics_event *event = payload;
     otr_free(event->times);
+    otr_free(event->errors);
     otr_free(event);
 }
 

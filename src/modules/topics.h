@@ -48,6 +48,7 @@
 #include "nginx/apply/result.h"
 #include "nginx/drift/state.h"
 #include "nginx/instance/instance.h"
+#include "nginx/log/errors.h"
 
 /* One NGINX master and what is known of it. JSON: {"id","pid","uid","stranger","net_ns","own_net",
  * "workers":[pid…],"maker","version","plus","binary","replaced","config","config_error",
@@ -82,8 +83,10 @@ typedef struct otr_health_event {
  * {"id","interval_ms","status_ok","status_error","active","reading","writing","waiting","accepted",
  * "handled","requests","requests_delta","requests_per_second","logs_ok",
  * "responses":{"1xx",…,"5xx"},"log_lines","log_unparsed",
- * "request_time":{"count","mean","p50","p90","p99","max"}}; times in seconds, left out when no line
- * told one. */
+ * "request_time":{"count","mean","p50","p90","p99","max"},
+ * "errors":{"levels":{"emerg",…,"debug"},"causes":{"upstream_timed_out",…}}}; times in seconds,
+ * left out when no line told one. "errors" are messages in the error log since the previous sample,
+ * left out when it is not read; causes that none had are left out. */
 typedef struct otr_metrics_event {
     char id[OTR_NGINX_ID_BYTES];
     uint64_t interval_ns; /* since the previous sample; 0 for the first */
@@ -95,11 +98,12 @@ typedef struct otr_metrics_event {
     uint64_t accepted, handled, requests;       /* counters */
     uint64_t requests_delta;                    /* since the previous sample */
     double requests_per_second;
-    bool logs_ok;          /* an access log is read; the next three are 0 otherwise */
-    uint64_t responses[5]; /* access-log lines 1xx … 5xx since the previous sample */
-    uint64_t log_lines;    /* access-log lines since the previous sample, also unparsable ones */
-    uint64_t log_unparsed; /* of log_lines: their status is not beyond doubt */
-    otr_histogram *times;  /* of the responses, as far as the lines tell; NULL: of none. Owned */
+    bool logs_ok;           /* an access log is read; the next three are 0 otherwise */
+    uint64_t responses[5];  /* access-log lines 1xx … 5xx since the previous sample */
+    uint64_t log_lines;     /* access-log lines since the previous sample, also unparsable ones */
+    uint64_t log_unparsed;  /* of log_lines: their status is not beyond doubt */
+    otr_histogram *times;   /* of the responses, as far as the lines tell; NULL: of none. Owned */
+    otr_log_errors *errors; /* of its error log; NULL: it is not read. Owned */
 } otr_metrics_event;
 
 /* One sample of the machine (host/host.h). What is not known is left out. Counters are since boot.

@@ -144,6 +144,8 @@ static void show_metrics(void)
     show(&otr_topic_metrics_sampled, &full);
     full.requests_per_second = 250;
     full.times = &times;
+    otr_log_errors errors = { .levels = { [OTR_LEVEL_ERROR] = 3 }, .causes = { [0] = UINT64_MAX } };
+    full.errors = &errors;
     show(&otr_topic_metrics_sampled, &full);
 }
 

@@ -6,14 +6,6 @@
 
 enum { FILE_BYTES = 4352, TEXT_BYTES = 2048, WORD_MOST = 24, LINE_DIGITS = 9 };
 
-static const char *const levels[] = { "stderr", "emerg",  "alert", "crit", "error",
-                                      "warn",   "notice", "info",  "debug" };
-
-const char *otr_level_name(otr_level level)
-{
-    return levels[level];
-}
-
 static bool digit(uint8_t c)
 {
     return c >= '0' && c <= '9';
@@ -23,32 +15,6 @@ static void skip(otr_bytes *at, size_t n)
 {
     at->p += n;
     at->n -= n;
-}
-
-static bool take(otr_bytes *at, const char *text)
-{
-    size_t n = strlen(text);
-    if (at->n < n || memcmp(at->p, text, n) != 0) {
-        return false;
-    }
-    skip(at, n);
-    return true;
-}
-
-/* "2026/01/02 03:04:05 " */
-static bool take_time(otr_bytes *at)
-{
-    static const char form[] = "dddd/dd/dd dd:dd:dd ";
-    if (at->n < sizeof(form) - 1) {
-        return false;
-    }
-    for (size_t i = 0; form[i] != '\0'; i++) {
-        if (form[i] == 'd' ? !digit(at->p[i]) : at->p[i] != (uint8_t)form[i]) {
-            return false;
-        }
-    }
-    skip(at, sizeof(form) - 1);
-    return true;
 }
 
 /* "nginx: ", whatever the server calls itself. */
@@ -67,23 +33,6 @@ static bool take_name(otr_bytes *at)
     return true;
 }
 
-static bool take_level(otr_bytes *at, otr_level *ret)
-{
-    otr_bytes rest = *at;
-    if (!take(&rest, "[")) {
-        return false;
-    }
-    for (size_t i = 0; i < OTR_COUNT(levels); i++) {
-        otr_bytes name = rest;
-        if (take(&name, levels[i]) && take(&name, "] ")) {
-            *ret = (otr_level)i;
-            *at = name;
-            return true;
-        }
-    }
-    return false;
-}
-
 /* The digits that it begins with; false: none, or more than a pid or a line has. */
 static bool take_number(otr_bytes *at, unsigned *ret)
 {
@@ -98,36 +47,6 @@ static bool take_number(otr_bytes *at, unsigned *ret)
     skip(at, i);
     *ret = n;
     return i > 0;
-}
-
-static void skip_digits(otr_bytes *at)
-{
-    while (at->n > 0 && digit(at->p[0])) {
-        skip(at, 1);
-    }
-}
-
-/* "17#17: " and, about a connection, "*3 ". */
-static bool take_pid(otr_bytes *at, otr_line *line)
-{
-    unsigned pid = 0;
-    if (!take_number(at, &pid) || !take(at, "#")) {
-        return false;
-    }
-    skip_digits(at);
-    if (!take(at, ": ")) {
-        return false;
-    }
-    line->pid = (pid_t)pid;
-    otr_bytes rest = *at;
-    if (take(&rest, "*") && rest.n > 0 && digit(rest.p[0])) {
-        skip_digits(&rest);
-        if (take(&rest, " ")) {
-            line->connection = true;
-            *at = rest;
-        }
-    }
-    return true;
 }
 
 /* Where the last " in " of `text` begins that has a path behind it; text.n: nowhere. */
@@ -166,11 +85,16 @@ static void cut_place(otr_line *line)
 bool otr_line_parse(otr_bytes line, otr_line *ret)
 {
     otr_line found = { 0 };
-    if (take_time(&line)) {
-        if (!take_level(&line, &found.level) || !take_pid(&line, &found)) {
+    otr_line_head head;
+    otr_bytes rest = line;
+    if (otr_line_take_time(&rest)) {
+        if (!otr_line_take_head(&line, &head)) {
             return false;
         }
-    } else if (!take_name(&line) || !take_level(&line, &found.level)) {
+        found.level = head.level;
+        found.pid = head.pid;
+        found.connection = head.connection;
+    } else if (!take_name(&line) || !otr_line_take_level(&line, &found.level)) {
         return false;
     }
     found.text = line;

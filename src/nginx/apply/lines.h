@@ -15,20 +15,7 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "nginx/apply/result.h"
-
-typedef enum otr_level { /* as NGINX orders them */
-                         OTR_LEVEL_STDERR,
-                         OTR_LEVEL_EMERG,
-                         OTR_LEVEL_ALERT,
-                         OTR_LEVEL_CRIT,
-                         OTR_LEVEL_ERROR,
-                         OTR_LEVEL_WARN,
-                         OTR_LEVEL_NOTICE,
-                         OTR_LEVEL_INFO,
-                         OTR_LEVEL_DEBUG,
-} otr_level;
-
-const char *otr_level_name(otr_level level); /* "emerg" … */
+#include "nginx/line.h"
 
 typedef struct otr_line { /* borrows from the line */
     otr_level level;

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -26,6 +25,11 @@ struct otr_access_times {
     otr_log_times ready; /* the loop's */
 };
 
+typedef struct errors {
+    otr_log_errors job;   /* the job's while it reads the log */
+    otr_log_errors ready; /* the loop's */
+} errors;
+
 struct otr_access_log {
     otr_access_log *next, *prev; /* of all */
     otr_access_log *next_name;   /* in its chain of names */
@@ -39,6 +43,7 @@ struct otr_access_log {
     names beside;     /* files that were made beside it */
     names job_beside; /* the same for the job */
     otr_access_times *times, *job_times;
+    errors *errors; /* NULL: it is no error log. Owned */
     char problem[288];
 };
 
@@ -182,21 +187,9 @@ static otr_access_times *times_ref(otr_access_times *times)
     return times;
 }
 
-static bool told_any(const otr_log_times *times)
-{
-    uint64_t n = 0;
-    for (size_t i = 0; i < OTR_LOG_CLASSES; i++) {
-        n += times->requests[i].count;
-    }
-    for (size_t i = 0; i < OTR_LOG_TIMES; i++) {
-        n += times->upstreams[i].count;
-    }
-    return n > 0;
-}
-
 static void collect_times(otr_access_times *times)
 {
-    if (times != NULL && told_any(&times->job)) {
+    if (times != NULL && otr_log_times_any(&times->job)) {
         otr_log_times_merge(&times->ready, &times->job);
         memset(&times->job, 0, sizeof(times->job));
     }
@@ -204,7 +197,7 @@ static void collect_times(otr_access_times *times)
 
 void otr_access_times_take(otr_access_times *times, otr_log_times *ret)
 {
-    if (told_any(&times->ready)) {
+    if (otr_log_times_any(&times->ready)) {
         otr_log_times_merge(ret, &times->ready);
         memset(&times->ready, 0, sizeof(times->ready));
     }
@@ -238,6 +231,7 @@ static void free_log(otr_access_log *log)
     clear(&log->job_beside);
     otr_access_times_free(log->times);
     otr_access_times_free(log->job_times);
+    otr_free(log->errors);
     otr_free(log);
 }
 
@@ -304,19 +298,13 @@ static otr_code get_formats(const otr_access_logs *logs, const otr_log_format *f
     return otr_log_formats_new(formats, n, ret, err);
 }
 
-otr_code otr_access_log_open(otr_access_logs *logs, const otr_root *root, const char *path,
-                             const otr_log_format *formats, size_t n, otr_access_log **ret,
-                             otr_err *err)
+/* `formats` stay the caller's. */
+static otr_code open_log(otr_access_logs *logs, const otr_root *root, const char *path,
+                         otr_log_formats *formats, otr_access_log **ret, otr_err *err)
 {
-    otr_log_formats *compiled = NULL;
-    otr_code rc = get_formats(logs, formats, n, &compiled, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
     otr_access_log *log = otr_zalloc(sizeof(*log));
-    rc = log != NULL ? otr_log_tail_init(&log->tail, root, path, compiled, err)
-                     : otr_fail_nomem(err);
-    otr_log_formats_unref(compiled);
+    otr_code rc =
+        log != NULL ? otr_log_tail_init(&log->tail, root, path, formats, err) : otr_fail_nomem(err);
     if (rc != OTR_OK) {
         otr_free(log);
         return rc;
@@ -334,6 +322,40 @@ otr_code otr_access_log_open(otr_access_logs *logs, const otr_root *root, const 
     logs->first = log;
     *ret = log;
     return OTR_OK;
+}
+
+otr_code otr_access_log_open(otr_access_logs *logs, const otr_root *root, const char *path,
+                             const otr_log_format *formats, size_t n, otr_access_log **ret,
+                             otr_err *err)
+{
+    otr_log_formats *compiled = NULL;
+    otr_code rc = get_formats(logs, formats, n, &compiled, err);
+    rc = rc == OTR_OK ? open_log(logs, root, path, compiled, ret, err) : rc;
+    otr_log_formats_unref(compiled);
+    return rc;
+}
+
+otr_code otr_error_log_open(otr_access_logs *logs, const otr_root *root, const char *path,
+                            otr_access_log **ret, otr_err *err)
+{
+    otr_log_formats *formats = NULL;
+    errors *counts = otr_zalloc(sizeof(*counts));
+    otr_code rc = counts != NULL ? otr_log_formats_new_errors(&formats, err) : otr_fail_nomem(err);
+    rc = rc == OTR_OK ? open_log(logs, root, path, formats, ret, err) : rc;
+    otr_log_formats_unref(formats);
+    if (rc != OTR_OK) {
+        otr_free(counts);
+        return rc;
+    }
+    (*ret)->errors = counts;
+    return OTR_OK;
+}
+
+bool otr_error_log_take(otr_access_log *log, otr_log_errors *ret)
+{
+    otr_log_errors_add(ret, &log->errors->ready);
+    log->errors->ready = (otr_log_errors){ 0 };
+    return log->readable;
 }
 
 void otr_access_log_close(otr_access_log *log)
@@ -378,16 +400,6 @@ static bool should_stop(const void *strand)
     return otr_worker_should_stop(strand);
 }
 
-/* How many descriptors all logs together may hold. */
-static size_t budget(void)
-{
-    struct rlimit limit;
-    rlim_t have = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
-    rlim_t share =
-        have > OTR_LIMIT_NGINX_LOG_RESERVE ? (have - OTR_LIMIT_NGINX_LOG_RESERVE) / 2 : 8;
-    return share < OTR_LIMIT_NGINX_LOG_OPEN ? (size_t)share : OTR_LIMIT_NGINX_LOG_OPEN;
-}
-
 static int by_growth(const void *a, const void *b)
 {
     const otr_log_file *x = *(otr_log_file *const *)a, *y = *(otr_log_file *const *)b;
@@ -427,7 +439,7 @@ static otr_code read_job(otr_strand *strand, void *arg)
         .now_ns = otr_now_ns(),
         .wall_ns = otr_wall_ns(),
         .open = logs->open,
-        .most = budget(),
+        .most = otr_log_descriptors_most(),
     };
     if (reader.buffer == NULL) {
         return OTR_ENOMEM; /* the next read makes up for it */
@@ -459,6 +471,10 @@ static void collect(otr_access_log *log)
     to->ambiguous += from->ambiguous;
     for (size_t i = 0; i < OTR_COUNT(to->responses); i++) {
         to->responses[i] += from->responses[i];
+    }
+    if (log->errors != NULL) {
+        otr_log_errors_add(&log->errors->ready, &log->errors->job);
+        log->errors->job = (otr_log_errors){ 0 };
     }
     otr_log_counts kept = { 0 };
     memcpy(kept.started, from->started, sizeof(kept.started));
@@ -531,6 +547,7 @@ static void list_job(otr_access_logs *logs)
             log->beside.n = 0;
             log->job_times = times_ref(log->times);
             log->tail.counts.times = log->times != NULL ? &log->times->job : NULL;
+            log->tail.counts.errors = log->errors != NULL ? &log->errors->job : NULL;
         }
     }
     *end = NULL;

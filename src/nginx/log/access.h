@@ -1,6 +1,6 @@
 /*
- * Access logs, followed: what was written to them since the last look, counted by status, and the
- * times that it tells.
+ * Logs, followed: what was written to them since the last look. Of access logs it is counted by
+ * status, with the times that it tells; of error logs by level and cause.
  *
  * Each log is read from its end on; a file that appears later from its start. A rotation is
  * followed in every style, see tail.h. A quiet log costs one stat(2) a read: a descriptor is kept
@@ -45,6 +45,13 @@ otr_code otr_access_log_open(otr_access_logs *logs, const otr_root *root, const 
                              const otr_log_format *formats, size_t n, otr_access_log **ret,
                              otr_err *err) OTR_MUST_CHECK;
 void otr_access_log_close(otr_access_log *log); /* NULL is fine */
+
+/* The same for an error log: it gives no responses. */
+otr_code otr_error_log_open(otr_access_logs *logs, const otr_root *root, const char *path,
+                            otr_access_log **ret, otr_err *err) OTR_MUST_CHECK;
+/* Adds what an error log told since the last take, as of the last complete read, to `ret`. False:
+ * it is not read; what it told before is added all the same. */
+bool otr_error_log_take(otr_access_log *log, otr_log_errors *ret);
 
 /* From the next read on its times go to `times`, NULL: nowhere. */
 void otr_access_log_tell_times(otr_access_log *log, otr_access_times *times);

@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/fds.h"
+#include "base/limits.h"
 
 int otr_log_stat_path(const otr_root *root, const char *path, struct stat *ret)
 {
@@ -42,6 +44,15 @@ bool otr_log_was_written_before(const struct stat *st, uint64_t looked_ns)
 {
     return changed_ns(st) + (st->st_mtim.tv_nsec == 0 ? OTR_LOG_COARSE_TICK_NS : OTR_LOG_TICK_NS) <
            looked_ns;
+}
+
+size_t otr_log_descriptors_most(void)
+{
+    struct rlimit limit;
+    rlim_t have = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
+    rlim_t share =
+        have > OTR_LIMIT_NGINX_LOG_RESERVE ? (have - OTR_LIMIT_NGINX_LOG_RESERVE) / 2 : 8;
+    return share < OTR_LIMIT_NGINX_LOG_OPEN ? (size_t)share : OTR_LIMIT_NGINX_LOG_OPEN;
 }
 
 /* ---- one file ---- */

@@ -54,6 +54,8 @@ typedef struct otr_log_file {
     char *path;         /* absolute, below the log's root: where it was last seen; owned */
 } otr_log_file;
 
+/* How many descriptors all logs together may hold. */
+size_t otr_log_descriptors_most(void);
 /* As stat(2), below `root`; 0 or an errno. */
 int otr_log_stat_path(const otr_root *root, const char *path, struct stat *ret);
 

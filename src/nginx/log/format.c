@@ -25,6 +25,7 @@ struct otr_log_formats {
     size_t n;
     unsigned repeats;  /* of those formats that repeat: of all the same */
     bool counted;      /* one of them is */
+    bool errors;       /* it is an error log: there are none */
     const char *doubt; /* NULL: none */
     source items[];
 };
@@ -118,6 +119,18 @@ otr_code otr_log_formats_new(const otr_log_format *formats, size_t n, otr_log_fo
     return OTR_OK;
 }
 
+otr_code otr_log_formats_new_errors(otr_log_formats **ret, otr_err *err)
+{
+    otr_log_formats *f = otr_zalloc(sizeof(*f));
+    if (f == NULL) {
+        return otr_fail_nomem(err);
+    }
+    f->refs = 1;
+    f->errors = true;
+    *ret = f;
+    return OTR_OK;
+}
+
 otr_log_formats *otr_log_formats_ref(otr_log_formats *formats)
 {
     formats->refs++;
@@ -138,7 +151,8 @@ void otr_log_formats_unref(otr_log_formats *formats)
 
 bool otr_log_formats_are(const otr_log_formats *formats, const otr_log_format *others, size_t n)
 {
-    bool same = formats->n == n; /* with one text twice: never, which costs a copy */
+    bool same =
+        formats->n == n && !formats->errors; /* with one text twice: never, which costs a copy */
     for (size_t i = 0; same && i < n; i++) {
         const source *s = &formats->items[i];
         same = s->use == others[i].use &&
@@ -344,8 +358,28 @@ unsigned otr_log_formats_times(const otr_log_formats *formats)
     return plan != NULL ? plan->known : 0;
 }
 
+static size_t scan_errors(otr_bytes data, otr_log_counts *counts)
+{
+    size_t at = 0;
+    while (at < data.n) {
+        const uint8_t *line = data.p + at, *eol = memchr(line, '\n', data.n - at);
+        if (eol == NULL) {
+            break;
+        }
+        size_t n = (size_t)(eol - line);
+        counts->lines++;
+        counts->unparsed +=
+            counts->errors == NULL || !otr_log_errors_read(counts->errors, (otr_bytes){ line, n });
+        at += n + 1;
+    }
+    return at;
+}
+
 size_t otr_log_formats_scan(const otr_log_formats *formats, otr_bytes data, otr_log_counts *counts)
 {
+    if (formats->errors) {
+        return scan_errors(data, counts);
+    }
     const otr_log_compiled *one = formats->n == 1 ? &formats->items[0].compiled : NULL;
     bool marks = one != NULL && one->marks.n > 0 && formats->items[0].use == OTR_LOG_COUNTED &&
                  formats->repeats == 0;

@@ -18,16 +18,18 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "nginx/log/errors.h"
 #include "nginx/log/times.h"
 
 typedef struct otr_log_counts {
-    uint64_t lines;        /* all of them */
-    uint64_t responses[5]; /* 1xx … 5xx */
-    uint64_t unparsed;     /* of `lines`: without a status that is beyond doubt */
-    uint64_t ambiguous;    /* of `unparsed`: can be read in two ways */
-    uint32_t started[5];   /* lines of requests whose other lines are still to come; kept when the
-                              rest is taken */
-    otr_log_times *times;  /* where their times go; NULL: nowhere. Kept, too */
+    uint64_t lines;         /* all of them */
+    uint64_t responses[5];  /* 1xx … 5xx */
+    uint64_t unparsed;      /* of `lines`: without a status that is beyond doubt */
+    uint64_t ambiguous;     /* of `unparsed`: can be read in two ways */
+    uint32_t started[5];    /* lines of requests whose other lines are still to come; kept when the
+                               rest is taken */
+    otr_log_times *times;   /* where their times go; NULL: nowhere. Kept, too */
+    otr_log_errors *errors; /* the same for what lines of an error log tell */
 } otr_log_counts;
 
 typedef enum otr_log_use { OTR_LOG_COUNTED, OTR_LOG_NOT_COUNTED } otr_log_use;
@@ -46,6 +48,8 @@ typedef struct otr_log_formats otr_log_formats; /* all of one file, compiled */
  * the first is taken. OTR_EQUOTA past OTR_LIMIT_NGINX_LOG_FORMATS. */
 otr_code otr_log_formats_new(const otr_log_format *formats, size_t n, otr_log_formats **ret,
                              otr_err *err) OTR_MUST_CHECK;
+/* Of an error log: its lines give no responses. */
+otr_code otr_log_formats_new_errors(otr_log_formats **ret, otr_err *err) OTR_MUST_CHECK;
 otr_log_formats *otr_log_formats_ref(otr_log_formats *formats);
 void otr_log_formats_unref(otr_log_formats *formats); /* NULL is fine */
 bool otr_log_formats_are(const otr_log_formats *formats, const otr_log_format *others, size_t n);

@@ -9,6 +9,18 @@ typedef struct found { /* in one line */
     size_t n;
 } found;
 
+bool otr_log_times_any(const otr_log_times *times)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < OTR_LOG_CLASSES; i++) {
+        n += times->requests[i].count;
+    }
+    for (size_t i = 0; i < OTR_LOG_TIMES; i++) {
+        n += times->upstreams[i].count;
+    }
+    return n > 0;
+}
+
 void otr_log_times_merge(otr_log_times *times, const otr_log_times *other)
 {
     for (size_t i = 0; i < OTR_LOG_CLASSES; i++) {

@@ -31,6 +31,7 @@ typedef struct otr_log_times {
     otr_histogram upstreams[OTR_LOG_TIMES];  /* [OTR_LOG_REQUEST_TIME] stays empty */
 } otr_log_times;
 
+bool otr_log_times_any(const otr_log_times *times); /* was one told? */
 void otr_log_times_merge(otr_log_times *times, const otr_log_times *other);
 
 /* ---- of one format; private to this folder ---- */

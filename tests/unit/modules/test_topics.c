@@ -192,6 +192,20 @@ T(sample_tells_request_times_where_lines_do)
     CHECK_HAS((const char *)out.p, "\"max\":1}}");
 }
 
+T(sample_tells_errors_where_the_log_is_read)
+{
+    otr_log_errors errors = { .levels = { [OTR_LEVEL_ERROR] = 3 }, .causes = { [0] = 2 } };
+    otr_metrics_event event = { .id = "x", .errors = &errors };
+    OTR_CLEANUP(otr_buf_deinit) otr_buf out;
+    otr_buf_init(&out, 4096);
+    otr_err err;
+    REQUIRE_OK(otr_topic_metrics_sampled.encode(&event, &out, &err), err);
+    REQUIRE_OK(otr_buf_addc(&out, '\0', &err), err);
+    CHECK_HAS((const char *)out.p,
+              "\"errors\":{\"levels\":{\"emerg\":0,\"alert\":0,\"crit\":0,\"error\":3,\"warn\":0,"
+              "\"notice\":0,\"info\":0,\"debug\":0},\"causes\":{\"upstream_timed_out\":2}}}");
+}
+
 T(events_of_the_agent_are_encoded)
 {
     char file[] = "/etc/a.conf", name[] = "p", reason[] = "\"why\"";
