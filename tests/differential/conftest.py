@@ -4,4 +4,4 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from limit import limited, pytest_configure  # noqa: E402, F401
+from limit import pytest_configure  # noqa: E402, F401

@@ -8,7 +8,7 @@ import pytest
 import support
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from limit import limited, pytest_configure  # noqa: E402, F401
+from limit import pytest_configure  # noqa: E402, F401
 
 
 @pytest.fixture

@@ -167,11 +167,16 @@ static otr_code rig_init(rig *r, otr_err *err)
     OTR_CLEANUP(rig_deinit) rig r; \
     REQUIRE_OK(rig_init(&(r), &err), err)
 
+static uint64_t patience_ns(void)
+{
+    return (otr_alloc_failed() > 0 ? OOM_PATIENCE_MS : PATIENCE_MS) * OTR_NS_PER_MS;
+}
+
 static bool reach(rig *r, const unsigned *what, unsigned n)
 {
-    unsigned ms = otr_alloc_failed() > 0 ? OOM_PATIENCE_MS : PATIENCE_MS;
-    uint64_t end = otr_now_ns() + ms * OTR_NS_PER_MS;
-    while (*what < n && otr_now_ns() < end) {
+    uint64_t begin = otr_now_ns();
+    /* The failure may come while this waits, and what it took away is not waited for. */
+    while (*what < n && otr_now_ns() - begin < patience_ns()) {
         otr_loop_step(r->loop, 5);
     }
     return *what >= n;
