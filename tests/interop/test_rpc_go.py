@@ -20,7 +20,7 @@ def go(tmp_path_factory):
     program = tmp_path_factory.mktemp("go") / "rpc-go"
     try:
         made = subprocess.run([compiler, "-C", SOURCE, "build", "-trimpath", "-o", program, "."], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=300)
+                              stderr=subprocess.STDOUT, text=True, timeout=240)
     except subprocess.TimeoutExpired:
         pytest.skip("grpc-go was not built in time")
     if made.returncode != 0:
