@@ -19,6 +19,7 @@ typedef struct way { /* one exporter of one pipeline */
     unsigned sources;
     char name[NAME_BYTES]; /* of its problem */
     char target[280];
+    char why[OTR_ERR_MSG_BYTES]; /* what is wrong now; "": nothing */
 } way;
 
 typedef struct state {
@@ -28,11 +29,11 @@ typedef struct state {
     uint64_t delay_ms, interval_ms;
 } state;
 
-static void on_state(void *arg, const char *why)
+/* Anew with each request, so that the numbers are those of now. */
+static void tell(const way *w)
 {
-    const way *w = arg;
     const otr_services *services = otr_plugin_services(w->plugin);
-    if (why[0] == '\0') {
+    if (w->why[0] == '\0') {
         otr_problem_clear(services->problems, "", w->name);
         return;
     }
@@ -42,7 +43,14 @@ static void on_state(void *arg, const char *why)
     }
     otr_problem_set(services->problems, "", w->name,
                     "metrics do not reach %s: %s; %zu requests wait, %llu points are lost",
-                    w->target, why, stats.queued, (unsigned long long)stats.lost);
+                    w->target, w->why, stats.queued, (unsigned long long)stats.lost);
+}
+
+static void on_state(void *arg, const char *why)
+{
+    way *w = arg;
+    (void)snprintf(w->why, sizeof(w->why), "%s", why);
+    tell(w);
 }
 
 static bool wanted(void *arg, const char *name)
@@ -87,6 +95,7 @@ static void export_to(way *w)
         otr_log_warn("metrics not exported", "to", w->target, "err", err.msg);
     }
     otr_buf_deinit(&request);
+    tell(w);
 }
 
 static void on_timer(void *arg)
