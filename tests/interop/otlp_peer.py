@@ -3,8 +3,10 @@
 import hashlib
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import tempfile
 
 WANTED = pathlib.Path(__file__).parent / "otlp.txt"
 
@@ -13,10 +15,14 @@ def install():
     """Makes `opentelemetry.proto` importable; installed once, beside the other peers."""
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "outrider" / "python"
     folder = cache / f"otlp-{hashlib.sha256(WANTED.read_bytes()).hexdigest()[:16]}"
-    if not (folder / "complete").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "--upgrade",
-                        "--target", folder, "-r", WANTED], check=True, timeout=120)
-        (folder / "complete").touch()
+    if not folder.exists():  # whole or not at all: two tests may do so at once
+        cache.mkdir(parents=True, exist_ok=True)
+        fresh = tempfile.mkdtemp(dir=cache)
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps",
+                        "--target", fresh, "-r", WANTED], check=True, timeout=120)
+        try:
+            os.rename(fresh, folder)
+        except OSError:  # the other one was first
+            shutil.rmtree(fresh)
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
