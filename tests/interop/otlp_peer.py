@@ -1,9 +1,9 @@
 """OpenTelemetry's own messages for Python, pinned; protobuf and gRPC are the distribution's."""
 
+import contextlib
 import hashlib
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,12 +17,11 @@ def install():
     folder = cache / f"otlp-{hashlib.sha256(WANTED.read_bytes()).hexdigest()[:16]}"
     if not folder.exists():  # whole or not at all: two tests may do so at once
         cache.mkdir(parents=True, exist_ok=True)
-        fresh = tempfile.mkdtemp(dir=cache)
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps",
-                        "--target", fresh, "-r", WANTED], check=True, timeout=120)
-        try:
-            os.rename(fresh, folder)
-        except OSError:  # the other one was first
-            shutil.rmtree(fresh)
+        with tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as fresh:
+            made = pathlib.Path(fresh) / "made"
+            subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps",
+                            "--target", made, "-r", WANTED], check=True, timeout=120)
+            with contextlib.suppress(OSError):  # the other one was first
+                made.rename(folder)
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
