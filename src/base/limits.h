@@ -194,6 +194,12 @@
 #define OTR_LIMIT_METRIC_NAME_BYTES   256
 #define OTR_LIMIT_METRIC_OUTPUT_BYTES (32U * OTR_MIB)
 
+/* export of metrics */
+#define OTR_LIMIT_EXPORT_BATCH_BYTES  (16U * OTR_MIB) /* one request */
+#define OTR_LIMIT_EXPORT_QUEUE_BYTES  (32U * OTR_MIB) /* that wait for one collector */
+#define OTR_LIMIT_EXPORT_ANSWER_BYTES 65536U          /* a collector's answer */
+#define OTR_LIMIT_EXPORT_PIPELINES    16              /* exporters in use, all pipelines together */
+
 /* the process */
 #define OTR_LIMIT_LOG_BYTES (256U * 1024U) /* lines that wait for one output of the log */
 #define OTR_LIMIT_FDS       524288 /* the soft limit of descriptors is raised to the hard one or this */

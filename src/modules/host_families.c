@@ -31,6 +31,7 @@ const otr_family otr_host_cpu_count = {
     .unit = "{cpu}",
     .help = "Processors that are online.",
     .kind = OTR_METRIC_GAUGE,
+    .flags = OTR_FAMILY_UP_DOWN,
 };
 const otr_family otr_host_memory_usage = {
     .name = "system.memory.usage",
@@ -38,12 +39,14 @@ const otr_family otr_host_memory_usage = {
     .help = "Memory by what it is used for.",
     .kind = OTR_METRIC_GAUGE,
     .labels = labels_state,
+    .flags = OTR_FAMILY_UP_DOWN,
 };
 const otr_family otr_host_memory_limit = {
     .name = "system.memory.limit",
     .unit = "By",
     .help = "Memory in all.",
     .kind = OTR_METRIC_GAUGE,
+    .flags = OTR_FAMILY_UP_DOWN,
 };
 const otr_family otr_host_memory_available = {
     .name = "system.linux.memory.available",
@@ -57,6 +60,7 @@ const otr_family otr_host_paging_usage = {
     .help = "Swap space.",
     .kind = OTR_METRIC_GAUGE,
     .labels = labels_state,
+    .flags = OTR_FAMILY_UP_DOWN,
 };
 const otr_family otr_host_disk_io = {
     .name = "system.disk.io",
@@ -106,6 +110,7 @@ const otr_family otr_host_disk_pending = {
     .help = "Operations that wait now.",
     .kind = OTR_METRIC_GAUGE,
     .labels = labels_device,
+    .flags = OTR_FAMILY_UP_DOWN,
 };
 const otr_family otr_host_fs_usage = {
     .name = "system.filesystem.usage",
@@ -113,6 +118,7 @@ const otr_family otr_host_fs_usage = {
     .help = "Space of a file system.",
     .kind = OTR_METRIC_GAUGE,
     .labels = labels_device_mode_mountpoint_type_state,
+    .flags = OTR_FAMILY_UP_DOWN,
 };
 const otr_family otr_host_fs_inodes = {
     .name = "system.filesystem.inodes.usage",
@@ -120,6 +126,7 @@ const otr_family otr_host_fs_inodes = {
     .help = "Inodes of a file system.",
     .kind = OTR_METRIC_GAUGE,
     .labels = labels_device_mode_mountpoint_type_state,
+    .flags = OTR_FAMILY_UP_DOWN,
 };
 const otr_family otr_host_net_io = {
     .name = "system.network.io",
@@ -155,24 +162,28 @@ const otr_family otr_host_net_connections = {
     .help = "TCP sockets by state.",
     .kind = OTR_METRIC_GAUGE,
     .labels = labels_protocol_state,
+    .flags = OTR_FAMILY_UP_DOWN,
 };
 const otr_family otr_host_load_1m = {
     .name = "system.cpu.load_average.1m",
     .unit = "{thread}",
     .help = "Load over a minute.",
     .kind = OTR_METRIC_GAUGE,
+    .flags = OTR_FAMILY_FRACTION,
 };
 const otr_family otr_host_load_5m = {
     .name = "system.cpu.load_average.5m",
     .unit = "{thread}",
     .help = "Load over five minutes.",
     .kind = OTR_METRIC_GAUGE,
+    .flags = OTR_FAMILY_FRACTION,
 };
 const otr_family otr_host_load_15m = {
     .name = "system.cpu.load_average.15m",
     .unit = "{thread}",
     .help = "Load over fifteen minutes.",
     .kind = OTR_METRIC_GAUGE,
+    .flags = OTR_FAMILY_FRACTION,
 };
 const otr_family otr_host_files_count = {
     .name = "system.file_descriptors.open",
@@ -237,6 +248,7 @@ const otr_family otr_host_container_cpu_limit = {
     .unit = "{cpu}",
     .help = "Processors that the container may use.",
     .kind = OTR_METRIC_GAUGE,
+    .flags = OTR_FAMILY_FRACTION,
 };
 const otr_family otr_host_container_periods = {
     .name = "container.cpu.periods",

@@ -11,6 +11,8 @@
 #ifndef OTR_TELEMETRY_REGISTRY_H
 #define OTR_TELEMETRY_REGISTRY_H
 
+#include <stdbool.h>
+
 #include "base/base.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -24,6 +26,13 @@ typedef enum otr_metric_kind {
     OTR_METRIC_HISTOGRAM
 } otr_metric_kind;
 
+/* What OTLP has and Prometheus has not. A value is whole, but of units "s", "1" and "" or when it
+ * is said to be a fraction. */
+enum {
+    OTR_FAMILY_UP_DOWN = 1 /* a gauge that is a sum over its series */,
+    OTR_FAMILY_FRACTION = 2
+};
+
 typedef struct otr_family { /* static and const; identity is the address */
     const char *name;       /* "nginx.http.connection.count" */
     const char *unit;       /* "connections", "s", "By", "" */
@@ -31,6 +40,7 @@ typedef struct otr_family { /* static and const; identity is the address */
     otr_metric_kind kind;
     const char *const *labels; /* label names, NULL-terminated; NULL: none */
     const double *buckets;     /* histogram upper bounds, ascending, ended by 0 */
+    unsigned flags;            /* OTR_FAMILY_* */
 } otr_family;
 
 otr_code otr_registry_new(otr_registry **ret, otr_err *err) OTR_MUST_CHECK;
@@ -63,5 +73,22 @@ otr_code otr_registry_prometheus(otr_registry *reg, otr_buf *out, otr_err *err) 
  * value of a histogram is {"buckets":[{"le","count"}…],"count","sum"}, the last "le" null. When
  * some found no room the last item is {"more":how many}. */
 otr_code otr_registry_json(otr_registry *reg, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
+
+typedef struct otr_registry_otlp_spec { /* borrowed until return */
+    const char *version;                /* of the agent: the scopes' */
+    const char *resource_id;            /* attribute "resource.id" of all; "": none */
+    uint64_t start_ns;                  /* wall: since when the agent counts */
+    uint64_t boot_ns;                   /* wall: since when the host counts */
+    uint64_t time_ns;                   /* wall: of the points */
+    /* Whether a family goes out, by its name. NULL: all do. */
+    bool (*wanted)(void *arg, const char *name);
+    void *arg;
+} otr_registry_otlp_spec;
+
+/* Appends an ExportMetricsServiceRequest. The labels instance.id and instance.type are attributes
+ * of the resource, one resource for each instance. `ret_points`: how many there are; 0 leaves
+ * nothing in `out`. */
+otr_code otr_registry_otlp(otr_registry *reg, const otr_registry_otlp_spec *spec, otr_buf *out,
+                           size_t *ret_points, otr_err *err) OTR_MUST_CHECK;
 
 #endif
