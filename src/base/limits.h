@@ -249,5 +249,7 @@
 #define OTR_LIMIT_MPI_DEPTH       32
 #define OTR_LIMIT_MPI_FIELDS      400000U /* of a message and all that is in it */
 #define OTR_LIMIT_MPI_ARENA_BYTES (48U * OTR_MIB)
+#define OTR_LIMIT_MPI_SEND_BYTES  (4U * OTR_MIB)
+#define OTR_LIMIT_MPI_ANSWERS     256 /* that wait for a stream */
 
 #endif
