@@ -156,6 +156,36 @@ static void print_instances(const otr_json *instances)
     }
 }
 
+static void print_plane(const otr_json *plane)
+{
+    if (otr_json_kind(plane) != OTR_JSON_OBJECT) {
+        return; /* none is configured */
+    }
+    char line[256];
+    const otr_json *last = otr_json_get(plane, "last");
+    const otr_json *newest = otr_json_at(last, otr_json_size(last) - 1);
+    const char *error = text(plane, "last_error");
+    bool connected = strcmp(text(plane, "state"), "connected") == 0;
+    (void)fputs("\n  ", stdout);
+    (void)snprintf(line, sizeof(line), "management plane %s: %s since %s, %" PRId64 " requests",
+                   text(plane, "server"), text(plane, "state"), text(plane, "since"),
+                   otr_json_int(otr_json_get(plane, "requests"), 0));
+    otr_view_wrap(2, connected ? OTR_TONE_PLAIN : OTR_TONE_WARN, line);
+    if (newest != NULL) {
+        (void)snprintf(line, sizeof(line), "last request %s (%s): %s %s", text(newest, "type"),
+                       text(newest, "correlation_id"), text(newest, "status"),
+                       text(newest, "message"));
+        (void)fputs("    ", stdout);
+        otr_view_wrap(4, OTR_TONE_DIM, line);
+    }
+    if (error[0] != '\0') {
+        (void)snprintf(line, sizeof(line), "last error at %s: %s", text(plane, "last_error_at"),
+                       error);
+        (void)fputs("    ", stdout);
+        otr_view_wrap(4, OTR_TONE_DIM, line);
+    }
+}
+
 static int show(const otr_view *v)
 {
     int code = OTR_VIEW_FAILED;
@@ -169,6 +199,7 @@ static int show(const otr_view *v)
         } else {
             print_head(root);
             print_reasons(root);
+            print_plane(otr_json_get(root, "management_plane"));
             print_instances(otr_json_get(root, "instances"));
             (void)putchar('\n');
             otr_view_plugins_print(otr_json_get(root, "plugins"));

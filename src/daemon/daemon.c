@@ -49,9 +49,9 @@ typedef struct otr_daemon {
 static const otr_plugin_ops *const modules[] = {
     /* Routes and series come first, so that nothing published is missed; sources of messages last.
      */
-    &otr_module_prometheus, &otr_module_admin,     &otr_module_config_history, &otr_module_config,
-    &otr_module_health,     &otr_module_metrics,   &otr_module_host,           &otr_module_exporter,
-    &otr_module_drift,      &otr_module_instances,
+    &otr_module_prometheus, &otr_module_admin,   &otr_module_config_history, &otr_module_config,
+    &otr_module_health,     &otr_module_metrics, &otr_module_host,           &otr_module_exporter,
+    &otr_module_drift,      &otr_module_command, &otr_module_instances,
 };
 
 static const otr_topic *const own_topics[] = { &otr_topic_config_reloaded,

@@ -196,4 +196,7 @@ bool otr_host_shares(const otr_host_sample *before, const otr_host_sample *now,
 bool otr_host_cpu_shares(const otr_host_sample *before, const otr_host_cpu *now,
                          double out[OTR_CPU_STATES]);
 
+/* Whether this process is in a container, by the files and names that runtimes leave. Blocks. */
+otr_code otr_host_in_container(const char *root, bool *ret, otr_err *err) OTR_MUST_CHECK;
+
 #endif

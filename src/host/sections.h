@@ -49,7 +49,5 @@ otr_code otr_host_pressure_read(const char *root, const char *const paths[OTR_PR
 
 /* cgroup.c */
 otr_code otr_cgroup_read(const char *root, otr_cgroup *ret, otr_err *err) OTR_MUST_CHECK;
-/* container.c: by the files and names that runtimes leave */
-otr_code otr_host_in_container(const char *root, bool *ret, otr_err *err) OTR_MUST_CHECK;
 
 #endif

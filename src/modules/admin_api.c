@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "modules/admin.h"
+#include "modules/command.h"
 #include "modules/self.h"
 
 enum { DATA_BYTES = OTR_MIB, REASON_BYTES = 768 };
@@ -313,6 +314,7 @@ otr_code otr_admin_get_status(void *admin, const otr_http_request *req, otr_http
     otr_jw_f64(&w, "uptime_seconds", (double)up_ms / 1e3);
     otr_admin_write_reasons(&w, a);
     otr_admin_write_config(&w, a);
+    otr_command_write(&w, a->services->command);
     write_process(&w);
     write_bus(&w, a);
     otr_jw_arr(&w, "instances");

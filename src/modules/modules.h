@@ -15,6 +15,7 @@ extern const otr_plugin_ops otr_module_metrics;        /* nginx.metrics.sampled 
 extern const otr_plugin_ops otr_module_host;           /* host.metrics and its series */
 extern const otr_plugin_ops otr_module_config_history; /* what was changed, and how to go back */
 extern const otr_plugin_ops otr_module_config;         /* nginx.config.apply.* */
+extern const otr_plugin_ops otr_module_command;        /* the management plane */
 extern const otr_plugin_ops otr_module_prometheus;     /* GET /metrics and the agent's own series */
 extern const otr_plugin_ops otr_module_exporter;       /* metrics to collectors */
 extern const otr_plugin_ops otr_module_admin;          /* JSON API, event stream, status page */
