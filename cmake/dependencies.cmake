@@ -33,8 +33,8 @@ add_library(dep_curl INTERFACE)
 target_include_directories(dep_curl SYSTEM INTERFACE ${curl_INCLUDE_DIRS})
 target_link_libraries(dep_curl INTERFACE dl)
 
-# Messages of plugins in protobuf: C from proto/ at build time. Only the descriptors and the packing of it are used, so the
-# static library adds some kilobytes and no shared object.
+# Messages of plugins and of MPI in protobuf: C from proto/ at build time. What is not used of it is not linked, so the static
+# library adds some kilobytes and no shared object.
 find_program(OTR_PROTOC protoc REQUIRED)
 find_program(OTR_PROTOC_GEN_C protoc-gen-c REQUIRED)
 find_path(PROTOBUF_C_INCLUDE protobuf-c/protobuf-c.h REQUIRED)
@@ -43,14 +43,15 @@ find_library(PROTOBUF_C_LIBRARY NAMES libprotobuf-c.a protobuf-c REQUIRED)
 set(OTR_PROTO_SOURCES)
 set(OTR_PROTO_OUT ${CMAKE_BINARY_DIR}/proto)
 file(MAKE_DIRECTORY ${OTR_PROTO_OUT})
-file(GLOB OTR_PROTO_FILES CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/proto ${CMAKE_SOURCE_DIR}/proto/outrider/plugin/v1/*.proto)
+file(GLOB OTR_PROTO_FILES CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/proto ${CMAKE_SOURCE_DIR}/proto/outrider/plugin/v1/*.proto
+  ${CMAKE_SOURCE_DIR}/proto/mpi/v1/*.proto)
+list(TRANSFORM OTR_PROTO_FILES PREPEND ${CMAKE_SOURCE_DIR}/proto/ OUTPUT_VARIABLE OTR_PROTO_PATHS)
 foreach(proto ${OTR_PROTO_FILES} google/protobuf/struct.proto google/protobuf/timestamp.proto)
   string(REGEX REPLACE "[.]proto$" ".pb-c" made ${OTR_PROTO_OUT}/${proto})
   add_custom_command(OUTPUT ${made}.c ${made}.h
     COMMAND ${OTR_PROTOC} --plugin=protoc-gen-c=${OTR_PROTOC_GEN_C} -I ${CMAKE_SOURCE_DIR}/proto -I ${PROTOBUF_TYPES}
       --c_out=${OTR_PROTO_OUT} ${proto}
-    DEPENDS ${CMAKE_SOURCE_DIR}/proto/outrider/plugin/v1/topics.proto ${CMAKE_SOURCE_DIR}/proto/outrider/plugin/v1/plugin.proto
-      ${CMAKE_SOURCE_DIR}/proto/outrider/plugin/v1/host.proto VERBATIM)
+    DEPENDS ${OTR_PROTO_PATHS} VERBATIM)
   list(APPEND OTR_PROTO_SOURCES ${made}.c ${made}.h)
 endforeach()
 add_library(otr_messages STATIC ${OTR_PROTO_SOURCES})

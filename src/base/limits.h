@@ -252,4 +252,9 @@
 #define OTR_LIMIT_RPC_DRAINING      4      /* connections of a channel that end slowly */
 #define OTR_LIMIT_RPC_HANDSHAKE_MS  20000  /* from accept() to the first settings */
 
+/* MPI: one message of a peer */
+#define OTR_LIMIT_MPI_DEPTH       32
+#define OTR_LIMIT_MPI_FIELDS      400000U /* of a message and all that is in it */
+#define OTR_LIMIT_MPI_ARENA_BYTES (48U * OTR_MIB)
+
 #endif
