@@ -9,14 +9,15 @@ import io
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
 import statistics
+import subprocess
 import sys
 import tarfile
 import tempfile
-import threading
 import time
 import urllib.parse
 
@@ -24,7 +25,7 @@ from harness import Row, Unavailable
 
 PEER_MS = 10000
 TIMES = 15
-APPLIES, ROLLBACKS, LOADERS = 200, 50, 4
+APPLIES, ROLLBACKS = 200, 50
 
 
 class Admin(http.client.HTTPConnection):
@@ -54,47 +55,23 @@ def change(agent, server, text, **query):
     return answer, (time.monotonic() - begin) * 1000
 
 
-class Load:
-    """Keep-alive requests, one after the other, from a few threads; what was not answered by 200 counts as failed."""
-
-    def __init__(self, port):
-        self.port, self.ended, self.sent, self.failed = port, threading.Event(), 0, 0
-        self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(LOADERS)]
-        for thread in self.threads:
-            thread.start()
-
-    def run(self):
-        sent = failed = 0
-        client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        while not self.ended.is_set():
-            sent += 1
-            try:
-                client.request("GET", "/")
-                answer = client.getresponse()
-                answer.read()
-                failed += answer.status != 200
-            except http.client.RemoteDisconnected:
-                # Closed between two requests, as a reload does to idle connections: sent again, as browsers do.
-                client.close()
-                sent -= 1
-            except OSError:
-                failed += 1
-                client.close()
-        with self.lock:
-            self.sent, self.failed = self.sent + sent, self.failed + failed
-
-    def stop(self):
-        self.ended.set()
-        for thread in self.threads:
-            thread.join()
-        return self.failed, self.sent
-
-
 def under_load(port, work):
-    load = Load(port)
-    work()
-    return load.stop()
+    """(failed, sent) of wrk's requests while work() runs: over connections that stay open, as fast as they are answered."""
+    if shutil.which("wrk") is None:
+        raise Unavailable("there is no wrk")
+    load = subprocess.Popen(["wrk", "-t1", "-c8", "-d3600s", "--timeout", "10s", f"http://127.0.0.1:{port}/"],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        work()
+    finally:
+        load.send_signal(signal.SIGINT)
+        said, _ = load.communicate(timeout=60)
+    failed = sum(map(int, re.findall(r"(?:connect|read|write|timeout) (\d+)", said)))
+    other = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    sent = re.search(r"(\d+) requests in", said)
+    if sent is None:
+        raise Unavailable(f"wrk said {said}")
+    return failed + int(other[1] if other else 0), int(sent[1])
 
 
 def site(server, text, more=""):

@@ -284,6 +284,9 @@ static void check_list(report *r, og_str file, og_str list, unsigned depth)
         og_str block = og_json_get(all.value, "block");
         if (block.at != NULL && depth < DEPTH) {
             check_list(r, file, block, depth + 1);
+        } else if (block.at != NULL) {
+            tell(r, file, all.value, OG_STR("nested too deep: "),
+                 OG_STR("what is in this block was not looked at"));
         }
     }
 }
@@ -343,7 +346,8 @@ OG_OPERATION(process)
     files = og_json_get(config_of, "config");
     if (files.at != NULL) {
         check_files(&r, files);
-        return answer(&r);
+        return any(files) ? answer(&r)
+                          : og_deny(OG_STR("the configuration has no files to look at"));
     }
     if (!og_json_bool(og_json_get(data, "config_truncated"), false)) {
         return og_fail("the question has neither a configuration nor a list of its files");

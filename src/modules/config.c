@@ -33,7 +33,7 @@ static const char period_key[] = "data_plane_config.nginx.reload_monitoring_peri
 static const char warnings_key[] = "data_plane_config.nginx.treat_warnings_as_errors";
 static const char allowed_key[] = "allowed_directories";
 
-static const char apply_problem[] = "config apply";
+static const char apply_problem[] = OTR_CONFIG_APPLY_PROBLEM;
 static const char journal_problem[] = "config apply journals";
 
 /* ---- results ---- */
@@ -97,21 +97,72 @@ static void set_problem(const otr_config_apply *c, const otr_apply_result *r)
     }
 }
 
-static bool is_any(void *arg, const otr_apply_now *now)
+void otr_config_remember(const otr_config_apply *c, const char *instance, const char *id,
+                         const char *text)
 {
-    (void)now;
-    *(bool *)arg = true;
-    return false;
+    for (size_t i = 0; i < c->n_last; i++) {
+        otr_apply_outcome o = c->last[i]->outcome;
+        if (strcmp(c->last[i]->instance, instance) == 0 &&
+            (o == OTR_APPLY_APPLIED || o == OTR_APPLY_ROLLED_BACK)) {
+            return; /* this life knows better */
+        }
+    }
+    otr_problem_set(c->services->problems, instance, apply_problem,
+                    "the change %s failed and could not be rolled back: %s", id, text);
 }
 
-/* What runs at the start has an end of its own; the next start takes up what it leaves. */
-static void sweep_if_quiet(otr_config_apply *c)
+typedef struct running {
+    const char *instance;
+    bool any;
+} running;
+
+static bool is_of(void *arg, const otr_apply_now *now)
 {
-    bool any = false;
-    otr_applier_each(c->applier, is_any, &any);
-    if (!any && !c->swept && !c->stopping) {
-        c->swept = true;
-        otr_config_sweep(c);
+    running *r = arg;
+    r->any |= strcmp(r->instance, now->instance) == 0;
+    return !r->any;
+}
+
+/* Once for each instance. What runs at the start has an end of its own: after that. */
+static void sweep_instance(otr_config_apply *c, const otr_nginx_instance *instance)
+{
+    for (size_t i = 0; i < c->n_swept; i++) {
+        if (strcmp(c->swept[i], instance->id) == 0) {
+            return;
+        }
+    }
+    if (!c->recovered || c->stopping || c->n_swept >= OTR_LIMIT_NGINX_INSTANCES ||
+        otr_grow(&c->swept, c->n_swept, &c->cap_swept, sizeof(*c->swept), NULL) != OTR_OK) {
+        return;
+    }
+    memcpy(c->swept[c->n_swept++], instance->id, OTR_NGINX_ID_BYTES);
+    otr_config_sweep(c, instance);
+}
+
+static void sweep_if_quiet(otr_config_apply *c, const otr_nginx_instance *instance)
+{
+    running r = { .instance = instance->id };
+    otr_applier_each(c->applier, is_of, &r);
+    if (!r.any) {
+        sweep_instance(c, instance);
+    }
+}
+
+static void sweep_of(otr_config_apply *c, const char *id)
+{
+    otr_msg *msg = NULL;
+    if (otr_config_instances_find(&c->instances, id, &msg, NULL) == OTR_OK) {
+        sweep_instance(c, otr_config_instance_of(msg));
+    }
+}
+
+static void sweep_again(otr_config_apply *c, const char *id)
+{
+    for (size_t i = 0; i < c->n_swept; i++) {
+        if (strcmp(c->swept[i], id) == 0) {
+            memcpy(c->swept[i], c->swept[--c->n_swept], OTR_NGINX_ID_BYTES);
+            return;
+        }
     }
 }
 
@@ -136,12 +187,19 @@ static void on_finished(void *config, const otr_apply_result *r)
     set_problem(c, r);
     keep_last(c, r);
     publish(c, &otr_topic_apply_finished, r);
+    sweep_of(c, r->instance);
 }
 
 static void on_recovered(void *config, const otr_err *err)
 {
     otr_config_apply *c = config;
-    sweep_if_quiet(c);
+    c->recovered = true;
+    if (!c->stopping) {
+        otr_config_sweep(c, NULL);
+    }
+    for (size_t i = 0; i < c->instances.n; i++) {
+        sweep_if_quiet(c, otr_config_instance_of(c->instances.items[i]));
+    }
     if (err != NULL) {
         otr_problem_set(c->services->problems, "", journal_problem,
                         "whether changes of configurations were interrupted is not known: %s",
@@ -223,6 +281,11 @@ static void forget(otr_config_apply *c, const char *id)
         *t = c->traffic[--c->n_traffic];
     }
     otr_applier_instance_gone(c->applier, id);
+    sweep_again(c, id);
+    if (c->recovered && !c->stopping) {
+        otr_config_sweep(c,
+                         NULL); /* its problems went with it: not what is left to do for a person */
+    }
 }
 
 static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
@@ -237,6 +300,7 @@ static otr_code message(otr_plugin *p, const otr_msg *msg, otr_err *err)
         forget(c, instance->id);
     } else {
         otr_applier_instance(c->applier, instance);
+        sweep_if_quiet(c, instance);
     }
     return rc;
 }
@@ -399,12 +463,14 @@ static void fini(otr_plugin *p)
     otr_applier_free(c->applier);
     otr_config_api_fini(c);
     otr_config_records_end(c);
+    otr_config_sweeps_end(c);
     otr_strand_free(c->strand);
     otr_config_instances_deinit(&c->instances);
     for (size_t i = 0; i < c->n_last; i++) {
         otr_apply_result_free(c->last[i]);
     }
     otr_free(c->last);
+    otr_free(c->swept);
     otr_free(c->traffic);
     otr_config_probes_free(c->probes, c->probation.n_probes);
     otr_free(c->lib_dir);

@@ -27,6 +27,7 @@ typedef struct config_traffic { /* of one instance, from its samples */
 
 typedef struct config_request config_request; /* of the admin API */
 typedef struct config_record config_record;   /* what is being recorded of a transaction */
+typedef struct config_sweep config_sweep;     /* the history is asked about an earlier life */
 
 typedef struct config_asked { /* a question to the plugins */
     struct otr_config_apply *c;
@@ -53,7 +54,10 @@ struct otr_config_apply {
     config_record *records;
     config_asked *asked;
     otr_strand *strand; /* for bodies */
-    bool swept;         /* the history was asked for changes without an end */
+    config_sweep *sweeps;
+    char (*swept)[OTR_NGINX_ID_BYTES]; /* instances that were asked about in this life */
+    size_t n_swept, cap_swept;
+    bool recovered; /* journals were looked for */
     bool stopping;
 };
 
@@ -71,8 +75,14 @@ void otr_config_after(void *config, otr_apply *tx, otr_apply_result *result);
 void otr_config_records_let(otr_config_apply *c, const otr_apply *tx);
 void otr_config_records_end(otr_config_apply *c);
 
-/* config_sweep.c: once what was interrupted is over. */
-void otr_config_sweep(const otr_config_apply *c);
+/* config_sweep.c: once what was interrupted is over. Ends the changes of `instance` that have no
+ * end; NULL: none, it only looks who has one that could not be rolled back. */
+void otr_config_sweep(otr_config_apply *c, const otr_nginx_instance *instance);
+void otr_config_sweeps_end(otr_config_apply *c);
+/* config.c: the last word of the history about an instance is that change `id` could not be rolled
+ * back, for `text`. */
+void otr_config_remember(const otr_config_apply *c, const char *instance, const char *id,
+                         const char *text);
 
 /* config_api.c */
 otr_code otr_config_api_init(otr_config_apply *c, otr_err *err) OTR_MUST_CHECK;

@@ -13,6 +13,9 @@
 
 typedef struct otr_config_apply otr_config_apply;
 
+/* The problem of an instance whose last change could not be rolled back. */
+#define OTR_CONFIG_APPLY_PROBLEM "config apply"
+
 /* As otr_applier_submit(). */
 otr_code otr_config_apply_submit(otr_config_apply *apply, const otr_apply_request *request,
                                  char ret_id[OTR_APPLY_ID_BYTES], otr_err *err) OTR_MUST_CHECK;

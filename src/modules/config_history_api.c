@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "modules/config_instances.h"
 #include "modules/config_question.h"
@@ -13,6 +14,8 @@ struct otr_config_history_api {
     otr_services *services;
     otr_config_instances instances;
 };
+
+static const char diffs_key[] = "outrider.status.diffs";
 
 enum { ID_CHARS = OTR_NGINX_ID_BYTES - 1 };
 
@@ -154,6 +157,7 @@ static otr_code fill(const otr_config_history_api *api, const otr_http_request *
 typedef struct ask_spec {
     about what;
     otr_config_answer_fn *answer;
+    const char *hidden; /* see otr_config_question */
 } ask_spec;
 
 static otr_code ask(otr_config_history_api *api, const otr_http_request *req, const ask_spec *spec,
@@ -164,6 +168,8 @@ static otr_code ask(otr_config_history_api *api, const otr_http_request *req, co
         return otr_fail_nomem(err);
     }
     q->answer = spec->answer;
+    q->hidden = spec->hidden;
+    q->started_ms = otr_wall_of(api->services->started_ns) / OTR_NS_PER_MS;
     q->file = -1;
     otr_buf_init(&q->body, OTR_LIMIT_HTTP_REPLY_BYTES);
     otr_code rc = fill(api, req, spec->what, q, err);
@@ -186,44 +192,57 @@ static otr_code ask(otr_config_history_api *api, const otr_http_request *req, co
 static otr_code get_list(void *api, const otr_http_request *req, otr_http_reply *reply,
                          otr_err *err)
 {
-    return ask(api, req, &(ask_spec){ ABOUT_ALL, otr_config_answer_list }, reply, err);
+    return ask(api, req, &(ask_spec){ ABOUT_ALL, otr_config_answer_list, NULL }, reply, err);
 }
 
 static otr_code get_one(void *api, const otr_http_request *req, otr_http_reply *reply, otr_err *err)
 {
-    return ask(api, req, &(ask_spec){ ABOUT_CHANGE, otr_config_answer_one }, reply, err);
+    return ask(api, req, &(ask_spec){ ABOUT_CHANGE, otr_config_answer_one, NULL }, reply, err);
 }
 
 static otr_code get_versions(void *api, const otr_http_request *req, otr_http_reply *reply,
                              otr_err *err)
 {
-    return ask(api, req, &(ask_spec){ ABOUT_ONE, otr_config_answer_versions }, reply, err);
+    return ask(api, req, &(ask_spec){ ABOUT_ONE, otr_config_answer_versions, NULL }, reply, err);
 }
 
 static otr_code get_files(void *api, const otr_http_request *req, otr_http_reply *reply,
                           otr_err *err)
 {
-    return ask(api, req, &(ask_spec){ ABOUT_ONE, otr_config_answer_files }, reply, err);
+    return ask(api, req, &(ask_spec){ ABOUT_ONE, otr_config_answer_files, NULL }, reply, err);
 }
 
 static otr_code get_file(void *api, const otr_http_request *req, otr_http_reply *reply,
                          otr_err *err)
 {
-    return ask(api, req, &(ask_spec){ ABOUT_ONE, otr_config_answer_file }, reply, err);
+    return ask(api, req, &(ask_spec){ ABOUT_ONE, otr_config_answer_file, NULL }, reply, err);
 }
 
 static otr_code get_diff(void *api, const otr_http_request *req, otr_http_reply *reply,
                          otr_err *err)
 {
-    return ask(api, req, &(ask_spec){ ABOUT_ONE, otr_config_answer_diff }, reply, err);
+    return ask(api, req, &(ask_spec){ ABOUT_ONE, otr_config_answer_diff, NULL }, reply, err);
 }
 
-/* The status page is for everybody on this machine. */
+/* The status page is for everybody on this machine: what quotes the configuration is not. */
+static const char hidden_here[] = "what plugins said and what it means may quote contents: see "
+                                  "`outrider config history NUMBER`, or set outrider.status.diffs";
+
+static otr_code get_open_one(void *api, const otr_http_request *req, otr_http_reply *reply,
+                             otr_err *err)
+{
+    const otr_config_history_api *a = api;
+    bool all = otr_config_bool(a->services->config, diffs_key);
+    return ask(api, req,
+               &(ask_spec){ ABOUT_CHANGE, otr_config_answer_one, all ? NULL : hidden_here }, reply,
+               err);
+}
+
 static otr_code get_open_diff(void *api, const otr_http_request *req, otr_http_reply *reply,
                               otr_err *err)
 {
     const otr_config_history_api *a = api;
-    if (!otr_config_bool(a->services->config, "outrider.status.diffs")) {
+    if (!otr_config_bool(a->services->config, diffs_key)) {
         return otr_fail(err, OTR_EDENIED,
                         "contents may hold secrets and are not shown here: see `outrider config "
                         "diff`, or set outrider.status.diffs");
@@ -234,21 +253,22 @@ static otr_code get_open_diff(void *api, const otr_http_request *req, otr_http_r
 static otr_code get_export(void *api, const otr_http_request *req, otr_http_reply *reply,
                            otr_err *err)
 {
-    return ask(api, req, &(ask_spec){ ABOUT_ONE, otr_config_answer_export }, reply, err);
+    return ask(api, req, &(ask_spec){ ABOUT_ONE, otr_config_answer_export, NULL }, reply, err);
 }
 
 static const struct {
     const char *path;
     otr_http_fn *fn;
-    bool open; /* on the status page's server as well: it tells no content */
+    otr_http_fn *open; /* on the status page's server: tells no content unless that is wanted; NULL:
+                          not there */
 } routes[] = {
-    { "/api/v1/config/history", get_list, true },
-    { "/api/v1/config/history/*", get_one, true },
-    { "/api/v1/config/versions", get_versions, true },
-    { "/api/v1/config/files", get_files, false },
-    { "/api/v1/config/file", get_file, false },
-    { "/api/v1/config/diff", get_diff, false },
-    { "/api/v1/config/export", get_export, false },
+    { "/api/v1/config/history", get_list, get_list },
+    { "/api/v1/config/history/*", get_one, get_open_one },
+    { "/api/v1/config/versions", get_versions, get_versions },
+    { "/api/v1/config/files", get_files, NULL },
+    { "/api/v1/config/file", get_file, NULL },
+    { "/api/v1/config/diff", get_diff, get_open_diff },
+    { "/api/v1/config/export", get_export, NULL },
 };
 
 otr_code otr_config_history_api_new(otr_config_history *history, otr_services *services,
@@ -264,12 +284,8 @@ otr_code otr_config_history_api_new(otr_config_history *history, otr_services *s
     otr_code rc = OTR_OK;
     for (size_t i = 0; rc == OTR_OK && i < OTR_COUNT(routes); i++) {
         rc = otr_http_route(services->admin_routes, "GET", routes[i].path, routes[i].fn, api, err);
-        if (rc == OTR_OK && routes[i].fn == get_diff) {
-            rc = otr_http_route(services->status_routes, "GET", routes[i].path, get_open_diff, api,
-                                err);
-        }
-        if (rc == OTR_OK && routes[i].open) {
-            rc = otr_http_route(services->status_routes, "GET", routes[i].path, routes[i].fn, api,
+        if (rc == OTR_OK && routes[i].open != NULL) {
+            rc = otr_http_route(services->status_routes, "GET", routes[i].path, routes[i].open, api,
                                 err);
         }
     }

@@ -60,7 +60,17 @@ static void write_items(otr_jw *w, const otr_history_entry *e)
     otr_jw_arr_end(w);
 }
 
-static void write_row(otr_jw *w, const otr_history_row *row)
+/* One of an earlier life without an end: that NGINX has not been seen since, so nobody could look.
+ */
+static const char *result_of(const otr_config_question *q, const otr_history_row *row)
+{
+    if (row->end.result[0] != '\0') {
+        return row->end.result;
+    }
+    return row->entry.began_ms < q->started_ms ? "unknown" : "running";
+}
+
+static void write_row(otr_jw *w, const otr_config_question *q, const otr_history_row *row)
 {
     char began[OTR_TIME_BYTES];
     const otr_history_entry *e = &row->entry;
@@ -73,7 +83,7 @@ static void write_row(otr_jw *w, const otr_history_row *row)
     otr_jw_str(w, "began", otr_time_text(e->began_ms * OTR_NS_PER_MS, began));
     otr_jw_bytes(w, "message", otr_bytes_of(e->message));
     otr_jw_bytes(w, "of", otr_bytes_of(e->rollback_of));
-    otr_jw_bytes(w, "result", otr_bytes_of(end->result[0] != '\0' ? end->result : "running"));
+    otr_jw_bytes(w, "result", otr_bytes_of(result_of(q, row)));
     otr_jw_bytes(w, "text", otr_bytes_of(end->text));
     otr_jw_f64(w, "took_ms", (double)end->took_ns / (double)OTR_NS_PER_MS);
     otr_jw_u64(w, "files", row->n_items);
@@ -84,6 +94,7 @@ static void write_row(otr_jw *w, const otr_history_row *row)
 
 typedef struct lister {
     otr_jw *w;
+    const otr_config_question *q;
     uint64_t last; /* number */
     size_t n;
 } lister;
@@ -92,7 +103,7 @@ static bool list_row(void *arg, const otr_history_row *row)
 {
     lister *l = arg;
     otr_jw_obj(l->w, NULL);
-    write_row(l->w, row);
+    write_row(l->w, l->q, row);
     otr_jw_obj_end(l->w);
     l->last = row->number;
     l->n++;
@@ -102,7 +113,7 @@ static bool list_row(void *arg, const otr_history_row *row)
 otr_code otr_config_answer_list(otr_config_question *q, otr_history *h, otr_err *err)
 {
     otr_jw w;
-    lister l = { .w = &w };
+    lister l = { .w = &w, .q = q };
     otr_jw_begin(&w, &q->body, err);
     otr_jw_obj(&w, NULL);
     otr_jw_arr(&w, "changes");
@@ -124,13 +135,16 @@ otr_code otr_config_answer_list(otr_config_question *q, otr_history *h, otr_err 
 
 static bool write_one(void *arg, const otr_history_row *row)
 {
-    otr_jw *w = arg;
+    const lister *l = arg;
+    otr_jw *w = l->w;
+    bool shown = l->q->hidden == NULL;
     otr_jw_obj(w, NULL);
-    write_row(w, row);
+    write_row(w, l->q, row);
     write_items(w, &row->entry);
     write_json(w, "steps", row->steps_json);
-    write_json(w, "verdicts", row->end.verdicts_json);
-    write_json(w, "impact", row->end.impact_json);
+    write_json(w, "verdicts", shown ? row->end.verdicts_json : "");
+    write_json(w, "impact", shown ? row->end.impact_json : "");
+    otr_jw_str(w, "hidden", l->q->hidden);
     otr_jw_obj_end(w);
     return true;
 }
@@ -138,8 +152,9 @@ static bool write_one(void *arg, const otr_history_row *row)
 otr_code otr_config_answer_one(otr_config_question *q, otr_history *h, otr_err *err)
 {
     otr_jw w;
+    lister l = { .w = &w, .q = q };
     otr_jw_begin(&w, &q->body, err);
-    otr_code rc = otr_history_get(h, q->which, write_one, &w, err);
+    otr_code rc = otr_history_get(h, q->which, write_one, &l, err);
     return rc == OTR_OK ? otr_jw_end(&w) : rc;
 }
 

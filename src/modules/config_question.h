@@ -26,8 +26,10 @@ struct otr_config_question {
     otr_msg *nginx;        /* the last message about the instance; NULL: it does not run */
     char *instance;        /* its id; NULL: all */
     char *version, *from, *to, *path;
-    char *which;     /* a transaction */
-    char *state_dir; /* where files without a name may be made */
+    char *which;         /* a transaction */
+    const char *hidden;  /* why what may quote contents is left out; NULL: it is told */
+    uint64_t started_ms; /* of this agent, wall time: what began before has no end of its own */
+    char *state_dir;     /* where files without a name may be made */
     otr_history_query query;
     otr_buf body; /* the answer … */
     int file;     /* … or this; -1: none */

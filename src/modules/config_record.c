@@ -332,6 +332,16 @@ static otr_code snapshot_after(config_record *r, otr_history *h, otr_err *err)
     return rc;
 }
 
+/* What could not be rolled back was kept as the version in force: the one before it is, by now. */
+static bool take_old(void *arg, const otr_history_row *row)
+{
+    config_record *r = arg;
+    if (strcmp(row->end.result, "rollback-failed") == 0) {
+        (void)snprintf(r->after, sizeof(r->after), "%s", row->entry.version_before);
+    }
+    return false;
+}
+
 static otr_code run_after(void *arg, otr_history *h, otr_err *err)
 {
     config_record *r = arg;
@@ -355,6 +365,9 @@ static otr_code run_after(void *arg, otr_history *h, otr_err *err)
                             .version_after = r->after,
                             .good = is_good(res) };
     if (res->why == OTR_APPLY_WHY_RECOVERY && res->of[0] != '\0') {
+        if (res->outcome == OTR_APPLY_ROLLED_BACK) {
+            (void)!otr_history_get(h, res->of, take_old, r, NULL);
+        }
         rc = otr_history_finish_id(h, res->of, &end, err);
         if (rc != OTR_ENOTFOUND) {
             return rc == OTR_ESTATE ? OTR_OK : rc; /* recorded before the agent ended */

@@ -157,9 +157,31 @@ otr_code otr_config_side_load(otr_config_side *side, otr_history *h, const char 
     return rc;
 }
 
+/* What was judged is what is handed out: another file may stand there by now, or a mode that
+ * says more. */
+static otr_code read_judged(const otr_config_side *side, const otr_config_entry *entry,
+                            otr_buf *out, otr_err *err)
+{
+    struct stat st = { .st_size = 0 };
+    char digest[OTR_HISTORY_ID_BYTES];
+    size_t before = out->n;
+    otr_code rc = read_disk(side, entry->path, out, &st, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    const otr_bytes text = { otr_buf_bytes(out).p + before, out->n - before };
+    bool same = strcmp(otr_sha256_hex(text, digest), entry->stat.digest) == 0;
+    bool secret = otr_history_is_secret(entry->path, st.st_mode & 07777, text);
+    if (same && secret == entry->secret) {
+        return OTR_OK;
+    }
+    otr_buf_cut(out, before);
+    return otr_fail(err, OTR_ESTATE, "%s is being changed: ask again", entry->path);
+}
+
 otr_code otr_config_side_read(const otr_config_side *side, otr_history *h,
                               const otr_config_entry *entry, otr_buf *out, otr_err *err)
 {
-    return side->disk ? read_disk(side, entry->path, out, NULL, err)
+    return side->disk ? read_judged(side, entry, out, err)
                       : otr_history_blob_read(h, entry->stat.digest, out, err);
 }

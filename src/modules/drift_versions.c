@@ -10,9 +10,11 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "modules/config_apply.h"
 #include "modules/config_history.h"
 #include "modules/config_snapshot.h"
 #include "modules/drift.h"
+#include "modules/problems.h"
 
 enum { ROWS_MOST = 200, TEXT_BYTES = 512, ID_BYTES = 80 };
 
@@ -408,6 +410,8 @@ static void adopted(void *arg, otr_code rc, const otr_err *err)
     job *j = arg;
     if (rc == OTR_OK && j->box->m != NULL) {
         set_base(j->box->m, j, true);
+        /* What stands on the disk is as somebody wants it. */
+        otr_problem_clear(j->box->m->services->problems, j->nginx->id, OTR_CONFIG_APPLY_PROBLEM);
     }
     j->asked.done(j->asked.arg, rc, err, j->version, j->remark);
     free_job(j);

@@ -6,6 +6,7 @@ import os
 import pathlib
 import signal
 import sqlite3
+import threading
 
 from applies import agent_for, apply, applies, begin, finish, hidden, post
 from lab import until
@@ -111,3 +112,85 @@ def test_all_files_of_a_large_change_come_back(lab):
     status, back = post(agent, "/api/v1/config/rollback", instance=str(server.conf))
     assert status == 200 and back["result"] == "applied", back
     assert {(server.dir / name).read_text() for name in names} == {"one"}
+
+
+@contextlib.contextmanager
+def each_test(agent, edit):
+    """edit() after each `nginx -t` of the agent has begun, and before it ends."""
+    pid, stop, seen = agent.process.pid, threading.Event(), []
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children")
+
+    def run():
+        while not stop.is_set():
+            for child in children.read_text().split():
+                if child not in seen:
+                    with contextlib.suppress(OSError):
+                        os.kill(int(child), signal.SIGSTOP)
+                        seen.append(child)
+                        edit(len(seen))
+                        os.kill(int(child), signal.SIGCONT)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield seen
+    stop.set()
+    thread.join(10)
+
+
+def beside(n):
+    return site(f"beside {n:02}", 8102)
+
+
+def test_what_somebody_else_writes_between_test_and_reload_is_tested_too(lab):
+    server = server_of(lab)
+    (server.dir / "sites/b.conf").write_text(beside(0))
+    server.reload()
+    agent = agent_for(lab)
+    agent.wait_instance(server.pid)
+
+    def edit(n):
+        if n == 1:
+            (server.dir / "sites/b.conf").write_text(beside(n))
+
+    with each_test(agent, edit) as tests:
+        result = apply(agent, {"sites/a.conf": SLOW}, server)
+    assert result["result"] == "applied" and len(tests) == 2, (result, tests)
+    assert "sites/b.conf was changed by somebody else between the test and the end of the reload" in agent.text()
+    assert body() == "new" and body(8102) == "beside 01"
+
+
+def test_what_is_written_all_the_time_is_not_proven(lab):
+    server = server_of(lab)
+    (server.dir / "sites/b.conf").write_text(beside(0))
+    server.reload()
+    agent = agent_for(lab)
+    agent.wait_instance(server.pid)
+    with each_test(agent, lambda n: (server.dir / "sites/b.conf").write_text(beside(n))) as tests:
+        result = apply(agent, {"sites/a.conf": SLOW}, server)
+    assert result["result"] == "rolled-back" and len(tests) == 2, (result, tests)
+    assert "sites/b.conf was changed by somebody else" in result["text"], result
+    assert body() == "old" and not hidden(server)
+    assert (server.dir / "sites/b.conf").read_text() == beside(2)
+
+
+def test_instances_that_share_files_are_changed_one_after_the_other(lab):
+    shared = lab.put("shared/a.conf", "# old\n")
+    one, two = (lab.nginx(f"include {lab.dir}/shared/*.conf; server {{ listen 127.0.0.1:{port}; return 204; }}", name=name)
+                for name, port in (("m", 8101), ("n", 8102)))
+    other = server_of(lab, name="o", port=8103)
+    agent = agent_for(lab)
+    for server in one, two, other:
+        agent.wait_instance(server.pid)
+    # The first one fails on probation, when the second one has long been asked for.
+    first = begin(agent, {"a.conf": "# first\n"}, one, base=str(shared.parent), probe="http://127.0.0.1:8101/", probation_ms=60000)
+    until(lambda: any(r["step"] == "probation" for r in applies(agent)["running"]), "it is on probation")
+    second = begin(agent, {"a.conf": "# second\n"}, two, base=str(shared.parent))
+    until(lambda: "which has files of this one" in agent.text(), "it waits")
+    assert apply(agent, {"sites/a.conf": site("new", 8103)}, other)["result"] == "applied"
+    assert shared.read_text() == "# first\n"
+    one.stop()
+    assert finish(first)["result"] in ("rolled-back", "rollback-failed")
+    result = finish(second)
+    assert result["result"] == "applied" and result["items"][0]["before"]["bytes"] == len("# old\n"), result
+    assert shared.read_text() == "# second\n"
+    assert not [p for p in lab.dir.rglob(".outrider*")]

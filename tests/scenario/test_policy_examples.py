@@ -184,3 +184,29 @@ def test_hsts_check_does_not_pass_what_it_cannot_see(folder, agents):
     assert code == 1 and "too large" in json.loads(out)["reason"]
     code, out, _ = cli("plugin", "ask", "nginx.config.validate", "--json", "--input", "7", "--socket", agent.socket)
     assert code == 1 and json.loads(out)["answers"][0]["how"] == "failed"
+
+
+def asked(agent, config):
+    """The answer about a configuration as it comes, whatever made it."""
+    question = json.dumps({"config": {"status": "ok", "errors": [], "config": config}})
+    code, out, err = cli(
+        "plugin", "ask", "nginx.config.validate", "--json", "--input", "-", "--socket", agent.socket, stdin=question.encode()
+    )
+    assert out, (code, err)
+    return code, json.loads(out)["answers"][0]
+
+
+def test_nginx_rules_looks_into_what_is_nested_deep(folder, agents):
+    agent = agents(plugins=[example("nginx-rules", config={"forbidden": ["autoindex on"]})])
+    agent.wait_plugin("nginx-rules", "running")
+    deep = "location / { " * 20 + "autoindex on;" + " }" * 20
+    code, answer = ask(agent, write(folder, "events {}\nhttp { server {\n" + deep + "\n} }\n"))
+    assert code == 1 and len(answer["findings"]) == 1, answer
+
+
+@pytest.mark.parametrize("name", ("nginx-rules", "hsts-check"))
+def test_a_configuration_without_files_is_denied(agents, name):
+    agent = agents(plugins=[example(name)])
+    agent.wait_plugin(name, "running")
+    code, answer = asked(agent, [])
+    assert code == 1 and answer["verdict"] == "deny" and "no files" in answer["message"], (code, answer)

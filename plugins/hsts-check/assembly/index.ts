@@ -98,9 +98,11 @@ function read(block: Block, list: i32, file: string, depth: i32): void {
   for (let directive = first(list); directive >= 0; directive = next(directive)) {
     const includes = member(directive, "includes");
     take(block, directive, file);
-    for (let one = first(includes); one >= 0 && depth < DEPTH; one = next(one)) {
+    for (let one = first(includes); one >= 0; one = next(one)) {
       const index = number(one);
-      if (index < files.length) {
+      if (depth >= DEPTH || index >= files.length) {
+        tell(file, directive, "error", "what it includes could not be looked at");
+      } else {
         read(block, member(files[index], "parsed"), raw(member(files[index], "file")), depth + 1);
       }
     }
@@ -183,10 +185,11 @@ function processed(input: ArrayBuffer): Answer {
   for (let file = first(list); file >= 0; file = next(file)) {
     files.push(file);
   }
-  const main = new Block();
-  if (files.length > 0) {
-    read(main, member(files[0], "parsed"), raw(member(files[0], "file")), 0);
+  if (files.length == 0) {
+    return answer('{"verdict":"deny","message":"the configuration has no files to look at"}');
   }
+  const main = new Block();
+  read(main, member(files[0], "parsed"), raw(member(files[0], "file")), 0);
   for (let i = 0; i < main.inner.length; i++) {
     if (isDirective(main.inner[i], "http")) {
       checkServers(blockOf(main.inner[i], main.places[i]));

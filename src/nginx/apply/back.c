@@ -48,17 +48,28 @@ static void never_returned(otr_apply *tx)
 
 static void on_back_proof(void *arg, const otr_reload_result *result);
 
+static void on_back_sealed(otr_apply *tx, otr_code rc)
+{
+    if (rc != OTR_OK) {
+        otr_tx_remark(tx, tx->job_err.msg);
+    }
+    otr_tx_reload(tx, on_back_proof);
+}
+
 static void back_reload(otr_apply *tx)
 {
     otr_tx_step(tx, OTR_APPLY_UNDO_PROOF);
-    otr_tx_reload(tx, on_back_proof);
+    otr_tx_job(tx, otr_tx_job_seal, on_back_sealed);
 }
 
 static void on_back_proof(void *arg, const otr_reload_result *result)
 {
     otr_apply *tx = arg;
     otr_tx_take_reload(tx, result);
-    if (result->verdict == OTR_RELOAD_PROVEN) {
+    bool moved = result->verdict == OTR_RELOAD_MOVED;
+    bool again = tx->retries + 1 < PROOF_TRIES;
+    if (result->verdict == OTR_RELOAD_PROVEN || (moved && !again)) {
+        otr_tx_remark(tx, result->reason); /* it runs with what is there, as far as can be told */
         otr_tx_step_done(tx);
         otr_tx_end(tx, tx->then, reason_of(tx));
     } else if (++tx->retries < PROOF_TRIES && take_new_master(tx)) {
@@ -68,7 +79,7 @@ static void on_back_proof(void *arg, const otr_reload_result *result)
         tx->waiting_for_master = true;
         tx->on_time = never_returned;
         otr_timer_start(tx->timer, RETURN_MS, 0);
-    } else if (result->verdict == OTR_RELOAD_UNKNOWN && tx->retries < PROOF_TRIES) {
+    } else if ((moved || result->verdict == OTR_RELOAD_UNKNOWN) && tx->retries < PROOF_TRIES) {
         back_reload(tx);
     } else {
         broken(tx, "the old files are back, but NGINX did not take them", result->reason);

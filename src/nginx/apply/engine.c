@@ -61,6 +61,7 @@ void otr_tx_free(otr_apply *tx)
         otr_free(tx->launch);
     }
     otr_error_logs_deinit(&tx->logs);
+    otr_claims_deinit(&tx->claims);
     otr_root_free(tx->root);
     otr_texts_free(tx->allowed_texts);
     otr_buf_deinit(&tx->impact);
@@ -150,7 +151,8 @@ static void sweep(void *arg)
     otr_applier *a = arg;
     for (size_t i = 0; i < a->n_lanes;) {
         apply_lane *lane = a->lanes[i];
-        if (lane->running == NULL && lane->waiting == NULL && lane->instance == NULL) {
+        if (lane->running == NULL && lane->waiting == NULL && lane->instance == NULL &&
+            lane->back_ticks == 0) {
             free_lane(lane);
             a->lanes[i] = a->lanes[--a->n_lanes];
         } else {
@@ -182,6 +184,10 @@ void otr_tx_queue(otr_apply *tx)
         return;
     }
     otr_apply *older = lane->waiting;
+    if (older == NULL && lane->running->blocked) { /* it waits, too: for another instance's */
+        older = lane->running;
+        older->blocked = false;
+    }
     lane->waiting = tx;
     otr_tx_step(tx, OTR_APPLY_WAITING);
     if (older != NULL) {
@@ -198,6 +204,7 @@ static void over(otr_apply *tx)
     if (lane->running == tx) {
         lane->running = NULL;
     }
+    a->ends += tx->holds;
     otr_tx_free(tx);
     begin_next(lane);
     otr_loop_defer(a->spec.loop, &a->sweep, sweep, a);
@@ -347,6 +354,8 @@ void otr_applier_instance(otr_applier *a, const otr_nginx_instance *instance)
     lane->instance = copy;
     if (lane->running != NULL) {
         otr_tx_recover_instance(lane->running);
+    } else if (lane->back_ticks != 0 && a->resume != NULL && !a->stopping) {
+        a->resume(a, lane);
     }
 }
 

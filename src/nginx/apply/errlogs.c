@@ -84,19 +84,20 @@ static void leave(void *arg)
 
 static otr_code unseen(void *arg, const otr_unseen *what, otr_err *err)
 {
-    (void)arg;
-    (void)what;
+    const scan *s = arg;
     (void)err;
-    return OTR_OK; /* `nginx -t` and the reload say it better */
+    otr_seal_doubt(s->to->seal, what->why->msg); /* the rest `nginx -t` and the reload say better */
+    return OTR_OK;
 }
 
 static otr_code visit(void *arg, const char *path, const struct stat *st, const otr_bytes *text,
                       otr_err *err)
 {
-    (void)st;
-    return text != NULL
-               ? otr_paths_add(&((scan *)arg)->to->read, path, OTR_LIMIT_NGINX_CONFIG_FILES, err)
-               : OTR_OK;
+    const scan *s = arg;
+    otr_code rc = otr_seal_add(s->to->seal, path, st, text, err);
+    return rc == OTR_OK && text != NULL
+               ? otr_paths_add(&s->to->read, path, OTR_LIMIT_NGINX_CONFIG_FILES, err)
+               : rc;
 }
 
 /* A NULL behind the last, which is not counted. */
@@ -144,10 +145,20 @@ otr_code otr_error_logs_collect(const otr_error_logs_spec *spec, otr_error_logs 
         .enter = enter, .leave = leave, .unseen = unseen, .visit = visit, .arg = &s
     };
     otr_err why = { 0 };
-    otr_code rc = otr_nginx_walk_text(otr_bytes_of(spec->global), "-g", &visitor, &why);
+    otr_seal *seal = NULL;
+    otr_code rc = otr_seal_new(spec->config, &seal, err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    otr_seal_free(to->seal);
+    to->seal = seal;
+    rc = otr_nginx_walk_text(otr_bytes_of(spec->global), "-g", &visitor, &why);
     if (rc != OTR_ENOMEM && rc != OTR_EQUOTA) {
         s.depth = 0;
         rc = otr_nginx_walk(spec->root, spec->config, &visitor, NULL, &why);
+    }
+    if (rc != OTR_OK) {
+        otr_seal_doubt(seal, why.msg);
     }
     if (rc != OTR_ENOMEM && rc != OTR_EQUOTA && (!s.main_log || rc != OTR_OK)) {
         rc = add_log(&s, spec->otherwise, &why);
@@ -163,5 +174,6 @@ void otr_error_logs_deinit(otr_error_logs *logs)
     otr_texts_free(logs->files);
     otr_texts_free(logs->others);
     otr_paths_deinit(&logs->read);
+    otr_seal_free(logs->seal);
     *logs = (otr_error_logs){ 0 };
 }

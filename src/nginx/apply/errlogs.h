@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "base/err.h"
 #include "nginx/apply/lines.h"
+#include "nginx/apply/seal.h"
 #include "nginx/files.h"
 #include "nginx/root.h"
 
@@ -18,6 +19,7 @@ typedef struct otr_error_logs { /* zeroed at start */
     char **files;               /* absolute, ends with NULL */
     char **others;              /* "stderr", "syslog:…": what cannot be read; ends with NULL */
     otr_paths read;             /* the files of the configuration; each once, sorted */
+    otr_seal *seal;             /* of the last otr_error_logs_collect() */
 } otr_error_logs;
 
 typedef struct otr_error_logs_spec {
@@ -27,8 +29,9 @@ typedef struct otr_error_logs_spec {
     const char *otherwise;       /* the log where the configuration names none; "" */
 } otr_error_logs_spec;
 
-/* Adds what the configuration on disk consists of and the logs that it names, on every level. What
- * is wrong with it is no failure: what was understood before that counts. OTR_ENOMEM, OTR_EQUOTA.
+/* Adds what the configuration on disk consists of and the logs that it names, on every level, and
+ * seals it. What is wrong with it is no failure: what was understood before that counts.
+ * OTR_ENOMEM, OTR_EQUOTA.
  */
 otr_code otr_error_logs_collect(const otr_error_logs_spec *spec, otr_error_logs *to, otr_err *err)
     OTR_MUST_CHECK;

@@ -29,6 +29,12 @@ static otr_code begin_one(otr_applier *a, const otr_journal_entry *journal, otr_
     return OTR_OK;
 }
 
+static void resume(otr_applier *a, apply_lane *lane)
+{
+    const otr_journal_entry journal = { .instance = lane->id, .state = OTR_CHANGE_UNDONE };
+    (void)!begin_one(a, &journal, NULL); /* else the next start, or the next time it is told of */
+}
+
 static void on_listed(void *arg, otr_code rc)
 {
     otr_applier *a = arg;
@@ -49,5 +55,6 @@ otr_code otr_applier_recover(otr_applier *a, otr_err *err)
     otr_code rc = a->listing ? otr_fail(err, OTR_ESTATE, "journals are being looked for")
                              : otr_worker_submit(a->strand, list, on_listed, a, err);
     a->listing |= rc == OTR_OK;
+    a->resume = resume;
     return rc;
 }

@@ -117,6 +117,14 @@ static otr_code ask_plainly(otr_loop *loop, otr_probe *p, otr_err *err)
 
 /* ---- with TLS, on the strand ---- */
 
+/* An address that does not answer leaves time for the others. */
+static uint64_t share_of(const otr_probe *p, size_t tried)
+{
+    uint64_t now = otr_now_ns();
+    uint64_t left = p->deadline_ns > now ? p->deadline_ns - now : 0;
+    return now + left / (p->n_addresses - tried);
+}
+
 static otr_code wait_connected(int fd, uint64_t deadline_ns)
 {
     struct pollfd one = { .fd = fd, .events = POLLOUT };
@@ -147,7 +155,7 @@ static otr_code connect_any(void *arg, int *ret_fd, otr_err *err)
             return otr_fail_sys(err, errno, "no socket");
         }
         if (connect(fd, to, p->addresses[i].size) == 0 ||
-            (errno == EINPROGRESS && wait_connected(fd, p->deadline_ns) == OTR_OK)) {
+            (errno == EINPROGRESS && wait_connected(fd, share_of(p, i)) == OTR_OK)) {
             *ret_fd = fd;
             return OTR_OK;
         }
@@ -168,6 +176,18 @@ static bool is_near(const otr_http_address *address)
     return any->sa_family == AF_UNIX || IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
 }
 
+/* A name may lead to several addresses, and any of them may answer: who vouches for itself alone is
+ * believed on this machine only. */
+static bool are_near(const otr_probe *p)
+{
+    for (size_t i = 0; i < p->n_addresses; i++) {
+        if (!is_near(&p->addresses[i])) {
+            return false;
+        }
+    }
+    return p->n_addresses > 0;
+}
+
 static otr_code ask_securely(otr_strand *strand, void *arg)
 {
     otr_probe *p = arg;
@@ -177,8 +197,7 @@ static otr_code ask_securely(otr_strand *strand, void *arg)
     otr_code rc = otr_http_url_resolve(&p->url, p->addresses, &p->n_addresses, &p->job_err);
     if (rc == OTR_OK) {
         otr_https_spec spec = { .url = &p->url,
-                                .trust =
-                                    is_near(&p->addresses[0]) ? OTR_HTTPS_ANY : OTR_HTTPS_CHECKED,
+                                .trust = are_near(p) ? OTR_HTTPS_ANY : OTR_HTTPS_CHECKED,
                                 .ca = "",
                                 .connect = connect_any,
                                 .arg = p };

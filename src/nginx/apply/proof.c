@@ -37,7 +37,11 @@ struct otr_proof {
     pid_t held_pids[HELD_MOST];
     char **remarks;
     unsigned idle; /* looks in a row at which the master waited for signals */
-    bool refused;  /* for what a log says */
+    const otr_seal *seal;
+    const otr_root *root; /* of the caller, as the seal is */
+    bool sealed;          /* the seal was looked at */
+    bool moved;           /* … and is broken */
+    bool refused;         /* for what a log says */
     char reason[OTR_PROOF_REASON_BYTES];
 };
 
@@ -241,6 +245,8 @@ otr_code otr_proof_new(const otr_reload_spec *spec, otr_proof **ret, otr_err *er
     p->started_ticks = spec->started_ticks;
     p->pidfd = -1;
     p->warnings_are_errors = spec->warnings_are_errors;
+    p->seal = spec->seal;
+    p->root = spec->root;
     p->proc_root = otr_strdup(spec->proc_root);
     otr_code rc = p->proc_root != NULL ? OTR_OK : otr_fail_nomem(err);
     p->family.proc_root = p->proc_root;
@@ -358,6 +364,34 @@ static otr_code judge(otr_proof *p, uint64_t waited_ms, otr_proof_look *ret, otr
     return rc;
 }
 
+/* Once: who serves by now has read its files, and what is written later is none of its reload. */
+static otr_code look_at_seal(otr_proof *p, otr_proof_look *ret, otr_err *err)
+{
+    otr_seal_state state = OTR_SEAL_HOLDS;
+    char what[REMARK_BYTES], text[REMARK_BYTES + 128];
+    if (p->seal == NULL || p->sealed || ret->state != OTR_PROOF_STANDS) {
+        return OTR_OK;
+    }
+    otr_code rc = otr_seal_look(p->seal, p->root, &state, what, sizeof(what), err);
+    if (rc != OTR_OK) {
+        return rc;
+    }
+    p->sealed = true;
+    if (state == OTR_SEAL_BROKEN) {
+        p->moved = true;
+        (void)snprintf(p->reason, sizeof(p->reason),
+                       "%s between the test and the end of the reload: what NGINX has read of it "
+                       "is not known",
+                       what);
+    } else if (state == OTR_SEAL_UNKNOWN) {
+        (void)snprintf(text, sizeof(text),
+                       "whether NGINX has read all files as they are on disk is not known: %s",
+                       what);
+        rc = remark(p, text, err);
+    }
+    return rc;
+}
+
 static bool has_ended(const otr_proof *p)
 {
     struct pollfd fd = { .fd = p->pidfd, .events = POLLIN };
@@ -369,6 +403,7 @@ otr_code otr_proof_look_now(otr_proof *proof, uint64_t waited_ms, otr_proof_look
     *ret = (otr_proof_look){ 0 };
     otr_code rc = otr_family_look(&proof->family, &ret->changed, err);
     rc = rc == OTR_OK ? judge(proof, waited_ms, ret, err) : rc;
+    rc = rc == OTR_OK ? look_at_seal(proof, ret, err) : rc;
     /* The logs come last: who is new, and that all is done, was known before they were read. */
     otr_code logs = read_logs(proof, err);
     if (has_ended(proof)) {
@@ -377,6 +412,8 @@ otr_code otr_proof_look_now(otr_proof *proof, uint64_t waited_ms, otr_proof_look
     }
     if (rc == OTR_OK && logs == OTR_OK && proof->refused) {
         say(ret, OTR_PROOF_REFUSED, proof->reason);
+    } else if (rc == OTR_OK && logs == OTR_OK && proof->moved) {
+        say(ret, OTR_PROOF_MOVED, proof->reason);
     }
     return rc != OTR_OK ? rc : logs;
 }

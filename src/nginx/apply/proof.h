@@ -23,6 +23,7 @@ typedef struct otr_proof otr_proof;
 typedef enum otr_proof_state {
     OTR_PROOF_WAITS,   /* look again soon */
     OTR_PROOF_STANDS,  /* the new generation serves and the old one was told to quit */
+    OTR_PROOF_MOVED,   /* it would stand, but the files were changed meanwhile */
     OTR_PROOF_REFUSED, /* `reason` says why */
     OTR_PROOF_GONE,    /* the master ended */
 } otr_proof_state;

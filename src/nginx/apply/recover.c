@@ -7,7 +7,8 @@
 #include "nginx/apply/tx.h"
 #include "nginx/proc.h"
 
-/* So long after its files are back an NGINX that has not shown up is taken to be not running. */
+/* So long after its files are back an NGINX that has not shown up is waited for: the answer does
+ * not wait any longer, the journal does. */
 enum { MASTER_MS = 10000 };
 
 static const char interrupted[] =
@@ -60,9 +61,19 @@ static bool has_younger(const otr_apply *tx)
     return false;
 }
 
+/* Started after the files were back: it has read these. */
+static bool is_after(const otr_apply *tx)
+{
+    return tx->lane->back_ticks != 0 && tx->instance->started_ticks > tx->lane->back_ticks;
+}
+
 static void back_with_master(otr_apply *tx)
 {
-    if (tx->reload_back || has_younger(tx)) {
+    bool after = is_after(tx);
+    tx->lane->back_ticks = 0;
+    if (after) {
+        otr_tx_end(tx, OTR_APPLY_ROLLED_BACK, interrupted);
+    } else if (tx->reload_back || has_younger(tx)) {
         tx->then = OTR_APPLY_ROLLED_BACK;
         otr_tx_job(tx, otr_tx_job_launch, otr_tx_back_launched);
     } else {
@@ -72,8 +83,13 @@ static void back_with_master(otr_apply *tx)
 
 static void no_master(otr_apply *tx)
 {
+    uint64_t ticks = otr_tx_ticks();
     tx->waiting_for_master = false;
-    otr_tx_remark(tx, "NGINX does not run: it reads the old files when it starts");
+    tx->keep_journal = true;
+    tx->lane->back_ticks = ticks != 0 ? ticks : 1;
+    otr_tx_remark(tx,
+                  "no such NGINX was found to run: one that starts reads the old files, and one "
+                  "that runs with the new ones is reloaded once it is found");
     otr_tx_end(tx, OTR_APPLY_ROLLED_BACK, interrupted);
 }
 
@@ -116,6 +132,7 @@ static void go_on(otr_apply *tx)
 
 static void on_resumed(otr_apply *tx, otr_code rc)
 {
+    tx->lane->back_ticks = rc == OTR_OK ? tx->lane->back_ticks : 0;
     if (rc == OTR_ENOTFOUND) {
         otr_tx_end(tx, OTR_APPLY_FAILED, "nothing was left to do");
     } else if (rc != OTR_OK) {

@@ -36,6 +36,7 @@ static void release(otr_reload *r)
     otr_proof_free(r->proof);
     otr_timer_free(r->timer);
     otr_root_free(r->root);
+    otr_seal_free(r->spec.seal);
     otr_texts_free(r->error_logs);
     otr_texts_free(r->unwatched);
     otr_free(r->proc_root);
@@ -145,6 +146,8 @@ static void on_state(otr_reload *r)
         tell(r, OTR_RELOAD_GONE, r->look.reason);
     } else if (r->look.state == OTR_PROOF_REFUSED) {
         tell(r, OTR_RELOAD_REFUSED, r->look.reason);
+    } else if (r->look.state == OTR_PROOF_MOVED) {
+        tell(r, OTR_RELOAD_MOVED, r->look.reason);
     } else if (stands && is_settled(r, now)) {
         tell(r, OTR_RELOAD_PROVEN, "");
     } else if (!stands && waited_ms(r) >= r->spec.most_ms) {
@@ -210,6 +213,7 @@ static void on_timer(void *arg)
 static otr_code copy_spec(otr_reload *r, const otr_reload_spec *spec, otr_err *err)
 {
     r->spec = *spec;
+    r->spec.seal = NULL;
     r->proc_root = otr_strdup(spec->proc_root);
     otr_code rc = r->proc_root != NULL ? OTR_OK : otr_fail_nomem(err);
     rc = rc == OTR_OK ? otr_root_copy(spec->root, &r->root, err) : rc;
@@ -238,8 +242,10 @@ otr_code otr_reload_start(otr_loop *loop, otr_strand *strand, const otr_reload_s
     r->began_ns = otr_now_ns();
     otr_code rc = copy_spec(r, spec, err);
     rc = rc == OTR_OK ? otr_timer_new(loop, on_timer, r, &r->timer, err) : rc;
+    r->spec.seal = spec->seal;
     rc = rc == OTR_OK ? otr_worker_submit(strand, begin_job, on_begun, r, err) : rc;
     if (rc != OTR_OK) {
+        r->spec.seal = NULL; /* the caller's still */
         release(r);
         return rc;
     }

@@ -4,7 +4,8 @@
  * The master, its workers and the error logs are looked at before the signal; SIGHUP goes to that
  * very process (a descriptor of it, not a number). Proven
  * means: the same master, new workers that serve (their title says so once they are set up), the
- * old ones told to quit or gone, and nothing of emerg, alert or crit from the master or a new
+ * old ones told to quit or gone, the files that they were read from as they were sealed before the
+ * test, and nothing of emerg, alert or crit from the master or a new
  * worker in the watched logs for a settle time after that. Old workers that drain are not waited
  * for. What could not be watched is a remark.
  *
@@ -20,6 +21,7 @@
 #include "loop/loop.h"
 #include "loop/worker.h"
 #include "nginx/apply/result.h"
+#include "nginx/apply/seal.h"
 #include "nginx/root.h"
 
 typedef struct otr_reload otr_reload;
@@ -27,6 +29,8 @@ typedef struct otr_reload otr_reload;
 typedef enum otr_reload_verdict {
     OTR_RELOAD_PROVEN,
     OTR_RELOAD_REFUSED, /* NGINX goes on with the old generation, or is in trouble */
+    OTR_RELOAD_MOVED,   /* NGINX took a reload, but its files are not those of the seal any more:
+                           which of both it has read is not known */
     OTR_RELOAD_GONE,    /* the master ended */
     OTR_RELOAD_UNKNOWN, /* not decided within the bound, or a lack of ours */
 } otr_reload_verdict;
@@ -51,6 +55,7 @@ typedef struct otr_reload_spec {
     const otr_root *root;          /* how its logs are opened; copied */
     const char *const *error_logs; /* absolute; of the old and the new configuration; ends with
                                       NULL; copied */
+    otr_seal *seal;                /* what it has to read; taken on success. NULL: anything */
     const char *const *unwatched;  /* "stderr", "syslog:…": told in a remark; NULL: none */
     uint64_t settle_ms;            /* how long it must be quiet after the new generation stands */
     uint64_t most_ms;              /* from the signal to the verdict */

@@ -167,7 +167,7 @@ static void close_journal(otr_apply *tx)
 {
     otr_change_state state =
         tx->change != NULL ? otr_change_get_state(tx->change) : OTR_CHANGE_NONE;
-    if (state == OTR_CHANGE_UNDONE || state == OTR_CHANGE_PROVEN) {
+    if (!tx->keep_journal && (state == OTR_CHANGE_UNDONE || state == OTR_CHANGE_PROVEN)) {
         otr_tx_job(tx, job_close, on_closed);
     } else {
         tell(tx);
@@ -258,6 +258,7 @@ void otr_tx_reload(otr_apply *tx, otr_reload_fn *done)
                                  tx->launch != NULL ? tx->launch->log_pid : tx->instance->pid,
                              .root = tx->root,
                              .error_logs = (const char *const *)tx->logs.files,
+                             .seal = tx->logs.seal,
                              .unwatched = (const char *const *)tx->logs.others,
                              .settle_ms = s->settle_ms,
                              .most_ms = s->reload_ms,
@@ -266,7 +267,9 @@ void otr_tx_reload(otr_apply *tx, otr_reload_fn *done)
                              .done = done,
                              .arg = tx };
     otr_reload_free(otr_steal(&tx->reload));
-    if (otr_reload_start(tx->a->spec.loop, tx->strand, &spec, &tx->reload, &err) != OTR_OK) {
+    if (otr_reload_start(tx->a->spec.loop, tx->strand, &spec, &tx->reload, &err) == OTR_OK) {
+        tx->logs.seal = NULL;
+    } else {
         otr_findings none = { 0 };
         otr_reload_result result = { .verdict = OTR_RELOAD_UNKNOWN,
                                      .findings = &none,

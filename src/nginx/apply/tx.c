@@ -63,12 +63,18 @@ static void begin_probation(otr_apply *tx)
 
 /* ---- reload and proof ---- */
 
+static void test_again(otr_apply *tx, const char *why);
+
 static void on_proof(void *arg, const otr_reload_result *result)
 {
     otr_apply *tx = arg;
     otr_tx_take_reload(tx, result);
     /* One that ended before it got the signal may have been started anew, with the new files. */
     tx->reload_back = result->sent || result->verdict == OTR_RELOAD_GONE;
+    if (result->verdict == OTR_RELOAD_MOVED && tx->moved++ == 0 && !tx->stop) {
+        test_again(tx, result->reason);
+        return;
+    }
     if (result->verdict != OTR_RELOAD_PROVEN) {
         char text[1200];
         (void)snprintf(text, sizeof(text), "the reload was not proven: %s", result->reason);
@@ -111,24 +117,42 @@ static void on_trial(void *arg, const otr_trial_result *result)
     otr_tx_job(tx, otr_tx_job_mark, on_marked);
 }
 
-static void on_swapped(otr_apply *tx, otr_code rc)
+/* What it will read is sealed: from here on nothing of it may change until it is read. */
+static void on_sealed(otr_apply *tx, otr_code rc)
 {
     otr_err err = { 0 };
-    tx->result->touched = true;
     if (rc != OTR_OK || tx->stop) {
         otr_tx_back(tx, OTR_APPLY_FAILED, rc != OTR_OK ? tx->job_err.msg : "the agent is stopping");
         return;
     }
-    otr_tx_step_done(tx);
-    otr_tx_step(tx, OTR_APPLY_TEST);
     otr_trial_spec spec = { .launch = tx->launch,
                             .timeout_ms = tx->a->settings.s.test_ms,
                             .warnings_are_errors = tx->a->settings.s.warnings_are_errors,
                             .done = on_trial,
                             .arg = tx };
+    otr_trial_free(otr_steal(&tx->trial));
     if (otr_trial_start(tx->a->spec.loop, &spec, &tx->trial, &err) != OTR_OK) {
         otr_tx_back(tx, OTR_APPLY_FAILED, err.msg);
     }
+}
+
+static void on_swapped(otr_apply *tx, otr_code rc)
+{
+    tx->result->touched = true;
+    if (rc == OTR_OK && !tx->stop) {
+        otr_tx_step_done(tx);
+        otr_tx_step(tx, OTR_APPLY_TEST);
+    }
+    on_sealed(tx, rc);
+}
+
+/* Somebody else wrote to a file between the test and the reload: once more with that. */
+static void test_again(otr_apply *tx, const char *why)
+{
+    otr_tx_says(tx, OTR_APPLY_SAYS, why);
+    otr_tx_step_done(tx);
+    otr_tx_step(tx, OTR_APPLY_TEST);
+    otr_tx_job(tx, otr_tx_job_seal, on_sealed);
 }
 
 /* ---- stage and swap ---- */
@@ -272,6 +296,8 @@ static void plan_late(otr_apply *tx)
     otr_tx_end(tx, OTR_APPLY_FAILED, text);
 }
 
+static void plan(otr_apply *tx);
+
 static void on_planned(otr_apply *tx, otr_code rc)
 {
     otr_apply_view view;
@@ -281,6 +307,9 @@ static void on_planned(otr_apply *tx, otr_code rc)
         return; /* its deadline was earlier, and its end waits in the loop */
     }
     otr_tx_no_deadline(tx);
+    if (rc == OTR_OK && !tx->stop && !tx->request.dry_run && !otr_tx_claim(tx, plan)) {
+        return;
+    }
     rc = rc == OTR_OK ? otr_tx_take_files(tx, err) : rc;
     if (rc != OTR_OK || tx->stop) {
         otr_tx_end(tx, rc == OTR_EDENIED && !tx->stop ? OTR_APPLY_DENIED : OTR_APPLY_FAILED,
@@ -300,6 +329,13 @@ static void on_planned(otr_apply *tx, otr_code rc)
     ask(tx);
 }
 
+static void plan(otr_apply *tx)
+{
+    tx->ends_seen = tx->a->ends;
+    otr_tx_deadline(tx, tx->a->settings.s.files_ms, plan_late);
+    otr_tx_job(tx, otr_tx_job_plan, on_planned);
+}
+
 void otr_tx_begin(otr_apply *tx)
 {
     if (tx->request.why == OTR_APPLY_WHY_RECOVERY) {
@@ -310,14 +346,16 @@ void otr_tx_begin(otr_apply *tx)
         otr_tx_step_done(tx);
     }
     otr_tx_step(tx, OTR_APPLY_PLAN);
-    otr_tx_deadline(tx, tx->a->settings.s.files_ms, plan_late);
-    otr_tx_job(tx, otr_tx_job_plan, on_planned);
+    plan(tx);
 }
 
 void otr_tx_stop(otr_apply *tx)
 {
     tx->stop = true;
-    if (tx->asking) {
+    if (tx->blocked) {
+        tx->blocked = false;
+        otr_tx_end(tx, OTR_APPLY_FAILED, "the agent is stopping");
+    } else if (tx->asking) {
         policy_late(tx);
     } else if (tx->holding) {
         proceed_late(tx);

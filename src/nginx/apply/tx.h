@@ -1,10 +1,10 @@
 /*
  * Private to the engine: one transaction, and what its files share.
  *
- * From below: steps.c has what all steps share, work.c what blocks, back.c the way back, recover.c
- * what was interrupted, tx.c the steps in their order, engine.c the queue, journals.c what is left
- * of an earlier life. One job at a time is on the strand of a transaction: until its `done`
- * everything that the job uses is its own.
+ * From below: steps.c has what all steps share, share.c who waits for whom, work.c what blocks,
+ * back.c the way back, recover.c what was interrupted, tx.c the steps in their order, engine.c the
+ * queue, journals.c what is left of an earlier life. One job at a time is on the strand of a
+ * transaction: until its `done` everything that the job uses is its own.
  *
  * Thread: loop, except the jobs.
  */
@@ -23,12 +23,15 @@
 #include "nginx/apply/reload.h"
 #include "nginx/apply/trial.h"
 #include "nginx/change/change.h"
+#include "nginx/change/claims.h"
 #include "nginx/change/recover.h"
 
 typedef struct apply_lane { /* one instance */
     char id[OTR_NGINX_ID_BYTES];
     otr_nginx_instance *instance; /* as it was last told; NULL: it is not there */
     otr_apply *running, *waiting;
+    uint64_t back_ticks; /* since the boot: a recovery put its files back then and found no NGINX to
+                            be told of it; 0: none */
 } apply_lane;
 
 typedef struct apply_settings { /* as otr_applier_settings, with its own texts */
@@ -43,6 +46,7 @@ struct otr_applier {
     apply_lane **lanes;
     size_t n_lanes, cap_lanes;
     size_t n_txs;
+    unsigned ends;      /* of transactions that held files */
     otr_strand *strand; /* of the look for journals */
     otr_journals journals;
     otr_err job_err;
@@ -52,6 +56,8 @@ struct otr_applier {
     otr_loop_fn *stopped;
     void *stopped_arg;
     otr_defer sweep;
+    /* journals.c: an NGINX that a recovery did not find is there. */
+    void (*resume)(otr_applier *a, apply_lane *lane);
     void (*over)(otr_apply *tx); /* engine.c: it is told; frees it and begins the next one */
     void (*drop)(otr_apply *tx); /* engine.c: its last job is done, and nobody waits for it */
 };
@@ -86,9 +92,16 @@ struct otr_apply {
     bool ended;
     bool stop; /* the agent is stopping: as soon as that can be */
     bool waiting_for_master;
+    bool keep_journal;             /* something is left to do, when its NGINX is found */
     void (*undone)(otr_apply *tx); /* after its files are back; NULL: as usual */
     bool abandoned;                /* freed while a job runs */
     unsigned retries;
+    otr_claims claims;            /* what it needs, from its plan; of the job while that works */
+    bool holds;                   /* nobody else may change it */
+    bool blocked, blocked_once;   /* somebody else holds some of it */
+    void (*again)(otr_apply *tx); /* makes its plan anew */
+    unsigned ends_seen, plans;
+    unsigned moved;        /* reloads whose files were changed meanwhile */
     uint64_t moved_ticks;  /* since the boot, when the files were exchanged; 0: they were not, or it
                               is a recovery */
     uint64_t moved_wall_s; /* recovery: when the files may have been exchanged; 0: they were not */
@@ -144,6 +157,11 @@ void otr_tx_reload(otr_apply *tx, otr_reload_fn *done);
 /* Takes lines and remarks of a reload over. */
 void otr_tx_take_reload(otr_apply *tx, const otr_reload_result *result);
 
+/* ---- share.c ---- */
+/* Its plan is made. False: another transaction has files of it; `again` is called when a new plan
+ * is worth while. */
+bool otr_tx_claim(otr_apply *tx, void (*again)(otr_apply *tx));
+
 /* ---- back.c ---- */
 /* Undoes what was done to the files; then, where NGINX may have read them, reloads and proves. */
 void otr_tx_back(otr_apply *tx, otr_apply_outcome then, const char *reason);
@@ -171,9 +189,14 @@ void otr_tx_listed(otr_applier *a);
 void otr_tx_queue(otr_apply *tx);
 
 /* ---- work.c: jobs ---- */
+/* Clock ticks since the boot, as starts of processes are counted; 0: not known. No job. */
+uint64_t otr_tx_ticks(void);
 otr_code otr_tx_job_plan(otr_apply *tx, otr_err *err);
 otr_code otr_tx_job_stage(otr_apply *tx, otr_err *err);
+/* Also seals what NGINX is to read. */
 otr_code otr_tx_job_swap(otr_apply *tx, otr_err *err);
+/* Seals what it is to read, as it is on disk now. */
+otr_code otr_tx_job_seal(otr_apply *tx, otr_err *err);
 otr_code otr_tx_job_mark(otr_apply *tx, otr_err *err);
 otr_code otr_tx_job_commit(otr_apply *tx, otr_err *err);
 otr_code otr_tx_job_undo(otr_apply *tx, otr_err *err);

@@ -80,9 +80,24 @@ static otr_code make_plan(otr_apply *tx, otr_err *err)
     }
     otr_plan_spec spec = { .root = root,
                            .changes = tx->set,
-                           .managed = (const char *const *)tx->logs.read.items };
+                           .managed = (const char *const *)tx->logs.read.items,
+                           .managed_how = OTR_PLAN_PLACED };
     rc = otr_plan_make(&spec, &tx->plan, err);
     otr_root_free(root);
+    return rc;
+}
+
+static otr_code add_folder(void *arg, uint64_t dev, uint64_t ino, otr_err *err)
+{
+    return otr_claims_add_folder(arg, dev, ino, err);
+}
+
+static otr_code make_claims(otr_apply *tx, otr_err *err)
+{
+    otr_claims_deinit(&tx->claims);
+    otr_code rc = otr_claims_of_plan(&tx->claims, tx->plan, err);
+    rc = rc == OTR_OK ? otr_seal_folders(tx->logs.seal, add_folder, &tx->claims, err) : rc;
+    otr_claims_end(&tx->claims);
     return rc;
 }
 
@@ -113,6 +128,7 @@ otr_code otr_tx_job_plan(otr_apply *tx, otr_err *err)
     }
     rc = rc == OTR_OK ? collect_logs(tx, err) : rc;
     rc = rc == OTR_OK ? make_plan(tx, err) : rc;
+    rc = rc == OTR_OK ? make_claims(tx, err) : rc;
     if (rc == OTR_OK) {
         weigh(tx);
     }
@@ -232,22 +248,32 @@ otr_code otr_tx_job_stage(otr_apply *tx, otr_err *err)
     return rc == OTR_OK ? otr_change_stage(tx->change, err) : rc;
 }
 
-otr_code otr_tx_job_swap(otr_apply *tx, otr_err *err)
+uint64_t otr_tx_ticks(void)
 {
     struct timespec up;
     long hz = sysconf(_SC_CLK_TCK);
-    if (hz > 0 && clock_gettime(CLOCK_BOOTTIME, &up) == 0) {
-        tx->moved_ticks =
-            (uint64_t)up.tv_sec * (uint64_t)hz + (uint64_t)up.tv_nsec * (uint64_t)hz / 1000000000U;
-    }
-    return otr_change_swap(tx->change, err);
+    return hz > 0 && clock_gettime(CLOCK_BOOTTIME, &up) == 0
+               ? (uint64_t)up.tv_sec * (uint64_t)hz +
+                     (uint64_t)up.tv_nsec * (uint64_t)hz / 1000000000U
+               : 0;
+}
+
+otr_code otr_tx_job_swap(otr_apply *tx, otr_err *err)
+{
+    tx->moved_ticks = otr_tx_ticks();
+    otr_code rc = otr_change_swap(tx->change, err);
+    return rc == OTR_OK ? collect_logs(tx, err) : rc;
+}
+
+otr_code otr_tx_job_seal(otr_apply *tx, otr_err *err)
+{
+    return tx->root != NULL ? collect_logs(tx, err) : otr_fail_nomem(err);
 }
 
 otr_code otr_tx_job_mark(otr_apply *tx, otr_err *err)
 {
     static const otr_bytes none = { 0 };
-    otr_code rc = collect_logs(tx, err);
-    return rc == OTR_OK ? otr_change_mark(tx->change, OTR_CHANGE_RELOADING, none, err) : rc;
+    return otr_change_mark(tx->change, OTR_CHANGE_RELOADING, none, err);
 }
 
 otr_code otr_tx_job_commit(otr_apply *tx, otr_err *err)

@@ -64,7 +64,6 @@ static otr_code write_begin(otr_change *change, otr_err *err)
 otr_code otr_change_begin(const otr_change_spec *spec, const otr_plan *plan, otr_change **ret,
                           otr_err *err)
 {
-    uint8_t key[OTR_CHANGE_KEY_BYTES];
     otr_change *change = otr_zalloc(sizeof(*change));
     if (change == NULL) {
         return otr_fail_nomem(err);
@@ -91,10 +90,7 @@ otr_code otr_change_begin(const otr_change_spec *spec, const otr_plan *plan, otr
         rc = otr_work_check_new(&change->work, err);
     }
     if (rc == OTR_OK) {
-        rc = otr_journal_key(change->ops, spec->folder, OTR_JOURNAL_MAKE, key, err);
-    }
-    if (rc == OTR_OK) {
-        otr_change_new_id(key, change->work.id);
+        otr_change_new_id(change->work.id);
         rc = write_begin(change, err);
     }
     if (rc != OTR_OK) {

@@ -23,6 +23,7 @@ typedef struct otr_plan_entry {
     struct stat st;   /* of what is there */
     uid_t folder_uid; /* of the innermost folder that exists */
     gid_t folder_gid;
+    uint64_t folder_dev, folder_ino;
 } otr_plan_entry;
 
 struct otr_plan {

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "nginx/change/names.h"
@@ -161,59 +160,4 @@ otr_code otr_journal_clear(otr_journal *journal, otr_err *err)
     return otr_fileops_sync(ops, journal->fd) == 0
                ? OTR_OK
                : otr_fail_sys(err, errno, "cannot sync the %s", journal->name);
-}
-
-/* ---- the key ---- */
-
-static otr_code make_key(const otr_fileops *ops, int dir, uint8_t ret[OTR_CHANGE_KEY_BYTES],
-                         otr_err *err)
-{
-    uint8_t key[OTR_CHANGE_KEY_BYTES];
-    while (getrandom(key, sizeof(key), 0) != (ssize_t)sizeof(key)) {
-    }
-    int fd = otr_fileops_open(ops, dir, "key", O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-    bool ok = fd >= 0 && otr_fileops_write(ops, fd, (otr_bytes){ key, sizeof(key) }, 0) == 0 &&
-              otr_fileops_sync(ops, fd) == 0 && otr_fileops_sync(ops, dir) == 0;
-    otr_code rc = ok ? OTR_OK
-                     : otr_fail_sys(err, errno,
-                                    "cannot write the key beside the journals in the "
-                                    "agent's state folder");
-    if (fd >= 0) {
-        (void)ops->close(ops, fd);
-    }
-    memcpy(ret, key, sizeof(key));
-    return rc;
-}
-
-otr_code otr_journal_key(const otr_fileops *ops, const char *folder, otr_journal_way way,
-                         uint8_t ret[OTR_CHANGE_KEY_BYTES], otr_err *err)
-{
-    int dir;
-    otr_code rc = otr_journal_open_folder(ops, folder, way, &dir, err);
-    if (rc != OTR_OK) {
-        return rc;
-    }
-    uint8_t key[OTR_CHANGE_KEY_BYTES + 1];
-    ssize_t n = -1;
-    int fd = otr_fileops_open(ops, dir, "key", O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
-    if (fd >= 0) {
-        do {
-            n = ops->pread(ops, fd, key, sizeof(key), 0);
-        } while (n < 0 && errno == EINTR);
-    }
-    int sys = errno;
-    if (fd >= 0) {
-        (void)ops->close(ops, fd);
-    }
-    if (n == OTR_CHANGE_KEY_BYTES) {
-        memcpy(ret, key, OTR_CHANGE_KEY_BYTES);
-    } else if (n < 0 && sys != ENOENT) {
-        rc = otr_fail_sys(err, sys, "cannot read the key in %s", folder);
-    } else if (way == OTR_JOURNAL_MAKE) {
-        rc = make_key(ops, dir, ret, err);
-    } else {
-        rc = otr_fail(err, OTR_ENOTFOUND, "there is no key in %s", folder);
-    }
-    (void)ops->close(ops, dir);
-    return rc;
 }

@@ -37,11 +37,6 @@ otr_code otr_journal_open(otr_journal *journal, const otr_fileops *ops, const ch
 void otr_journal_close(otr_journal *journal);
 otr_code otr_journal_read(otr_journal *journal, otr_buf *out, otr_err *err) OTR_MUST_CHECK;
 
-/* The key of ids (names.h), from the file "key" in the folder; made if it is missing or cut short.
- */
-otr_code otr_journal_key(const otr_fileops *ops, const char *folder, otr_journal_way way,
-                         uint8_t ret[32], otr_err *err) OTR_MUST_CHECK;
-
 typedef enum otr_journal_sync { OTR_JOURNAL_SYNC, OTR_JOURNAL_LATER } otr_journal_sync;
 /* Appends, synced if asked for. After a failure the same call may be made again. */
 otr_code otr_journal_append(otr_journal *journal, otr_bytes records, otr_journal_sync sync,

@@ -3,14 +3,12 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-#include "base/digest.h"
 #include "base/limits.h"
 
 enum {
     PART_BYTES = 255,
     INSTANCE_BYTES = 128,
     ID_DIGITS = OTR_CHANGE_ID_BYTES - 1,
-    HALF_DIGITS = ID_DIGITS / 2
 };
 
 static otr_code check_part(const char *path, const char *part, size_t n, otr_err *err)
@@ -76,52 +74,14 @@ bool otr_change_is_id(const char *text)
     return has_id(text) && text[ID_DIGITS] == '\0';
 }
 
-bool otr_change_is_hidden(const char *name, char ret_id[OTR_CHANGE_ID_BYTES])
+void otr_change_new_id(char out[OTR_CHANGE_ID_BYTES])
 {
-    size_t n = strlen(OTR_CHANGE_HIDDEN);
-    if (strncmp(name, OTR_CHANGE_HIDDEN, n) != 0 || !has_id(name + n) ||
-        name[n + ID_DIGITS] != '-') {
-        return false;
-    }
-    const char *rest = name + n + ID_DIGITS + 1;
-    if ((rest[0] != OTR_HIDDEN_NEW && rest[0] != OTR_HIDDEN_OLD) || rest[1] == '\0' ||
-        rest[1 + strspn(rest + 1, "0123456789")] != '\0') {
-        return false;
-    }
-    memcpy(ret_id, name + n, ID_DIGITS);
-    ret_id[ID_DIGITS] = '\0';
-    return true;
-}
-
-/* The second half of an id, from the first. */
-static void prove(const uint8_t key[OTR_CHANGE_KEY_BYTES], const char *half,
-                  char out[OTR_SHA256_HEX_BYTES])
-{
-    uint8_t text[OTR_CHANGE_KEY_BYTES + HALF_DIGITS];
-    memcpy(text, key, OTR_CHANGE_KEY_BYTES);
-    memcpy(text + OTR_CHANGE_KEY_BYTES, half, HALF_DIGITS);
-    (void)otr_sha256_hex((otr_bytes){ text, sizeof(text) }, out);
-}
-
-void otr_change_new_id(const uint8_t key[OTR_CHANGE_KEY_BYTES], char out[OTR_CHANGE_ID_BYTES])
-{
-    uint8_t bytes[HALF_DIGITS / 2];
-    char sum[OTR_SHA256_HEX_BYTES];
+    uint8_t bytes[ID_DIGITS / 2];
     while (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
     }
     for (size_t i = 0; i < sizeof(bytes); i++) {
         (void)snprintf(out + 2 * i, 3, "%02x", bytes[i]);
     }
-    prove(key, out, sum);
-    memcpy(out + HALF_DIGITS, sum, HALF_DIGITS);
-    out[ID_DIGITS] = '\0';
-}
-
-bool otr_change_is_own_id(const uint8_t key[OTR_CHANGE_KEY_BYTES], const char *id)
-{
-    char sum[OTR_SHA256_HEX_BYTES];
-    prove(key, id, sum);
-    return memcmp(id + HALF_DIGITS, sum, HALF_DIGITS) == 0;
 }
 
 bool otr_change_is_instance(const char *text)

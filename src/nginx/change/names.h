@@ -31,14 +31,9 @@ typedef enum otr_hidden {
 /* ".outrider-<id>-<kind><n>"; of what is kept ".outrider-kept-<id>-<n>". Returns `out`. */
 const char *otr_change_hidden_name(const char *id, otr_hidden kind, size_t n,
                                    char out[OTR_CHANGE_NAME_BYTES]);
-/* Is `name` a hidden name of a transaction, and of which? What is kept is none. */
-bool otr_change_is_hidden(const char *name, char ret_id[OTR_CHANGE_ID_BYTES]);
 
-/* Ids prove whose they are: half of one is random, the other half follows from it and a key that
- * lies beside the journals. */
-enum { OTR_CHANGE_KEY_BYTES = 32 };
-void otr_change_new_id(const uint8_t key[OTR_CHANGE_KEY_BYTES], char out[OTR_CHANGE_ID_BYTES]);
-bool otr_change_is_own_id(const uint8_t key[OTR_CHANGE_KEY_BYTES], const char *id);
+/* Random: nobody can have made the name before. */
+void otr_change_new_id(char out[OTR_CHANGE_ID_BYTES]);
 bool otr_change_is_id(const char *text);
 /* May it name a journal? */
 bool otr_change_is_instance(const char *text);

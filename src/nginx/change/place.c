@@ -96,6 +96,8 @@ typedef struct folder {
     uid_t uid;
     gid_t gid;
     mode_t mode;
+    dev_t dev;
+    ino_t ino;
 } folder;
 
 typedef struct way {
@@ -187,7 +189,7 @@ static otr_code see(void *arg, const char *path, const struct stat *st, otr_err 
     if (!S_ISDIR(st->st_mode)) {
         return OTR_OK;
     }
-    w->folders[depth] = (folder){ st->st_uid, st->st_gid, st->st_mode };
+    w->folders[depth] = (folder){ st->st_uid, st->st_gid, st->st_mode, st->st_dev, st->st_ino };
     return take_owner(w, path, st->st_uid, err);
 }
 
@@ -233,8 +235,11 @@ static otr_code choose(way *w, otr_place *ret, otr_err *err)
         rc = judge(w, w->actors->items[ret->actor], ret->end.path, folders, err);
     }
     const folder *inner = &w->folders[folders];
-    ret->folder =
-        (struct stat){ .st_uid = inner->uid, .st_gid = inner->gid, .st_mode = inner->mode };
+    ret->folder = (struct stat){ .st_uid = inner->uid,
+                                 .st_gid = inner->gid,
+                                 .st_mode = inner->mode,
+                                 .st_dev = inner->dev,
+                                 .st_ino = inner->ino };
     return rc;
 }
 

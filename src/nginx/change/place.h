@@ -37,7 +37,7 @@ typedef struct otr_place {
     otr_root_end end;
     bool exists; /* what the path leads to; `st` is it */
     struct stat st;
-    struct stat folder; /* the innermost folder on the way that exists */
+    struct stat folder; /* the innermost folder on the way that exists: owner, mode, identity */
     size_t actor;       /* of an otr_actors */
     bool as_owner;      /* of another user than that NGINX's */
 } otr_place;

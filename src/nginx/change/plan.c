@@ -219,7 +219,8 @@ static otr_code plan_file(otr_plan *plan, const otr_change_file *file, otr_place
 
 /* ---- the rest of the configuration ---- */
 
-static otr_code plan_managed(otr_plan *plan, const char *path, otr_place *place, otr_err *err)
+static otr_code plan_managed(otr_plan *plan, const otr_plan_spec *spec, const char *path,
+                             otr_place *place, otr_err *err)
 {
     otr_plan_entry *e;
     otr_err why;
@@ -235,6 +236,10 @@ static otr_code plan_managed(otr_plan *plan, const char *path, otr_place *place,
         return OTR_OK;
     }
     rc = otr_plan_add(plan, path, place, &e, err);
+    if (rc == OTR_OK && spec->managed_how == OTR_PLAN_PLACED) {
+        e->item.after = e->item.before;
+        return OTR_OK;
+    }
     if (rc == OTR_OK && (rc = otr_plan_look(plan, e, &why)) == OTR_OK) {
         e->item.after = e->item.before;
         return OTR_OK;
@@ -318,7 +323,7 @@ static otr_code fill(otr_plan *plan, const otr_plan_spec *spec, otr_err *err)
         rc = otr_plan_sync(plan, err);
     }
     for (size_t i = 0; rc == OTR_OK && spec->managed != NULL && spec->managed[i] != NULL; i++) {
-        rc = plan_managed(plan, spec->managed[i], place, err);
+        rc = plan_managed(plan, spec, spec->managed[i], place, err);
     }
     if (rc == OTR_OK) {
         rc = unite_all(plan, err);

@@ -76,6 +76,11 @@ typedef struct otr_plan_spec {
     /* Optional, ended by NULL: further paths of the configuration, taken up as unchanged items, so
      * that versions are those of the whole. What cannot be read of them is left out. */
     const char *const *managed;
+    /* How these are looked at. */
+    enum otr_plan_managed {
+        OTR_PLAN_DIGESTED,
+        OTR_PLAN_PLACED, /* where they are alone: without a digest, and unread */
+    } managed_how;
 } otr_plan_spec;
 
 otr_code otr_plan_make(const otr_plan_spec *spec, otr_plan **ret, otr_err *err) OTR_MUST_CHECK;

@@ -35,6 +35,8 @@ otr_code otr_plan_add(otr_plan *plan, const char *path, const otr_place *place,
         .link = place->exists && S_ISLNK(place->st.st_mode),
         .folder_uid = place->folder.st_uid,
         .folder_gid = place->folder.st_gid,
+        .folder_dev = place->folder.st_dev,
+        .folder_ino = place->folder.st_ino,
     };
     e->item.before.exists = place->exists;
     if (e->item.path == NULL || e->item.real == NULL) {

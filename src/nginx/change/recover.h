@@ -1,5 +1,7 @@
 /*
- * After a crash: which transactions were left, and what they left behind.
+ * After a crash: which transactions were left.
+ *
+ * Hidden files that no journal knows are left alone: they may be the only copy of what stood there.
  *
  * Thread: any, one at a time. Calls block.
  */
@@ -35,13 +37,5 @@ void otr_journals_deinit(otr_journals *journals);
  * is under way; OTR_EINVAL: the journal has trouble. */
 otr_code otr_change_resume(const otr_change_spec *spec, const otr_root *root, otr_change **ret,
                            otr_err *err) OTR_MUST_CHECK;
-
-/* Puts a journal that has trouble aside, under a name that is not read again. */
-otr_code otr_recover_discard(const char *folder, const char *instance, otr_err *err) OTR_MUST_CHECK;
-
-/* Removes hidden files of ours in `folder` (as `root` sees it) that no journal in `journals` knows
- * and that carry our mark; those that do not are left. `*ret_n`: how many went. */
-otr_code otr_recover_sweep(const char *journals, const otr_root *root, const char *folder,
-                           size_t *ret_n, otr_err *err) OTR_MUST_CHECK;
 
 #endif

@@ -118,7 +118,8 @@ typedef struct otr_history_end {
 otr_code otr_history_begin(otr_history *h, const otr_history_entry *entry, otr_err *err)
     OTR_MUST_CHECK;
 /* It has ended: durable on return, so the answer may go out. Writes all of `entry` too, for a
- * beginning that could not be recorded; that the entry has ended already is OTR_ESTATE. */
+ * beginning that could not be recorded; that the entry has ended already is OTR_ESTATE, unless it
+ * ended as "rollback-failed" or "unknown": then this end takes the place of that one. */
 otr_code otr_history_finish(otr_history *h, const otr_history_entry *entry,
                             const otr_history_end *end, otr_err *err) OTR_MUST_CHECK;
 /* The same for an entry of which only the id is known (recovery); OTR_ENOTFOUND: there is none. */

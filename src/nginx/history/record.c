@@ -19,6 +19,13 @@ typedef struct txn {
     char instance[OTR_LIMIT_HISTORY_NAME_BYTES + 1];
 } txn;
 
+/* The next start may still bring what could not be rolled back to another end. */
+static bool is_final(const char *result)
+{
+    return result[0] != '\0' && strcmp(result, "rollback-failed") != 0 &&
+           strcmp(result, "unknown") != 0;
+}
+
 static bool find(otr_history *h, const char *id, txn *ret)
 {
     sqlite3_stmt *st = otr_history_st_of(h, OTR_HST_TXN_FIND);
@@ -28,7 +35,7 @@ static bool find(otr_history *h, const char *id, txn *ret)
         const char *instance = otr_history_text_at(st, 2);
         size_t n = strnlen(instance, OTR_LIMIT_HISTORY_NAME_BYTES);
         ret->number = sqlite3_column_int64(st, 0);
-        ret->ended = otr_history_text_at(st, 1)[0] != '\0';
+        ret->ended = is_final(otr_history_text_at(st, 1));
         memcpy(ret->instance, instance, n);
         ret->instance[n] = '\0';
     }

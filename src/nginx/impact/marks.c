@@ -27,6 +27,7 @@ otr_code otr_marks_add(otr_marks *marks, otr_mark_kind kind, const char *text, o
         return rc != OTR_OK ? rc : otr_fail_nomem(err);
     }
     marks->items[marks->n++] = (otr_mark){ kind, copy };
+    marks->kinds |= 1U << kind;
     return OTR_OK;
 }
 
@@ -219,18 +220,27 @@ static bool passes(const otr_node *node, bool inside)
     return inside || ends_with(&node->words[0], "_pass") || otr_node_is(node, "set");
 }
 
+static bool have(const otr_marks *marks, otr_mark_kind kind)
+{
+    return (marks->kinds & 1U << kind) != 0;
+}
+
 static otr_code look_at(otr_marks *marks, const otr_node *node, bool inside, uint32_t i,
                         const otr_mark **ret, otr_err *err)
 {
+    bool upstreams = have(marks, OTR_MARK_UPSTREAM) && passes(node, inside);
+    if (!upstreams && (marks->kinds & ~(1U << OTR_MARK_UPSTREAM)) == 0) {
+        return OTR_OK;
+    }
     otr_buf_clear(&marks->word);
     otr_code rc = otr_word_meaning(&node->words[i], &marks->word, err);
     const char *text = otr_buf_text(&marks->word);
     if (rc != OTR_OK) {
         return rc;
     }
-    const otr_mark *found = find_variable(marks, text);
-    found = found == NULL ? find_word(marks, text) : found;
-    found = found == NULL && passes(node, inside) ? find_upstream(marks, text) : found;
+    const otr_mark *found = have(marks, OTR_MARK_VARIABLE) ? find_variable(marks, text) : NULL;
+    found = found == NULL && have(marks, OTR_MARK_WORD) ? find_word(marks, text) : found;
+    found = found == NULL && upstreams ? find_upstream(marks, text) : found;
     *ret = found;
     return found == NULL ? find_file(marks, text, ret, err) : OTR_OK;
 }

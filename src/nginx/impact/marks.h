@@ -31,6 +31,7 @@ typedef struct otr_marks {
     otr_arena arena;
     otr_mark *items; /* sorted once otr_marks_sort() was called */
     size_t n, cap;
+    unsigned kinds;     /* of items, bits by kind */
     const char *folder; /* where relative paths start */
     otr_buf word;       /* scratch */
 } otr_marks;

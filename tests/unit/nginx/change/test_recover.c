@@ -206,26 +206,6 @@ T(a_journal_that_cannot_be_read_says_why)
     REQUIRE(write_journal(&s, bytes, n));
     (void)listed(&s, why);
     CHECK_STR(why, "");
-    REQUIRE_OK(otr_recover_discard(s.journals, "one", &err), err);
-    CHECK(access(journal_of(&s), F_OK) != 0);
-}
-
-T(what_lies_about_is_swept_only_if_it_is_ours)
-{
-    SWAPPED(s);
-    size_t n = 0;
-    CHECK_INT(otr_recover_sweep(s.journals, &s.root, s.conf, &n, &err), OTR_ESTATE);
-    otr_change_free(change);
-    change = NULL;
-    REQUIRE_OK(otr_recover_sweep(s.journals, &s.root, s.conf, &n, &err), err);
-    CHECK_INT(n, 0); /* the journal knows them */
-    REQUIRE_OK(otr_recover_discard(s.journals, "one", &err), err);
-    REQUIRE(tree_write(&s.t, "conf/.outrider-00112233445566778899aabbccddeeff-n0", "forged") &&
-            tree_write(&s.t, "conf/.outrider-kept-00112233445566778899aabbccddeeff-0", "kept"));
-    REQUIRE_OK(otr_recover_sweep(s.journals, &s.root, s.conf, &n, &err), err);
-    CHECK_INT(n, 3); /* nginx.conf, mode.conf and gone.conf as they were */
-    CHECK_INT(access(scene_path(&s, ".outrider-00112233445566778899aabbccddeeff-n0"), F_OK), 0);
-    CHECK_INT(access(scene_path(&s, ".outrider-kept-00112233445566778899aabbccddeeff-0"), F_OK), 0);
 }
 
 T(names_of_instances_are_no_paths)

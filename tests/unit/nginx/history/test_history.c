@@ -586,6 +586,26 @@ static bool check_row(void *arg, const otr_history_row *row)
     return true;
 }
 
+T(what_could_not_be_rolled_back_may_come_to_another_end)
+{
+    STORE;
+    char id[OTR_HISTORY_ID_BYTES], force[OTR_HISTORY_ID_BYTES];
+    otr_history_entry e = entry("t1");
+    REQUIRE_OK(store_version(&s, "one", two, OTR_COUNT(two), id, &err), err);
+    const char *const results[] = { "rollback-failed", "unknown", "rolled-back" };
+    for (size_t i = 0; i < OTR_COUNT(results); i++) {
+        otr_history_end end = applied(i == 2 ? id : "");
+        end.result = results[i];
+        REQUIRE_OK(i == 0 ? otr_history_finish(s.h, &e, &end, &err)
+                          : otr_history_finish_id(s.h, "t1", &end, &err),
+                   err);
+    }
+    otr_history_end end = applied(id);
+    CHECK_INT(otr_history_finish_id(s.h, "t1", &end, &err), OTR_ESTATE);
+    REQUIRE_OK(otr_history_version_at(s.h, "one", OTR_HISTORY_IN_FORCE, force, &err), err);
+    CHECK_STR(force, id);
+}
+
 T(a_transaction_is_under_way_and_then_ended_once)
 {
     STORE;
