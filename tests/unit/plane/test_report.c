@@ -234,7 +234,7 @@ T(a_digest_that_is_none_is_unknown_and_a_path_that_is_none_refused)
     CHECK_INT(tell_file(&p, B, "/etc/nginx/nginx.conf", "", &err), OTR_ENOTFOUND);
     REQUIRE_OK(otr_plane_store_files(p.s, A, I, keep_file, digest, &err), err);
     CHECK_STR(digest, "9a93507a0a169f614619ea5c30f077d8ea9fda48bbbae5a554df1a6b5bab9045");
-    REQUIRE_OK(tell_file(&p, I, "/etc/nginx/nginx.conf", "x", &err), err);
+    REQUIRE_OK(tell_file(&p, I, "/etc/nginx/nginx.conf", "YWJj", &err), err);
     REQUIRE_OK(otr_plane_store_files(p.s, A, I, keep_file, digest, &err), err);
     CHECK_STR(digest, "");
 }
