@@ -212,7 +212,8 @@ T(an_agent_speaks_for_itself_only)
     REQUIRE_OK(otr_plane_take_status(p.s, &none, B, otr_buf_bytes(&p.wire), &err), err);
 }
 
-T(instances_have_a_ceiling_at_and_above)
+T_NO_OOM(
+    instances_have_a_ceiling_at_and_above) /* thousands of allocations, each as in the others */
 {
     SHOP;
     /* The agent's own counts, too. */
