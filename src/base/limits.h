@@ -185,6 +185,13 @@
 #define OTR_LIMIT_DRIFT_PROCESSES   4096            /* processes that are asked for open files */
 #define OTR_LIMIT_DRIFT_JSON_BYTES  10240           /* of the list of files in an event */
 
+/* a management plane: what agents may tell it */
+#define OTR_LIMIT_PLANE_AGENTS     10000
+#define OTR_LIMIT_PLANE_INSTANCES  256   /* of one agent */
+#define OTR_LIMIT_PLANE_LABELS     64    /* of one agent */
+#define OTR_LIMIT_PLANE_FILES      10000 /* of one instance */
+#define OTR_LIMIT_PLANE_TEXT_BYTES 1024  /* of each text */
+
 /* metric registry */
 #define OTR_LIMIT_METRIC_FAMILIES     2048
 #define OTR_LIMIT_METRIC_SERIES       20000
