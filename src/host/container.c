@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include "base/limits.h"
-#include "host/sections.h"
 #include "host/text.h"
 
 enum { PATH_BYTES = 4096 };

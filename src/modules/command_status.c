@@ -1,5 +1,4 @@
 #include "base/clock.h"
-#include "modules/admin.h"
 #include "modules/command.h"
 
 static void write_time(otr_jw *w, const char *key, uint64_t mono_ns)

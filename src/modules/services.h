@@ -27,7 +27,7 @@ typedef struct otr_services {
     otr_plugin_host *plugins;
     struct otr_config_apply *apply; /* modules/config_apply.h; NULL: the module is not there */
     struct otr_config_history
-        *history;            /* modules/config_history.h; NULL: the module is not there */
+        *history;                /* modules/config_history.h; NULL: the module is not there */
     struct otr_command *command; /* modules/command.h; NULL: the module is not there */
     struct otr_drift *drift; /* of the module "drift": nginx/drift/drift.h; NULL while it is off */
     uint64_t started_ns;     /* monotonic: when the process began */

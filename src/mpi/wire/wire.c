@@ -1,6 +1,5 @@
 #include "mpi/wire/wire.h"
 
-#include "base/alloc.h"
 #include "base/limits.h"
 #include "base/utf8.h"
 #include "mpi/wire/guard.h"
