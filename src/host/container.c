@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/limits.h"
+#include "host/host.h"
 #include "host/text.h"
 
 enum { PATH_BYTES = 4096 };
