@@ -148,33 +148,45 @@ static void on_progress(void *arg, const otr_apply_progress *p)
     otr_buf_deinit(&json);
 }
 
-/* A stream holds less than an answer: what is long is left out there. */
-static otr_code write_event(const otr_apply_result *result, bool whole, otr_buf *out, otr_err *err)
+static otr_code write_event(const otr_apply_result *shown, otr_buf *out)
 {
-    otr_apply_result shown = *result;
-    if (!whole) {
-        shown.diff = NULL;
-        shown.impact = NULL;
-    }
     otr_jw w;
-    otr_jw_begin(&w, out, err);
+    otr_buf_clear(out);
+    otr_jw_begin(&w, out, NULL);
     otr_jw_obj(&w, NULL);
     otr_jw_str(&w, "event", "result");
-    otr_apply_result_write(&w, &shown);
+    otr_apply_result_write(&w, shown);
     otr_jw_obj_end(&w);
     return otr_jw_end(&w);
+}
+
+/* A stream holds less than an answer: what is long is left out there, but never the result. */
+static otr_code write_what_fits(const otr_apply_result *result, otr_buf *out)
+{
+    otr_apply_result shown = *result;
+    otr_code rc = write_event(&shown, out);
+    if (rc != OTR_OK) {
+        shown.diff = NULL;
+        shown.impact = NULL;
+        rc = write_event(&shown, out);
+    }
+    while (rc != OTR_OK && shown.n_files > 0) {
+        shown.more_files += shown.n_files - shown.n_files / 2;
+        shown.n_files /= 2;
+        rc = write_event(&shown, out);
+    }
+    if (rc != OTR_OK) {
+        shown.verdicts = NULL;
+        rc = write_event(&shown, out);
+    }
+    return rc;
 }
 
 static void stream_result(config_request *r, const otr_apply_result *result)
 {
     otr_buf json;
     otr_buf_init(&json, EVENT_BYTES / 2);
-    otr_code rc = write_event(result, true, &json, NULL);
-    if (rc != OTR_OK) {
-        otr_buf_clear(&json);
-        rc = write_event(result, false, &json, NULL);
-    }
-    if (rc == OTR_OK) {
+    if (write_what_fits(result, &json) == OTR_OK) {
         send_event(r, &json);
     }
     otr_buf_deinit(&json);

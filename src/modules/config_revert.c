@@ -96,6 +96,17 @@ otr_code otr_config_revert(const otr_services *services, const char *instance,
     return OTR_OK;
 }
 
+/* A file that is written to has all its names written to. */
+static bool is_part(const otr_drift_report *report, char *const *paths, const otr_drift_file *f)
+{
+    bool part = otr_texts_have(paths, f->path);
+    for (size_t i = 0; !part && i < report->n; i++) {
+        const otr_drift_file *other = &report->files[i];
+        part = otr_drift_file_is_alias(f, other) && otr_texts_have(paths, other->path);
+    }
+    return part;
+}
+
 otr_code otr_config_beside(const otr_services *services, const char *instance, char *const *paths,
                            char ***ret, otr_err *err)
 {
@@ -103,7 +114,7 @@ otr_code otr_config_beside(const otr_services *services, const char *instance, c
     names beside = { .err = err };
     for (size_t i = 0; report != NULL && beside.rc == OTR_OK && i < report->n; i++) {
         const otr_drift_file *f = &report->files[i];
-        if (!f->named && !otr_texts_have(paths, f->path)) {
+        if (!f->named && !is_part(report, paths, f)) {
             (void)add(&beside, f->path);
         }
     }

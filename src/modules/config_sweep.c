@@ -12,6 +12,7 @@
 #include "modules/config_history.h"
 #include "nginx/change/plan.h"
 
+enum { ALL_MODES = 07777 };
 enum { SWEPT_MOST = 64, FAILED_MOST = 32, TEXT_BYTES = 600, SEEN_MOST = OTR_LIMIT_NGINX_INSTANCES };
 
 typedef struct failed { /* the last word about an instance is that it could not be rolled back */
@@ -64,7 +65,12 @@ static bool keep_id(void *arg, const otr_history_row *row)
 
 static bool is_as(const otr_plan_side *now, const otr_history_stat *then)
 {
-    return now->exists ? strcmp(now->digest, then->digest) == 0 : then->digest[0] == '\0';
+    if (!now->exists) {
+        return then->digest[0] == '\0';
+    }
+    return strcmp(now->digest, then->digest) == 0 &&
+           (now->mode & ALL_MODES) == (then->mode & ALL_MODES) && now->uid == then->uid &&
+           now->gid == then->gid;
 }
 
 /* As that NGINX sees its files: the same path may be another file to us. */

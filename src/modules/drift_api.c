@@ -128,6 +128,27 @@ static void describe(adoption *a, const otr_http_request *req, const otr_drift_r
     }
 }
 
+static otr_code check_state(const otr_drift_module *m, const otr_nginx_instance *nginx,
+                            const otr_drift_report *report, otr_err *err)
+{
+    if (report == NULL || !report->known) {
+        return otr_fail(err, OTR_ESTATE,
+                        "the files of %s are not watched: see `features` (file-watcher) and "
+                        "`outrider status`",
+                        nginx->config);
+    }
+    if (report->n == 0) {
+        return otr_fail(err, OTR_ESTATE, "no file of %s has drifted: there is nothing to adopt",
+                        nginx->config);
+    }
+    if (otr_drift_applying(m->drift, nginx->id)) { /* its files are not proven, and may go again */
+        return otr_fail(err, OTR_ESTATE,
+                        "a change of %s is under way: adopt what has drifted once it is over",
+                        nginx->config);
+    }
+    return OTR_OK;
+}
+
 static otr_code post_adopt(void *arg, const otr_http_request *req, otr_http_reply *reply,
                            otr_err *err)
 {
@@ -139,15 +160,9 @@ static otr_code post_adopt(void *arg, const otr_http_request *req, otr_http_repl
     }
     const otr_nginx_instance *nginx = otr_config_instance_of(msg);
     const otr_drift_report *report = otr_drift_get(m->drift, nginx->id);
-    if (report == NULL || !report->known) {
-        return otr_fail(err, OTR_ESTATE,
-                        "the files of %s are not watched: see `features` (file-watcher) and "
-                        "`outrider status`",
-                        nginx->config);
-    }
-    if (report->n == 0) {
-        return otr_fail(err, OTR_ESTATE, "no file of %s has drifted: there is nothing to adopt",
-                        nginx->config);
+    rc = check_state(m, nginx, report, err);
+    if (rc != OTR_OK) {
+        return rc;
     }
     adoption *a = otr_zalloc(sizeof(*a));
     if (a == NULL) {

@@ -171,3 +171,23 @@ def test_the_page_tells_no_content_of_a_change(lab):
     agent.write()
     agent.process.send_signal(signal.SIGHUP)
     until(lambda: agent.api(f"config/history/{result['number']}")["impact"], "it is wanted")
+
+
+def test_nothing_is_adopted_while_a_change_is_under_way(lab):
+    """What stands there then may go again."""
+    server = server_of(lab)
+    agent = agent_for(lab)
+    agent.wait_instance(server.pid)
+    assert apply(agent, {"sites/b.conf": "# b\n"}, server)["result"] == "applied"
+    (server.dir / "sites/b.conf").write_text("# by hand\n")
+    until(lambda: "sites/b.conf" in json.dumps(agent.api("config/drift")), "it is drift")
+    flag = lab.put("flag", "x")
+    text = f"server {{ listen 127.0.0.1:8101; root {lab.dir}; }}"
+    client = begin(agent, {"sites/a.conf": text}, server, probe="http://127.0.0.1:8101/flag", probation_ms=60000)
+    until(lambda: any(r["step"] == "probation" for r in applies(agent)["running"]), "it is on probation")
+    code, said = agent.cli("config", "adopt")
+    assert code != 0 and "under way" in said, said
+    flag.unlink()
+    assert finish(client)["result"] == "rolled-back"
+    until(lambda: agent.cli("config", "adopt")[0] == 0, lambda: str(agent.cli("config", "adopt")))
+    until(lambda: "sites/b.conf" not in json.dumps(agent.api("config/drift")), "it is no drift")

@@ -60,6 +60,12 @@ class Site:
         until(lambda: get(port=PORT) == status, f"{status} is served")
 
 
+def drifted(site):
+    """Names of the files that somebody else than the agent changed."""
+    items = site.agent.api("config/drift")["instances"]
+    return [f["path"] for i in items for f in i["files"]]
+
+
 @pytest.fixture
 def site(lab):
     return Site(lab)
@@ -225,3 +231,36 @@ def test_a_history_that_cannot_be_used_is_said_and_changes_go_on(site):
     site.put(ONE)
     assert site.json("history")["changes"][0]["result"] == "applied"
     until(lambda: "config history" not in json.dumps(site.agent.status()), "it is over")
+
+
+def test_the_result_of_a_large_change_is_told(site):
+    folder = site.lab.dir / "given" / "conf.d"
+    folder.mkdir(parents=True)
+    for i in range(1100):
+        (folder / f"m{i}.conf").write_text(f"# {i}\n")
+    assert "applied (#1" in site.ok("apply", folder.parent)
+    assert len(os.listdir(site.dir / "conf.d")) == 1101
+
+
+def test_a_version_of_linked_sites_can_be_gone_back_to(lab):
+    """As Debian has it: conf.d is full of links, and what is changed is what they lead to."""
+    folder = lab.dir / "n" / "conf.d"
+    (lab.dir / "n" / "sites-available").mkdir(parents=True)
+    real = lab.dir / "n" / "sites-available" / "site"
+    site = Site(lab)
+    real.write_text(ONE)
+    site.file.unlink()
+    site.file.symlink_to("../sites-available/site")
+    site.server.reload()
+    for text, code in ((TWO, 202), (THREE, 203), (ONE, 201)):
+        site.ok("apply", "-", "--to", "sites-available/site", stdin=text.encode())
+        site.serves(code)
+    real.write_text(TWO)  # by hand
+    until(lambda: len(drifted(site)) == 2, lambda: str(drifted(site)))
+    site.ok("apply", "-", "--to", "sites-available/site", stdin=THREE.encode())
+    site.ok("apply", "-", "--to", "conf.d/more.conf", stdin=b"# more\n")
+    site.ok("rollback")
+    until(lambda: not drifted(site), lambda: str(drifted(site)))
+    site.ok("rollback", "2")
+    site.serves(203)
+    assert folder.joinpath("site.conf").is_symlink() and real.read_text() == THREE

@@ -151,6 +151,10 @@ static otr_code connect_any(void *arg, int *ret_fd, otr_err *err)
     for (size_t i = 0; i < p->n_addresses; i++) {
         const struct sockaddr *to = (const void *)p->addresses[i].bytes;
         int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0 && errno == EAFNOSUPPORT) { /* IPv6 is off here; another address may do */
+            sys = errno;
+            continue;
+        }
         if (fd < 0) {
             return otr_fail_sys(err, errno, "no socket");
         }

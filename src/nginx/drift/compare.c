@@ -83,6 +83,20 @@ static bool is_coming(const otr_drift_files *coming, const otr_shot *s)
                                 : s->state == OTR_SHOT_READ && strcmp(e->digest, s->digest) == 0;
 }
 
+/* The same, of a file that the apply knows by another name: a link leads there. */
+static bool comes_by_another_name(const otr_drift_files *coming, const otr_picture *picture,
+                                  const otr_shot *s)
+{
+    for (size_t i = 0; coming != NULL && s->state == OTR_SHOT_READ && i < coming->n; i++) {
+        const otr_shot *other = otr_picture_find(picture, coming->items[i].path);
+        if (other != NULL && other->ino == s->ino && other->dev == s->dev &&
+            is_coming(coming, other)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static otr_code list(otr_drift_report *r, const otr_drift_entry *e, const otr_shot *s,
                      otr_drift_kind kind, otr_err *err)
 {
@@ -113,6 +127,8 @@ static otr_code list(otr_drift_report *r, const otr_drift_entry *e, const otr_sh
         memcpy(f->new_digest, s->digest, sizeof(f->new_digest));
         f->new_mode = s->mode;
         f->mtime_ns = s->mtime_ns;
+        f->dev = s->dev;
+        f->ino = s->ino;
         f->uid = s->uid;
         f->gid = s->gid;
         otr_drift_user(s->uid, f->owner);
@@ -143,7 +159,8 @@ otr_code otr_drift_compare(const otr_compare *with, const otr_picture *picture,
         verdict v = { s->role == OTR_SHOT_TEXT && s->state == OTR_SHOT_READ, OTR_DRIFT_ADDED };
         v = e != NULL ? judge(e, s) : v;
         if (v.drifted && !is_coming(with->coming, s) &&
-            !otr_excludes_match(with->excluded, s->path)) {
+            !otr_excludes_match(with->excluded, s->path) &&
+            !comes_by_another_name(with->coming, picture, s)) {
             rc = list(ret, e, s, v.kind, err);
         }
     }

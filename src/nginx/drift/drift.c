@@ -408,6 +408,17 @@ static void replace(otr_base **slot, otr_base *with)
     *slot = with;
 }
 
+/* By this name or another one. */
+static bool is_part(const otr_followed *f, const otr_drift_files *to, const otr_drift_file *file)
+{
+    bool part = otr_drift_files_find(to, file->path) != NULL;
+    for (size_t i = 0; !part && i < f->report.n; i++) {
+        const otr_drift_file *other = &f->report.files[i];
+        part = otr_drift_file_is_alias(file, other) && otr_drift_files_find(to, other->path);
+    }
+    return part;
+}
+
 /* What has drifted beside an apply, as it should be. */
 static otr_code note_beside(otr_followed *f, const otr_drift_files *to, otr_err *err)
 {
@@ -417,11 +428,23 @@ static otr_code note_beside(otr_followed *f, const otr_drift_files *to, otr_err 
         char *path = f->report.files[i].path;
         const otr_drift_entry *e = otr_drift_files_find(&base->files, path);
         const otr_drift_entry none = { .path = path, .mode = OTR_DRIFT_NO_MODE, .absent = true };
-        if (otr_drift_files_find(to, path) == NULL) {
+        if (!is_part(f, to, &f->report.files[i])) {
             rc = otr_drift_files_put(&f->beside, e != NULL ? e : &none, err);
         }
     }
     return rc;
+}
+
+/* A later apply wrote over it: it stands there as that one has it. */
+static bool is_taken(const otr_followed *f, const otr_base *base, const char *path)
+{
+    const otr_drift_entry *want =
+        f->coming != NULL ? otr_drift_files_find(&f->coming->files, path) : NULL;
+    const otr_drift_entry *now = otr_drift_files_find(&base->files, path);
+    if (want == NULL || want->digest[0] == '\0') {
+        return want != NULL && now == NULL;
+    }
+    return now != NULL && strcmp(want->digest, now->digest) == 0;
 }
 
 /* An apply writes down all files as they are: what had drifted beside it is drift as before, and
@@ -431,7 +454,10 @@ static otr_code carry_over(otr_followed *f, otr_base *base, otr_err *err)
     otr_code rc =
         f->version != NULL && f->coming != NULL ? note_beside(f, &f->coming->files, err) : OTR_OK;
     for (size_t i = 0; rc == OTR_OK && i < f->beside.n; i++) {
-        rc = otr_drift_files_put(&base->files, &f->beside.items[i], err);
+        const otr_drift_entry *e = &f->beside.items[i];
+        if (!is_taken(f, base, e->path)) {
+            rc = otr_drift_files_put(&base->files, e, err);
+        }
     }
     return rc;
 }
@@ -471,6 +497,19 @@ otr_code otr_drift_set_seen(otr_drift *drift, const char *id, const otr_drift_fi
     return rc;
 }
 
+/* The one before is over, but its version is not known yet: its files count as well. */
+static otr_code add_earlier(const otr_followed *f, otr_base *base, otr_err *err)
+{
+    otr_code rc = OTR_OK;
+    for (size_t i = 0; rc == OTR_OK && i < f->coming->files.n; i++) {
+        const otr_drift_entry *e = &f->coming->files.items[i];
+        if (otr_drift_files_find(&base->files, e->path) == NULL) {
+            rc = otr_drift_files_put(&base->files, e, err);
+        }
+    }
+    return rc;
+}
+
 otr_code otr_drift_begin(otr_drift *drift, const char *id, const otr_drift_files *to, otr_err *err)
 {
     otr_followed *f = find(drift, id);
@@ -478,6 +517,10 @@ otr_code otr_drift_begin(otr_drift *drift, const char *id, const otr_drift_files
     otr_code rc = f != NULL && to != NULL ? make_base("", to, &base, err) : OTR_OK;
     if (f != NULL && base != NULL && !f->applying) {
         rc = note_beside(f, &base->files, err);
+    } else if (f != NULL && base != NULL && f->coming != NULL) {
+        rc = add_earlier(f, base, err);
+    } else if (f != NULL && base != NULL) { /* which files the earlier one had is not known */
+        otr_base_unref(otr_steal(&base));
     }
     if (f != NULL && rc == OTR_OK) {
         replace(&f->coming, base);
@@ -487,6 +530,12 @@ otr_code otr_drift_begin(otr_drift *drift, const char *id, const otr_drift_files
         otr_base_unref(base);
     }
     return rc;
+}
+
+bool otr_drift_applying(const otr_drift *drift, const char *id)
+{
+    const otr_followed *f = find(drift, id);
+    return f != NULL && f->applying;
 }
 
 uint64_t otr_drift_begun(const otr_drift *drift, const char *id)

@@ -82,12 +82,14 @@ otr_code otr_drift_set_seen(otr_drift *drift, const char *id, const otr_drift_fi
 
 /* An apply begins: the files of `to` (a digest of "" is one that will be removed) may have these
  * contents as well from now on, until otr_drift_end(). NULL: which files it is about is not known
- * in full, the last report stays until then. A second begin takes the place of the first. Call it
+ * in full, the last report stays until then. A second begin adds to the first. Call it
  * before the first file is touched. */
 otr_code otr_drift_begin(otr_drift *drift, const char *id, const otr_drift_files *to, otr_err *err)
     OTR_MUST_CHECK;
 /* How many applies have begun: another number later, and the one that is over is not the last. */
 uint64_t otr_drift_begun(const otr_drift *drift, const char *id);
+/* Has one begun, and not ended? */
+bool otr_drift_applying(const otr_drift *drift, const char *id);
 /* The apply is over, whatever came of it. When the files are to stay as changed, call
  * otr_drift_set_base() with the new version first. Then the files are looked at. */
 void otr_drift_end(otr_drift *drift, const char *id);

@@ -188,6 +188,11 @@ void otr_drift_report_free(otr_drift_report *report)
     }
 }
 
+bool otr_drift_file_is_alias(const otr_drift_file *a, const otr_drift_file *b)
+{
+    return a->ino != 0 && a->ino == b->ino && a->dev == b->dev;
+}
+
 static bool file_eq(const otr_drift_file *a, const otr_drift_file *b)
 {
     return a->kind == b->kind && a->named == b->named && strcmp(a->path, b->path) == 0 &&

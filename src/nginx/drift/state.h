@@ -85,11 +85,15 @@ typedef struct otr_drift_file {
     uint32_t old_mode, new_mode; /* or OTR_DRIFT_NO_MODE */
     uint64_t seen_ns;            /* wall: when it was noticed */
     uint64_t mtime_ns;           /* wall, as the file says; 0: not known */
+    uint64_t dev, ino;           /* of the file as it is; ino 0: not known */
     uid_t uid;                   /* of the file as it is; (uid_t)-1: not known */
     gid_t gid;
     char owner[OTR_DRIFT_USER_BYTES];
     otr_drift_writer writer;
 } otr_drift_file;
+
+/* Are they one file under two names, such as a link in sites-enabled and what it leads to? */
+bool otr_drift_file_is_alias(const otr_drift_file *a, const otr_drift_file *b);
 
 typedef struct otr_drift_report {
     char id[OTR_DRIFT_ID_BYTES];

@@ -469,6 +469,39 @@ T_NO_OOM(an_apply_is_no_drift_and_what_is_beside_it_is)
     check_kind(&w, "conf.d/b.conf", OTR_DRIFT_CHANGED);
 }
 
+T_NO_OOM(what_the_next_apply_writes_over_is_no_drift_though_the_first_has_no_version_yet)
+{
+    WORLD(w);
+    OTR_CLEANUP(otr_drift_files_deinit) otr_drift_files files = { 0 }, next = { 0 }, to = { 0 },
+                                                        more = { 0 };
+    char digest[OTR_SHA256_HEX_BYTES];
+    REQUIRE(version_of(&w, &files, "# a\n") == OTR_OK);
+    REQUIRE(version_of(&w, &next, "# applied\n") == OTR_OK);
+    REQUIRE(otr_drift_set_base(w.drift, "an-id", "v1", &files, NULL) == OTR_OK);
+    REQUIRE(compared(&w, "v1"));
+    CHECK(tree_write(&w.t, "conf.d/b.conf", "# by hand\n"));
+    REQUIRE(listed(&w, 1));
+    REQUIRE(otr_drift_files_add(&to, tree_path(&w.t, "conf.d/a.conf"),
+                                otr_sha256_hex(otr_bytes_of("# applied\n"), digest), NULL,
+                                NULL) == OTR_OK);
+    REQUIRE(otr_drift_begin(w.drift, "an-id", &to, NULL) == OTR_OK);
+    CHECK(otr_drift_applying(w.drift, "an-id"));
+    CHECK(tree_write(&w.t, "conf.d/a.conf", "# applied\n"));
+    otr_sha256_hex(otr_bytes_of("# second\n"), digest);
+    REQUIRE(otr_drift_files_add(&more, tree_path(&w.t, "conf.d/b.conf"), digest, NULL, NULL) ==
+            OTR_OK);
+    REQUIRE(otr_drift_begin(w.drift, "an-id", &more, NULL) == OTR_OK);
+    CHECK(tree_write(&w.t, "conf.d/b.conf", "# second\n"));
+    REQUIRE(listed(&w, 0));
+    REQUIRE(otr_drift_files_add(&next, tree_path(&w.t, "conf.d/b.conf"), digest, NULL, NULL) ==
+            OTR_OK);
+    REQUIRE(otr_drift_set_base(w.drift, "an-id", "v2", &next, NULL) == OTR_OK);
+    otr_drift_end(w.drift, "an-id");
+    CHECK(!otr_drift_applying(w.drift, "an-id"));
+    REQUIRE(compared(&w, "v2"));
+    CHECK_INT(report(&w)->n, 0);
+}
+
 T_NO_OOM(a_look_that_was_under_way_when_an_apply_began_tells_nothing_of_it)
 {
     WORLD(w);
