@@ -1,6 +1,5 @@
 #include "nginx/language/build.h"
 
-#include "nginx/language/lexer.h"
 
 typedef struct builder {
     const otr_layout *layout;
@@ -124,8 +123,7 @@ static otr_code put_lua(builder *b, const otr_node *node)
 
 static bool is_lua(const otr_node *node)
 {
-    return !node->has_block && node->n_words > 1 &&
-           otr_lexer_is_lua((otr_bytes){ node->words[0].p, node->words[0].n });
+    return !node->has_block && node->n_words > 1 && node->words[node->n_words - 1].body;
 }
 
 /* The name and the arguments. After the parenthesis of an `if` a quote would be a part of the word

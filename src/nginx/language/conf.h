@@ -24,6 +24,7 @@ typedef struct otr_word {
     uint32_t n;
     char quote;   /* 0, '"' or '\'' */
     bool escaped; /* holds a backslash */
+    bool body;    /* of a Lua block: it stands between braces */
 } otr_word;
 
 typedef struct otr_node otr_node;

@@ -336,6 +336,7 @@ otr_code otr_lexer_lua(otr_lexer *lexer, otr_token *ret, otr_err *err)
     }
     *ret = (otr_token){ .kind = OTR_TOKEN_WORD,
                         .raw = { src.p + lexer->at, at - lexer->at },
+                        .body = true,
                         .start = lexer->at,
                         .end = at,
                         .line = lexer->line };

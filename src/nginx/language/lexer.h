@@ -35,6 +35,7 @@ typedef struct otr_token {
     size_t end;
     unsigned line; /* where it starts, from 1 */
     bool quoted;
+    bool body;    /* of a Lua block: it stood between braces */
     bool escaped; /* `raw` holds a backslash: otr_token_text() differs from it */
 } otr_token;
 

@@ -1,4 +1,5 @@
 #include "base/json.h"
+#include "nginx/language/lexer.h"
 #include "nginx/language/payload.h"
 
 typedef struct loader {
@@ -52,6 +53,9 @@ static otr_code load_words(loader *l, const otr_json *json, otr_node *node)
     for (size_t i = 0; rc == OTR_OK && i < n; i++) {
         rc = load_word(l, otr_json_at(args, i), &words[i + 1]);
     }
+    /* The JSON does not tell a body from an argument: a Lua directive has no other last one. */
+    words[n].body = rc == OTR_OK && n > 0 && otr_json_get(json, "block") == NULL &&
+                    otr_lexer_is_lua((otr_bytes){ words[0].p, words[0].n });
     node->words = words;
     node->n_words = (uint32_t)(n + 1);
     return rc;

@@ -106,6 +106,7 @@ static otr_code make_node(parser *p, const otr_item *item, otr_node **ret, otr_e
         words[i].p = t->raw.p;
         words[i].n = (uint32_t)t->raw.n;
         words[i].escaped = t->escaped;
+        words[i].body = t->body;
         words[i].quote = (char)(t->quoted ? text[t->start] : 0);
     }
     node->line = item->line;
