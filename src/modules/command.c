@@ -1,5 +1,6 @@
 /*
- * Module "command": tells a management plane of this agent and its instances, and takes requests.
+ * Module "mpi-command": tells a management plane of this agent and its instances, and takes
+ * requests.
  */
 #include "modules/command.h"
 
@@ -237,7 +238,7 @@ static void fini(otr_plugin *p)
 static const char *const subscribes[] = { "nginx.instance.*", "nginx.health.changed", NULL };
 
 const otr_plugin_ops otr_module_command = {
-    .name = "command",
+    .name = "mpi-command",
     .summary = "Connects to a management plane",
     .subscribes = subscribes,
     .state_size = sizeof(otr_command),

@@ -1,5 +1,5 @@
 /*
- * The module "command": the connection to the management plane.
+ * The module "mpi-command": the connection to the management plane.
  *
  * command.c owns the link and tells it what the bus tells; command_settings.c makes the link's
  * settings of the configuration; command_status.c writes what it does.

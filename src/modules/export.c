@@ -1,5 +1,5 @@
 /*
- * Module "export": sends metrics to the collectors that `collector.pipelines` names.
+ * Module "otlp-export": sends metrics to the collectors that `collector.pipelines` names.
  */
 #include <stdio.h>
 #include <time.h>
@@ -177,7 +177,7 @@ static void fini(otr_plugin *p)
 }
 
 const otr_plugin_ops otr_module_exporter = {
-    .name = "export",
+    .name = "otlp-export",
     .summary = "sends metrics to OpenTelemetry collectors",
     .state_size = sizeof(state),
     .init = init,
