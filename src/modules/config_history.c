@@ -320,10 +320,14 @@ static otr_code do_nothing(void *arg, otr_history *h, otr_err *err)
 
 static void on_last(void *arg, otr_code rc, const otr_err *err)
 {
-    const otr_config_history *ch = arg;
+    otr_config_history *ch = arg;
+    otr_loop_fn *done = ch->closed;
     (void)rc;
     (void)err;
-    ch->closed(ch->closed_arg);
+    ch->closed = NULL;
+    if (done != NULL) { /* else nobody waited so long */
+        done(ch->closed_arg);
+    }
 }
 
 void otr_config_history_stop(otr_config_history *ch, otr_loop_fn *done, void *arg)
@@ -334,7 +338,9 @@ void otr_config_history_stop(otr_config_history *ch, otr_loop_fn *done, void *ar
     ch->closed = done;
     ch->closed_arg = arg;
     otr_timer_stop(ch->timer);
-    if (otr_config_history_submit(ch, &last, NULL) != OTR_OK) {
+    bool idle = ch->pending == 0 && ch->h == NULL && ch->reader == NULL;
+    if (idle || otr_config_history_submit(ch, &last, NULL) != OTR_OK) {
+        ch->closed = NULL;
         done(arg);
     }
 }
@@ -345,6 +351,7 @@ void otr_config_history_free(otr_config_history *ch)
         return;
     }
     otr_timer_free(ch->timer);
+    ch->closed = NULL; /* whoever waits for the last job is about to go */
     ch->gone = true;
     ch->pending++; /* jobs that are cancelled here must not release it */
     otr_strand_free(ch->readers);
