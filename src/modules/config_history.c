@@ -4,6 +4,7 @@
 #include "modules/config_history.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "base/alloc.h"
@@ -32,9 +33,10 @@ struct otr_config_history {
     uint64_t reader_of;  /* the readers': which database it has open … */
     uint64_t generation; /* … of those that there were */
     otr_history_bounds bounds;
-    size_t pending; /* jobs that are not done */
-    bool gone;      /* the module is: the last job releases the rest */
-    bool written;   /* since it was pruned */
+    size_t pending;     /* jobs that are not done */
+    atomic_bool ending; /* what can wait for the next life does */
+    bool gone;          /* the module is: the last job releases the rest */
+    bool written;       /* since it was pruned */
     otr_loop_fn *closed;
     void *closed_arg;
 };
@@ -99,6 +101,10 @@ static otr_code run_job(otr_strand *strand, void *arg)
     job *j = arg;
     (void)strand;
     struct stat st;
+    if (j->spec.sparing && atomic_load(&j->ch->ending)) {
+        j->skipped = true; /* they are for later lives as well */
+        return OTR_OK;
+    }
     if (j->spec.sparing && j->ch->h == NULL && lstat(j->ch->path, &st) != 0 && errno == ENOENT) {
         j->skipped = true;
         return OTR_OK;
@@ -337,6 +343,7 @@ void otr_config_history_stop(otr_config_history *ch, otr_loop_fn *done, void *ar
     };
     ch->closed = done;
     ch->closed_arg = arg;
+    atomic_store(&ch->ending, true);
     otr_timer_stop(ch->timer);
     bool idle = ch->pending == 0 && ch->h == NULL && ch->reader == NULL;
     if (idle || otr_config_history_submit(ch, &last, NULL) != OTR_OK) {

@@ -21,8 +21,9 @@ typedef struct otr_config_history_job {
     const char *what;    /* "record an apply": for the problem when it fails; static */
     bool writes;         /* its failure is a problem of the agent until a later one succeeds */
     otr_history_use use; /* OTR_HISTORY_READS: beside those that write, and not in their order */
-    bool sparing; /* not run where there is no database yet (`done` has OTR_OK), and closes it
-                     afterwards: most agents have no use for it most of the time */
+    bool sparing; /* not run where there is no database yet, nor when the agent is stopping (`done`
+                     has OTR_OK), and closes it afterwards: most agents have no use for it most of
+                     the time */
     /* Worker. `h` is for this call only. */
     otr_code (*run)(void *arg, otr_history *h, otr_err *err);
     /* Loop, exactly once when otr_config_history_submit() returned OTR_OK. `rc` and `err` are those
