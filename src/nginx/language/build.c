@@ -1,6 +1,5 @@
 #include "nginx/language/build.h"
 
-
 typedef struct builder {
     const otr_layout *layout;
     otr_buf *out;
