@@ -156,6 +156,8 @@ static bool judge_traffic(otr_probation *p, bool last)
     if (what->most_5xx_percent == 0 && what->most_slower_percent == 0) {
         return true;
     }
+    otr_free(otr_steal(&p->errors_remark)); /* what could not be judged before may be now */
+    otr_free(otr_steal(&p->times_remark));
     if (p->spec.traffic != NULL) {
         p->spec.traffic(p->spec.traffic_arg, p->spec.instance, &now);
     }
